@@ -385,7 +385,9 @@ class Run:
         return say_zone(eventloop.run(self._job.made(copies=True)), self._tz)
 
     def made(self) -> pd.DataFrame:
-        """Return the posts that a create run created, as they are now; ``vx.plan_cancel(run)`` withdraws them.
+        """Return the posts that a run created, as they are now; ``vx.plan_cancel(run)`` withdraws them.
+
+        What a run of `plan_sync` changed or withdrew is not among them, and stays so.
 
         Returns
         -------
@@ -396,7 +398,7 @@ class Run:
         Raises
         ------
         PlanError
-            If the run is not a create.
+            If the run has no creates.
 
         Examples
         --------

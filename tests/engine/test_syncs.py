@@ -67,3 +67,95 @@ def test_rule_32_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag,
     again.run(planned(again, sheet))
     assert planned(again, sheet).eligible == 0
     as_the_sheet(rig, sheet)
+
+
+# A row that is gone while its create has not ended: `sheet` has six rows, of which the new one does not have the first.
+
+
+def gone(rig: Rig) -> tuple[pd.DataFrame, pd.DataFrame]:
+    sheet = rig.campaign(6)
+    return sheet, sheet.iloc[1:].reset_index(drop=True)
+
+
+def shows(rig: Rig, sheet: pd.DataFrame, *, withdrawn: int) -> None:
+    assert rig.live() == Counter(sheet["content"])
+    assert max(rig.created().values()) == 1
+    assert rig.effects("post.cancel") == withdrawn
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("lag", [0, 60])
+def test_rule_32_what_comes_of_a_create_whose_row_is_gone_is_withdrawn(rig, when, lag):
+    rig.sandbox.set_switches(list_lag_seconds=lag)
+    kernel = rig.kernel()
+    sheet, without = gone(rig)
+    kernel.run(planned(kernel, sheet.iloc[5:]))
+    rig.sandbox.advance(100)
+    rig.sandbox.add_fault(Fault("drop", "POST", "/v1/posts/bulk", when=when, times=1))
+    work = kernel.start(kernel.bind(planned(kernel, sheet)))
+    wait_for(lambda: any(entry["fault"] for entry in rig.acts()))
+    kernel.kill(work)
+    again = rig.kernel()
+    plan = planned(again, without)
+    again.run(plan)
+    rig.sandbox.advance(700)
+    again.run(planned(again, without))
+    assert planned(again, without).eligible == 0
+    shows(rig, without, withdrawn=int(when == "after"))
+
+
+def test_rule_32_a_paused_run_never_sends_a_row_that_is_gone(rig):
+    kernel = rig.kernel()
+    sheet, without = gone(rig)
+    old = kernel.bind(planned(kernel, sheet))
+    kernel.run(planned(kernel, without))
+    kernel.resume(old)
+    shows(rig, without, withdrawn=0)
+    reasons = kernel.results(old)["reason_code"]
+    assert list(reasons.dropna()) == ["not_in_sheet"]
+    kernel.run(planned(kernel, sheet))
+    shows(rig, sheet, withdrawn=0)
+
+
+def test_rule_32_a_row_that_returns_is_not_withdrawn_by_an_earlier_sync(rig):
+    kernel = rig.kernel()
+    sheet, without = gone(rig)
+    kernel.run(planned(kernel, sheet))
+    rig.sandbox.advance(100)
+    old = kernel.bind(planned(kernel, without))
+    kernel.bind(planned(kernel, sheet))
+    kernel.resume(old)
+    shows(rig, sheet, withdrawn=0)
+
+
+def test_rule_32_a_row_that_returns_while_its_create_is_open_stays(rig):
+    kernel = rig.kernel()
+    sheet, without = gone(rig)
+    rig.sandbox.set_switches(list_lag_seconds=60)
+    work = kernel.caught(kernel.bind(planned(kernel, sheet)), "/v1/posts/bulk")
+    kernel.bind(planned(kernel, without))
+    back = kernel.bind(planned(kernel, sheet))
+    rig.let_go()
+    work.result(60)
+    kernel.resume(back)
+    rig.sandbox.advance(100)
+    shows(rig, sheet, withdrawn=0)
+
+
+def test_rule_32_a_filtered_sheet_without_withdraw_stops_nothing(rig):
+    kernel = rig.kernel()
+    sheet, without = gone(rig)
+    old = kernel.bind(planned(kernel, sheet))
+    kernel.run(plan_sync(without, kernel.posts(), key="row_id", campaign="c"))
+    kernel.resume(old)
+    shows(rig, sheet, withdrawn=0)
+
+
+def test_a_sync_says_what_it_has_made_and_undoing_it_withdraws_that(rig):
+    kernel = rig.kernel()
+    sheet = changed(rig, kernel)
+    run = kernel.done(planned(kernel, sheet))
+    made = kernel.made(run)
+    assert sorted(made["row"]) == ["r00012", "r00013", "x1", "x2"]
+    kernel.run(kernel.undo(run))
+    assert rig.live() == Counter(sheet["content"].drop([3, 4, 9, 10]))

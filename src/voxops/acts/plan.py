@@ -32,7 +32,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.registry import column_named
 from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
 from voxops.frames.times import shown_zone
-from voxops.sheets.rules import as_instants, errors_of, readable_time
+from voxops.sheets.rules import PEOPLE, as_instants, errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -72,6 +72,28 @@ class Cost:
     rate: int
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """What a plan knows of a campaign whose sheet is the truth (rule 32).
+
+    Attributes
+    ----------
+    rows : frozenset of str
+        The identities of all rows of the sheet, also of those that need no act.
+    posts : frozenset of str
+        The posts that the planner has seen.
+    since : float or None
+        When they were loaded, in server time; None for a frame of unknown origin.
+    withdraw : bool
+        Whether the posts of rows that the sheet does not have are withdrawn.
+    """
+
+    rows: frozenset[str]
+    posts: frozenset[str]
+    since: float | None
+    withdraw: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A table of what would be sent and why the rest would not; nothing has been sent.
@@ -103,6 +125,7 @@ class Plan:
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
+    whole: Whole | None = field(default=None, repr=False)
 
     @property
     def action(self) -> str:
@@ -262,6 +285,15 @@ def _with_calls(plan: Plan) -> Plan:
     return replace(plan, table=table, items=tuple(by_row[row] for row in said))
 
 
+def lengthened(table: pd.DataFrame, rows: int) -> pd.DataFrame:
+    """A table with so many rows, those below its own empty; whole numbers and flags may be missing then."""
+    kinds = {"i": "Int64", "b": "boolean"}
+    longer = table.astype({name: kinds[one.kind] for name, one in table.dtypes.items() if one.kind in kinds})
+    longer = longer.reset_index(drop=True).reindex(range(rows))
+    longer.attrs = dict(table.attrs)
+    return longer
+
+
 def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:
     """The frame with columns of a plan."""
     table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
@@ -289,9 +321,9 @@ _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
 # A row of a sheet that has no fault.
-_FIT = {
-    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
-    "scheduled_for": "8000-01-01T00:00:00Z",
+_FIT: dict[str, Any] = {
+    "content": "x", "accounts": ["x"], "media": [], "found": {}, "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "texts": {}, **dict.fromkeys(PEOPLE), "scheduled_for": "8000-01-01T00:00:00Z",
 }  # fmt: skip
 
 
@@ -394,10 +426,18 @@ def plan_document(plan: Plan) -> list[Block]:
         some = sent[sent["act"] == verb] if verb else sent
         if not len(some):
             continue
+        names = _names(some)
         if verb:
-            parts.append(document.heading(f"{verb.capitalize()} {safe.many(len(some), 'post')}"))
+            whys = set(some["reason"])  # one that all have stands once
+            parts.append(
+                document.heading(
+                    f"{verb.capitalize()} {safe.many(len(some), 'post')}",
+                    "" if len(whys) > 1 or verb == "change" else whys.pop().removeprefix(READY),
+                )
+            )
+            names = [name for name in names if name not in {"reason", "batch"} and some[name].notna().any()]
         changes = _changes(plan, some.head(ROWS), tz) if verb in {"", "change"} else None
-        parts.append(changes or frame_table(some, _names(some), tz=tz, most=ROWS))
+        parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
         if (more := len(some) - ROWS) > 0:
             parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
     if held := kinds(reasons(plan)):

@@ -16,7 +16,7 @@ from voxops.acts import keys
 from voxops.acts.act import Act, Item, Row
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
-from voxops.acts.plan import Plan, build_plan, fetched_at
+from voxops.acts.plan import Plan, Whole, build_plan, fetched_at, lengthened
 from voxops.acts.update import FIELDS, UPDATE, plan_update
 from voxops.api.evidence import same_text
 from voxops.api.reasons import Reason
@@ -89,6 +89,14 @@ class _Post:
     def was_asked(self, name: str, value: Any) -> bool:
         """Whether this was last requested of a field."""
         return as_mark(self.marks.get(name)) == keys.field_marks({name: value})[name]
+
+    def other_texts(self, wanted: Mapping[str, str]) -> list[str]:
+        """Columns of platforms' own texts that are not as they were last requested; none where no marks tell."""
+        asked = {name: as_mark(mark) for name, mark in self.marks.items() if name.startswith("content:")}
+        names = sorted(asked.keys() | wanted.keys()) if "content" in self.marks else []
+        return [
+            name for name in names if asked.get(name) != (keys.value_mark(wanted[name]) if name in wanted else None)
+        ]
 
     def edited(self) -> list[str]:
         """Fields that show something else than was last requested, or of which that is not known; tags may not be shown."""
@@ -176,6 +184,7 @@ def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Said:
     wanted = {**NOTHING_ELSE, **item.requested}
     other = [name for name in _SHOWN if (name != "tags" or tags) and not post.shows(name, wanted[name])]
     more = [name for name in ("media", "firstComment") if name in post.marks and not post.was_asked(name, wanted[name])]
+    more += post.other_texts(keys.texts_by_column(wanted))
     if post.status == "partial":
         return _Said("none", Reason("sync_failed", post=post.post_id, status=post.status), post=post)
     if not other and (not more or override):
@@ -247,8 +256,8 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         sheet. ``post_id status`` (string) are of the row's post; ``now_content now_scheduled_for now_tags now_account_ids`` are what it
         shows of a field that changes, and the same with ``new_`` what it will show.
 
-        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media and
-        first comments can't be changed. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
+        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media, first
+        comments and texts for one platform can't be changed, since no reading shows them; owner, campaign and team are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
         create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
 
     Raises
@@ -265,12 +274,13 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
     need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
-    created = plan_create(sheet, key=key, campaign=name)
+    created = plan_create(sheet, key=key, campaign=campaign)
     if "outcome" in sheet.columns or "run" in sheet.attrs:
         raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
     if withdraw and not len(sheet):
         raise PlanError("the sheet has no rows: withdraw=True would withdraw the whole campaign; use vx.plan_cancel")
-    marks = [keys.row_mark(name, label) for label in row_names(sheet, key)]
+    labels = row_names(sheet, key)
+    marks = [keys.row_mark(name, label) for label in labels]
     by_row: dict[str | None, list[_Post]] = defaultdict(list)
     alike: dict[str | None, list[_Post]] = defaultdict(list)
     for post in _posts(posts, name):
@@ -295,12 +305,19 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         elif said.act == "create" and not item.seen["twin"]:
             said = _not_twice(said, mark, alike.get(shown_of_body(item.requested), ()), gone)
         rows.append(said)
-    return _plan(sheet, posts, [*rows, *below], created)
+    names = frozenset(fingerprint("create", name, label) for label in labels)
+    whole = Whole(names, frozenset(map(str, posts["post_id"])), None if now is None else now.timestamp(), withdraw)
+    return _plan(sheet, posts, [*rows, *below], created, whole)
 
 
-def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan) -> Plan:
+def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan, whole: Whole) -> Plan:
     """The plan of all rows, of items that the acts' own planners make."""
-    table, name, why, items = _table(sheet, rows), created.campaign, [said.reason for said in rows], dict[int, Item]()
+    table, name, why, items = (
+        _table(sheet, posts, rows),
+        created.campaign,
+        [said.reason for said in rows],
+        dict[int, Item](),
+    )
     for item in created.items:
         said = rows[item.row]
         if said.act == "create" and said.eligible:
@@ -320,22 +337,27 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
     acts = [item.act for item in items.values()]
     reads = acts.count(UPDATE.name) + (1 + len(WAITING_STATUSES) if CREATE.name in acts else 0)
     judged = [(reason, items.get(row)) for row, reason in enumerate(why)]
-    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key)
+    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key, whole=whole)
     return replace(made, table=made.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
-def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
-    """The sheet with the posts of its rows, what they show and will show, and below it the rows that are gone."""
+def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
+    """The sheet with the posts of its rows, what they show and will show, and below it the rows that are gone, in the zone of either."""
     before = {column: column.replace("new_", "now_") for column in FIELDS}
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
     posts = [said.post for said in rows]
     if len(rows) > len(sheet):
-        kinds = {"i": "Int64", "b": "boolean"}  # which may be missing
-        table = table.astype({name: kinds[one.kind] for name, one in table.dtypes.items() if one.kind in kinds})
-        table = table.reindex(range(len(rows)))
-        for column, name in (("content", "content"), ("scheduled_for", "scheduledFor")):
-            values = [*sheet[column], *(post.shown[name] for post in posts[len(sheet) :] if post)]
-            table[column] = pd.Series(values, dtype=sheet[column].dtype)
+        table = lengthened(table, len(rows))
+        accounts = frame.attrs.get("accounts") or {}
+        names = {account: name for name, account in accounts.items() if account not in name}
+        gone = [post.shown if post else {} for post in posts[len(sheet) :]]
+        below: dict[str, list[Any]] = {
+            "content": [shown.get("content") for shown in gone],
+            "scheduled_for": [shown.get("scheduledFor") for shown in gone],
+            "accounts": [";".join(names.get(one, one) for one in shown.get("accountIds") or ()) for shown in gone],
+        }
+        for column in [name for name in below if name in sheet.columns]:
+            table[column] = pd.Series([*sheet[column], *below[column]], dtype=sheet[column].dtype)
     table["post_id"] = pd.Series([post and post.post_id for post in posts], dtype="string")
     table["status"] = pd.Series([post and post.status for post in posts], dtype="string")
     table["attempt"] = [said.attempt or value for said, value in zip(rows, plain_values(table, "attempt"), strict=True)]
@@ -346,5 +368,6 @@ def _table(sheet: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
             if any(changed):
                 kind = "string" if name == "content" else object
                 table[place] = parse_times(values) if name == "scheduledFor" else pd.Series(values, dtype=kind)
-    table.attrs = dict(sheet.attrs)
+    zone = {name: value for name, value in frame.attrs.items() if name == "tz"}
+    table.attrs = zone | sheet.attrs
     return table

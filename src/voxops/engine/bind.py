@@ -5,19 +5,22 @@ One transaction decides for all rows and writes them; before it, the engine has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import pandas as pd
 
 from voxops._support.canonical import as_kept
 from voxops.acts.act import Act, Item, Request, Subject, settled
 from voxops.acts.cancel import of_create
 from voxops.acts.create import asked_hash, resolved, shown_hash, shown_of_body
-from voxops.acts.plan import Plan
+from voxops.acts.keys import texts_by_column
+from voxops.acts.plan import Plan, lengthened
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
+from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState
-from voxops.api.timing import STUCK_AFTER
+from voxops.api.timing import RESEND_UNANSWERED, STUCK_AFTER
 from voxops.engine.facts import Gate, Knowledge, Unsent
 from voxops.engine.rules import Block, Decision, Settle, decide
 from voxops.frames.packing import pack
@@ -218,6 +221,11 @@ class Binder:
             resolved(item, self._known.accounts) if act_named(item.act).about == "create" else item
             for item in plan.items
         ]
+        chunks = [(number, canary, [item.row for item in some]) for number, canary, some in plan.chunks()]
+        table = plan._stored_table()
+        more = self._undo(plan.undo, items) if plan.undo else self._unseen()
+        chunks += [(len(chunks) + at, False, [item.row]) for at, item in enumerate(more, 1)]
+        items += more
         rows: dict[int, int | None] = {}
         reasons: dict[int, Reason] = {}
         for known in self._lookup(items):
@@ -226,12 +234,6 @@ class Binder:
             rows[known.item.row], said = self._write(known, verdict)
             if said is not None:
                 reasons[known.item.row] = said
-        chunks = [(number, canary, [item.row for item in some]) for number, canary, some in plan.chunks()]
-        if plan.undo:
-            for item in self._undo(plan.undo, items):
-                rows[item.row] = ledger.requests.add(item, asked=1, alike=None, now=self._now)
-                chunks.append((len(chunks) + 1, False, [item.row]))
-                items.append(item)
         where = {row: (number, canary) for number, canary, some in chunks for row in some}
         run_rows = [
             RunRow(
@@ -243,8 +245,7 @@ class Binder:
             )
             for item in items
         ]
-        frame = pack(plan._stored_table())
-        ledger.runs.start(head, run_rows, reason=reason, frame=frame)
+        ledger.runs.start(head, run_rows, reason=reason, frame=pack(_with_rows(table, plan, more)))
         ledger.runs.live([head.id])
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(wanted)
@@ -438,6 +439,20 @@ class Binder:
             and one.item.label in places
         ]
 
+    # A sheet that is the truth.
+
+    def _unseen(self) -> list[Item]:
+        """End what earlier plans would still do although the sheet says otherwise; returns withdrawals of what may have left of it."""
+        stale, left = contradicting(self._ledger, self._plan)
+        self._ledger.requests.say(
+            [replace(one, outcome=Outcome.BLOCKED, reason=Reason("not_in_sheet")) for one in stale]
+        )
+        below = len(self._plan.table)
+        return [
+            of_create(below + at, one.item.label, one.item.identity, one.item.attempt, self._plan.campaign)
+            for at, one in enumerate(left)
+        ]
+
     # What will not go is said at once.
 
     def _decide(self, wanted: Sequence[int]) -> None:
@@ -468,20 +483,72 @@ def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: fl
     return [*done, *held]
 
 
-def undo_unsent(ledger: Ledger, ids: Iterable[int]) -> dict[int, Request]:
-    """Undo those of these requests that are unsent again, and that nobody but runs that are undone has asked for (rule 22)."""
-    undone = [
-        replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone"))
-        for one in ledger.requests.get(ledger.runs.undone(ids)).values()
+def contradicting(ledger: Ledger, plan: Plan) -> tuple[list[Request], list[Request]]:
+    """What earlier plans of a campaign would still do although its sheet says otherwise (rule 32).
+
+    Returns what is not to be sent: creates of rows that the sheet does not have, and withdrawals that it does not ask for; and creates of
+    such rows that may have made a post which the planner could not see.
+    """
+    whole = plan.whole
+    if whole is None:
+        return [], []
+    since = None if whole.since is None else whole.since - RESEND_UNANSWERED
+    gone = [
+        one
+        for one in (ledger.requests.unfinished(plan.campaign, since) if whole.withdraw else ())
+        if one.item.identity not in whole.rows and one.result_id not in whole.posts
+    ]
+    left = [one for one in gone if one.call is not None or one.outcome.final]
+    planned, ends = {item.identity for item in plan.items}, {one.item.identity for one in left}
+    stale = [
+        one
+        for one in ledger.requests.unsent_withdrawals(plan.campaign)
+        if one.item.identity not in planned and one.item.seen.get("of") not in ends
+    ]
+    return [*(one for one in gone if one not in left), *stale], left
+
+
+def undo_unsent(ledger: Ledger, ids: Sequence[int]) -> dict[int, Request]:
+    """Undo those of these requests that are unsent again, and that nobody wants any more (rules 22 and 32).
+
+    Only runs that are undone have asked for them, or a withdrawal waits for what comes of them.
+    """
+    undone, unwanted = ledger.runs.undone(ids), ledger.requests.unwanted(ids)
+    held = [
+        replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone" if one.id in undone else "not_in_sheet"))
+        for one in ledger.requests.get(undone | unwanted).values()
         if one.call is None and one.outcome is Outcome.PENDING
     ]
-    ledger.requests.say(undone)
-    return {one.id: one for one in undone}
+    ledger.requests.say(held)
+    return {one.id: one for one in held}
+
+
+def _with_rows(table: pd.DataFrame, plan: Plan, more: Sequence[Item]) -> pd.DataFrame:
+    """The table of a plan with a row for each withdrawal that stands below it."""
+    below = [item for item in more if item.row >= len(table)]
+    if not below:
+        return table
+    count, said = len(below), Reason("withdrawn_when_created").stored()
+    cells: dict[str, list[object]] = {
+        "act": ["withdraw"] * count,
+        "eligible": [True] * count,
+        "reason": [said] * count,
+        "reason_code": [READY] * count,
+        "attempt": [1] * count,
+    }
+    if pd.api.types.is_string_dtype(table[plan.key]):
+        cells[plan.key] = [item.label for item in below]
+    longer = lengthened(table, len(table) + count)
+    for name, values in cells.items():
+        longer[name] = pd.Series([*table[name], *values], dtype=longer[name].dtype)
+    return longer
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Names of the fields in which two bodies differ; line ends, and the order of accounts and tags, make no other post."""
-    names = {*before, *after} - {"metadata", "contentType"}  # which follows from the media where nobody has named it
+    before, after = ({**body, **texts_by_column(body)} for body in (before, after))
+    # A content type follows from the media where nobody has named it.
+    names = {*before, *after} - {"metadata", "contentType", "platformOverrides"}
     return sorted(name for name in names if _compared(name, before.get(name)) != _compared(name, after.get(name)))
 
 

@@ -71,6 +71,7 @@ class Execution(Job):
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
+        await self._engine.driver.stop_uploads(self.current)
         while self.current.under_way:
             await self.current.idle.wait()
         if withdraw:

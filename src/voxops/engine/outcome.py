@@ -147,14 +147,15 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
     Raises
     ------
     PlanError
-        If the run is no create.
+        If the run has no creates.
     """
     ledger, client = engine.ledger, engine.client
     act = act_named(ledger.runs.head(run).action)
-    if act.about != "create":
+    if act.about != "create" and "create" not in act.parts:
         raise PlanError(f"{run} created no posts: it is a run to {act.verb}; pass a run of vx.plan_create")
     rows = ledger.runs.rows(run)
-    requests = ledger.requests.get(row.request for row in rows if row.request is not None)
+    wanted = ledger.requests.get(row.request for row in rows if row.request is not None)
+    requests = {number: one for number, one in wanted.items() if act_named(one.item.act).about == "create"}
     labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
     asked = dict(zip((row.request for row in rows), audit.planned_rows(ledger, run)["attempt"], strict=True))
     # What a later attempt has created is that one's: a run whose rows were planned as an earlier one has only found it.

@@ -20,8 +20,9 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
+from voxops.model import PLATFORMS
 from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_sheet
-from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, readable_time
+from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, platforms_with_texts, readable_time
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
@@ -30,11 +31,14 @@ _FURTHER = (
     "content_type",
     "campaign",
     "owner",
+    "team",
     "twin",
     "force",
     "attempt",
+    "slot",
 )  # optional columns that plans and views read
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt")
+OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt", "owner", "team", *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
@@ -44,6 +48,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
     A PlanError names unfit ones.
     """
+    platforms_with_texts(_tidy(ours) for ours in columns.values())
     for ours in map(str, columns.values()):
         meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
         if meant:  # any other name is a further column
@@ -57,6 +62,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     names, zones = _named(read.header, wanted)
     while names and not names[-1]:
         names.pop()
+    platforms_with_texts(names)
     found_names = ", ".join(dict.fromkeys(filter(None, map(_shown, read.header))))[:200] or "none"
     heads = {_tidy(head) for head in read.header} | {_parted(head)[0] for head in read.header}
     absent = [theirs for theirs in columns if _tidy(theirs) not in heads]
@@ -87,8 +93,8 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
-    """Return the columns of a sheet, with those computed from others."""
-    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
+    """Return the columns of a sheet, with those computed from others, or filled in by ``vx.fill_slots``."""
+    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) or "slot" in names else set(names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
@@ -131,7 +137,7 @@ def _parted(head: str) -> tuple[str, str]:
 
 def _tidy(name: str) -> str:
     """Return a column's name in our spelling."""
-    return _shown(name).lower().replace(" ", "_")
+    return re.sub("^content_?:_?", "content:", _shown(name).lower().replace(" ", "_"), count=1)
 
 
 def _shown(name: str) -> str:
@@ -153,6 +159,7 @@ def read_campaign(
     columns: Mapping[str, str] | None = None,
     header: int | None = None,
     encoding: str | None = None,
+    folder: str | Path | None = None,
 ) -> pd.DataFrame:
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
@@ -181,23 +188,27 @@ def read_campaign(
     encoding : str, optional
         The encoding of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. If omitted, a file that is neither UTF-8 nor UTF-16 is
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
+    folder : str or Path, optional
+        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
+        may come from anybody, and what it names is posted.
 
     Returns
     -------
     pandas.DataFrame
-        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
+        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, such as
+        ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign team``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs``: ``kind`` and ``source``; ``encoding`` and ``delimiter`` (and ``guessed`` for a guessed
-        encoding) or ``sheet``; ``places``, from which checks name a cell; ``layout``, by which `voxops.to_excel` writes rows as the
-        sheet had them; ``run`` for a workbook of the rows of a run; and ``tz`` if the sheet or `tz` names a zone, in which plans then
-        show its times.
+        encoding) or ``sheet``; ``places``, from which checks name a cell; ``folder``, in which the file names of ``media`` are
+        looked for; ``layout``, by which `voxops.to_excel` writes rows as the sheet had them; ``run`` for a workbook of the rows of a
+        run; and ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate. If one of the first ten rows
+        If the file can't be read, `columns` names an unknown column, or a column is missing, duplicate, or for an unknown platform. If one of the first ten rows
         has the heads, the error says which `header` to pass. Also if a cell can't be read without a guess: a date without a
         zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
@@ -230,7 +241,7 @@ def read_campaign(
     dayfirst = stored.dayfirst if dayfirst is None else dayfirst
     names, zones = names_of(read, path, columns or {})
     # One time in one place: else somebody may correct the column that does not count.
-    parts = () if "scheduled_for" in names else IN_PARTS
+    parts = IN_PARTS if set(IN_PARTS) <= {*names} and "scheduled_for" not in names else ()
     if not parts and set(IN_PARTS) <= set(names):
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
@@ -254,6 +265,7 @@ def read_campaign(
     heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
     layout = Layout(heads, shown, dayfirst)
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text(), "layout": layout.text()}
+    frame.attrs["folder"] = str((place.parent if folder is None else file_path("folder", folder)).absolute())
     frame.attrs |= {"tz": shown} if shown else {}
     frame.attrs |= {"run": stored.run} if stored.run else {}
     frame.attrs.update(**read.about)
