@@ -63,7 +63,7 @@ REFUSALS = {"ACCOUNT_NOT_ACTIVE", "ACCOUNT_NOT_FOUND", "CONTENT_TOO_LONG", "CONT
 OTHER = {"bulk_refuses_whole": True, "validation_status": 422, "validate_both_cases": True, "uppercase_status": True}
 
 
-@pytest.mark.parametrize(("count", "one_by_one", "switches"), [(1000, False, {}), (300, True, {}), (150, False, OTHER)])
+@pytest.mark.parametrize(("count", "one_by_one", "switches"), [(1000, False, {}), (300, True, {}), (200, False, OTHER)])
 def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_would_be_created(
     world, sandbox, ws, count, one_by_one, switches
 ):
