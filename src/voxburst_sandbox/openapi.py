@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 ANY: Schema = {"type": "object"}
@@ -41,9 +42,19 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_FIGURES = ("impressions", "reach", "engagements", "likes", "comments", "shares", "clicks", "saves")
+_FIGURES = "impressions reach engagements likes comments shares clicks saves"
 _PERIOD = {"periodStart": TIME, "periodEnd": TIME}
+_GRANULARITY = TEXT | {"enum": ["HOURLY", "DAILY", "WEEKLY", "MONTHLY"]}
+_AUDIENCE = "followers following totalPosts totalImpressions totalReach totalEngagements engagementRate"
+_TOTALS = f"totalPosts {' '.join(f'total{name.capitalize()}' for name in _FIGURES.split())} averageEngagementRate"
+_SUMS = dict.fromkeys(_TOTALS.split(), COUNT) | {"averageEngagementRate": NUMBER}
 _FAILURE = nested("code message", details=ANY)
+
+
+def _figures(more: str = "", /, *, required: str = _FIGURES, **typed: Schema) -> Schema:
+    """Return an object with the figures of posts, and more."""
+    return nested(f"{required} {more}", **dict.fromkeys(_FIGURES.split(), COUNT) | typed)
+
 
 _ANSWERS: dict[str, Schema] = {
     "Object": ANY,
@@ -92,14 +103,23 @@ _ANSWERS: dict[str, Schema] = {
         retryCount=COUNT, success=FLAG, error=maybe(TEXT), createdAt=TIME, deliveredAt=maybe(TIME),
     ),
     "Figures": nested(
-        "metrics", metrics=nested(**dict.fromkeys(_FIGURES, COUNT)), data=array(ANY), dataAvailable=FLAG, collectedAt=TIME, **_PERIOD
+        "postId metrics data dataAvailable collectedAt periodStart periodEnd", metrics=_figures(required=""), dataAvailable=FLAG, collectedAt=TIME,
+        data=array(_figures("postId postPlatformId platform metrics collectedAt granularity", metrics=_figures(required=""), collectedAt=TIME)),
+        **_PERIOD,
     ),
-    "Tally": nested("summary topPosts byPlatform", summary=ANY, topPosts=array(ANY), byPlatform=array(ANY), **_PERIOD),
+    "AccountFigures": nested(
+        "accountId platform username metrics collectedAt periodStart periodEnd granularity", collectedAt=TIME, granularity=_GRANULARITY,
+        metrics=_figures(_AUDIENCE, **dict.fromkeys(_AUDIENCE.split(), COUNT) | {"engagementRate": NUMBER}), **_PERIOD,
+    ),
+    "Tally": nested(
+        f"{_TOTALS} summary topPosts byPlatform periodStart periodEnd", summary=nested(_TOTALS, **_SUMS),
+        topPosts=array(_figures("postId platform")), byPlatform=array(_figures("platform posts", posts=COUNT)), **_SUMS, **_PERIOD,
+    ),
 }  # fmt: skip
 _QUERY: dict[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
     "since": TEXT | {"pattern": "^[1-9][0-9]{0,2}d$"},
-    "granularity": TEXT | {"enum": ["HOURLY", "DAILY", "WEEKLY", "MONTHLY"]},
+    "granularity": _GRANULARITY,
     **dict.fromkeys(("success", "includeArchived"), TEXT | {"enum": ["true", "false"]}),
     **dict.fromkeys(("from", "to", "startDate", "endDate"), TIME),
 }
