@@ -45,15 +45,16 @@ def ref(name: str) -> Schema:
 _FIGURES = "impressions reach engagements likes comments shares clicks saves"
 _PERIOD = {"periodStart": TIME, "periodEnd": TIME}
 _GRANULARITY = TEXT | {"enum": ["HOURLY", "DAILY", "WEEKLY", "MONTHLY"]}
-_AUDIENCE = "followers following totalPosts totalImpressions totalReach totalEngagements engagementRate"
+_ACCOUNT = "followers following totalPosts totalImpressions totalReach totalEngagements engagementRate"
 _TOTALS = f"totalPosts {' '.join(f'total{name.capitalize()}' for name in _FIGURES.split())} averageEngagementRate"
 _SUMS = dict.fromkeys(_TOTALS.split(), COUNT) | {"averageEngagementRate": NUMBER}
 _FAILURE = nested("code message", details=ANY)
+_CHOSEN = nested(**dict.fromkeys(_FIGURES.split(), COUNT))  # the query `metrics` leaves out the others
 
 
-def _figures(more: str = "", /, *, required: str = _FIGURES, **typed: Schema) -> Schema:
-    """Return an object with the figures of posts, and more."""
-    return nested(f"{required} {more}", **dict.fromkeys(_FIGURES.split(), COUNT) | typed)
+def _figures(more: str, /, **typed: Schema) -> Schema:
+    """Return an object with all figures, and more."""
+    return nested(f"{_FIGURES} {more}", **_CHOSEN["properties"] | typed)
 
 
 _ANSWERS: dict[str, Schema] = {
@@ -103,21 +104,39 @@ _ANSWERS: dict[str, Schema] = {
         retryCount=COUNT, success=FLAG, error=maybe(TEXT), createdAt=TIME, deliveredAt=maybe(TIME),
     ),
     "Figures": nested(
-        "postId metrics data dataAvailable collectedAt periodStart periodEnd", metrics=_figures(required=""), dataAvailable=FLAG, collectedAt=TIME,
-        data=array(_figures("postId postPlatformId platform metrics collectedAt granularity", metrics=_figures(required=""), collectedAt=TIME)),
+        "postId metrics data dataAvailable collectedAt periodStart periodEnd", metrics=_CHOSEN, dataAvailable=FLAG, collectedAt=TIME,
+        data=array(_figures("postId postPlatformId platform metrics collectedAt granularity", metrics=_CHOSEN, collectedAt=TIME)),
         **_PERIOD,
     ),
     "AccountFigures": nested(
         "accountId platform username metrics collectedAt periodStart periodEnd granularity", collectedAt=TIME, granularity=_GRANULARITY,
-        metrics=_figures(_AUDIENCE, **dict.fromkeys(_AUDIENCE.split(), COUNT) | {"engagementRate": NUMBER}), **_PERIOD,
+        metrics=_figures(_ACCOUNT, **dict.fromkeys(_ACCOUNT.split(), COUNT) | {"engagementRate": NUMBER}), **_PERIOD,
     ),
     "Tally": nested(
         f"{_TOTALS} summary topPosts byPlatform periodStart periodEnd", summary=nested(_TOTALS, **_SUMS),
         topPosts=array(_figures("postId platform")), byPlatform=array(_figures("platform posts", posts=COUNT)), **_SUMS, **_PERIOD,
     ),
+    "Personas": nested("personas", personas=array(ref("Persona"))),
+    "Persona": nested(
+        "id name primaryPlatform platforms linkedAccountIds isWorkspaceDefault createdAt updatedAt", "description", avatarUrl=maybe(TEXT),
+        platforms=array(TEXT), linkedAccountIds=array(TEXT), isWorkspaceDefault=FLAG, createdAt=TIME, updatedAt=TIME,
+    ),
+    "HashtagSet": nested("id name tags createdAt updatedAt", tags=array(TEXT), createdAt=TIME, updatedAt=TIME),
+    "OneHashtagSet": nested("data", data=ref("HashtagSet")),
+    "Contacts": nested("contacts page limit", contacts=array(ref("Contact")), page=COUNT, limit=COUNT),
+    "Contact": nested(
+        "id workspaceId platform platformId tags createdAt updatedAt", "displayName username avatarUrl", tags=array(TEXT),
+        customFields=ANY, lastSeenAt=maybe(TIME), createdAt=TIME, updatedAt=TIME,
+    ),
+    "ImageJobStatus": nested(
+        "jobId status totalItems completedItems items createdAt", totalItems=COUNT, completedItems=COUNT, createdAt=TIME,
+        status=TEXT | {"enum": ["PENDING", "PROCESSING", "COMPLETED", "PARTIAL", "FAILED", "CANCELLING", "CANCELLED"]},
+        items=array(nested("postId status", mediaId=maybe(TEXT), imageUrl=maybe(TEXT), errorCode=maybe(TEXT))),
+    ),
 }  # fmt: skip
 _QUERY: dict[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+    "page": {"type": "integer", "minimum": 1},
     "since": TEXT | {"pattern": "^[1-9][0-9]{0,2}d$"},
     "granularity": _GRANULARITY,
     **dict.fromkeys(("success", "includeArchived"), TEXT | {"enum": ["true", "false"]}),
