@@ -161,7 +161,7 @@ def test_it_is_converted_to_the_types_of_arrow_and_to_plain_records(frames, name
 
 
 def plain_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """As docs/notebooks.md has it."""
+    """As docs/automation.md has it."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 

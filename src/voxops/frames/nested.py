@@ -151,6 +151,7 @@ class NestedDtype(_OwnDtype):  # type: ignore[misc]
 
     type = object
     kind = "O"
+    name: ClassVar[str]
     base = np.dtype(object)
     na_value = None
     array: ClassVar[Any]
