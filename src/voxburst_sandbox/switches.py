@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from typing import Any, Literal, get_type_hints
 
 import msgspec
@@ -199,8 +200,11 @@ class Switches:
                 )
             try:
                 values[name] = msgspec.convert(value, _types()[name], strict=False)
+                fits = not isinstance(values[name], float) or isfinite(values[name])
             except msgspec.ValidationError:
-                raise ValueError(f"the switch {name} is of type {types[name]}, not {value!r}") from None
+                fits = False
+            if not fits:
+                raise ValueError(f"the switch {name} is of type {types[name]}, not {value!r}")
         return replace(self, **values)
 
     @staticmethod

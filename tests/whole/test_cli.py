@@ -61,7 +61,7 @@ def test_switches_reach_the_sandbox_in_their_type_or_are_refused(command, capsys
     assert served.pop() == Switches()
     for odd, said in {
         "list_lag=20": "did you mean list_lag_seconds?", "ignore_keys": "'ignore_keys' is not NAME=VALUE",
-        "ignore_keys=yes": "of type bool, not 'yes'", "publish_seconds=[1": "not JSON", "event_shape=old": "'oldest'",
+        "failure_rate=nan": "of type float, not 'nan'", "ignore_keys=yes": "of type bool, not 'yes'", "publish_seconds=[1": "not JSON", "event_shape=old": "'oldest'",
     }.items():  # fmt: skip
         with pytest.raises(SystemExit) as ended:
             command(["--switch", odd])
