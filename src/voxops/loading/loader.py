@@ -132,7 +132,7 @@ async def read_list(
             taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
             if taken >= enough:
                 # A full page that does not say whether more follow may have cut the list.
-                return page.cursor is not None or (not page.says_more and len(page.records) >= query["limit"])
+                return page.cursor is not None or (not page.says_more and len(page.records) >= min(enough, PAGE_RECORDS))
         if oldest is not None and page.records:
             times = build("deliveries", page.records)["created_at"].dropna()
             if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < min(oldest, times.iloc[0]):
