@@ -16,6 +16,7 @@ import pandas as pd
 from voxops._support import safe
 from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
 from voxops._support.eventloop import all_or_none
+from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError, NotFoundError
@@ -129,7 +130,10 @@ async def read_list(
         if enough is not None:
             taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
             if taken >= enough:
-                return page.cursor is not None
+                # A full page that does not say whether more follow may have cut the list.
+                return page.cursor is not None or (
+                    not page.says_more and len(page.records) >= min(enough, PAGE_RECORDS)
+                )
         if oldest is not None and page.records:
             times = build("deliveries", page.records)["created_at"].dropna()
             if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < min(oldest, times.iloc[0]):
@@ -296,10 +300,15 @@ class Loader:
         whole = None if self.disk is None or some else await self.disk.posts(full=refresh)
         rest, edge = self.disk.settled_posts(wanted) if self.disk is not None and some and not refresh else (None, None)
         columns = Columns("posts")
+        # Where posts are filtered here, small pages would be many requests.
+        here = any(search.filters().values()) or len(platforms) > 1 or len(accounts) > 1
+        page_size = PAGE_RECORDS if enough is None or here else max(1, min(enough, PAGE_RECORDS))
         cut = False
         for one in (wanted or ["all"]) if whole is None and not nothing else ():
             # A single value is sent as a filter, and also filtered here, since a server may ignore it.
-            listing = self.client.posts.list(status=one, platform=_only(platforms), account=_only(accounts))
+            listing = self.client.posts.list(
+                status=one, platform=_only(platforms), account=_only(accounts), page_size=page_size
+            )
             cut |= await read_list(columns, listing, enough=enough, counts=fits, oldest=edge)
         live = columns.frame()
         frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
