@@ -28,7 +28,7 @@ from voxops.client._pages import Page, pages
 from voxops.client._reply import Reply, error_of, single
 from voxops.client._retries import Retries
 from voxops.client._secret import Secret
-from voxops.client._transport import Transport
+from voxops.client._transport import Hooks, Transport, Verify
 from voxops.client._upload import Storage
 from voxops.client.accounts import Accounts
 from voxops.client.analytics import Analytics
@@ -107,7 +107,7 @@ class AsyncClient:
     max_wait : float
         Maximum seconds that a call waits for the rate limit.
     timeout : float
-        Seconds to wait for a connection, and for each next byte; a whole answer may take ten times that.
+        Seconds for each request: connection, sending and the whole answer; an upload has more, by its size.
     concurrency : int
         Maximum number of requests in flight.
     clock : Clock, optional
@@ -116,6 +116,13 @@ class AsyncClient:
         Source of jitter and of keys; the system's by default.
     transport : httpx.AsyncBaseTransport, optional
         Sends the requests in the place of connections of the client's own.
+    proxy : str, optional
+        Address of a proxy; by default ``HTTPS_PROXY`` or ``ALL_PROXY``, but for ``NO_PROXY``. An API on this machine has none.
+    verify : True, path or ssl.SSLContext
+        File of the certificates to trust; by default that of ``SSL_CERT_FILE``, then the HTTP library's own.
+    hooks : mapping, optional
+        Functions by name, ``request`` and ``response``, that are called with each ``httpx.Request``, whose headers contain the API key,
+        and each ``httpx.Response``, with its body; both may be coroutines. One that fails is logged, and changes nothing.
 
     Attributes
     ----------
@@ -133,7 +140,7 @@ class AsyncClient:
     Raises
     ------
     ConfigError
-        If there is no key, or the address is not valid.
+        If there is no key, the address is not valid, or a setting can't be used.
     """
 
     url: str = ""  # tracebacks may show the repr of a client whose __init__ failed
@@ -149,6 +156,9 @@ class AsyncClient:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         transport: AsyncBaseTransport | None = None,
+        proxy: str | None = None,
+        verify: Verify = True,
+        hooks: Hooks | None = None,
     ) -> None:
         self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
         del api_key  # tracebacks may show local variables
@@ -161,8 +171,8 @@ class AsyncClient:
         self.requests = 0
         self._server = ServerClock(self.clock.monotonic)
         self._transport = Transport(
-            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport
-        )
+            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify, hooks=hooks,
+        )  # fmt: skip
         self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=max_wait)
         if isinstance(self.clock, SteppedClock):
             self.clock.attend(lambda: self._pace.busy)
