@@ -222,7 +222,10 @@ class Transport:
                     body, broken = await read_body(answer.aiter_raw(), encoding, bounds.size)
                 finally:
                     await answer.aclose()
-            headers = self._secret.redact_json({name.lower(): value for name, value in answer.headers.items()})
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            said = "\n".join([*headers, *headers.values()])
+            if self._secret.redact_json(said) != said:
+                headers = self._secret.redact_json(headers)
             reply = Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
             if self._hooks["response"]:
                 await self._show("response", _response(reply, answer))

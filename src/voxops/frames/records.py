@@ -462,7 +462,7 @@ def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping
     known: dict[str, list[dict[str, Any]]] = {}
     for (post, platform, account), said in tries.items():
         known.setdefault(post, []).append({"platform": platform, "account_id": account, **said})
-    cells = [known.get(post) for post in posts["post_id"]]
+    cells = list(map(known.get, posts["post_id"].to_list()))
     if not any(cells):
         return posts
     joined = posts.assign(tried=pd.Series(cells, index=posts.index, dtype=object))
