@@ -32,7 +32,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.registry import column_named
 from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
 from voxops.frames.times import shown_zone
-from voxops.sheets.rules import as_instants, errors_of, readable_time
+from voxops.sheets.rules import PEOPLE, as_instants, errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -321,9 +321,9 @@ _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
 # A row of a sheet that has no fault.
-_FIT = {
-    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
-    "scheduled_for": "8000-01-01T00:00:00Z",
+_FIT: dict[str, Any] = {
+    "content": "x", "accounts": ["x"], "media": [], "found": {}, "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "texts": {}, **dict.fromkeys(PEOPLE), "scheduled_for": "8000-01-01T00:00:00Z",
 }  # fmt: skip
 
 
@@ -426,16 +426,17 @@ def plan_document(plan: Plan) -> list[Block]:
         some = sent[sent["act"] == verb] if verb else sent
         if not len(some):
             continue
-        names = _names(some)
+        names = [name for name in _names(some) if some[name].notna().any()]
+        whys = set(some["reason"])  # one that all have stands once
+        hidden = {"reason", "batch"} if verb else {"reason"} if whys == {READY} else set()
+        names = [name for name in names if name not in hidden]
         if verb:
-            whys = set(some["reason"])  # one that all have stands once
             parts.append(
                 document.heading(
                     f"{verb.capitalize()} {safe.many(len(some), 'post')}",
                     "" if len(whys) > 1 or verb == "change" else whys.pop().removeprefix(READY),
                 )
             )
-            names = [name for name in names if name not in {"reason", "batch"} and some[name].notna().any()]
         changes = _changes(plan, some.head(ROWS), tz) if verb in {"", "change"} else None
         parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
         if (more := len(some) - ROWS) > 0:
