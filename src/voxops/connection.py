@@ -27,6 +27,7 @@ from voxops.workspace import Resources, Session, Workspace
 
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
+    from voxops.client._transport import AsyncTransport, Hooks, Verify
 
 
 SANDBOX_SPEED = 20.0  # speed of the embedded sandbox's clock during waits: its queue takes minutes
@@ -41,6 +42,12 @@ def connect(
     archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
+    timeout: float | str | timedelta = 30.0,
+    concurrency: int = 10,
+    proxy: str | None = None,
+    verify: Verify = True,
+    transport: AsyncTransport | None = None,
+    hooks: Hooks | None = None,
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
@@ -69,6 +76,20 @@ def connect(
         How long the API remembers an idempotency key, such as ``"24h"``; voxops relies on one hour less.
     max_wait : str or timedelta
         The longest pause of a call for the rate limit; a longer one stops the run, which can be resumed.
+    timeout : float, str or timedelta
+        How long a request may take: connection, sending and the whole answer. Seconds, or such as ``"30s"``; an upload has more, by its
+        size.
+    concurrency : int
+        Maximum number of requests in flight.
+    proxy : str, optional
+        Address of a proxy; default: ``HTTPS_PROXY`` or ``ALL_PROXY``, but for hosts in ``NO_PROXY``. An API on this machine has none.
+    verify : True, path or ssl.SSLContext
+        File of the certificates to trust; default: that of ``SSL_CERT_FILE``, then the HTTP library's own.
+    transport : httpx.AsyncBaseTransport, optional
+        Sends the requests instead of connections of voxops's own.
+    hooks : mapping, optional
+        Functions that see each request and answer, for logs and metrics: ``{"request": [...], "response": [...]}``, called with an
+        ``httpx.Request``, whose headers contain the API key, and an ``httpx.Response``. One that fails is logged, and changes nothing.
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
@@ -109,7 +130,17 @@ def connect(
     del api_key  # so that no traceback from here on finds it among the local variables
     settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field}
     settings |= {"team_field": team_field, "tags_field": tags_field}
-    return eventloop.run(_connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings))
+    network = {
+        "timeout": timeout,
+        "concurrency": concurrency,
+        "proxy": proxy,
+        "verify": verify,
+        "transport": transport,
+        "hooks": hooks,
+    }
+    return eventloop.run(
+        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings)
+    )
 
 
 async def aconnect(
@@ -121,6 +152,12 @@ async def aconnect(
     archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
+    timeout: float | str | timedelta = 30.0,
+    concurrency: int = 10,
+    proxy: str | None = None,
+    verify: Verify = True,
+    transport: AsyncTransport | None = None,
+    hooks: Hooks | None = None,
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
@@ -151,8 +188,16 @@ async def aconnect(
     del api_key  # as in `connect`
     settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field}
     settings |= {"team_field": team_field, "tags_field": tags_field}
+    network = {
+        "timeout": timeout,
+        "concurrency": concurrency,
+        "proxy": proxy,
+        "verify": verify,
+        "transport": transport,
+        "hooks": hooks,
+    }
     return await eventloop.arun(
-        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings)
+        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings)
     )
 
 
@@ -165,6 +210,7 @@ async def _connected(
     archive: str | os.PathLike[str] | None,
     key_retention: str | timedelta,
     max_wait: str | timedelta,
+    network: dict[str, Any],
     values: Mapping[str, str | None],
 ) -> Workspace:
     """Connect, on the private loop; `kind` is the type of the passed key, None for none."""
@@ -178,6 +224,8 @@ async def _connected(
     path = None if ledger is None else _absolute("ledger", ledger)
     folder = None if archive is None else _absolute("archive", archive)
     retention, patience = seconds("key_retention", key_retention), seconds("max_wait", max_wait)
+    if isinstance(network["timeout"], str | timedelta):
+        network["timeout"] = seconds("timeout", network["timeout"])
     settings = Settings.read(
         {name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in values.items()}
     )
@@ -188,7 +236,7 @@ async def _connected(
         server = _sandbox(sandbox, resources)
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
         clock: Clock = SystemClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock)
+        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock, **network)
         if path is None and not server.kept:  # its state and its ledger end with it
             path = resources.temporary_ledger()
     else:
@@ -196,7 +244,8 @@ async def _connected(
             secret = Secret(_environment("VOXBURST_API_KEY"))
         if not secret.expose_to(bool):
             raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
-        client = AsyncClient(secret, url=url or _environment("VOXBURST_API_URL") or DEFAULT_URL, max_wait=patience)
+        address = url or _environment("VOXBURST_API_URL") or DEFAULT_URL
+        client = AsyncClient(secret, url=address, max_wait=patience, **network)
     workspace = await open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
     if folder is not None:  # loads take what is settled from there
         try:

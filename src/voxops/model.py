@@ -153,6 +153,8 @@ class Snapshot:
         Items whose posts were withdrawn or deleted since; blocked items that need nobody, being withdrawn or abandoned.
     sends : bool
         Whether this process sends; an attached run is only watched until it is resumed here.
+    in_flight : tuple of str
+        The rows of a paused run whose requests are in flight; their outcomes are recorded when they end.
     seconds_left : float or None
         When all has settled, at the present rate; None if unknown.
     """
@@ -175,6 +177,7 @@ class Snapshot:
     withdrawn: int = 0
     at_rest: int = 0
     sends: bool = True
+    in_flight: tuple[str, ...] = ()
     seconds_left: float | None = None
 
     def count(self, outcome: str) -> int:

@@ -173,7 +173,9 @@ class Run:
         return self
 
     def pause(self) -> Run:
-        """Stop sending; return this run once no request is in flight. Sent rows are still watched.
+        """Stop sending; return this run when no request is in flight, at the latest in two seconds. Sent rows are still watched.
+
+        ``run.snapshot.in_flight`` names the rows whose requests are still in flight then; their outcomes are recorded.
 
         Examples
         --------

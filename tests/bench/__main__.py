@@ -35,7 +35,7 @@ MATERIAL = ROOT / "build" / "bench"
 
 def frames(options: argparse.Namespace) -> Iterator[Line]:
     """Records to a typed frame."""
-    for kind, count, target in (("posts", options.posts, 2.8), ("deliveries", options.records, 2.0)):
+    for kind, count, target in (("posts", options.posts, 2.8), ("deliveries", options.records, 2.2)):
         path = MATERIAL / f"{kind}-{count}.jsonl"
         write_pages(path, kind, count)
         names = {"ours": "frame_ours", "peer": "frame_peer"}
@@ -49,7 +49,7 @@ def frames(options: argparse.Namespace) -> Iterator[Line]:
 
 def loading(options: argparse.Namespace) -> Iterator[Line]:
     """Loading posts over HTTP, end to end."""
-    for latency, near in ((0.0, 2.0), (0.03, 1.2)):
+    for latency, near in ((0.0, 1.8), (0.03, 1.2)):
         with serving(seeded, options.load, 0.0, latency) as (url, key):
             names = {"ours": "load_ours", "peer": "load_peer", "floor": "load_floor"}
             candidates = {name: (work, url, key) for name, work in names.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +16,8 @@ from tests.engine.steps import HOUR, RETRY, failing
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.retry import plan_retry
+from voxops.client import Permit
+from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.model import Snapshot
 
@@ -107,12 +111,65 @@ def test_pause_returns_when_reading_breaks_while_a_request_is_in_flight(rig):
     pausing = eventloop.submit(execution.pause())
     rig.let_go()
     pausing.result(30)
-    assert not execution.current.under_way
     assert work.result(30).phase == "stopped"
     eventloop.run(execution.allow())
     assert execution.resume()
     assert eventloop.run(execution.go()).phase == "done"
     assert outcomes(kernel.results(run)) == {"succeeded": 3}
+
+
+@pytest.mark.parametrize("withdraw", [False, True])
+def test_a_pause_returns_in_two_seconds_and_names_what_is_in_flight(withdraw, rig):
+    """Nothing more is sent meanwhile, and what is in flight is recorded when it ends: one row unsent, the others done."""
+    kernel = rig.kernel(timeout=20.0)
+    rig.clock.speed = 50
+    run = kernel.bind(planned(rig.campaign(30), one_by_one=True))
+    rig.sandbox.add_fault(Fault("delay", "POST", "/v1/posts", seconds=HELD, times=None))
+    execution = kernel.execution(run)
+    work = eventloop.submit(execution.go())
+    wait_for(lambda: len(rig.acts()) == 10)  # as many as the client has in flight
+    began = rig.clock.monotonic()
+    eventloop.run(execution.pause(withdraw=withdraw))
+    assert 2 <= rig.clock.monotonic() - began < 400, "eight real seconds"
+    snapshot = execution.snapshot
+    sent = snapshot.in_flight
+    assert snapshot.phase == "paused"
+    assert (len(sent), snapshot.waits["being sent"]) == (10, 10)
+    assert snapshot.note == f"Still in flight: {', '.join(sent[:3])} …; recorded when answered"
+    assert set(sent) == set(kernel.results(run).query("waiting_for == 'being sent'")["row_id"])
+    rig.clock.speed = math.inf
+    rig.sandbox.clear_faults()
+    assert work.result(60).in_flight == ()
+    table = kernel.results(run).set_index("row_id")
+    assert (table.loc[list(sent), "outcome"] == "succeeded").all()
+    assert outcomes(table) == {"succeeded": 10, "blocked" if withdraw else "pending": 20}
+    rig.each_once(10)
+
+
+def test_cancelling_also_abandons_what_comes_back_unsent(rig, monkeypatch):
+    kernel = rig.kernel(timeout=20.0)
+    rig.clock.speed = 50
+    run = kernel.bind(planned(rig.campaign(1)))
+    go, asked = asyncio.Event(), list[str]()
+
+    async def unreachable(_: Any, method: str, *__: Any, **___: Any) -> Any:
+        asked.append(method)
+        await go.wait()
+        raise TransportError("no server answers", sent=False)
+
+    monkeypatch.setattr(Permit, "send", unreachable)
+    execution = kernel.execution(run)
+    work = eventloop.submit(execution.go())
+    wait_for(lambda: asked)
+    eventloop.run(execution.pause(withdraw=True))
+    assert execution.snapshot.in_flight == ("r00000",)
+
+    async def answer() -> None:
+        go.set()
+
+    eventloop.run(answer())
+    assert work.result(60).phase == "cancelled"
+    assert (outcomes(kernel.results(run)), rig.acts()) == ({"blocked": 1}, [])
 
 
 class Broken:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,10 +37,11 @@ def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
 class Raw:
     """A listening server; `url` is its address, `requests` what came, head and body."""
 
-    def __init__(self, handler: Handler) -> None:
-        self._handler = handler
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+        self._handler, self._tls = handler, tls
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.port = self._socket.getsockname()[1]
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
         self.requests: list[tuple[bytes, bytes]] = []
         self._closing = False
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -53,8 +56,11 @@ class Raw:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
-        with connection:
+        with contextlib.ExitStack() as stack:
             try:
+                connection = stack.enter_context(
+                    connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True)
+                )
                 data = b""
                 while b"\r\n\r\n" not in data:
                     piece = connection.recv(65_536)
@@ -83,9 +89,9 @@ class Raw:
 
 
 @contextmanager
-def serve(handler: Handler | bytes) -> Iterator[Raw]:
+def serve(handler: Handler | bytes, tls: ssl.SSLContext | None = None) -> Iterator[Raw]:
     """A server for the length of a block; bytes are the answer to every request."""
-    server = Raw((lambda *_: iter([handler])) if isinstance(handler, bytes) else handler)
+    server = Raw((lambda *_: iter([handler])) if isinstance(handler, bytes) else handler, tls)
     try:
         yield server
     finally:

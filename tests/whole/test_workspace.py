@@ -6,9 +6,12 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 from tests.engine.steps import wait_for
@@ -108,6 +111,52 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_pa
     for each in (run, unsent):
         assert f"ws.attach('{each.id}')" in printed.out + printed.err
     assert done.id not in printed.out + printed.err
+
+
+class Dripping(httpx.AsyncHTTPTransport):
+    """Connections on which the answer to an act comes a byte every two seconds."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().handle_async_request(request)
+        if request.method == "POST":
+            answer.stream = _Drip(answer.stream)
+        return answer
+
+
+class _Drip(httpx.AsyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for piece in self._stream:
+            for byte in piece:
+                yield bytes([byte])
+                await asyncio.sleep(2)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def test_a_run_whose_answers_drip_is_paused_in_two_seconds_and_recorded(tmp_path):
+    sheet = pd.DataFrame({"row_id": ["a", "b", "c"], "content": ["one", "two", "three"]})
+    with (
+        Sandbox(empty=True, speed=1) as sandbox,
+        vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", timeout=8, transport=Dripping()) as ws,
+    ):
+        sheet["accounts"] = ws.accounts().query("status == 'active' and platform == 'twitter'")["account_id"].iloc[0]
+        sheet["scheduled_for"] = (pd.Timestamp(ws.client.now()) + pd.Timedelta("1D")).isoformat()
+        run = ws.run(vx.plan_create(sheet, key="row_id", campaign="spring"))
+        wait_for(lambda: sandbox.effects("post.create"))
+        began = time.monotonic()
+        run.pause()
+        assert time.monotonic() - began < 6
+        assert run.snapshot.in_flight == ("a", "b", "c")
+        assert run.snapshot.note == "Still in flight: a, b, c; recorded when answered"
+        run.wait(60)  # the deadline ends the request, and reading settles it
+        assert run.snapshot.in_flight == ()
+        assert counts(run) == {"succeeded": 3}
+        assert len(sandbox.requests(acting=True)) == 1
+        assert len(sandbox.effects("post.create")) == 3
 
 
 def test_a_retry_is_planned_run_watched_and_counted(sandbox, ws):

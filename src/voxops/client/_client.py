@@ -30,7 +30,7 @@ from voxops.client._pages import Page, pages
 from voxops.client._reply import Reply, error_of, single
 from voxops.client._retries import Retries
 from voxops.client._secret import Secret
-from voxops.client._transport import Transport
+from voxops.client._transport import Hooks, Transport, Verify
 from voxops.client._upload import Storage
 from voxops.client.groups import Groups
 from voxops.errors import ApiError, ConfigError
@@ -113,7 +113,7 @@ class AsyncClient(Groups):
     max_wait : float, str or timedelta
         Maximum time that a call waits for the rate limit: seconds, or such as ``"5min"``.
     timeout : float, str or timedelta
-        Time to wait for a connection, and for each next byte; a whole answer may take ten times that.
+        Time for each request: connection, sending and the whole answer; an upload has more, by its size.
     concurrency : int
         Maximum number of requests in flight.
     clock : Clock, optional
@@ -122,6 +122,13 @@ class AsyncClient(Groups):
         Source of jitter and of keys; the system's by default.
     transport : httpx.AsyncBaseTransport, optional
         Sends the requests in the place of connections of the client's own.
+    proxy : str, optional
+        Address of a proxy; by default ``HTTPS_PROXY`` or ``ALL_PROXY``, but for ``NO_PROXY``. An API on this machine has none.
+    verify : True, path or ssl.SSLContext
+        File of the certificates to trust; by default that of ``SSL_CERT_FILE``, then the HTTP library's own.
+    hooks : mapping, optional
+        Functions by name, ``request`` and ``response``, that are called with each ``httpx.Request``, whose headers contain the API key,
+        and each ``httpx.Response``, with its body; both may be coroutines. One that fails is logged, and changes nothing.
 
     Attributes
     ----------
@@ -137,7 +144,7 @@ class AsyncClient(Groups):
     Raises
     ------
     ConfigError
-        If there is no key, or the address or a setting is not valid.
+        If there is no key, the address is not valid, or a setting can't be used.
     """
 
     url: str = ""  # tracebacks may show the repr of a client whose __init__ failed
@@ -153,6 +160,9 @@ class AsyncClient(Groups):
         clock: Clock | None = None,
         rng: random.Random | None = None,
         transport: AsyncBaseTransport | None = None,
+        proxy: str | None = None,
+        verify: Verify = True,
+        hooks: Hooks | None = None,
     ) -> None:
         self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
         unfit = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
@@ -171,8 +181,8 @@ class AsyncClient(Groups):
         self.requests = 0
         self._server = ServerClock(self.clock.monotonic)
         self._transport = Transport(
-            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport
-        )
+            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify, hooks=hooks,
+        )  # fmt: skip
         self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=patience)
         if isinstance(self.clock, SteppedClock):
             self.clock.attend(lambda: self._pace.busy)

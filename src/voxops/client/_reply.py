@@ -77,7 +77,7 @@ class Reply:
         """Whether the status is a 2xx."""
         return 200 <= self.status < 300
 
-    @property
+    @cached_property
     def date(self) -> datetime | None:
         """The time in the ``Date`` header, in whole seconds."""
         return parse_date(self.headers.get("date"))

@@ -13,8 +13,8 @@ from voxops.errors import ConfigError
 T = TypeVar("T")
 
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON
-# Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first, because that is cheap.
-_SIGNS = [re.compile(sign) for sign in (rb"\\u00[2-7]", rb"\\x[2-7]", rb"%[2-7][0-9a-fA-F]", rb"&#[0-9xX]", rb"\\/")]
+# Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first: by one byte each, which is fast.
+_SIGNS = [re.compile(sign) for sign in (rb"\\(?=u00[2-7]|x[2-7]|/)", rb"%(?=[2-7][0-9a-fA-F])", rb"&(?=#[0-9xX])")]
 _ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
 _HIDING = re.compile(
     rb"\\u00(?:2[356]|5[cC])"
@@ -62,10 +62,11 @@ class Secret:
             data = data.replace(self._held().encode(coding), "***".encode(coding))
         coding = json.detect_encoding(data)
         plain = data if coding.startswith("utf-8") else data.decode(coding, "replace").encode()
-        if any(sign.search(plain) for sign in _SIGNS):
-            flat = _ESCAPE.sub(_unescaped, plain)
-            if self._held().encode() in flat:
-                return flat.replace(self._held().encode(), b"***")
+        if not any(sign.search(plain) for sign in _SIGNS):
+            return data
+        flat = _ESCAPE.sub(_unescaped, plain)
+        if self._held().encode() in flat:
+            return flat.replace(self._held().encode(), b"***")
         if _HIDING.search(plain):
             with suppress(ValueError, RecursionError):  # not JSON
                 value = json.loads(plain)

@@ -6,15 +6,19 @@ Only `Transport.send` sends the API key, to the API's own address. Redirects are
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
+import os
 import re
 import socket
 import ssl
+import traceback
 import zlib
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,7 +26,7 @@ import httpx
 
 from voxops.api.fields import refuse
 from voxops.api.limits import ANSWER_BYTES, STORAGE_ANSWER_BYTES
-from voxops.client._address import upload_host
+from voxops.client._address import is_loopback_url, upload_host
 from voxops.client._body import ENCODINGS, read_body
 from voxops.client._calls import Call
 from voxops.client._logs import keep_from_logs, kept_from_logs
@@ -30,9 +34,15 @@ from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
+# What may see each request and answer: ``{"request": [function], "response": [function]}``, as the HTTP library calls it.
+Hooks = Mapping[str, Sequence[Callable[[Any], Any]]]
+AsyncTransport = httpx.AsyncBaseTransport
+Verify = Literal[True] | str | os.PathLike[str] | ssl.SSLContext
+
 _UPLOADS = 4  # connections to the storage host
-_WHOLE = 10.0  # time for a whole answer, as a multiple of the timeout for one byte
 _SLOWEST = 16 * 1024  # bytes per second; a slower upload is abandoned
+# Headers of the body as it was sent; hooks see it decompressed.
+_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 # Headers that object stores sign; the API's other headers are not sent to the storage host.
 _STORAGE_HEADERS = frozenset({
     "cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
@@ -43,11 +53,13 @@ _STORAGE_PREFIXES = ("x-amz-", "x-goog-", "x-ms-")
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """The limits of one answer: `seconds` in total, `size` bytes decompressed."""
+    """The limits of one request: `seconds` until its answer is complete, whose body has `size` bytes decompressed."""
 
     seconds: float
     size: int
 
+
+_log = logging.getLogger(__name__)
 
 # A cached answer proves nothing about the current state (rule 14).
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
@@ -56,7 +68,8 @@ _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-
 class Transport:
     """Connections to the API and to the storage host; neither receives the other's headers.
 
-    `url` is as from `base_url`. `timeout` is for a connection, or for the next byte; a whole answer may take ten times that.
+    `url` is as from `base_url`. `timeout` is for a whole request: connection, sending and the answer; an upload has more, by its size.
+    A ConfigError says if the HTTP library can't parse the address, or a setting can't be used.
     """
 
     def __init__(
@@ -66,24 +79,41 @@ class Transport:
         *,
         timeout: float,
         concurrency: int,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
+        proxy: str | None = None,
+        verify: Verify = True,
+        hooks: Hooks | None = None,
     ) -> None:
+        if transport is not None and (proxy is not None or verify is not True):
+            raise ConfigError("transport= opens the connections itself; pass proxy= and verify= to it instead")
         self.url = url
         self._secret = secret
         keep_from_logs(secret)
         self._timeout = timeout
         self._concurrency = concurrency
         self._through = transport
+        # An API on this machine has no proxy: it would carry plain http, and the API key, off this machine.
+        self._outside = not is_loopback_url(url)
+        self._proxy = _proxy(proxy) if self._outside else None
+        self._verify = _certificates(verify, trust_env=urlsplit(url).scheme == "https")
+        self._hooks = _hooks(hooks or {})
         self.renew()
         if _request(self._api, "GET", url) is None:
             raise ConfigError("url= is not a valid web address")
 
     def renew(self) -> None:
         """Open new pools, without closing connections of another event loop or process."""
-        # A loopback API ignores proxies of the environment: they would carry plain http off this machine.
-        outside = urlsplit(self.url).scheme == "https"
-        self._api = connections(self._timeout, self._concurrency, trust_env=outside, transport=self._through)
-        self._storage = connections(self._timeout, _UPLOADS, trust_env=outside, transport=self._through)
+        self._api, self._storage = (
+            connections(
+                self._timeout,
+                most,
+                trust_env=self._outside,
+                transport=self._through,
+                proxy=self._proxy,
+                verify=self._verify,
+            )
+            for most in (self._concurrency, _UPLOADS)
+        )
 
     async def close(self) -> None:
         """Close all connections."""
@@ -114,9 +144,7 @@ class Transport:
             refuse("query", "can't be encoded: it is too long, or contains half of a surrogate pair")
         endpoint = f"{call.method} {call.path}"
         request.headers["Authorization"] = self._secret.expose_to("Bearer {}".format)
-        if call.may_go is not None:
-            request.extensions["trace"] = _precondition(call.may_go, has_body=bool(call.body))
-        outcome = await self._exchange(self._api, request, endpoint, _Bounds(timeout * _WHOLE, ANSWER_BYTES))
+        outcome = await self._exchange(self._api, request, endpoint, _Bounds(timeout, ANSWER_BYTES), call.may_go)
         del request
         # Raised here, not in `_exchange`: the frames of the HTTP library contain the key.
         if isinstance(outcome, Exception) and not isinstance(outcome, TransportError):
@@ -142,7 +170,7 @@ class Transport:
         if request is None:
             raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
         request.url = _Unsigned(request.url)
-        bounds = _Bounds(self._timeout * _WHOLE + size / _SLOWEST, STORAGE_ANSWER_BYTES)
+        bounds = _Bounds(self._timeout + size / _SLOWEST, STORAGE_ANSWER_BYTES)
         with kept_from_logs(
             urlsplit(url).query
         ):  # the Location header of a redirect repeats it, and errors repeat parts
@@ -153,10 +181,17 @@ class Transport:
         return outcome
 
     async def _exchange(
-        self, connections: httpx.AsyncClient, request: httpx.Request, endpoint: str, bounds: _Bounds
+        self,
+        connections: httpx.AsyncClient,
+        request: httpx.Request,
+        endpoint: str,
+        bounds: _Bounds,
+        may_go: Callable[[], bool] | None = None,
     ) -> Reply | BaseException:
         """Send the request; the only place that does. Failures are returned, since a traceback from here would contain the key."""
+        request.extensions["trace"] = begun = _Begun(may_go, has_body=request.headers.get("content-length", "0") != "0")
         try:
+            await self._show("request", request)
             async with asyncio.timeout(bounds.seconds):
                 answer = await connections.send(request, stream=True)
                 try:
@@ -164,17 +199,36 @@ class Transport:
                     body, broken = await read_body(answer.aiter_raw(), encoding, bounds.size)
                 finally:
                     await answer.aclose()
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            said = "\n".join([*headers, *headers.values()])
+            if self._secret.redact_json(said) != said:
+                headers = self._secret.redact_json(headers)
+            reply = Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
+            if self._hooks["response"]:
+                await self._show("response", _response(reply, answer))
+            return reply
         except _TooLateError as error:
             what = "aborted before its body was sent" if error.begun else "not sent"
             return TransportError(f"{endpoint}: {what}, because its deadline passed first", sent=error.begun)
         except (httpx.HTTPError, zlib.error, EOFError, TimeoutError) as error:
-            proxied = connections.trust_env and _has_proxy(request.url)
-            return _explained(error, request, endpoint, bounds, proxied=proxied)
+            proxied = self._proxy is not None or (self._outside and _has_proxy(request.url))
+            late = isinstance(error, TimeoutError) and begun.connecting
+            failure = httpx.ConnectTimeout("") if late else error
+            return _explained(failure, request, endpoint, bounds, proxied=proxied)
         except BaseException as error:  # noqa: BLE001  the caller raises it
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
-        headers = self._secret.redact_json({name.lower(): value for name, value in answer.headers.items()})
-        return Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
+
+    async def _show(self, name: str, thing: httpx.Request | httpx.Response) -> None:
+        """Call the hooks of a name; one that fails changes nothing, since the outcome of the request does not depend on it."""
+        for hook in self._hooks[name]:
+            try:
+                waits = hook(thing)
+                if inspect.isawaitable(waits):
+                    await waits
+            except Exception:  # noqa: BLE001
+                said = self._secret.redact_json(traceback.format_exc())
+                _log.error("a %s hook failed:\n%s", name, said)  # not by `exception`: its text may contain the key
 
 
 class _TooLateError(Exception):
@@ -185,18 +239,34 @@ class _TooLateError(Exception):
         self.begun = begun
 
 
-def _precondition(may_go: Callable[[], bool], *, has_body: bool) -> Callable[[str, Any], Awaitable[None]]:
-    """Return a trace hook that aborts a request before its first byte and before its body, if `may_go` is False (rule 21).
+class _Begun:
+    """A trace of how far a request is; it aborts a request before its first byte and before its body, if `may_go` is False (rule 21).
 
     A connection may take long, and a laptop may sleep while it waits. A request without a body is complete with its headers.
     """
 
-    async def trace(event: str, _: Any) -> None:
+    def __init__(self, may_go: Callable[[], bool] | None, *, has_body: bool) -> None:
+        self._may_go, self._has_body = may_go, has_body
+        self.connecting = False
+
+    async def __call__(self, event: str, _: Any) -> None:
+        if event.endswith("connect_tcp.started"):
+            self.connecting = True
+            return
         begun = event.endswith("send_request_body.started")
-        if ((begun and has_body) or event.endswith("send_request_headers.started")) and not may_go():
+        if not begun and not event.endswith("send_request_headers.started"):
+            return
+        self.connecting = False
+        if self._may_go is not None and (self._has_body or not begun) and not self._may_go():
             raise _TooLateError(begun=begun)
 
-    return trace
+
+def _response(reply: Reply, answer: httpx.Response) -> httpx.Response:
+    """Return an answer for hooks: with its body, and without the API key."""
+    headers = {name: value for name, value in reply.headers.items() if name not in _OF_THE_WIRE}
+    shown = httpx.Response(reply.status, headers=headers, content=reply.body, request=answer.request)
+    shown.elapsed = answer.elapsed
+    return shown
 
 
 class _Unsigned(httpx.URL):
@@ -231,7 +301,13 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def connections(
-    timeout: float, most: int, *, trust_env: bool, transport: httpx.AsyncBaseTransport | None = None
+    timeout: float,
+    most: int,
+    *,
+    trust_env: bool,
+    transport: AsyncTransport | None = None,
+    proxy: httpx.Proxy | None = None,
+    verify: ssl.SSLContext | None = None,
 ) -> httpx.AsyncClient:
     """Return a pool of connections without cookies.
 
@@ -251,23 +327,65 @@ def connections(
             limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,
             trust_env=trust_env,
-            verify=True if trust_env else _certificates(),
+            verify=verify or _certificates(True, trust_env=trust_env),
             transport=transport,
+            proxy=proxy,
         )
-    except OSError:  # also raised for a file that is not a certificate
-        raise ConfigError(
-            "SSL_CERT_FILE or SSL_CERT_DIR names certificates that can't be read; correct or unset it"
-        ) from None
     except (ImportError, ValueError, httpx.InvalidURL):  # not quoted: a proxy's address may contain a password
+        named = "HTTPS_PROXY or ALL_PROXY" if proxy is None else "proxy="
         raise ConfigError(
-            "HTTPS_PROXY or ALL_PROXY names a proxy that can't be used here; it must be an http:// or https:// address"
+            f"{named} names a proxy that can't be used here; it must be an http:// or https:// address"
         ) from None
+
+
+def _certificates(verify: Verify, *, trust_env: bool) -> ssl.SSLContext:
+    """Return the certificates to trust.
+
+    Raises
+    ------
+    ConfigError
+        If they can't be read, or none would be needed.
+    """
+    if isinstance(verify, ssl.SSLContext):
+        return verify
+    if isinstance(verify, bool) and not verify:
+        raise ConfigError(
+            "verify=False would send the API key to whoever answers; pass the file of the certificate to trust instead"
+        )
+    try:
+        if verify is not True:
+            return ssl.create_default_context(cafile=os.fspath(verify))
+        return httpx.create_ssl_context() if trust_env else _own_certificates()
+    except (OSError, TypeError):  # also raised for a file that is not a certificate
+        named = "SSL_CERT_FILE or SSL_CERT_DIR" if verify is True else "verify="
+        raise ConfigError(f"{named} names certificates that can't be read; correct or unset it") from None
 
 
 @cache
-def _certificates() -> ssl.SSLContext:
+def _own_certificates() -> ssl.SSLContext:
     """Read the HTTP library's own certificates once; it would read them for every pool, even for plain http."""
     return httpx.create_ssl_context(trust_env=False)
+
+
+def _proxy(address: str | None) -> httpx.Proxy | None:
+    """Return a proxy; its address is not quoted, since it may contain a password."""
+    try:
+        return None if address is None else httpx.Proxy(address)
+    except (TypeError, ValueError, AttributeError, httpx.InvalidURL):
+        raise ConfigError("proxy= is not a valid proxy; it must be an http:// or https:// address") from None
+
+
+def _hooks(hooks: Hooks) -> dict[str, Sequence[Callable[[Any], Any]]]:
+    """Return the hooks by name, checked."""
+    try:
+        found: dict[str, Sequence[Callable[[Any], Any]]] = {
+            name: tuple(some) for name, some in {"request": (), "response": (), **hooks}.items()
+        }
+    except TypeError:
+        found = {}
+    if len(found) != 2 or not all(callable(hook) for some in found.values() for hook in some):
+        raise ConfigError('hooks= takes lists of functions by name: {"request": [...], "response": [...]}')
+    return found
 
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
@@ -287,10 +405,8 @@ def _explained(
     where = f"{url.host}:{url.port}" if url.port else url.host
     if isinstance(error, _UNSENT):
         return TransportError(f"{endpoint}: {_unreached(error, where, proxied=proxied)}", sent=False)
-    if isinstance(error, httpx.TimeoutException):
-        what = f"{where} did not answer in time"
-    elif isinstance(error, TimeoutError):
-        what = f"{where} did not answer completely within {bounds.seconds:.0f} s"
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        what = f"{where} did not answer completely within {round(bounds.seconds, 2):,g} s"
     else:
         what = f"the connection to {where} broke"
     doubt = "" if request.method == "GET" else "; the outcome of the request is unknown"
@@ -300,14 +416,14 @@ def _explained(
 def _unreached(error: Exception, where: str, *, proxied: bool) -> str:
     """Return why there was no connection and what to check; a proxy's address is not quoted, it may contain a password."""
     if isinstance(error, httpx.ProxyError) or (proxied and isinstance(error, httpx.ConnectTimeout)):
-        return f"the proxy could not connect to {where}; check HTTPS_PROXY or ALL_PROXY"
+        return f"the proxy could not connect to {where}; check proxy=, HTTPS_PROXY or ALL_PROXY"
     if isinstance(error, httpx.TimeoutException):
         return f"{where} accepted no connection in time; check the network, and url= or VOXBURST_API_URL"
     roots = _roots(error)
     if any(isinstance(root, ssl.SSLError) for root in roots):
-        return f"no secure connection to {where}: its certificate is not trusted here"
+        return f"no secure connection to {where}: its certificate is not trusted here; see verify= and SSL_CERT_FILE"
     if proxied:
-        return f"could not reach the proxy in HTTPS_PROXY or ALL_PROXY, which is needed to reach {where}"
+        return f"could not reach the proxy in proxy=, HTTPS_PROXY or ALL_PROXY, which is needed to reach {where}"
     if any(isinstance(root, socket.gaierror) for root in roots):
         return f"there is no host named {where}; check url= or VOXBURST_API_URL"
     return f"no server answers at {where}. Is it running? Check url= or VOXBURST_API_URL"

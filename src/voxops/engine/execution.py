@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import weakref
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,11 @@ from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
-from voxops.engine.job import Job
+from voxops.engine.job import PAUSES_WITHIN, Job
+from voxops.engine.lists import rest
 from voxops.engine.lookback import find_duplicates
 from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, LedgerError
 from voxops.frames.records import build
 from voxops.ledger import audit
 from voxops.ledger.file import home
@@ -62,22 +64,33 @@ class Execution(Job):
         self._others: asyncio.Task[None] | None = None
         self.current = Pass(run, watching=paused)
         self.over = False
+        self._withdraws = False  # whether what comes back unsent is abandoned
 
     # Asked by whoever holds the run.
 
     async def pause(self, *, withdraw: bool = False) -> None:
-        """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
+        """Send nothing more; return when no request is in flight, at the latest in two seconds. `withdraw` abandons what was never sent."""
         self.current.paused = True
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
         await self._engine.driver.stop_uploads(self.current)
-        while self.current.under_way:
-            await self.current.idle.wait()
+        current, clock = self.current, self._engine.client.clock
+        until = clock.monotonic() + PAUSES_WITHIN
+        while current.under_way and (left := until - clock.monotonic()) > 0:
+            await rest(clock, current.idle, left)
         if withdraw:
-            await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
-            for groups in (self.current.ready, self.current.sendable, self.current.parked):
+            self._withdraws = True
+            await self._abandon()
+            for groups in (current.ready, current.sendable, current.parked):
                 groups.clear()
+        if current.under_way:
+            with suppress(LedgerError):  # a busy disk; the next refresh shows it
+                self._reporter.refresh(current)
+
+    async def _abandon(self) -> None:
+        """Abandon what was never sent."""
+        await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
 
     async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
@@ -100,6 +113,7 @@ class Execution(Job):
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
         self._engine.known.accounts_read = False  # one may have been connected again
+        self._withdraws = False
         if not self.over:
             self.current.watching = self.current.paused = self.current.blind = False
             self.current.halted = None
@@ -174,6 +188,8 @@ class Execution(Job):
         reporter = asyncio.create_task(self._reporter.follow(current))
         try:
             await self._engine.driver.drive(current)
+            if self._withdraws:
+                await self._abandon()
         except BaseException:
             current.halt(Reason("broke_down"))
             raise

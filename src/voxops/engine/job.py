@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
 
+PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
+
+
 def begin(job: Job, shown: Observer) -> Future[Snapshot]:
     """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
     future = eventloop.submit(job.go())
@@ -74,7 +77,7 @@ class Job:
         return self.snapshot
 
     async def pause(self, *, withdraw: bool = False) -> None:
-        """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
+        """Send nothing more; return when no request is in flight, at the latest in two seconds. `withdraw` abandons what was never sent."""
 
     async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """What paused it in the ledger is over; `trust_lists` reads look-alikes only, `foreign` goes on with somebody else's."""

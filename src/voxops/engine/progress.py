@@ -146,15 +146,16 @@ class Reporter(Progress):
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
         note = self.snapshot.note
+        in_flight = audit.in_flight(self._ledger, self._run) if current.paused and current.under_way else ()
         if self._held_up != self._ledger.held_up:
             note = self._held_up = self._ledger.held_up
-        if _phase(current) != self.snapshot.phase or current.halted is not None:
-            note = str(current.halted or current.note)
+        if (_phase(current), in_flight) != (self.snapshot.phase, self.snapshot.in_flight) or current.halted is not None:
+            note = str(current.halted or _being_sent(in_flight) or current.note)
         uploading = current.uploading
         if uploading or note == self._uploading:
             note = uploading
         self._uploading = uploading
-        return self.show(replace(self._now(current), note=note))
+        return self.show(replace(self._now(current), note=note, in_flight=in_flight))
 
     def _now(self, current: Pass) -> Snapshot:
         """The snapshot as it is now."""
@@ -249,6 +250,12 @@ def _with_waits(why: Sequence[tuple[Reason, int]], current: Pass) -> dict[str, i
         found[said] += taken
         unsent -= taken
     return {said: count for said, count in found.items() if count}
+
+
+def _being_sent(rows: Sequence[str]) -> str:
+    """Say that rows of a paused run are in flight; nothing for none."""
+    some = ", ".join(safe.plain(row, 40) for row in rows[:3]) + (" …" if len(rows) > 3 else "")
+    return f"Still in flight: {some}; recorded when answered" if rows else ""
 
 
 def _phase(current: Pass) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._support.eventloop import collector_paused
+from voxops.api.error_bodies import read_error
 from voxops.api.states import PostState, Source, TargetState
 from voxops.errors import PlanError
 from voxops.frames.columns import need_frame, times_of
@@ -39,10 +40,12 @@ def read_targets(entries: Sequence[Any]) -> Targets:
 
 def _of_errors(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return codes and messages, from the errors if a target has no own ones; most targets have no error."""
-    parts = [(None, None) if error is None else error_parts(error) for error in clean["_error"]]
+    errors = [None if error is None else read_error(error) for error in clean["_error"]]
+    codes = [None if error is None else error.code for error in errors]
+    messages = [None if error is None else error.message or None for error in errors]
     return {
-        "error_code": _either(clean["error_code"], CODE.clean([code for code, _ in parts])),
-        "error_message": _either(clean["error_message"], [message for _, message in parts]),
+        "error_code": _either(clean["error_code"], CODE.clean(codes)),
+        "error_message": _either(clean["error_message"], clean_texts(messages)),
     }
 
 
@@ -221,7 +224,10 @@ def _of_posts(clean: Mapping[str, Any]) -> dict[str, Any]:
 def _of_deliveries(clean: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return the column ``error`` as one line, ``CODE: message`` for an object."""
     errors = clean["_error"]
-    lines = [each if isinstance(each, str) else ": ".join(filter(None, error_parts(each))) or None for each in errors]
+    lines = [
+        each if each is None or isinstance(each, str) else ": ".join(filter(None, error_parts(each))) or None
+        for each in errors
+    ]
     return {"error": clean_texts(lines)}
 
 
@@ -456,7 +462,7 @@ def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping
     known: dict[str, list[dict[str, Any]]] = {}
     for (post, platform, account), said in tries.items():
         known.setdefault(post, []).append({"platform": platform, "account_id": account, **said})
-    cells = [known.get(post) for post in posts["post_id"]]
+    cells = list(map(known.get, posts["post_id"].to_list()))
     if not any(cells):
         return posts
     joined = posts.assign(tried=pd.Series(cells, index=posts.index, dtype=object))

@@ -200,7 +200,8 @@ COUNT = Kind(
 )  # fmt: skip
 # True, False and None as 1, 0 and -1.
 FLAG = Kind(
-    "flag", lambda values: list(map(to_bool, values)), lambda values: np.array([-1 if value is None else value for value in values], np.int8),
+    "flag", lambda values: values if _only(values, bool) else list(map(to_bool, values)),
+    lambda values: np.array([-1 if value is None else value for value in values] if None in values else values, np.int8),
     lambda staged: pd.arrays.BooleanArray(staged == 1, staged < 0), lambda staged: staged < 0,
 )  # fmt: skip
 TIME = Kind("time", list, stamps, lambda staged: utc(staged).array, lambda staged: staged == NAT)

@@ -46,9 +46,13 @@ def stamps(values: Sequence[Any]) -> Numbers:
     usual = _without_z(values)
     if usual is not None:
         try:
-            return _in_calendar(np.array(usual, "M8[us]").view(np.int64))
+            times = np.array(usual, "M8[us]").view(np.int64)
         except ValueError:  # an invalid day or hour: read one by one
             pass
+        else:
+            all_of_them = np.full(len(values), NAT)
+            all_of_them[[value is not None for value in values]] = _in_calendar(times)
+            return all_of_them
     texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
     index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
     found: Numbers = index.asi8.copy()
@@ -65,15 +69,14 @@ def _in_calendar(found: Numbers) -> Numbers:
 
 
 def _without_z(values: Sequence[Any]) -> list[str] | None:
-    """Return texts of the API's form, ``2026-03-02T09:00:00Z``, without the Z for NumPy; None if one has another form."""
+    """Return those that are not None without their Z, for NumPy; None if one is no text of the API's form, ``2026-03-02T09:00:00Z``."""
     if not set(map(type, values)) <= {str, type(None)}:
         return None
-    texts = [
-        "NaT" if value is None else value[:-1] for value in values if value is None or value[10:11] + value[-1:] == "TZ"
-    ]
-    joined = "".join(texts)
-    offset = "+" in joined or "Z" in joined or joined.count("-") != 2 * (len(values) - values.count(None))
-    return None if offset or len(texts) != len(values) else texts
+    texts = [value for value in values if value is not None]
+    joined = "\n".join([*texts, ""])
+    if not joined.isascii() or joined.encode().translate(None, b"0123456789:.") != b"--TZ\n" * len(texts):
+        return None
+    return joined.split("Z\n")[:-1]
 
 
 def utc(microseconds: Numbers) -> pd.DatetimeIndex:

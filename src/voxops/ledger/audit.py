@@ -93,6 +93,14 @@ def acts(ledger: Ledger, run: str) -> int:
     return int(rows[0][0])
 
 
+def in_flight(ledger: Ledger, run: str) -> tuple[str, ...]:
+    """The rows of a run whose requests are in flight."""
+    rows = ledger.query(
+        f"SELECT requests.label FROM {_ROWS} WHERE run_rows.run = ? AND calls.state = 'sent' ORDER BY run_rows.row", run
+    )
+    return tuple(label for (label,) in rows)
+
+
 def changes(ledger: Ledger, run: str, most: int) -> tuple[Transition, ...]:
     """The rows of a run that were settled last since it was started, newest first."""
     rows = ledger.query(

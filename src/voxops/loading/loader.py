@@ -323,10 +323,10 @@ class Loader:
         filters |= {"until": until, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
-        read = set(live["post_id"].dropna()) if whole is None else whole[1]
+        read = live["post_id"].to_list() if whole is None else whole[1]
         origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
         described = self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
-        ids = list(map(str, described["post_id"].dropna()))
+        ids = described["post_id"].dropna().to_list()
         if campaign is not None and ids:
             described.attrs["accounts"] = dict(await account_names(self.client))
             described = with_withdrawals(described, self._withdrawals(ids))
@@ -418,7 +418,7 @@ class Loader:
         if not len(found):
             refuse_events(events)
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        read = set(live["delivery_id"].dropna()) if whole is None else whole[1]
+        read = live["delivery_id"].to_list() if whole is None else whole[1]
         origin = self._origin("deliveries", found["delivery_id"], read, busy=not some and whole is None)
         return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
 

@@ -1,0 +1,344 @@
+"""Deadlines, proxies, certificates and hooks, over sockets of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trustme
+from tests.security import raw
+from tests.virtual import until
+
+import voxops as vx
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
+from voxops.client import AsyncClient, SystemClock, _retries
+from voxops.connection import open_workspace
+from voxops.errors import ConfigError, TransportError
+
+EMPTY = True
+KEY = "vb_live_a_key_of_these_tests"
+ME = {"workspaceId": "ws_1", "workspaceName": "Alder Coffee", "plan": "PRO"}
+HOST = "api.voxburst.example"
+
+
+def api(*_: bytes) -> Iterator[bytes]:
+    yield raw.answer(json.dumps(ME).encode())
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No pause between two tries."""
+    monkeypatch.setattr(_retries, "delay", lambda *_: 0.0)
+
+
+@pytest.fixture
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HTTP_PROXY", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    return monkeypatch
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, tmp_path: Path) -> Path:
+    file = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(file)
+    return file
+
+
+@pytest.fixture
+def secure(authority: trustme.CA) -> Iterator[raw.Raw]:
+    """The API over https, under its own name and that of this machine."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST, "127.0.0.1").configure_cert(context)
+    with raw.serve(api, context) as server:
+        yield server
+
+
+class Proxy:
+    """A proxy that connects whoever asks with one server, and notes what it was asked for."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self.asked = port, list[bytes]()
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                here, _ = self._socket.accept()
+            except OSError:
+                return
+            self.asked.append(here.recv(65_536))
+            there = socket.create_connection(("127.0.0.1", self._port))
+            here.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            for one, other in ((here, there), (there, here)):
+                threading.Thread(target=self._pump, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pump(source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while piece := source.recv(65_536):
+                sink.sendall(piece)
+        except OSError:
+            pass  # one side has left
+        finally:
+            sink.close()
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+@pytest.fixture
+def proxy(secure: raw.Raw) -> Iterator[Proxy]:
+    proxy = Proxy(secure.port)
+    yield proxy
+    proxy.close()
+
+
+def connected(**settings: Any) -> str:
+    """Connect a workspace, read the API's health once, and return the workspace's name."""
+    with vx.connect(**settings) as ws:
+        eventloop.run(ws.client.health())
+        return ws.name
+
+
+# Proxies.
+
+
+def test_a_proxy_carries_the_requests_and_does_not_see_them(proxy, secure, trusted, tmp_path, without_proxies):
+    there = {"url": f"https://{HOST}", "api_key": KEY, "ledger": tmp_path / "ledger.sqlite", "verify": trusted}
+    assert connected(proxy=proxy.url, **there) == "Alder Coffee"
+    asked = b"".join(proxy.asked)
+    assert asked.startswith(b"CONNECT api.voxburst.example:443 ")
+    assert KEY.encode() not in asked
+    assert [head.split(b" ")[1] for head, _ in secure.requests] == [b"/v1/auth/me", b"/v1/health"]
+    assert all(f"Bearer {KEY}".encode() in head for head, _ in secure.requests)
+    count = len(proxy.asked)
+    without_proxies.setenv("HTTPS_PROXY", proxy.url)
+    assert connected(**there) == "Alder Coffee"
+    assert len(proxy.asked) > count
+
+
+def test_an_api_on_this_machine_has_no_proxy(proxy, secure, trusted, sandbox, tmp_path, without_proxies):
+    """It would carry plain http, and with it the API key, off this machine."""
+    for name in ("HTTPS_PROXY", "ALL_PROXY", "HTTP_PROXY"):
+        without_proxies.setenv(name, proxy.url)
+    assert connected(sandbox=sandbox, proxy=proxy.url)
+    assert connected(url=secure.url, api_key=KEY, ledger=tmp_path / "ledger.sqlite", verify=trusted, proxy=proxy.url)
+    assert (proxy.asked, len(secure.requests)) == ([], 2)
+
+
+@pytest.mark.parametrize("bad", ["ftp://127.0.0.1", "127.0.0.1:8080", "http://user:hunter2@127.0.0.1:port", 8080])
+def test_a_proxy_that_is_none_is_refused_without_its_password(bad):
+    with pytest.raises(ConfigError, match=r"^proxy= ") as caught:
+        AsyncClient(KEY, url=f"https://{HOST}", proxy=bad)
+    assert "hunter2" not in str(caught.value)
+
+
+# Certificates.
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_certificate_is_refused_until_it_is_trusted(secure, trusted, tmp_path, without_proxies):
+    there = {"url": secure.url, "api_key": KEY, "ledger": tmp_path / "ledger.sqlite"}
+    with pytest.raises(TransportError, match="its certificate is not trusted") as caught:
+        connected(**there)
+    assert not caught.value.sent
+    other = tmp_path / "other.pem"
+    trustme.CA().cert_pem.write_to_path(other)
+    with pytest.raises(TransportError, match="not trusted"):
+        connected(verify=other, **there)
+    assert secure.requests == []
+    for verify in (trusted, str(trusted), ssl.create_default_context(cafile=trusted)):
+        assert connected(verify=verify, **there) == "Alder Coffee"
+    without_proxies.setenv("SSL_CERT_FILE", str(trusted))
+    assert connected(**there) == "Alder Coffee"
+    with pytest.raises(TransportError, match="not trusted"):
+        connected(verify=other, **there)
+
+
+@pytest.mark.parametrize(
+    ("bad", "said"), [(False, "whoever answers"), ("nowhere.pem", "can't be read"), (7, "can't be read")]
+)
+def test_what_can_not_be_trusted_is_refused(bad, said):
+    with pytest.raises(ConfigError, match=rf"^verify=.*{said}"):
+        AsyncClient(KEY, url=f"https://{HOST}", verify=bad)
+
+
+# Hooks.
+
+
+def test_hooks_see_each_request_and_answer_and_the_logs_no_key(sandbox, caplog):
+    caplog.set_level(logging.DEBUG)
+    seen: list[Any] = []
+
+    async def answered(response: httpx.Response) -> None:
+        await asyncio.sleep(0)
+        seen.append(
+            (response.request.url.path, response.status_code, response.json(), response.elapsed.total_seconds())
+        )
+
+    def asks(request: httpx.Request) -> None:
+        request.headers["Idempotency-Key"] = "set-by-a-hook"
+        seen.append((request.method, request.url.path))
+
+    def fails(thing: httpx.Request | httpx.Response) -> None:
+        asked = thing.request if isinstance(thing, httpx.Response) else thing
+        raise RuntimeError(f"no: {asked.headers['authorization']}")
+
+    hooks = {"request": [asks, fails], "response": [answered, fails]}
+    with vx.connect(sandbox=sandbox, hooks=hooks) as ws:
+        assert seen[0] == ("GET", "/v1/auth/me")
+        path, status, data, seconds = seen[1]
+        assert (path, status, data["workspaceId"]) == ("/v1/auth/me", 200, ws.id)
+        assert 0 < seconds < 60
+        with pytest.raises(vx.errors.NotFoundError):
+            eventloop.run(ws.client.posts.get("post_of_nobody"))
+        assert [each[1] for each in seen[2:]] == ["/v1/posts/post_of_nobody", 404]
+    assert [request["key"] for request in sandbox.requests()] == ["set-by-a-hook"] * 2
+    failed = [record.getMessage() for record in caplog.records if record.name.startswith("voxops")]
+    assert len(failed) == 4
+    assert all("RuntimeError: no: Bearer ***" in each for each in failed)
+    assert sandbox.api_key not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "bad", [{"requests": []}, {"request": print}, {"response": ["print"]}, [print], {"request": None}]
+)
+def test_hooks_of_another_form_are_refused(bad):
+    with pytest.raises(ConfigError, match=r'^hooks= takes lists of functions by name: \{"request"'):
+        AsyncClient(KEY, url=f"https://{HOST}", hooks=bad)
+
+
+# Concurrency, and another transport.
+
+
+def test_a_workspace_bounds_its_requests_in_flight(sandbox):
+    with vx.connect(sandbox=sandbox, concurrency=3) as ws:
+        clear = len(sandbox.requests())
+        sandbox.add_fault(Fault("delay", path="/v1/health", seconds=3600, times=None))
+
+        async def many() -> None:
+            await asyncio.gather(*(ws.client.health() for _ in range(12)))
+
+        work = eventloop.submit(many())
+        until(lambda: len(sandbox.requests()) == clear + 3)
+        time.sleep(0.2)  # the others would have arrived by now
+        assert len(sandbox.requests()) == clear + 3
+        sandbox.clear_faults()
+        work.result(60)
+        assert len(sandbox.requests()) == clear + 12
+
+
+class Counting(httpx.AsyncHTTPTransport):
+    """The connections of the HTTP library, counted."""
+
+    count = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        return await super().handle_async_request(request)
+
+
+def test_a_transport_sends_in_the_place_of_connections_of_our_own(sandbox):
+    transport = Counting()
+    assert connected(sandbox=sandbox, transport=transport)
+    assert transport.count == len(sandbox.requests()) == 2
+    for more in ({"proxy": "http://127.0.0.1:9"}, {"verify": os.devnull}):
+        with pytest.raises(ConfigError, match="transport= opens the connections itself"):
+            AsyncClient(KEY, url=f"https://{HOST}", transport=transport, **more)
+
+
+# Deadlines.
+
+
+def dripping(path: bytes, seconds: float = 2.0) -> Callable[..., Iterator[bytes]]:
+    """The API, but that under one path it sends a byte every two seconds."""
+
+    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
+        if not head.split(b" ")[1].startswith(path):
+            yield from api()
+            return
+        for byte in raw.answer(b'{"data": [], "pagination": {"hasMore": false}}'):
+            yield bytes([byte])
+            time.sleep(seconds)
+
+    return handler
+
+
+def test_a_list_that_drips_ends_at_the_deadline_of_each_try(tmp_path):
+    with raw.serve(dripping(b"/v1/posts")) as server:
+        client = AsyncClient(KEY, url=server.url, timeout=0.5, clock=SystemClock(speed=50))
+        with eventloop.run(open_workspace(client, ledger=tmp_path / "ledger.sqlite")) as ws:
+            began = time.monotonic()
+            with pytest.raises(TransportError, match=r"did not answer completely within 0\.5 s"):
+                ws.posts()
+            assert 5 * 0.5 <= time.monotonic() - began < 30
+        assert len(server.requests) == 1 + 5
+
+
+@pytest.mark.parametrize("timeout", [0.5, "0.5s"])
+@pytest.mark.usefixtures("at_once")
+def test_a_workspace_has_the_timeout_that_connect_is_given(timeout):
+    with raw.serve(dripping(b"/v1/auth/me")) as server:
+        began = time.monotonic()
+        with pytest.raises(TransportError, match=r"within 0\.5 s"):
+            connected(url=server.url, api_key=KEY, timeout=timeout)
+        assert time.monotonic() - began < 45
+
+
+def test_a_connection_that_is_not_made_in_time_has_sent_nothing():
+    """The server takes the connection, and never answers the first words of https."""
+
+    async def send(url: str) -> TransportError:
+        async with AsyncClient(KEY, url=url, timeout=0.5) as client, client.permit() as permit:
+            with pytest.raises(TransportError, match="accepted no connection in time") as caught:
+                await permit.send("POST", "/v1/posts", b"{}", "a-key")
+            return caught.value
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert not asyncio.run(send(f"https://127.0.0.1:{silent.getsockname()[1]}")).sent
+
+
+@pytest.mark.parametrize(("size", "ends"), [(1_000, True), (400_000, False)])
+def test_an_upload_has_time_by_its_size(size, ends, tmp_path):
+    """The storage answers after a second and a half, and the timeout is one."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8" + bytes(size))
+
+    def storage(head: bytes, _: bytes) -> Iterator[bytes]:
+        if head.startswith(b"PUT"):
+            time.sleep(0.7)
+            yield b"HTTP/1.1 200 OK\r\n"
+            time.sleep(0.7)
+            yield b"Content-Length: 0\r\n\r\n"
+        else:
+            yield raw.answer(json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg"}).encode())
+
+    with raw.serve(storage) as server:
+        upload: Callable[[AsyncClient], Any] = lambda client: client.uploads.send(photo)  # noqa: E731
+        if not ends:
+            assert raw.asked(server.url, upload, KEY, 1.0).media_id == "media_1"
+            return
+        with pytest.raises(TransportError, match=r"PUT to 127\.0\.0\.1: .* within 1\.06 s"):
+            raw.asked(server.url, upload, KEY, 1.0)
