@@ -275,7 +275,7 @@ async def _execute(workspace: Workspace, plan: Plan) -> None:
     """
     session = workspace._session
     run = await session.engine.bind(plan, "rehearsal")
-    await session._started(partial(Execution, session.engine, run))
+    await session._started(partial(Execution, session.engine, run)).begin()
 
 
 def _accounts(plan: Plan, known: _Known) -> Sequence[tuple[str, str, str]]:

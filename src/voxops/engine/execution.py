@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import weakref
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -17,13 +19,13 @@ from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
 from voxops.engine.job import Job
-from voxops.engine.lookback import find_duplicates
+from voxops.engine.lookback import find_duplicates, known_duplicates
 from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
 from voxops.errors import ConfigError
 from voxops.frames.records import build
 from voxops.ledger import audit
 from voxops.ledger.file import home
-from voxops.model import WENT_THROUGH, Observer, Snapshot
+from voxops.model import WENT_THROUGH, Observer, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -53,7 +55,7 @@ class Execution(Job):
     def __init__(
         self, engine: Engine, run: str, observer: Observer, *, paused: bool = False, look_back: bool = False
     ) -> None:
-        self._reporter = Reporter(engine.client, observer, engine.ledger, run)
+        self._reporter = Reporter(engine.client, observer, engine.ledger, run, watching=paused)
         super().__init__(run, self._reporter)
         self._engine = engine
         self._ledger = engine.ledger
@@ -61,7 +63,13 @@ class Execution(Job):
         self._after: asyncio.Task[None] | None = None
         self._others: asyncio.Task[None] | None = None
         self.current = Pass(run, watching=paused)
-        self.over = False
+        # What has settled for good is neither read nor written once more.
+        self.over = paused and self._reporter.has_ended(known_duplicates(engine.ledger, run))
+
+    @property
+    def sends(self) -> bool:  # type: ignore[override]
+        """Whether it sends by itself, and does not only read."""
+        return not self.current.watching
 
     # Asked by whoever holds the run.
 
@@ -77,6 +85,10 @@ class Execution(Job):
             await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
             for groups in (self.current.ready, self.current.sendable, self.current.parked):
                 groups.clear()
+
+    async def leave(self) -> None:
+        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+        await self._engine.leave(self.id)
 
     async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
@@ -128,6 +140,10 @@ class Execution(Job):
         return True
 
     # What became of it.
+
+    def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:
+        """The rows that have settled since an instant, and perhaps some before it, each with its number, the first first."""
+        return audit.moves(self._ledger, self.id, since)
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from voxops._support import eventloop
 from voxops.engine.progress import Progress
 from voxops.errors import VoxopsError
-from voxops.model import MOVES, Observer, Outcome, Snapshot
+from voxops.model import MOVES, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,9 +53,12 @@ class Job:
     ----------
     over : bool
         Whether the last pass has ended.
+    sends : bool
+        Whether it sends by itself, and does not only read.
     """
 
     over = True
+    sends = False
 
     def __init__(self, run: str, progress: Progress) -> None:
         self.id = run
@@ -76,6 +81,9 @@ class Job:
     async def pause(self, *, withdraw: bool = False) -> None:
         """Send nothing more; return when no request is under way. `withdraw` abandons what was never sent."""
 
+    async def leave(self) -> None:
+        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+
     async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """What paused it in the ledger is over; `trust_lists` reads look-alikes only, `foreign` goes on with somebody else's."""
 
@@ -89,6 +97,10 @@ class Job:
     def notify(self, subject: str) -> bool:  # noqa: ARG002
         """Look at a thing next; False if it is none of this run's, or has ended."""
         return False
+
+    def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:  # noqa: ARG002
+        """The changes of its items since an instant, and perhaps some before it, each with its number, the first first."""
+        return {}
 
     def results(self) -> pd.DataFrame:
         """One row per item, with its outcome."""

@@ -111,18 +111,24 @@ class Reporter(Progress):
         The ledger.
     run : str
         The run.
+    watching : bool
+        Whether it is only watched.
     """
 
-    def __init__(self, client: AsyncClient, observer: Observer, ledger: Ledger, run: str) -> None:
+    def __init__(
+        self, client: AsyncClient, observer: Observer, ledger: Ledger, run: str, *, watching: bool = False
+    ) -> None:
         self._ledger = ledger
         self._run = run
         self._held_up = ""
         head = ledger.runs.head(run)
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
-        super().__init__(client, observer, run, head.action, title, held=head.held)
+        phase = "watching" if watching else "sending"
+        super().__init__(client, observer, run, head.action, title, phase=phase, held=head.held)
         started = datetime.fromtimestamp(head.created, UTC)
-        self.snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
+        said = {"reason": head.reason or "", "who": head.who, "note": head.note if watching else ""}
+        self.snapshot = replace(self.snapshot, started_at=started, sends=not watching, **said)
         self.snapshot = self._began = self._counted(self._tally)
 
     def _counted(self, found: audit.Tally) -> Snapshot:
@@ -142,6 +148,14 @@ class Reporter(Progress):
         shown = self.snapshot if found == self._tally else self._counted(found)
         self._tally = found
         return shown
+
+    def has_ended(self, twice: Reason | None) -> bool:
+        """Whether all rows have settled; shows then how the run has ended, and what was done `twice`."""
+        ended = self.snapshot.settled == self.snapshot.total
+        if ended:
+            phase = "blocked" if twice is not None else self._end_of(self.snapshot)
+            self.snapshot = replace(self.snapshot, phase=phase, note=str(twice or ""))
+        return ended
 
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
@@ -210,9 +224,13 @@ class Reporter(Progress):
 
     def _end(self, shown: Snapshot) -> Snapshot:
         """Note that the run has ended, and how."""
-        phase = "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
+        phase = self._end_of(shown)
         self._ledger.runs.finish(self._run, state=phase, note="")
         return self.show(replace(shown, phase=phase, note=""))
+
+    def _end_of(self, shown: Snapshot) -> str:
+        """The phase of a run that has ended."""
+        return "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
 
 
 def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
