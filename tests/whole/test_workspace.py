@@ -322,15 +322,19 @@ def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again():
     assert script(SHEET + code) == "60 ['succeeded']\n"
 
 
-def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path):
+@pytest.mark.parametrize(
+    ("configured", "logged"),
+    [
+        ("", ""),
+        ("import logging\nlogging.basicConfig()\n", " of 400 rows not settled; connect again: ws.attach('run_"),
+    ],
+)
+def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path, configured, logged):
     code = (
         f"def go():\n    ws = vx.connect(sandbox=sb, ledger={str(tmp_path / 'ledger.sqlite')!r})\n"
         "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
     )
-    assert script(SHEET + code) == "", "a library prints nothing by itself"
-    configured = "import logging\nlogging.basicConfig(format='%(levelname)s %(name)s %(message)s')\n"
-    said = " of 400 rows not settled; connect again: ws.attach('run_"
-    assert script(configured + SHEET + code, logged=said) == ""
+    assert script(configured + SHEET + code, logged) == "", "a library prints nothing"
 
 
 def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox, tmp_path):
