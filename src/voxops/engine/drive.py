@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 import math
 import random
 from collections import deque
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from voxops.engine.facts import Knowledge
     from voxops.engine.read import Commit, Eyes
     from voxops.engine.send import Sender
+
+_log = logging.getLogger("voxops.engine")
 
 WIDTH = 20  # calls under way or being written at once; the client bounds the requests themselves
 AT_ONCE = 200  # groups that are decided about in one step
@@ -104,6 +107,8 @@ class Pass:
 
     def halt(self, why: Reason) -> None:
         """Send nothing more; the first reason counts."""
+        if self.halted is None:
+            _log.warning("run %s sends nothing more: %s", self.run, why.code)
         self.halted = self.halted or why
 
 
@@ -633,6 +638,8 @@ class Driver:
             group.refusals += 1
             if group.refusals >= policy.tries:
                 current.halt(of_error(sent.error))
+            else:
+                _log.info("retry: a call of %s, try %d after no connection", current.run, group.refusals + 1)
             return delay(policy, group.refusals, self._rng)
         return 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import secrets
 from collections import Counter
@@ -30,6 +31,8 @@ from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
+
+_log = logging.getLogger("voxops.engine")
 
 
 class Engine:
@@ -121,7 +124,10 @@ class Engine:
 
     async def leave(self, run: str) -> bool:
         """Pause a run that nobody has taken, as its call was cancelled (rule 22); whether it was bound."""
-        return bool(await self.commit(lambda: self.ledger.runs.leave(run)))
+        bound = bool(await self.commit(lambda: self.ledger.runs.leave(run)))
+        if bound:
+            _log.info("run %s paused, as the call that bound it was cancelled", run)
+        return bound
 
     def contradicts(self, plan: Plan) -> bool:
         """Whether an earlier plan would still do what the sheet of this one does not ask for."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import weakref
 from collections.abc import Mapping
@@ -30,6 +31,8 @@ from voxops.model import WENT_THROUGH, Observer, Snapshot, Transition
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.engine import Engine
+
+_log = logging.getLogger("voxops.engine")
 
 NOTHING = "nothing_"  # begins the ids of runs of plans without an eligible row, which no ledger knows
 
@@ -197,7 +200,10 @@ class Execution(Job):
 
     async def _look_for_duplicates(self, current: Pass) -> None:
         """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
-        self._reporter.look_back(current, await find_duplicates(self._engine, self.id))
+        found = await find_duplicates(self._engine, self.id)
+        if found is not None:
+            _log.warning("run %s: %s", self.id, found.code)
+        self._reporter.look_back(current, found)
 
 
 async def _follow_others(held: weakref.ref[Execution], current: Pass) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
 
+_log = logging.getLogger("voxops.engine")
+
+
 def begin(job: Job, shown: Observer) -> Future[Snapshot]:
     """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
+    _log.info("run %s %s: %s", job.id, "begun" if job.sends else "watched", job.snapshot.title)
     future = eventloop.submit(job.go())
     future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
     return future
@@ -36,6 +41,7 @@ def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) 
             if isinstance(error, VoxopsError)
             else f"It broke down, which is a fault of voxops: {type(error).__name__}."
         )
+        _log.error("run %s stopped: %s", job.id, type(error).__name__)
         shown.notice(replace(job.snapshot, phase="stopped", note=why))
 
 

@@ -30,7 +30,7 @@ FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
 RECENT = 8  # transitions that a Snapshot keeps
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("voxops.engine")
 
 
 def notify(observer: Observer, snapshot: Snapshot) -> None:
@@ -92,6 +92,9 @@ class Progress:
         if self.snapshot.phase not in MOVES or not self.snapshot.sends:  # what stood still tells nothing of the rate
             self._began = replace(self.snapshot, updated_at=now)
         recent = sorted((*reversed(moves), *snapshot.recent), key=lambda move: move.at, reverse=True)
+        if snapshot.phase != self.snapshot.phase and snapshot.phase not in MOVES:
+            counts = ", ".join(f"{snapshot.count(name)} {name}" for name in OUTCOMES if snapshot.count(name))
+            _log.info("run %s %s: %s", snapshot.run_id, snapshot.phase, counts or "no row")
         shown = replace(snapshot, updated_at=now, recent=tuple(recent[:RECENT]), pace=self._client.pace)
         self.snapshot = replace(shown, seconds_left=_seconds_left(self._began, shown))
         notify(self._observer, self.snapshot)
