@@ -158,7 +158,8 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once; the work goes on in the background. Rows that were sent before get their recorded outcome, so running a plan twice
+            At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
+            any, which the exception names (rule 22). Rows that were sent before get their recorded outcome, so running a plan twice
             sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
 
         Raises

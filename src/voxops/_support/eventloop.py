@@ -380,9 +380,11 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Ca
             run(_keep(_call(method, self, args, kwargs), got))
             return got[0].begin().show()
         except KeyboardInterrupt as stop:
-            if not got or not (why := got[0].left()):
+            why = got[0].left() if got else "; ".join(getattr(stop, "__notes__", ()))
+            if not why:
                 raise
-            got[0].pause()
+            if got:
+                got[0].pause()
             raise Interrupted(why) from stop
 
     return call
@@ -397,7 +399,7 @@ def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
         got: list[R] = []
         try:
             await arun(_keep(_call(work, self._owner, args, kwargs), got))
-        except asyncio.CancelledError as stop:
+        except BaseException as stop:
             _note(stop, filter(None, (each.left() for each in got)))
             raise
         return got[0].begin()

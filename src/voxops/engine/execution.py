@@ -20,7 +20,7 @@ from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
 from voxops.engine.job import Job
-from voxops.engine.lookback import find_duplicates, known_duplicates
+from voxops.engine.lookback import find_duplicates
 from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
 from voxops.errors import ConfigError
 from voxops.frames.records import build
@@ -67,7 +67,7 @@ class Execution(Job):
         self._others: asyncio.Task[None] | None = None
         self.current = Pass(run, watching=paused)
         # What has settled for good is neither read nor written once more.
-        self.over = paused and self._reporter.has_ended(known_duplicates(engine.ledger, run))
+        self.over = paused and self._reporter.has_ended()
 
     @property
     def sends(self) -> bool:  # type: ignore[override]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from voxops._support import safe
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
+from voxops.engine.lookback import known_duplicates
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -130,8 +131,9 @@ class Reporter(Progress):
         phase = "watching" if watching else "sending"
         super().__init__(client, observer, run, head.action, title, phase=phase, held=head.held)
         started = datetime.fromtimestamp(head.created, UTC)
-        said = {"reason": head.reason or "", "who": head.who, "note": head.note if watching else ""}
-        self.snapshot = replace(self.snapshot, started_at=started, sends=not watching, **said)
+        self.snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
+        if watching:
+            self.snapshot = replace(self.snapshot, sends=False, note=head.note)
         self.snapshot = self._began = self._counted(self._tally)
 
     def _counted(self, found: audit.Tally) -> Snapshot:
@@ -152,13 +154,14 @@ class Reporter(Progress):
         self._tally = found
         return shown
 
-    def has_ended(self, twice: Reason | None) -> bool:
-        """Whether all rows have settled; shows then how the run has ended, and what was done `twice`."""
-        ended = self.snapshot.settled == self.snapshot.total
-        if ended:
-            phase = "blocked" if twice is not None else self._end_of(self.snapshot)
-            self.snapshot = replace(self.snapshot, phase=phase, note=str(twice or ""))
-        return ended
+    def has_ended(self) -> bool:
+        """Whether all rows have settled; the snapshot says then how the run has ended, and what was done twice."""
+        if self.snapshot.settled < self.snapshot.total:
+            return False
+        twice = known_duplicates(self._ledger, self._run)
+        phase = self._end_of(self.snapshot) if twice is None else "blocked"
+        self.snapshot = replace(self.snapshot, phase=phase, note=str(twice or ""))
+        return True
 
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
