@@ -35,6 +35,7 @@ LIBRARIES = {
     "anywidget": {"views"},
     "ipywidgets": {"views"},
     "matplotlib": {"views"},
+    "PIL": {"sheets"},
     "python_calamine": {"sheets"},
     "xlsxwriter": {"views"},
     "starlette": {"sandbox"},

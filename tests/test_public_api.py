@@ -32,8 +32,8 @@ FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
 LISTED = {
     "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns compare "
                "connect deliveries errors "
-               "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
-               "read_campaign rehearse report "
+               "fill_slots from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
+               "read_campaign rehearse report tag_links "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
     "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
@@ -45,10 +45,10 @@ LISTED = {
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
 PLAN = "action campaign canary cost eligible frame held"
-RUN = "aio blocked cancel copies events failed follow id made notify pause plan results resume running show snapshot verify wait"
+RUN = "aio blocked cancel copies events failed follow id made notify pause plan results resume running show snapshot to_mend verify wait"
 WORKSPACE = (
     "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs "
-    "sandbox settings watch webhooks"
+    "sandbox settings upload watch webhooks"
 )
 
 

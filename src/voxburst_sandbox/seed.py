@@ -505,11 +505,12 @@ def _attempt(
 
 @dataclass(frozen=True, slots=True)
 class FixtureAccount:
-    """An account of the real workspace; it can publish."""
+    """An account of the real workspace; it can publish if it is ``active``."""
 
     id: str
     platform: str
     username: str
+    status: str = "active"
 
 
 @dataclass(frozen=True, slots=True)
@@ -539,7 +540,7 @@ class FixtureWorld:
         before = world.start - 365 * _DAY
         for known in self.accounts:
             name = known.username
-            account = Account(known.id, known.platform, name, name, "business", "active", before, followers=5_000)
+            account = Account(known.id, known.platform, name, name, "business", known.status, before, followers=5_000)
             if known.platform == "facebook":
                 account.page_id, account.page_name = "page_1", name
             world.accounts.save(account)

@@ -29,6 +29,8 @@ Understand
 `matrix`                the API's capability matrix
 Plan
 `read_campaign`         a campaign sheet, ready to check and to plan
+`tag_links`             a campaign sheet with UTM parameters on its links
+`fill_slots`            times for the rows of a sheet, from slots such as every morning at nine
 `plan_retry`            send failed posts again
 `plan_fix`              correct failed posts, then send them again
 `plan_create`           create the posts of a campaign sheet
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
     from voxops.rehearsal import rehearse
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
+    from voxops.sheets.links import tag_links
+    from voxops.sheets.slots import fill_slots
     from voxops.views import plots
     from voxops.views.excel import to_excel
     from voxops.views.report import report
@@ -108,6 +112,7 @@ __all__ = [
     "connect",
     "deliveries",
     "errors",
+    "fill_slots",
     "from_arrow",
     "matrix",
     "plan_cancel",
@@ -121,6 +126,7 @@ __all__ = [
     "read_campaign",
     "rehearse",
     "report",
+    "tag_links",
     "targets",
     "to_excel",
     "triage",
@@ -138,11 +144,13 @@ _LATER = {
     "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
     "connect": "voxops.connection",
+    "fill_slots": "voxops.sheets.slots",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
+    "tag_links": "voxops.sheets.links",
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }

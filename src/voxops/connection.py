@@ -44,6 +44,7 @@ def connect(
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
+    team_field: str | None = None,
     tags_field: str | None = None,
 ) -> Workspace:
     """Connect to a workspace.
@@ -71,9 +72,11 @@ def connect(
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
-    owner_field, campaign_field, tags_field : str, optional
-        The metadata field of a post's owner, campaign or tags, such as ``"owner"`` (``"metadata.owner"`` is the same); default: ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have
-        columns ``owner campaign tags``, and reports name who must act.
+    owner_field, campaign_field, team_field, tags_field : str, optional
+        The metadata field of a post's owner, campaign, team or tags, such as ``"owner"`` (``"metadata.owner"`` is the same); default:
+        ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TEAM_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have
+        columns ``owner campaign team tags``, and reports name who must act. What a sheet has in ``owner``, ``campaign`` and ``team`` is
+        sent in these fields of the posts that are created from it.
 
     Returns
     -------
@@ -104,7 +107,8 @@ def connect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
-    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
+    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field}
+    settings |= {"team_field": team_field, "tags_field": tags_field}
     return eventloop.run(_connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings))
 
 
@@ -120,6 +124,7 @@ async def aconnect(
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
+    team_field: str | None = None,
     tags_field: str | None = None,
 ) -> Workspace:
     """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
@@ -141,7 +146,8 @@ async def aconnect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # as in `connect`
-    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
+    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field}
+    settings |= {"team_field": team_field, "tags_field": tags_field}
     return await eventloop.arun(
         _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, settings)
     )
@@ -215,15 +221,16 @@ async def open_workspace(
     """Read the identity, open the workspace's ledger, and return the workspace; `resources` end with it."""
     resources = resources or Resources()
     client.bind_loop(eventloop.arun)
+    people = {name: field.removeprefix("metadata.") for name, field in (settings or Settings()).people.items()}
     try:
-        identity, book, engine = await _identified(client, ledger, retention)
+        identity, book, engine = await _identified(client, ledger, retention, people)
     except BaseException:
         await client.aclose()
         resources.stack.close()
         raise
 
     async def identify() -> Engine | None:
-        identity, book, engine = await _identified(client, ledger, retention)
+        identity, book, engine = await _identified(client, ledger, retention, people)
         workspace._identify(identity, book)
         return engine
 
@@ -243,14 +250,15 @@ def _absolute(name: str, value: str | os.PathLike[str]) -> Path:
 
 
 async def _identified(
-    client: AsyncClient, ledger: Path | None, retention: float
+    client: AsyncClient, ledger: Path | None, retention: float, people: Mapping[str, str]
 ) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
     """Return the identity, the workspace's ledger and the engine; the latter are None without an identity."""
     identity = await _identity(client)
     book = _ledger(client, ledger, identity)
     if book is None:
         return identity, None, None
-    return identity, book, Engine(client, book, credential=client.fingerprint(book.fingerprint), retention=retention)
+    credential = client.fingerprint(book.fingerprint)
+    return identity, book, Engine(client, book, credential=credential, retention=retention, people=people)
 
 
 async def _identity(client: AsyncClient) -> dict[str, Any]:

@@ -58,6 +58,12 @@ IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
 # Post statuses that only a person or a later time changes; a wait does not wait for them (rule 20).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
 
+# Documented platforms (contract: section 2). New ones are accepted if an account has them.
+PLATFORMS = (
+    "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
+    "telegram", "google_business", "mastodon", "whatsapp",
+)  # fmt: skip
+
 # Kinds of posts (contract: 8.1).
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 

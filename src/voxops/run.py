@@ -419,6 +419,32 @@ class Run:
         """
         return self.results(Outcome.BLOCKED)
 
+    def to_mend(self) -> pd.DataFrame:
+        """Return the failed and blocked rows together, for a person to mend: the reason of each first, then the sheet's own columns.
+
+        Written with ``vx.to_excel(path, mend=run.to_mend())``, mended in a spreadsheet and read with ``vx.read_campaign(path)``, they are
+        planned again: what has failed as its next attempt, what never left as the same. Rows that the plan did not send are not among
+        them: ``run.plan.frame`` says why, and a duplicate by itself would go out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``reason reason_code outcome`` (string), and the columns of the sheet in its order, as they were planned; ``attempt`` (Int64) if
+            the sheet has it or a row has failed, and ``campaign`` (string) if the run was given one. A sheet's own columns ``reason`` and
+            ``outcome``, and those that plans fill, are left out. For other acts as of `failed`.
+
+        Raises
+        ------
+        PlanError
+            If the run is a watch.
+
+        Examples
+        --------
+        >>> run.to_mend()["reason"].to_list()
+        []
+        """
+        return say_zone(self._job.to_mend(), self._tz)
+
     @blocking
     async def copies(self) -> pd.DataFrame:
         """Find posts that were created twice, by anybody, and return those to withdraw (rule 28).
@@ -562,6 +588,7 @@ class AwaitableRun:
     results = awaitable(Run.results)
     failed = awaitable(Run.failed)
     blocked = awaitable(Run.blocked)
+    to_mend = awaitable(Run.to_mend)
     copies = awaitable(Run.copies)
     made = awaitable(Run.made)
     verify = awaitable(Run.verify)

@@ -32,6 +32,7 @@ from voxops.engine.execution import NOTHING, Execution, Nothing
 from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError, RunNotFound
+from voxops.frames.columns import table_of
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -39,12 +40,19 @@ from voxops.loading.accounts import BoardLoader
 from voxops.loading.loader import Settings
 from voxops.model import Observer
 from voxops.run import Run
+from voxops.sheets.media import MediaFile, look_at
 
 if TYPE_CHECKING:
     from voxops.archive import Archive
     from voxops.views.panel import Panel
 
 _log = logging.getLogger("voxops")
+
+
+UPLOADED = {
+    "path": "string", "name": "string", "media_id": "string", "status": "string", "bytes": "Int64", "reused": "boolean",
+    "error_code": "string", "error_message": "string",
+}  # fmt: skip
 
 
 @dataclass
@@ -191,6 +199,58 @@ class Session(BoardLoader):
             plan, reason, failures=stop_after_failures, trust_lists=true_or_false("trust_lists", trust_lists)
         )
         return self._started(partial(Execution, engine, run, look_back=True))
+
+    async def upload(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
+        """Upload files, three at once, and wait until posts can use them.
+
+        A run uploads by itself what the column ``media`` of its sheet names, and nothing again that was uploaded here. A file whose
+        bytes were uploaded before, under any name, is not uploaded again, and an interrupted upload goes on.
+
+        Parameters
+        ----------
+        paths : path or iterable of path
+            Pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``), ``bytes``
+            (Int64), ``reused`` (boolean, no bytes were sent for this row), ``error_code error_message`` (string; why one has failed,
+            which does not stop the others).
+
+        Raises
+        ------
+        ConfigError
+            If `paths` is something else.
+        AuthError, WaitTooLong
+            These would fail for every file; what is uploaded by then is kept.
+        LedgerError
+            If the ledger can't be used.
+
+        Examples
+        --------
+        >>> size = (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
+        >>> ws.upload([folder / "menu.pdf"])[["name", "status", "reused"]].to_numpy().tolist()
+        [['menu.pdf', 'ready', False]]
+        """
+        given = [paths] if isinstance(paths, str | os.PathLike) else paths
+        names = list(given) if isinstance(given, Iterable) else [given]
+        for name in names:
+            if not isinstance(name, str | os.PathLike):
+                raise ConfigError(f"ws.upload takes paths, not {type(name).__name__}")
+        engine = await self._acting()
+        looked = [await asyncio.to_thread(look_at, name) for name in names]
+        files = [one for one in looked if isinstance(one, MediaFile)]
+        brought = iter(await engine.uploads.bring_each(files))
+        rows = []
+        for name, one in zip(names, looked, strict=True):
+            row: dict[str, Any] = {"path": os.fspath(name), "name": Path(name).name, "status": "failed"}
+            medium, put, why = next(brought) if isinstance(one, MediaFile) else (None, False, one)
+            if isinstance(one, MediaFile):
+                row |= {"media_id": medium and medium.media_id, "bytes": one.size, "reused": why is None and not put}
+            row |= {"status": "ready"} if why is None else {"error_code": why.code, "error_message": why.sentence()}
+            rows.append(row)
+        return table_of(rows, UPLOADED)
 
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
@@ -365,6 +425,7 @@ class Workspace:
     analytics = blocking(Session.analytics)
     check = blocking(Session.check)
     run = showing(Session.run)
+    upload = blocking(Session.upload)
     watch = showing(Session.watch)
     attach = showing(Session.attach)
     reconcile = blocking(Session.reconcile)
@@ -576,6 +637,7 @@ class Awaitables:
     analytics = awaitable(Workspace.analytics)
     check = awaitable(Workspace.check)
     run = beginning(Workspace.run)
+    upload = awaitable(Workspace.upload)
     watch = beginning(Workspace.watch)
     attach = beginning(Workspace.attach)
     reconcile = awaitable(Workspace.reconcile)

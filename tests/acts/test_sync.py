@@ -257,6 +257,24 @@ def test_accounts_tags_and_what_can_not_be_changed(desk):
     assert said(desk.plan(changed, posts=posts)) == "none:sync_account none:sync_as_is"
 
 
+def test_a_text_for_one_platform_can_not_be_changed_as_media_can_not(desk):
+    (own,) = [each for each in desk.sandbox.world.accounts.values() if each.id == desk.account]
+    text, name = f"content:{own.platform}", f"{own.platform}:@{own.username}"
+    sheet = desk.sheet(a="A", b="B").assign(accounts=name, **{text: ["own", None]})
+    desk.sync(sheet)
+    assert said(desk.plan(sheet, "b")) == "none:sync_as_is none:sync_as_is"
+    for other, held in (
+        ([None, None], "change:created_otherwise none:sync_as_is"),
+        (["own", "B!"], "none:sync_as_is change:created_otherwise"),
+    ):
+        plan = desk.plan(sheet.assign(**{text: other}), "b")
+        assert said(plan) == held
+        assert text in str(next(why for why in plan.why if why.code == "created_otherwise"))
+    moved = sheet.assign(content=["A2", "B"], override=[True, None], **{text: ["else", None]})
+    assert desk.sync(moved, "b") == "change:succeeded"
+    assert desk.live == once(nine="A2 B"), "the sheet wins over what can be changed"
+
+
 def test_what_is_out_or_failed_or_a_draft_is_left_alone_and_says_what_it_needs(desk):
     sheet = desk.sheet(**{letter: letter.upper() for letter in "abcdef"})
     desk.sync(sheet)

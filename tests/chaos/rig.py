@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -232,6 +232,7 @@ class Kernel:
         retention: float = RETENTION,
         lease: float = 90.0,
         timeout: float = 5.0,
+        people: Mapping[str, str] | None = None,
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
@@ -248,6 +249,7 @@ class Kernel:
             self.ledger,
             credential=self.client.fingerprint(self.ledger.fingerprint),
             retention=retention,
+            people=people,
             rng=random.Random(7),
         )
         self.asleep = False  # set while its laptop sleeps: time passes for the others, whatever it has under way
@@ -461,13 +463,14 @@ class Kernel:
 
         async def end() -> None:
             engine: Any = self.engine
-            for part in (engine, engine._writer, engine.sender, engine.eyes):
+            for part in (engine, engine._writer, engine.sender, engine.eyes, engine.uploads):
                 for name in ("commit", "note", "_commit", "_note"):
                     if hasattr(part, name) and (part, name) != (engine.eyes, "note"):
                         setattr(part, name, dead)
             for execution in self._executions:
                 execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
             tasks = [*engine.driver._senders, *engine.driver._readers.values(), engine.driver._task]
+            tasks += [each.task for each in engine.uploads._uploads.values()]
             mine = [task for task in tasks if task is not None]
             while mine := [task for task in mine if not task.done()]:
                 for task in mine:

@@ -105,6 +105,7 @@ _UNCHANGED = "unchanged since it was loaded, by all targets"
 _KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
 _ACCOUNTS = "its accounts are known, and can publish"
 _TIME = "its time lies ahead"
+_MEDIA = "its media are ready"
 
 DECIDES = (
     # What is settled.
@@ -185,6 +186,10 @@ DECIDES = (
     _decides(_ACCOUNTS, "create", _block("account_not_active", account="x", status="expired"), no_account=Reason("account_not_active", account="x", status="expired")),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
     _decides(_TIME, "post", _block("time_passed"), passed=True),
+    _decides(_TIME, "create", _block("time_passed"), passed=True, media=Reason("media_uploading")),
+    _decides(_MEDIA, "create", _wait("media_uploading"), media=Reason("media_uploading")),
+    _decides(_MEDIA, "create", _block("media_failed", value="a.jpg", said="too small"), media=Reason("media_failed", value="a.jpg", said="too small")),
+    _decides(_MEDIA, "create", _block("media_changed", value="a.jpg"), media=Reason("media_changed", value="a.jpg")),
     # Nothing to say.
     _decides(None, "create", Send(), listed=NOW - 10, first=(Outcome.SUCCEEDED,)),
     _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),
@@ -264,6 +269,7 @@ def _proxied(status: int) -> Reason:
 _BROKEN = Reason("answer_unreadable")
 _QUOTA = "a quota or a scope, in the middle of a batch perhaps"
 _KEY_REFUSED = "a refused key, a quota or a scope"
+_OTHER_BODY = "a create's key is of another body, as where a laptop sends other metadata"
 _ABOUT_KEY = "an error about the key, or a 409 without a word"
 
 ENDS = (
@@ -283,6 +289,9 @@ ENDS = (
     _ends("a rate limit", Ending("unsent", throttled=True), status=429, data=_api("RATE_LIMITED")),
     _ends("a rate limit", Ending("unsent", throttled=True), status=429, asks_to_wait=True),
     _ends("the key is still in use", Ending("unknown", Reason("still_executing")), status=409, data=_api("IDEMPOTENCY_IN_PROGRESS")),
+    _ends("a create's key is of another body once more, and nothing came of that", Ending("refused"), status=409, data=_api("IDEMPOTENCY_CONFLICT"), creates=True, page=True),
+    _ends(_OTHER_BODY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict"), never_again=True), status=409, data=_api("IDEMPOTENCY_CONFLICT"), creates=True),
+    _ends(_OTHER_BODY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict"), never_again=True), status=409, data=_api("IDEMPOTENCY_CONFLICT"), creates=True, page=True, first=False),
     _ends(_ABOUT_KEY, Ending("unknown", _answered(409, "IDEMPOTENCY_CONFLICT", "key_conflict")), status=409, data=_api("IDEMPOTENCY_CONFLICT")),
     _ends(_ABOUT_KEY, Ending("unknown", _answered(409)), status=409, data=_api()),
     _ends("an ambiguous status", Ending("unknown", _answered(500, "INTERNAL_ERROR")), status=500, data=_api("INTERNAL_ERROR")),

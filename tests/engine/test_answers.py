@@ -33,7 +33,7 @@ def page(path: str, status: int, **where: Any) -> list[Fault]:
 def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt, refused):
     """Also where the whole is answered 422: what happened is looked up, nothing of it leaves under another key."""
     rig.sandbox.set_switches(bulk_status="422" if refused else "207")
-    kernel, frame = rig.kernel(), rig.campaign(6)
+    kernel, frame = rig.kernel(), rig.campaign(6).assign(force=True)
     frame.loc[1, "accounts"] = "acc_unknown"
     rig.sandbox.add_fault(Fault(action=spoilt, method="POST", path=BULK))
     table = kernel.run(plan_create(frame, key="row_id"))
@@ -59,7 +59,7 @@ def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
 def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)
-    kernel, frame = rig.kernel(), rig.campaign(1).assign(accounts="acc_unknown")
+    kernel, frame = rig.kernel(), rig.campaign(1).assign(accounts="acc_unknown", force=True)
     kernel.killed(kernel.bind(plan_create(frame, key="row_id")), BULK)
     assert outcomes(rig.kernel().run(plan_create(frame, key="row_id"))) == {"failed": 1}
     assert len(rig.acts()) <= 3

@@ -62,7 +62,7 @@ def test_rule_05_a_change_of_tags_that_was_not_made_gives_none(rig, fault):
 
 
 def test_rule_29_failed_rows_keep_their_campaign_also_through_a_file(rig):
-    frame, kernel = rig.campaign(3), rig.kernel()
+    frame, kernel = rig.campaign(3).assign(force=True), rig.kernel()
     frame.loc[1, "accounts"] = "acc_unknown"
     run = kernel.done(of(frame, "Spring"))
     failed = kernel.execution(run).failed()

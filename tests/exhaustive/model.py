@@ -605,12 +605,13 @@ class Client:
         return reply
 
     async def pages(self, path: str, query: Any) -> AsyncIterator[Any]:
-        """The one page of the list of posts."""
+        """The one page of the list of posts, or of accounts."""
         await asyncio.sleep(0)
         self.learn()
         server = self.world.server
-        shown = [server.posts[name] for name in server.listed() if name in server.posts]
-        yield mock.Mock(records=[server.record(post) for post in shown], cursor=None, says_more=True)
+        shown = [server.record(server.posts[name]) for name in server.listed() if name in server.posts]
+        records = [{"id": "acc", "status": "active"}] if path == "/v1/accounts" else shown
+        yield mock.Mock(records=records, cursor=None, says_more=True)
 
 
 class Reader:

@@ -81,7 +81,12 @@ FRAMES: dict[str, tuple[str, Callable[[Any], pd.DataFrame]]] = {
     "webhooks": ("ws.webhooks", lambda c: c.ws.webhooks()),
     "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
+    "tagged campaign": ("vx.tag_links", lambda c: vx.tag_links(CAMPAIGN, source="voxops")),
+    "campaign with slots": (
+        "vx.fill_slots", lambda c: vx.fill_slots(CAMPAIGN.assign(slot="next"), {"noon": "12:30"}, start="2026-03-05", tz="UTC"),
+    ),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
+    "uploads": ("ws.upload", lambda c: c.ws.upload([c.folder / "menu.pdf", c.folder / "none.pdf"])),
     "plan of a retry": ("plan.frame", lambda c: vx.plan_retry(c.triaged).frame),
     "plan of a fix": ("plan.frame", lambda c: vx.plan_fix(c.fixed).frame),
     "plan of a cancel": ("plan.frame", lambda c: vx.plan_cancel(c.posts[c.posts["status"] == "scheduled"]).frame),
@@ -90,6 +95,7 @@ FRAMES: dict[str, tuple[str, Callable[[Any], pd.DataFrame]]] = {
     "results": ("run.results", lambda c: c.run.results()),
     "failed rows": ("run.failed", lambda c: c.run.failed()),
     "blocked rows": ("run.blocked", lambda c: c.run.blocked()),
+    "rows to mend": ("run.to_mend", lambda c: c.run.to_mend()),
     "copies": ("run.copies", lambda c: c.run.copies()),
     "verified": ("run.verify", lambda c: c.run.verify().reset_index()),
     "watched": ("run.results", lambda c: c.ws.watch(c.posts["post_id"].head(2)).results()),
@@ -117,6 +123,7 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, pd.Da
     """Every frame that a user can hold, of one small campaign."""
     folder = tmp_path_factory.mktemp("travel")
     CAMPAIGN.to_csv(folder / "campaign.csv", index=False)
+    (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
     with (
         Sandbox(seed=7, speed=0, rate_limit=None, posts=60, deliveries=100) as sandbox,
         vx.connect(sandbox=sandbox) as ws,

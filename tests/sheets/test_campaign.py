@@ -201,7 +201,8 @@ WRONG = {
     "time_missing": [{"scheduled_for": None}], "time_without_offset": [{"scheduled_for": "2026-03-04 10:00"}, {"scheduled_for": "2026-03-04T10:00:00"}],
     "time_ambiguous": [{"scheduled_for": "04.03.2026 10:00"}], "time_unreadable": [{"scheduled_for": "tomorrow"}],
     "time_past": [{"scheduled_for": "2026-03-02T09:00:00Z"}], "content_type_form": [{"content_type": "photo"}],
-    "media_file_name": [{"media": "spring.jpg"}, {"media": "a b/Film.MOV"}], "media_address": [{"media": "https://x.example/a.jpg"}], "attempt_form": [{"attempt": "zwei"}],
+    "media_missing": [{"media": "spring.jpg"}, {"media": "a b/Film.MOV"}, {"media": "C:\\pictures\\a.jpg"}],
+    "media_address": [{"media": "http://x.example/a.jpg"}, {"media": "ftp://x.example/a.jpg"}, {"media": "https:///a.jpg"}], "attempt_form": [{"attempt": "zwei"}],
 }  # fmt: skip
 WARNED = {
     ("content_too_long",): {"content": "x" * 281}, ("content_near_limit",): {"content": "x" * 279 + "🎉"},

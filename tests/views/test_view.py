@@ -59,6 +59,7 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
     retried = ws.run(vx.plan_retry(triaged).canary(1), reason="kinds").wait(60)
     return {
         "results": [run.results(), retried.results(), run.blocked()],
+        "rows to mend": [run.to_mend(), retried.to_mend()],
         "planned rows": [run.plan.frame, retried.plan.frame, vx.plan_update(posts.head(3), by="2h", change="later").frame],
         "rows that did not go": [vx.report(run).frames["left"]],
         "runs": [ws.runs()],

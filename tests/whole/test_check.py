@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pandas as pd
@@ -19,11 +20,13 @@ BROKEN = ("expired", "disconnected", "error", "suspended", "revoked")
 
 @pytest.fixture
 def world(sandbox):
-    """Two accounts on each platform, of which the second is of another status each, and media of every status."""
+    """Two accounts on each platform, of which the second is of another status each, one more platform, and media of every status."""
     for account, status in zip(
         (each for each in sandbox.world.accounts.values() if "berlin" in each.username), BROKEN, strict=False
     ):
         account.status = status
+    usual = next(each for each in sandbox.world.accounts.values() if each.status == "active")
+    sandbox.world.accounts.save(replace(usual, id="acc_mastodon", platform="mastodon"))
     return sandbox.world
 
 
@@ -36,47 +39,61 @@ def cells(world):
     name = {each.id: f"{each.platform}:@{each.username}" for each in world.accounts.values()}
     by = {each.platform: name[each.id] for each in good}
     right = [
-        *({"accounts": ref, "media": files["ready"]} for each in good for ref in (name[each.id], each.id)),
+        *({"accounts": ref, "media": files["ready"]} for each in good for ref in (name[each.id], each.id, f"{each.platform}:{each.id}")),
         {"accounts": f"{by['twitter']};{by['facebook']}", "content": "x" * 280}, {"first_comment": "y" * 2200}, {"content": "x" * 10_000},
         {"accounts": by["instagram"], "media": files["ready"], "content": "x" * 2200}, {"tags": "a;b"}, {"content_type": "reel"},
     ]  # fmt: skip
     theirs = {
         "account_not_active": [{"accounts": ref, "media": files["ready"]} for each in bad.values() for ref in (name[each.id], f"{by['facebook']};{each.id}")],
-        "account_unknown": [{"accounts": "acc_none"}, {"accounts": "twitter:@nobody"}],
-        "content_too_long": [{"accounts": by[one], "content": "x" * most} for one, most in (("twitter", 281), ("bluesky", 301), ("threads", 501), ("linkedin", 3001), ("facebook", 10_001))],
+        "account_unknown": [{"accounts": one} for one in ("acc_none", "twitter:@nobody", f"{by['facebook']};acc_none")],
+        "content_too_long": [{"accounts": by[one], "content": "x" * most} for one, most in (("twitter", 281), ("bluesky", 301), ("threads", 501), ("linkedin", 3001), ("mastodon", 501), ("facebook", 10_001))],
         "content_required": [{"content": None}, {"content": " \n"}], "comment_too_long": [{"first_comment": "y" * 2201}],
         "media_required": [{"accounts": by["instagram"]}, {"accounts": next(each.id for each in good if each.platform == "instagram")}],
         "media_not_ready": [{"media": files[status]} for status in ("pending", "failed")], "media_unknown": [{"media": "media_none"}],
-        "media_address": [{"media": "https://x.example/a.jpg"}], "media_file_name": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
+        "media_address": [{"media": "http://x.example/a.jpg"}], "media_missing": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
     }  # fmt: skip
     ours = {"time_past": [{"scheduled_for": "2026-01-01T00:00Z"}], "time_missing": [{"scheduled_for": None}]}
     return by["facebook"], right, theirs, ours
 
 
-@pytest.mark.parametrize(("count", "one_by_one"), [(1000, False), (300, True)])
+# What the sandbox refuses of a row at creation. The rest of its refusals can't be known before: a limit or quota (429, 402), a key or
+# its scope (401, 403), an outage or fault (5xx); or voxops never sends what they are about: INVALID_DATE (times go out in UTC),
+# METADATA_LIMIT (its marks are short), a queue, threads. It takes a time that has passed, and would publish at once; voxops blocks it.
+REFUSALS = {"ACCOUNT_NOT_ACTIVE", "ACCOUNT_NOT_FOUND", "CONTENT_TOO_LONG", "CONTENT_TYPE_NOT_SUPPORTED", "MEDIA_REQUIRED", "VALIDATION_ERROR"}  # fmt: skip
+OTHER = {"bulk_refuses_whole": True, "validation_status": 422, "validate_both_cases": True, "uppercase_status": True}
+
+
+@pytest.mark.parametrize(("count", "one_by_one", "switches"), [(1000, False, {}), (300, True, {}), (150, False, OTHER)])
 def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_would_be_created(
-    world, sandbox, ws, count, one_by_one
+    world, sandbox, ws, count, one_by_one, switches
 ):
+    sandbox.set_switches(**switches)
     rng, (usual, right, theirs, ours) = Random(42), cells(world)
     wrongs = [(code, one) for code, each in {**theirs, **ours}.items() for one in each]
     rows, faults = [], {}
     for number in range(count):
         row_id, (code, drawn) = f"r{number}", rng.choice(wrongs) if rng.random() < 0.5 else ("", rng.choice(right))
         base = {"row_id": row_id, "content": "", "accounts": usual, "scheduled_for": str(WHEN + pd.Timedelta(number, "D")), "media": None, "first_comment": None, "tags": None, "content_type": None}  # fmt: skip
+        second = rng.choice(theirs[rng.choice([*theirs])])
+        if code and number % 3 == 0 and not second.keys() & drawn.keys():  # one fault may hide the other
+            code, drawn = "several", drawn | second
         rows.append(base | {"content": f"Number {number}"} | drawn)
         faults |= {row_id: code} if code else {}
     sheet = pd.DataFrame(rows, dtype="string")
-    assert set(faults.values()) == {*theirs, *ours}
+    assert set(faults.values()) == {*theirs, *ours, "several"}
 
     before = len(sandbox.effects())
     found = ws.check(sheet)
     assert len(sandbox.effects()) == before, "nothing was changed"
     errors = found[found["level"] == "error"]
     assert set(errors["row_id"]) == set(faults)
-    assert faults.items() <= set(errors[["row_id", "code"]].itertuples(index=False, name=None))
+    single = {(row, code) for row, code in faults.items() if code != "several"}
+    assert single <= set(errors[["row_id", "code"]].itertuples(index=False, name=None))
 
-    would = {}
-    names = {f"{each.platform}:@{each.username}": each.id for each in world.accounts.values()}
+    would, refusals = {}, set()
+    names = {
+        f"{each.platform}:{ref}": each.id for each in world.accounts.values() for ref in (f"@{each.username}", each.id)
+    }
     judged = [row for row in rows if faults.get(row["row_id"]) not in ours]
     for start in range(0, len(judged), 50):
         batch = judged[start : start + 50]
@@ -87,27 +104,26 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
             }
             for row in batch
         ]  # fmt: skip
+        sandbox.set_switches(bulk_refuses_whole=False)
         answer = eventloop.run(ws.client.raw("POST", "/v1/posts/bulk", json={"posts": posts, "dryRun": True}))
-        would |= {batch[one["index"]]["row_id"]: one["status"] == "valid" for one in answer.data["results"]}
+        sandbox.set_switches(**switches)
+        would |= {batch[one["index"]]["row_id"]: one["status"].lower() == "valid" for one in answer.data["results"]}
+        refusals |= {error["issue"] for one in answer.data["results"] for error in one.get("errors", ())}
+    assert refusals == REFUSALS
     assert {row for row, valid in would.items() if valid} == {row["row_id"] for row in rows} - set(faults), (
         "of the API itself"
     )
 
     results = ws.run(vx.plan_create(sheet, key="row_id", one_by_one=one_by_one)).wait().results().set_index("row_id")
     made = set(results.index[results["outcome"] == "succeeded"])
-    typeless = set(found.loc[found["code"] == "content_type_needed", "row_id"]) - set(faults) if one_by_one else set()
-    assert made == {row["row_id"] for row in rows} - set(faults) - typeless
-    assert set(results.loc[list(typeless), "error_code"]) == ({"CONTENT_TYPE_REQUIRED"} if one_by_one else set())
+    assert made == {row["row_id"] for row in rows} - set(faults)
     assert len(sandbox.effects("post.create")) == len(made)
     blocked = results[results["outcome"] == "blocked"]
     assert set(blocked["reason_code"]) == {"account_not_active", "no_account", "time_passed"}
-    assert {row for row, code in faults.items() if code == "account_not_active"} <= set(blocked.index)
-    assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= {
+    assert {row for row, code in faults.items() if code.startswith("account_")} <= set(blocked.index)
+    assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= REFUSALS - {
+        "ACCOUNT_NOT_ACTIVE",
         "ACCOUNT_NOT_FOUND",
-        "CONTENT_TYPE_REQUIRED",
-        "CONTENT_TOO_LONG",
-        "MEDIA_REQUIRED",
-        "VALIDATION_ERROR",
     }
 
 
@@ -137,6 +153,24 @@ def test_a_row_on_an_account_that_can_not_publish_is_blocked_until_that_is_conne
     sandbox.world.listed.clear()
     again = ws.run(vx.plan_create(sheet, key="row_id")).wait().results()
     assert again["outcome"].to_list() == ["succeeded"]
+
+
+def test_an_unknown_account_is_held_where_the_list_of_accounts_is_whole_and_no_column_forces_it(sandbox, ws):
+    sheet = pd.DataFrame(SHEET).assign(accounts="acc_none", media=None)
+    blocked = ws.run(vx.plan_create(sheet, key="row_id")).wait().blocked()
+    assert blocked[["reason_code", "waiting_for"]].to_numpy().tolist() == [
+        ["no_account", str(Reason("no_account", said="no account acc_none in this workspace"))]
+    ]
+    assert not any(each["path"] == "/v1/posts/bulk" for each in sandbox.requests())
+    forced = ws.run(vx.plan_create(sheet.assign(row_id="b", force=True), key="row_id")).wait().results()
+    assert forced["error_code"].to_list() == ["ACCOUNT_NOT_FOUND"]
+    sandbox.set_switches(accounts_envelope="accounts")  # says nothing of further pages
+    both = pd.concat([sheet, sheet.assign(row_id="c", content="x")], ignore_index=True)
+    assert ws.check(both, gap=None)[["row_id", "level", "code"]].to_numpy().tolist() == [
+        ["a", "warning", "accounts_unread"]
+    ]
+    sent = ws.run(vx.plan_create(sheet, key="row_id")).wait().results()
+    assert sent["error_code"].to_list() == ["ACCOUNT_NOT_FOUND"], "nobody knows, so the API judges"
 
 
 def test_a_resumed_run_reads_the_accounts_again(sandbox, ws):

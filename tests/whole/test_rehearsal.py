@@ -130,3 +130,106 @@ def test_a_rehearsal_begins_when_the_history_was_loaded():
         found = vx.rehearse(plan, frame, seeds=1)
         assert (found.rows, found.refused) == (created, 2 - created)
         assert ("; " if created else ", 2 rows refused; ") in repr(found)
+
+
+def test_what_is_known_of_the_accounts_and_texts_is_a_failure_with_certainty_as_in_the_run(sandbox, tmp_path):
+    """Seven of its rows fail for seven reasons that were known; the rehearsal names each, as the run then does."""
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", tz="Europe/Berlin") as ws:
+        next(
+            one for one in sandbox.world.accounts.values() if one.status == "active" and "berlin" in one.username
+        ).status = "disconnected"
+        accounts = ws.accounts()
+        expired, gone = (accounts.set_index("status").loc[status] for status in ("expired", "disconnected"))
+        rows = sheet(103).assign(accounts="facebook:@aldercoffee")
+        rows["scheduled_for"] = (pd.Timestamp(sandbox.now()) + pd.to_timedelta(range(1, 104), "h")).strftime(
+            "%Y-%m-%dT%H:%M:%SZ"
+        )
+        rows.loc[:3, "accounts"] = [
+            expired.account_id,
+            f"facebook:@aldercoffee;{expired.account_id}",
+            gone.account_id,
+            "acc_none",
+        ]
+        rows.loc[4:6, "accounts"] = ["twitter:@aldercoffee", "instagram:@aldercoffee", "facebook:@aldercoffee"]
+        rows.loc[4, "content"], rows.loc[6, "scheduled_for"] = "x" * 281, None
+        plan, history = vx.plan_create(rows, key="row_id", campaign="spring"), ws.posts()
+        archive = ws.archive(tmp_path / "archive")
+        archive.sync()
+        for found in (vx.rehearse(plan, history, accounts=accounts, seeds=1), vx.rehearse(plan, archive, seeds=1)):
+            assert (found.rows, found.refused, found.notes) == (96, 7, ())
+            certain = found.by_row[found.by_row["certain"]]
+            assert certain["why"].notna().all()
+            assert (certain[["failure_share", "low", "high"]] == 1).all(axis=None)
+            assert str(found.ends.tz) == "Europe/Berlin"
+            assert "CE" in repr(found)
+        results = ws.run(plan).wait().results().set_index("row_id")
+        failed = results[results["outcome"] != "succeeded"]
+        held = plan.frame[~plan.frame["eligible"]].set_index("row_id")["reason_code"].to_dict()
+        real = failed["reason_code"].fillna(failed["error_code"]).to_dict() | held
+        assert dict(zip(certain["row_id"], certain["error_code"], strict=True)) == real
+        assert set(real.values()) == {
+            "account_not_active",
+            "no_account",
+            "CONTENT_TOO_LONG",
+            "media_required",
+            "time_missing",
+        }
+
+        works = accounts.assign(works=accounts["username"] != "aldercoffee")
+        found = vx.rehearse(plan, history, accounts=works, seeds=1)
+        assert (found.rows, set(found.by_row["why"].str.contains("is failing its check").dropna())) == (
+            0,
+            {True, False},
+        )
+        assert "all accounts are taken as active" in repr(vx.rehearse(plan, history, seeds=1))
+
+
+def test_each_row_has_its_risks_by_the_history():
+    frame = history(["failed"] * 4 + ["published"] * 12, error_code=["BUSY"] * 3 + ["FULL"] + [None] * 12)
+    rows = sheet(2, "acc_1").assign(accounts=["acc_1", "acc_1;linkedin:@b"])
+    found = vx.rehearse(vx.plan_create(rows, key="row_id"), frame, now=LAST - pd.Timedelta("2D"), seeds=1).by_row
+    shown = found[["row_id", "platform", "error_code", "failure_share"]].astype(object).fillna("").to_numpy().tolist()
+    assert shown == [
+        ["r0", "facebook", "BUSY", 3 / 16], ["r1", "facebook", "BUSY", 3 / 16], ["r0", "facebook", "FULL", 1 / 16],
+        ["r1", "facebook", "FULL", 1 / 16], ["r1", "linkedin", "", ""],
+    ]  # fmt: skip
+    assert not found["certain"].any()
+    assert ((found["low"] <= found["failure_share"]) & (found["failure_share"] <= found["high"])).iloc[:-1].all()
+    assert found["why"].iloc[0] == "3 of 16 publications on facebook have failed so"
+
+
+def test_several_plans_are_compared_in_one_frame():
+    frame, begins = history(["failed"] + ["published"] * 9, error_code=["BUSY"] + [None] * 9), LAST - pd.Timedelta("2D")
+    frame.attrs["tz"] = "Europe/Berlin"
+    early = sheet(60, "acc_1")
+    late = early.assign(scheduled_for="2026-03-04T09:00:00Z", content=early["content"] + "!").head(30)
+    plans = {"early": vx.plan_create(early, key="row_id"), "late": vx.plan_create(late, key="row_id")}
+    found = vx.rehearse(plans, frame, now=begins, seeds=2)
+    assert list(found.index) == ["early", "late"]
+    assert found["rows"].to_list() == [60, 30]
+    assert found["ends"].is_monotonic_increasing
+    for name in ("sent_by", "ends", "requests"):
+        assert ((found[f"{name}_low"] <= found[name]) & (found[name] <= found[f"{name}_high"])).all()
+    assert {str(found[name].dtype.tz) for name in ("sent_by", "ends", "ends_high")} == {"Europe/Berlin"}
+    alone = vx.rehearse(plans["late"], frame, now=begins, seeds=2)
+    assert found.loc["late"].to_dict() == {name: getattr(alone, name) for name in found.columns}
+    assert found.loc["early", "causes"].endswith("on facebook: BUSY")
+    assert list(vx.rehearse([*plans.values()], frame, now=begins, seeds=1).index) == [1, 2]
+
+
+def test_a_sync_is_rehearsed_as_far_as_it_creates(sandbox, tmp_path):
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        rows = sheet(6).assign(accounts="facebook:@aldercoffee", scheduled_for="2026-04-02T12:00:00Z")
+        ws.run(vx.plan_create(rows.head(4), key="row_id", campaign="spring")).wait()
+        changed = rows.iloc[1:].assign(content=lambda frame: frame["content"].str.replace("Post 2", "Another"))
+        changed.loc[5, "accounts"] = "acc_none"
+        plan = vx.plan_sync(changed, ws.posts(campaign="spring"), key="row_id", campaign="spring", withdraw=True)
+        assert plan.frame["act"].value_counts().to_dict() == {"none": 2, "create": 2, "change": 1, "withdraw": 1}
+        found = vx.rehearse(plan, ws.posts(), accounts=ws.accounts(), seeds=1)
+        assert (found.rows, found.refused, found.notes) == (1, 1, ("1 change left out", "1 withdraw left out"))
+        assert found.by_row.loc[found.by_row["certain"], ["row_id", "error_code"]].to_numpy().tolist() == [
+            ["r5", "no_account"]
+        ]
+        done = vx.plan_sync(rows.head(4), ws.posts(campaign="spring"), key="row_id", campaign="spring")
+        with pytest.raises(vx.errors.PlanError, match="creates with eligible rows"):
+            vx.rehearse(done, ws.posts())

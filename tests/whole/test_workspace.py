@@ -167,7 +167,7 @@ def test_cancel_gives_up_what_was_never_sent(sandbox, ws):
 def test_a_campaign_is_created_once_and_what_was_mended_is_added(sandbox, ws):
     account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
     rows = [{"row_id": str(n), "content": f"Post number {n}"} for n in range(70)]
-    campaign = pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-03-20T10:00:00+01:00")
+    campaign = pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-03-20T10:00:00+01:00", force=True)
     campaign.loc[3, "content"] = None
     campaign.loc[4, "scheduled_for"] = "2026-03-20 10:00"
     campaign.loc[5, "accounts"] = "acc_unknown"

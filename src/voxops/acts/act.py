@@ -20,6 +20,7 @@ from voxops.api.states import PostState
 from voxops.model import Outcome
 
 BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
+SOURCES = ("sha256:", "https://")  # begin what names a medium that is no id: a file by its hash, or an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,11 @@ class Item:
     def named_accounts(self) -> list[str]:
         """The accounts of a create that are named, as ``platform:@name``, and not by their ids."""
         return [name for name in self.requested.get("accountIds", ()) if ":" in name]
+
+    @property
+    def sources(self) -> list[str]:
+        """The media of a create that are named by a file's hash or an address, and not by their ids."""
+        return [name for name in self.requested.get("media", ()) if name.startswith(SOURCES)]
 
     @property
     def row_mark(self) -> str:

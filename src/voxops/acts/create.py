@@ -31,6 +31,7 @@ from voxops.acts.act import (
 )
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
+from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError
@@ -39,14 +40,25 @@ from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
-from voxops.sheets.rules import NUMBER_OF_A_FILE, errors_of_all, name_errors, platforms_of, sheet_rows, utc_text
+from voxops.sheets.media import MediaFile, content_type_of
+from voxops.sheets.rules import (
+    NUMBER_OF_A_FILE,
+    errors_of_all,
+    name_errors,
+    own_texts,
+    people_of,
+    platforms_of,
+    sheet_rows,
+    utc_text,
+)
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 # A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
 _LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
-_FILMS = (".mp4", ".mov", ".m4v", ".webm", ".avi")
 
+
+UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
@@ -80,9 +92,17 @@ def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
-    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once."""
+    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once.
+
+    In a request of its own Instagram needs a content type (contract: 8.1), which follows from the media; items of a batch have none.
+    """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
-    return replace(item, body={**item.requested, "accountIds": ids})
+    body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
+    if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
+        file = (item.seen.get("files") or {}).get(media[0])
+        film = (file["type"] if file else content_type_of(media[0])).startswith("video/")
+        body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if film else "IMAGE")
+    return replace(item, body=body)
 
 
 class CreateAct(Act):
@@ -177,8 +197,14 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
         "voxopsChanges": keys.field_marks({**NOTHING_ELSE, **item.requested}),
     }
     people = item.seen.get("people") or {}
-    named = {wire.people[name]: value for name, value in people.items() if name in wire.people}
-    body = {**item.requested, "metadata": {**named, **marks}}
+    metadata: dict[str, Any] = {}
+    for name in people.keys() & wire.people.keys():
+        *path, last = wire.people[name].split(".")
+        place = metadata
+        for each in path:
+            place = place.setdefault(each, {})
+        place[last] = people[name]
+    body = {**item.requested, "metadata": {**metadata, **marks}}
     if "media" in body:
         body["media"] = [wire.media.get(name, name) for name in body["media"]]
     return body
@@ -225,10 +251,13 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     ----------
     sheet : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
-        ``scheduled_for`` with its offset from UTC, and if wished ``media``, ``content_type`` (image, video, carousel, …; Instagram needs one where
-        rows are sent one by one, and it follows from the media where it is left out), ``first_comment``, ``tags``, ``attempt`` and
-        ``twin`` (True: this row is meant although it looks like another one, rule 26) and ``force`` (True: send it although an
-        account can't publish; such rows are blocked else, when the plan runs).
+        ``scheduled_for`` with its offset from UTC, and if wished ``media`` (ids, https addresses, and names of files relative to the
+        folder of the sheet, separated by ``;``: the run uploads or imports these first, each once), ``content_type`` (image, video,
+        carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
+        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 26)
+        and ``force`` (True: send it although an account can't publish, or its id is unknown; such rows are blocked else, when the plan
+        runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner``, ``campaign`` and ``team`` are sent as
+        metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
@@ -242,7 +271,9 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     -------
     Plan
         As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
-        long, the same post as a row above it (but where ``twin`` is True).
+        long, a text for a platform without an account, the same post as a row above it (but where ``twin`` is True), a file that is
+        missing, too large or not what its name says. A row asks for the bytes of its file: under another name, or uploaded by somebody
+        else, it is the same row.
 
     Raises
     ------
@@ -271,6 +302,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
     name, named = _campaign_of(sheet, campaign)
+    written = " ".join((campaign or "").split())
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
     names = [fingerprint("create", name, label) for label in labels]
@@ -280,6 +312,12 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             return reason, None
         seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
         seen |= {"force": True} if forced[number] else {}
+        people = people_of(row)
+        if written and keys.campaign_name(people.get("campaign", written)) == name:
+            people["campaign"] = written  # results have it in its canonical form
+        seen |= {"people": people} if people else {}
+        files = [one for one in row["found"].values() if isinstance(one, MediaFile)]
+        seen |= {"files": {one.source: one.seen() for one in files}} if files else {}
         item = Item(
             row=number,
             act=act.name,
@@ -288,34 +326,33 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             subject=Subject("row", names[number]),
             path="/v1/posts" if one_by_one else BULK,
             seen=seen,
-            body=_body_of(row, alone=one_by_one),
+            body=_body_of(row),
             platform="+".join(sorted(set(platforms_of(row["accounts"])))),
         )
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    reads += UPLOADING * len({source for _, item in judged if item is not None for source in item.sources})
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
-def _body_of(row: Row, *, alone: bool) -> dict[str, Any]:
-    """What is requested for a row; optional parts are left out where the sheet has none.
-
-    In a request of its own Instagram needs a content type (contract: 8.1), and items of a batch have none.
-    """
+def _body_of(row: Row) -> dict[str, Any]:
+    """What is requested for a row; optional parts are left out where the sheet has none."""
     body: dict[str, Any] = {
         "content": str(row["content"]),
         "accountIds": sorted(set(row["accounts"])),
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
-    body |= {name: row[name] for name in ("media", "tags") if row[name]}
+    found = [row["found"].get(part, part) for part in row["media"]]
+    media = [one.source if isinstance(one, MediaFile) else one for one in found]
+    body |= {name: value for name, value in (("media", media), ("tags", row["tags"])) if value}
+    if own := own_texts(row):
+        body["platformOverrides"] = {name.upper(): {"content": text} for name, text in own.items()}
     if row["first_comment"] is not None and str(row["first_comment"]).strip():
         body["firstComment"] = str(row["first_comment"])
     if row["content_type"] is not None and str(row["content_type"]).strip():
         body["contentType"] = str(row["content_type"]).strip().upper()
-    elif alone and "instagram" in platforms_of(row["accounts"]):
-        film = row["media"][0].lower().partition("?")[0].endswith(_FILMS)
-        body["contentType"] = "CAROUSEL" if len(row["media"]) > 1 else "VIDEO" if film else "IMAGE"
     return body
 
 
@@ -326,6 +363,8 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     under another name only are blocked then.
     """
     if isinstance(campaign, str):
+        if len(campaign) > METADATA_TEXT_CHARACTERS:
+            raise PlanError(f"campaign= has {len(campaign):,} characters; it may have {METADATA_TEXT_CHARACTERS:,}")
         return keys.campaign_name(campaign), True
     if campaign is not None:
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")

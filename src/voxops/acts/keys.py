@@ -78,8 +78,16 @@ def value_mark(value: Any) -> str:
     )
 
 
+def texts_by_column(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a create requests for single platforms, each text under its column of a sheet, such as ``content:twitter``."""
+    return {f"content:{name.lower()}": one["content"] for name, one in body.get("platformOverrides", {}).items()}
+
+
 def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
-    """Return the entries of ``metadata.voxopsChanges`` under fields' own names: what was last requested of each, by whatever act."""
+    """Return the entries of ``metadata.voxopsChanges`` under fields' own names: what was last requested of each, by whatever act.
+
+    A text for one platform has its column's name.
+    """
     form: dict[str, Callable[[Any], Any]] = {
         "content": str,
         "scheduledFor": lambda when: when[:19],  # to the second
@@ -88,7 +96,7 @@ def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
         "media": ";".join,
         "firstComment": str,
     }
-    found = {name: form[name](value) for name, value in body.items() if name in form}
+    found = {name: form[name](value) for name, value in body.items() if name in form} | texts_by_column(body)
     return {name: value_mark(list(value) if isinstance(value, set) else value) for name, value in found.items()}
 
 

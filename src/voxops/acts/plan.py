@@ -32,7 +32,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.registry import column_named
 from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
 from voxops.frames.times import shown_zone
-from voxops.sheets.rules import as_instants, errors_of, readable_time
+from voxops.sheets.rules import PEOPLE, as_instants, errors_of, readable_time
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
@@ -321,9 +321,9 @@ _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
 # A row of a sheet that has no fault.
-_FIT = {
-    "content": "x", "accounts": ["x"], "media": [], "tags": [], "content_type": None, "first_comment": None, "attempt": None,
-    "scheduled_for": "8000-01-01T00:00:00Z",
+_FIT: dict[str, Any] = {
+    "content": "x", "accounts": ["x"], "media": [], "found": {}, "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "texts": {}, **dict.fromkeys(PEOPLE), "scheduled_for": "8000-01-01T00:00:00Z",
 }  # fmt: skip
 
 

@@ -90,6 +90,14 @@ class _Post:
         """Whether this was last requested of a field."""
         return as_mark(self.marks.get(name)) == keys.field_marks({name: value})[name]
 
+    def other_texts(self, wanted: Mapping[str, str]) -> list[str]:
+        """Columns of platforms' own texts that are not as they were last requested; none where no marks tell."""
+        asked = {name: as_mark(mark) for name, mark in self.marks.items() if name.startswith("content:")}
+        names = sorted(asked.keys() | wanted.keys()) if "content" in self.marks else []
+        return [
+            name for name in names if asked.get(name) != (keys.value_mark(wanted[name]) if name in wanted else None)
+        ]
+
     def edited(self) -> list[str]:
         """Fields that show something else than was last requested, or of which that is not known; tags may not be shown."""
         shown = {name: value for name, value in self.shown.items() if value is not None or name != "tags"}
@@ -176,6 +184,7 @@ def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Said:
     wanted = {**NOTHING_ELSE, **item.requested}
     other = [name for name in _SHOWN if (name != "tags" or tags) and not post.shows(name, wanted[name])]
     more = [name for name in ("media", "firstComment") if name in post.marks and not post.was_asked(name, wanted[name])]
+    more += post.other_texts(keys.texts_by_column(wanted))
     if post.status == "partial":
         return _Said("none", Reason("sync_failed", post=post.post_id, status=post.status), post=post)
     if not other and (not more or override):
@@ -247,8 +256,8 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         sheet. ``post_id status`` (string) are of the row's post; ``now_content now_scheduled_for now_tags now_account_ids`` are what it
         shows of a field that changes, and the same with ``new_`` what it will show.
 
-        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media and
-        first comments can't be changed. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
+        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media, first
+        comments and texts for one platform can't be changed, since no reading shows them; owner, campaign and team are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
         create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
 
     Raises
@@ -265,7 +274,7 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
     need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
-    created = plan_create(sheet, key=key, campaign=name)
+    created = plan_create(sheet, key=key, campaign=campaign)
     if "outcome" in sheet.columns or "run" in sheet.attrs:
         raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
     if withdraw and not len(sheet):

@@ -302,7 +302,7 @@ def plan_update(
     ----------
     posts : pandas.DataFrame
         Rows of ``ws.posts``. Columns ``new_content``, ``new_tags`` and ``new_account_ids`` (lists, or text separated by ``;``) change
-        these fields; missing values leave them as they are. Only drafts and scheduled posts can be changed.
+        these fields; missing values leave them as they are. A platform with a text of its own keeps that. Only drafts and scheduled posts can be changed.
     to : datetime, date, Timestamp or ISO text, or one per row
         The new time of all posts, with an offset or in the zone of the workspace that the frame was loaded from; of a date its
         midnight. One per row, such as a column of the frame, needs offsets; missing values leave the time as it is.

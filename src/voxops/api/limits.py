@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 _MEGABYTE = 1024 * 1024
 
@@ -53,6 +54,31 @@ FILE_BYTES: Mapping[str, int] = {
     **dict.fromkeys(("video/mp4", "video/quicktime", "video/x-msvideo", "video/webm"), 500 * _MEGABYTE),
     "application/pdf": 100 * _MEGABYTE,
     **dict.fromkeys(("text/srt", "text/vtt", "text/plain"), 5 * _MEGABYTE),
+}
+# The end of a file's name -> its content type.
+FILE_TYPES: Mapping[str, str] = {
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
+    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo", ".webm": "video/webm",
+    ".pdf": "application/pdf", ".srt": "text/srt", ".vtt": "text/vtt", ".txt": "text/plain",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PictureLimits:
+    """What a platform takes of a picture in its feed: most bytes, least width in pixels, least and most width for each height."""
+
+    most_bytes: int
+    least_width: int = 0
+    least_ratio: float = 0.0
+    most_ratio: float = 1_000.0
+
+
+# The platforms' own published limits; a breach is only a warning, since the API may convert a picture before it sends it on.
+PLATFORM_PICTURES: Mapping[str, PictureLimits] = {
+    "instagram": PictureLimits(8 * _MEGABYTE, 320, 4 / 5, 1.91),
+    "threads": PictureLimits(8 * _MEGABYTE, 320, 1 / 10, 10),
+    "twitter": PictureLimits(5 * _MEGABYTE),
+    "bluesky": PictureLimits(1_000_000),
 }
 
 # Our own bounds on a server's responses, far beyond what the API sends, so that none fills memory or never ends.

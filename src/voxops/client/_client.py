@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -174,7 +174,7 @@ class AsyncClient:
         self.analytics = Analytics(self)
         self.media = Media(self)
         self.webhooks = Webhooks(self)
-        self.uploads = Uploads(self, Storage(self.url, self._transport.put, self.now, self._retries, self._loop))
+        self.uploads = Uploads(self, Storage(self.url, self._put, self.now, self._retries, self._loop))
 
     async def aclose(self) -> None:
         """Close all connections; the client can't be used after that."""
@@ -294,6 +294,10 @@ class AsyncClient:
             self._server.learn(reply.date, sent, received)
         self._pace.learn(reply, sent=sent, received=received)
         return reply
+
+    async def _put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
+        with self._pace.aside():
+            return await self._transport.put(url, headers, content, size)
 
     def _renew(self) -> None:
         """Replace everything bound to a closed event loop or to another process."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -95,11 +95,21 @@ class Pace:
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
         self._in_flight = 0
+        self._aside = 0
 
     @property
     def busy(self) -> bool:
-        """Whether a request is in flight."""
-        return self._in_flight > 0
+        """Whether a request is in flight, also one that the rate limit does not count."""
+        return self._in_flight + self._aside > 0
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Be in flight without a turn, as bytes for the storage are."""
+        self._aside += 1
+        try:
+            yield
+        finally:
+            self._aside -= 1
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:

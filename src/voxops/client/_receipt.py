@@ -32,12 +32,15 @@ class Source:
         Bytes.
     changed : int
         Modification time in nanoseconds.
+    sha256 : str or None
+        The hash that its bytes must have, if that is known; else nothing is uploaded.
     """
 
     path: Path
     content_type: str
     size: int
     changed: int
+    sha256: str | None = None
 
 
 class Receipt:

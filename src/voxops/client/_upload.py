@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from voxops.api.assumptions import PRESIGN_NAMES
+from voxops.api.limits import FILE_TYPES
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.api.timing import is_ambiguous
 from voxops.client import _checks as checks
@@ -30,11 +32,6 @@ RENEWALS = 2  # renewals of an address that the storage refused
 _ARRIVED = frozenset({"processing", "ready"})
 # Row 33: a PUT of the same bytes to the same place.
 _RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
-_TYPES = {
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo", ".webm": "video/webm",
-    ".pdf": "application/pdf", ".srt": "text/srt", ".vtt": "text/vtt", ".txt": "text/plain",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +134,7 @@ def source_of(file: Path, content_type: str | None) -> Source:
         checks.refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
     if not absolute.is_file():
         checks.refuse("file", f"{file} is not a file")
-    kind = content_type or _TYPES.get(file.suffix.lower(), "")
+    kind = content_type or FILE_TYPES.get(file.suffix.lower(), "")
     if not kind:
         checks.refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
     checks.check_file(file.name, kind, stat.st_size)
@@ -145,17 +142,24 @@ def source_of(file: Path, content_type: str | None) -> Source:
 
 
 async def upload(
-    presigner: Presigner, storage: Storage, source: Source, receipt: Receipt, notice: Callable[[Progress], None]
+    presigner: Presigner,
+    storage: Storage,
+    source: Source,
+    receipt: Receipt,
+    notice: Callable[[Progress], None],
+    given: Presigned | None = None,
 ) -> Uploaded:
-    """Upload one file, unless its bytes have already arrived.
+    """Upload one file, unless its bytes have already arrived; to the `given` address, or to no other medium than its.
 
     Raises
     ------
     ApiError, TransportError
         If it could not be uploaded.
     """
-    known = receipt.media_id(source)
-    place = "gone" if known is None else await _arrived(presigner, known)
+    known = receipt.media_id(source) if given is None else given.media_id
+    place: Presigned | Literal["there", "gone"] = given or "gone"
+    if given is None and known is not None:
+        place = await _arrived(presigner, known)
     if place == "there":
         return Uploaded(source.path, known, reused=True)
     renewals = 0
@@ -170,6 +174,8 @@ async def upload(
             place = await _arrived(presigner, known)
         if place == "there":
             return Uploaded(source.path, known)
+        if not isinstance(place, Presigned) and given is not None:
+            raise NotFoundError(f"the media file {known} is gone or has failed", status=404)
         if not isinstance(place, Presigned):
             place = await presigner.presign(source.path.name, source.content_type, source.size)
             await asyncio.to_thread(receipt.keep, source, place.media_id)
@@ -197,15 +203,18 @@ async def _put(
 
 
 async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGenerator[bytes, None]:
-    """Yield a file piece by piece; stop if its size changes during the upload."""
+    """Yield a file piece by piece; stop before the last one if it is not the file any more that was to be uploaded."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
-        sent = 0
+        sent, digest = 0, hashlib.sha256()
         while sent < source.size:
             piece = await asyncio.to_thread(file.read, min(CHUNK, source.size - sent))
             if not piece or os.fstat(file.fileno()).st_size != source.size:
                 checks.refuse("file", f"{source.path} changed while it was uploaded; upload it again")
             sent += len(piece)
+            digest.update(piece)
+            if sent == source.size and source.sha256 not in {None, digest.hexdigest()}:
+                checks.refuse("file", f"{source.path} changed before it was uploaded")
             yield piece
             notice(Progress(source.path, sent, source.size))
     finally:

@@ -13,7 +13,7 @@ from voxops.api.states import account_spelling
 if TYPE_CHECKING:
     from voxops.client._client import AsyncClient
 
-__all__ = ["AccountNames", "account_names", "no_account", "read_accounts"]
+__all__ = ["AccountNames", "account_names", "no_account"]
 
 UNKNOWN = "of unknown status"
 
@@ -28,6 +28,8 @@ class AccountNames(Mapping[str, str]):
     ----------
     accounts : iterable of (str, str, str, str)
         Platform, username, id and status of each account.
+    whole : bool
+        Whether the API said that these are all; else no id is called unknown.
 
     Attributes
     ----------
@@ -37,7 +39,7 @@ class AccountNames(Mapping[str, str]):
         Id -> platform, username and status of each account.
     """
 
-    def __init__(self, accounts: Iterable[tuple[str, str, str, str]]) -> None:
+    def __init__(self, accounts: Iterable[tuple[str, str, str, str]], *, whole: bool = False) -> None:
         every: dict[str, dict[str, str]] = {}
         self.listed: dict[str, tuple[str, str, str]] = {}
         for platform, username, account, status in accounts:
@@ -48,7 +50,7 @@ class AccountNames(Mapping[str, str]):
             name: {id_: status for id_, status in ids.items() if status != "disconnected"} or ids
             for name, ids in every.items()
         }
-        self._every = every
+        self._every, self._whole = every, whole
         self._ids = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
         self.shared = {name: sorted(ids.items()) for name, ids in found.items() if len(ids) > 1}
 
@@ -64,6 +66,10 @@ class AccountNames(Mapping[str, str]):
     def bearing(self, name: str) -> list[str]:
         """Return the ids of all accounts with this name, also disconnected ones."""
         return sorted(self._every.get(account_spelling(name), ()))
+
+    def lacking(self, accounts: Iterable[str]) -> list[str]:
+        """Return the ids of no account of the workspace, as far as all are known."""
+        return [account for account in accounts if self._whole and account not in self.listed]
 
     def why_not(self, account: str, name: str = "") -> Reason | None:
         """Return why an account, by its id, can't publish, under the name that the reason shows; None if nothing is known against it."""
@@ -90,21 +96,19 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     return f"no account {', '.join(names)} in this workspace{hint}"
 
 
-async def read_accounts(client: AsyncClient) -> list[tuple[str, str, str, str]]:
+async def account_names(client: AsyncClient) -> AccountNames:
     """Read platform, username, id and status of each account, also of disconnected ones."""
     query = {"limit": PAGE_RECORDS, "status": "all"}  # else the API leaves disconnected ones out
-    return [
-        (
-            str(record.get("platform") or "").lower(),
-            str(record.get("username") or ""),
-            str(record.get("id")),
-            str(record.get("status") or UNKNOWN).lower(),
-        )
-        async for page in client.pages("/v1/accounts", query)
-        for record in page.records
-    ]
-
-
-async def account_names(client: AsyncClient) -> AccountNames:
-    """Read the names of the workspace's accounts."""
-    return AccountNames(await read_accounts(client))
+    accounts, whole = [], False
+    async for page in client.pages("/v1/accounts", query):
+        whole = page.says_more
+        accounts += [
+            (
+                str(record.get("platform") or "").lower(),
+                str(record.get("username") or ""),
+                str(record.get("id")),
+                str(record.get("status") or UNKNOWN).lower(),
+            )
+            for record in page.records
+        ]
+    return AccountNames(accounts, whole=whole)

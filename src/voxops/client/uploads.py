@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,8 @@ class Uploads:
         *,
         content_type: str | None = None,
         progress: Notice | None = None,
+        place: Presigned | None = None,
+        sha256: str | None = None,
     ) -> Uploaded:
         """Upload one file; posts can use the media file once the API has processed it and its status is ``ready``.
 
@@ -53,6 +56,10 @@ class Uploads:
         progress : callable, optional
             Called with a `Progress` after each piece, on the client's loop (in another thread for ``ws.client``); it must return at
             once.
+        place : Presigned, optional
+            Where to, from `presign` or `renew`; by default a new media file is requested.
+        sha256 : str, optional
+            The hash of the file's bytes in hexadecimal digits; another file is not uploaded.
 
         Returns
         -------
@@ -61,13 +68,13 @@ class Uploads:
         Raises
         ------
         ValidationError
-            With status 0, if the file can't be read, or the API does not accept its type or size.
+            With status 0, if the file can't be read or has changed, or the API does not accept its type or size.
         ApiError, TransportError
             If the API or its storage refused the file, or could not be reached.
         """
-        source = await asyncio.to_thread(source_of, _path(file), content_type)
+        source = replace(await asyncio.to_thread(source_of, _path(file), content_type), sha256=sha256)
         receipt = Receipt(None, self._storage.url)
-        return await self._storage.loop.run(upload(self, self._storage, source, receipt, progress or _ignore))
+        return await self._storage.loop.run(upload(self, self._storage, source, receipt, progress or _ignore, place))
 
     async def send_all(
         self,

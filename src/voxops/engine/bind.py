@@ -15,6 +15,7 @@ from voxops._support.canonical import as_kept
 from voxops.acts.act import Act, Item, Request, Subject, settled
 from voxops.acts.cancel import of_create
 from voxops.acts.create import asked_hash, resolved, shown_hash, shown_of_body
+from voxops.acts.keys import texts_by_column
 from voxops.acts.plan import Plan, lengthened
 from voxops.acts.table import act_named
 from voxops.api.reasons import READY, Reason
@@ -545,7 +546,9 @@ def _with_rows(table: pd.DataFrame, plan: Plan, more: Sequence[Item]) -> pd.Data
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """Names of the fields in which two bodies differ; line ends, and the order of accounts and tags, make no other post."""
-    names = {*before, *after} - {"metadata", "contentType"}  # which follows from the media where nobody has named it
+    before, after = ({**body, **texts_by_column(body)} for body in (before, after))
+    # A content type follows from the media where nobody has named it.
+    names = {*before, *after} - {"metadata", "contentType", "platformOverrides"}
     return sorted(name for name in names if _compared(name, before.get(name)) != _compared(name, after.get(name)))
 
 

@@ -7,7 +7,7 @@ import logging
 import random
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from voxops.engine.bind import Binder, contradicting
 from voxops.engine.drive import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
+from voxops.engine.media import Uploads
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
 from voxops.ledger.file import home
@@ -48,6 +49,8 @@ class Engine:
         Salted fingerprint of the API key in use.
     retention : float
         Seconds for which the server is taken to remember a key.
+    people : mapping of str to str, optional
+        ``owner``, ``campaign`` and so on -> the metadata field under which creates send it.
     rng : random.Random
         Source of jitter.
     """
@@ -59,6 +62,7 @@ class Engine:
         *,
         credential: str,
         retention: float,
+        people: Mapping[str, str] | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.client = client
@@ -69,8 +73,11 @@ class Engine:
             client.clock.attend(lambda: self._writer.unwritten > 0)
         self.known = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
         self.eyes = Eyes(client, Reader(client), self.known, self.commit)
-        self.sender = Sender(client, self.known, self.eyes, self.commit, self.note)
-        self.driver = Driver(client, self.known, self.eyes, self.sender, self.commit, self.withdrawals, self.rng)
+        self.sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
+        self.uploads = Uploads(client, self.known, self.commit, self.rng)
+        self.driver = Driver(
+            client, self.known, self.eyes, self.sender, self.commit, self.uploads, self.withdrawals, self.rng
+        )
         self._awaits = True  # whether withdrawals may wait for creates to end
 
     async def commit(self, work: Callable[[], Any]) -> Any:

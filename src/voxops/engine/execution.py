@@ -82,6 +82,7 @@ class Execution(Job):
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
+        await self._engine.driver.stop_uploads(self.current)
         while self.current.under_way:
             await self.current.idle.wait()
         if withdraw:
@@ -156,6 +157,14 @@ class Execution(Job):
         """The failed rows as they were read when they failed, as their next attempt; `stuck` adds what has hung for ten minutes."""
         before = self._engine.known.now - STUCK_AFTER.total_seconds() if stuck else None
         return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
+
+    def to_mend(self) -> pd.DataFrame:
+        """The failed and blocked rows as their sheet has them, the reason of each first."""
+        head, planned = self._ledger.runs.head(self.id), audit.planned_rows(self._ledger, self.id)
+        if act_named(head.action).parts:  # a sync adds what the posts show
+            planned = planned.loc[:, ~planned.columns.str.fullmatch("post_id|status|(?:now|new)_.*")]
+        again = outcome.failed_rows(self._ledger, self.id, blocked=True)
+        return outcome.rows_to_mend(self.results(), planned, again, head.key_column)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
@@ -250,6 +259,11 @@ class Nothing(Job):
             table = table.assign(campaign=pd.array([], dtype="string"))
             table.attrs |= {"campaign": self._plan.campaign, "key": self._plan.key}
         return table
+
+    def to_mend(self) -> pd.DataFrame:
+        """No row."""
+        table = self.results()
+        return outcome.rows_to_mend(table, self._plan.table.head(0), table, self._plan.key)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
         """No post."""

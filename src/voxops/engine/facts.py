@@ -28,13 +28,13 @@ from voxops.api.evidence import (
 )
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
+from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, MEDIA_READY_FOR, PROOF_AFTER, SKEW
 from voxops.client.names import AccountNames, no_account
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
-from voxops.engine.rules import CallFacts, Facts
+from voxops.engine.rules import MEDIA_AWAITED, CallFacts, Facts
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call, RunHead, Seen
+from voxops.ledger.records import Call, Medium, RunHead, Seen
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"
@@ -127,6 +127,7 @@ class Knowledge:
         self.retention = retention - KEY_EARLY
         self.accounts = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
+        self.failed_media: dict[str, Reason] = {}  # source -> why it failed, since a run that names it was begun
         self.tries: Counter[int] = (
             Counter()
         )  # request -> tries without a usable answer, since its run was begun or resumed
@@ -137,12 +138,27 @@ class Knowledge:
         return self.clock().timestamp()
 
     def why_no_account(self, item: Item) -> Reason | None:
-        """Why a create can't go out on one of its accounts: it is unknown, or can't publish and no column ``force`` sends it anyway."""
-        if unknown := item.named_accounts:
-            return Reason("no_account", said=no_account(unknown, self.accounts))
-        if item.seen.get("force"):
+        """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
+
+        Or a text is for a platform on which it has none.
+        """
+        named, ids = item.named_accounts, item.requested.get("accountIds", ())
+        platforms = [self.accounts.listed.get(account, ("",))[0] for account in ids]
+        texts = [name.lower() for name in item.requested.get("platformOverrides", ())]
+        for nowhere in (name for name in texts if all(platforms) and name not in platforms):
+            return Reason("text_without_account", platform=nowhere)
+        if not named and item.seen.get("force"):
             return None
-        return next(filter(None, map(self.accounts.why_not, item.requested.get("accountIds", ()))), None)
+        if unknown := named or self.accounts.lacking(ids):
+            return Reason("no_account", said=no_account(unknown, self.accounts))
+        return next(filter(None, map(self.accounts.why_not, ids)), None)
+
+    def is_ready(self, medium: Medium | None, *, taking: bool = False) -> bool:
+        """Whether a medium was seen ready a moment ago; a little longer in the transaction that sends."""
+        if medium is None or medium.state != "ready":
+            return False
+        lasts = MEDIA_READY_FOR + (FRESH_FOR if taking else 0.0)
+        return -CLOCKS_DIFFER <= self.now - medium.at <= lasts
 
     def dated(self, call: Call) -> Call:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""
@@ -436,6 +452,8 @@ class Unsent:
                 self._in_flight.setdefault(name, []).append(one)
         unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
         self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
+        sources = {source for one in creates for source in one.item.sources}
+        self._media = ledger.media.get(sources) if sources else {}
         replaced = [Subject("post", post) for one in creates for post in one.item.seen.get("replaces", ())]
         about = ledger.requests.about(*replaced) if replaced else ()
         self._withdrawals = {one.item.subject: one.outcome for one in about if one.item.act == CANCEL.name}
@@ -488,7 +506,17 @@ class Unsent:
             "alike": alike,
             "other_campaign": unnamed and bool(campaigns) and request.item.campaign not in campaigns,
             "no_account": known.why_no_account(request.item),
+            "media": self._why_no_media(request.item),
         }
+
+    def _why_no_media(self, item: Item) -> Reason | None:
+        """Why a medium of a create is not ready: it has failed since its run was begun, or is to be uploaded or read again first."""
+        failed = () if self._binding else (self._known.failed_media.get(source) for source in item.sources)
+        if why := next(filter(None, failed), None):
+            return why
+        known = (self._media.get(source) for source in item.sources)
+        ready = all(self._known.is_ready(one, taking=self._base.taking) for one in known)
+        return None if ready else Reason(MEDIA_AWAITED)
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":

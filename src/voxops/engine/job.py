@@ -117,6 +117,10 @@ class Job:
         table = self.results()
         return table[table["outcome"] == Outcome.FAILED]
 
+    def to_mend(self) -> pd.DataFrame:
+        """The failed and blocked rows as their sheet has them, the reason of each first."""
+        raise NotImplementedError
+
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
         raise NotImplementedError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -26,21 +26,23 @@ from voxops.frames.times import parse_times
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
+from voxops.sheets.files import Layout
 
 if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
 _ERRORS = ("error_code", "error_message")
+_OURS = frozenset({*PLAN_TYPES, "outcome", *_ERRORS}) - {"attempt"}  # columns of a row that was mended before
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
 _AT_ONCE = 20  # single reads
 COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them
 
 
-def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) -> pd.DataFrame:
+def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, blocked: bool = False) -> pd.DataFrame:
     """The failed rows of a run, as the readings that settled them showed them, as their next attempt.
 
     With `stuck_before` (server time) also the rows whose act was accepted before it and has not ended: planned again they give that
-    act up (rule 18).
+    act up (rule 18). With `blocked` also the blocked rows, as the attempt that they are.
     """
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
@@ -48,13 +50,15 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     if act.keeps_old_errors:
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
     hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
-    failed = (table["outcome"] == Outcome.FAILED).to_list()
-    places = [place for place, has_failed in enumerate(failed) if has_failed or place in hang]
+    failed, held = ((table["outcome"] == each).to_list() for each in (Outcome.FAILED, Outcome.BLOCKED))
+    kept = {*hang, *(place for place, is_held in enumerate(held) if blocked and is_held)}
+    places = [place for place, has_failed in enumerate(failed) if has_failed or place in kept]
     rows, states = table.iloc[places], [states[place] for place in places]
     # A new episode starts at one in everybody's ledger (rule 9); a refused act has begun none, and nothing was seen.
     anew = act.about != "create" and stuck_before is None
     attempts = [
-        1 if anew and seen[place] else attempt + 1 for place, attempt in zip(places, rows["attempt"], strict=True)
+        attempt if held[place] else 1 if anew and seen[place] else attempt + 1
+        for place, attempt in zip(places, rows["attempt"], strict=True)
     ]
     extra = {*PLAN_TYPES, *RESULT_TYPES} - {"attempt", *_ERRORS}
     rows = rows.drop(columns=list(extra), errors="ignore").assign(attempt=pd.array(attempts, dtype="Int64"))
@@ -65,9 +69,47 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None) 
     for name in {name for state in states for name in state} & set(rows.columns):
         now = [state.get(name, old) for state, old in zip(states, rows[name], strict=True)]
         rows[name] = _like(now, rows[name])
-    table = act.failed_rows(rows, [place in hang for place in places])
+    table = act.failed_rows(rows, [place in kept for place in places])
     assert isinstance(table, pd.DataFrame)
     return table
+
+
+def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFrame, key: str) -> pd.DataFrame:
+    """What a person mends: the failed and blocked rows, the reason of each first, then the columns of their sheet.
+
+    Parameters
+    ----------
+    results, planned : pandas.DataFrame
+        The rows of a run with their outcomes, and as they were planned.
+    again : pandas.DataFrame
+        Of `failed_rows`, with those that are blocked.
+    key : str
+        The column that names a row of a campaign; ``""`` for other acts.
+    """
+    chosen = results["outcome"].isin([Outcome.FAILED, Outcome.BLOCKED]).to_numpy()
+    ended, rows = results[chosen], again.copy()
+    if key:
+        own = planned[chosen].drop(columns=[*_OURS], errors="ignore")
+        its = [name for name in Layout.of(planned).names() if name in own.columns]
+        more = [
+            name for name in own.columns if name not in {*its, "attempt"} and (not len(own) or own[name].notna().any())
+        ]
+        rows = own[[*its, *more]]
+        if "attempt" in its or bool((again["attempt"] > 1).any()):
+            rows = rows.assign(attempt=again["attempt"].array)
+        if "campaign" not in rows.columns and results.attrs["campaign"]:
+            rows = rows.assign(campaign=again["campaign"].array)
+        rows.attrs = again.attrs
+    why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
+    first: dict[str, Iterable[Any]] = {
+        "reason": [None if pd.isna(text) else f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in why],
+        "reason_code": ended["error_code"].fillna(ended["reason_code"]),
+        "outcome": ended["outcome"],
+    }
+    for place, (name, values) in enumerate(first.items()):
+        rows.insert(place, name, pd.Series(list(values), index=rows.index, dtype="string"))
+    # A row that the sheet has no more can't be mended in it.
+    return rows[rows[key].notna()] if key else rows
 
 
 async def copies(engine: Engine, run: str) -> pd.DataFrame:

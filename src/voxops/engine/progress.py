@@ -124,7 +124,7 @@ class Reporter(Progress):
     ) -> None:
         self._ledger = ledger
         self._run = run
-        self._held_up = ""
+        self._held_up = self._uploading = ""
         head = ledger.runs.head(run)
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
@@ -170,6 +170,10 @@ class Reporter(Progress):
             note = self._held_up = self._ledger.held_up
         if _phase(current) != self.snapshot.phase or current.halted is not None:
             note = str(current.halted or current.note)
+        uploading = current.uploading
+        if uploading or note == self._uploading:
+            note = uploading
+        self._uploading = uploading
         return self.show(replace(self._now(current), note=note))
 
     def _now(self, current: Pass) -> Snapshot:
@@ -279,5 +283,5 @@ def _phase(current: Pass) -> str:
         return "paused"
     if current.watching:
         return "watching"
-    waits = current.ready or current.sendable or current.timed
+    waits = current.ready or current.sendable or current.timed or current.preparing
     return "sending" if waits or current.under_way or current.reading else "watching"

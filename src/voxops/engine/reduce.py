@@ -134,6 +134,10 @@ def _said(event: Event) -> Reason:
     return Reason("key_conflict" if event.code in ABOUT_THE_KEY else "answered", status=event.status, said=said)
 
 
+def _is_of_another_body(event: Event) -> bool:
+    return event.creates and event.code == "IDEMPOTENCY_CONFLICT"
+
+
 def _by_proxy(event: Event) -> Reason:
     return Reason("answered_by_proxy", status=event.status)
 
@@ -155,6 +159,10 @@ CASES: tuple[Case, ...] = (
          lambda _: Ending("limited", Reason("rate_limited"), throttled=True)),
     Case(16, "a rate limit", lambda e: e.status == 429, lambda _: Ending("unsent", throttled=True)),
     Case(16, "the key is still in use", lambda e: e.code == "IDEMPOTENCY_IN_PROGRESS", lambda _: Ending("unknown", Reason("still_executing"))),
+    Case(16, "a create's key is of another body once more, and nothing came of that", lambda e: _is_of_another_body(e) and e.page and e.first,
+         lambda _: Ending("refused")),
+    Case(16, "a create's key is of another body, as where a laptop sends other metadata", _is_of_another_body,
+         lambda e: Ending("unknown", _said(e), never_again=True)),
     Case(16, "an error about the key, or a 409 without a word", lambda e: e.code in ABOUT_THE_KEY or (e.status == 409 and not e.code),
          lambda e: Ending("unknown", _said(e))),
     Case(11, "an ambiguous status", lambda e: is_ambiguous(e.status or 0) or (e.status or 0) < 400, lambda e: Ending("unknown", _said(e))),

@@ -344,6 +344,10 @@ class Watch(Job):
         settled = pd.DatetimeIndex([thing.settled_at for thing in things], dtype="datetime64[us, UTC]")
         return table.assign(settled_at=settled)
 
+    def to_mend(self) -> pd.DataFrame:
+        """Nothing was planned."""
+        raise PlanError("a watch has no rows to mend; vx.triage(ws.posts()) says what has failed and why")
+
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """Nothing was made."""
         if copies:

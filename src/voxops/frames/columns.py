@@ -16,6 +16,7 @@ import pandas as pd
 
 from voxops._support.arguments import near
 from voxops._support.canonical import well_formed
+from voxops.api.limits import METADATA_NAME_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import LABEL, LIST, STRING_DTYPE
@@ -337,16 +338,18 @@ def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd
     return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 
-PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
+PEOPLE = ("owner", "campaign", "tags", "team")  # columns that may come from metadata
 _FIELD = re.compile(r"(?:metadata\.)?([^.\s]+(?:\.[^.\s]+)*)")
 
 
 def metadata_field(name: str, value: str) -> str:
     """Return ``metadata.owner`` for ``owner``, a field of the metadata, or itself; ConfigError if it is none."""
     found = _FIELD.fullmatch(value.strip()) if isinstance(value, str) else None
-    if found is None:
+    if found is None or len(found[1]) > METADATA_NAME_CHARACTERS:
         example = name.removesuffix("_field")
         raise ConfigError(f"{name}={value!r} must name a field of the posts' metadata, such as {example!r}")
+    if found[1].lower().startswith("voxops"):
+        raise ConfigError(f"{name}={value!r} is a field in which voxops marks posts; name another")
     return f"metadata.{found[1]}"
 
 
@@ -358,12 +361,12 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     posts : pandas.DataFrame
         Has ``metadata``.
     fields : mapping of str to str
-        ``owner``, ``campaign`` or ``tags`` -> its field.
+        ``owner``, ``campaign``, ``team`` or ``tags`` -> its field.
 
     Returns
     -------
     pandas.DataFrame
-        With ``owner campaign`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (tuples).
+        With ``owner campaign team`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (tuples).
 
     Warns
     -----

@@ -364,8 +364,8 @@ _OF_POST = {
     "content": "content",
     "workspace_id": "workspace_id",
 }
-# The owner of the post, if its frame has one: see `people`.
-_NAMED = ("owner", "campaign")
+# Whose the post is, if its frame says so: see `people`.
+_NAMED = ("owner", "campaign", "team")
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 TARGET_KEY = ("post_id", "platform", "account_id")  # identify the target of a row
 

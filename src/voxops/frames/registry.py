@@ -29,6 +29,7 @@ _ONE = {
     "posts at risk": "post at risk",
     "deliveries": "delivery",
     "figures of posts": "figures of a post",
+    "rows to mend": "row to mend",
 }
 
 
@@ -106,6 +107,7 @@ _COLUMNS = (
     Column("workspace_id", "workspace", "Id of the workspace; missing where the API does not return it.", kind="id", width=112),
     Column("owner", "owner", "Owner of the post, from the metadata field that owner_field= names.", kind="word", width=80, facet=True),
     Column("campaign", "campaign", "Campaign of the post, from the metadata field that campaign_field= names.", kind="word", width=110, facet=True),
+    Column("team", "team", "Team of the post, from the metadata field that team_field= names.", kind="word", width=80, facet=True),
     # targets
     Column("target_id", "target", "Id of the target; lists may omit it.", kind="id", width=112),
     Column("platform", "platform", "Platform in lower case, such as instagram or twitter.", kind="word", width=104, facet=True, look="platform"),
@@ -253,7 +255,13 @@ _COLUMNS = (
     Column("accounts", "accounts", "Accounts of the row: ids or platform:@name, separated by semicolons.", kind="list", width=140),
     Column("account_ids", "account ids", "Account ids of the row, instead of accounts, separated by semicolons."),
     Column("campaign rows.scheduled_for", "scheduled", "Time of the row as text, with its offset.", unit="ISO text", kind="number"),
-    Column("media", "media", "Ids of uploaded media or addresses of files, separated by semicolons."),
+    Column("media", "media", "Files, https addresses or ids of media, separated by semicolons."),
+    Column("content_before", "text before", "Content of the row before vx.tag_links changed its links."),
+    Column("utm_source", "utm source", "Value of utm_source for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_medium", "utm medium", "Value of utm_medium for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_campaign", "utm campaign", "Value of utm_campaign for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_term", "utm term", "Value of utm_term for the row's links, in place of the argument of vx.tag_links."),
+    Column("utm_content", "utm content", "Value of utm_content for the row's links, in place of the argument of vx.tag_links."),
     Column("first_comment", "first comment", "Text of the first comment below the post."),
     Column("row", "row number", "Position of the row, from 0."),
     Column("endpoints.row", "row", "Number of the endpoint in the capability matrix, 1 to 39."),
@@ -264,6 +272,12 @@ _COLUMNS = (
     Column("level", "level", "Weight of the finding: an error can't be sent, a warning needs a look.", kind="word", width=72),
     Column("code", "code", "Code of the finding, the API's own if it has one.", kind="word", width=176),
     Column("message", "message", "Sentence that says what is wrong and how to mend it."),
+    # uploads
+    Column("uploads.path", "path", "Path of the file, as it was given."),
+    Column("name", "file", "Name of the file."),
+    Column("uploads.media_id", "media", "Id of the media file, for posts.", kind="id", width=112),
+    Column("bytes", "size", "Size of the file.", unit="bytes", kind="number"),
+    Column("reused", "reused", "True if no bytes were sent for the row, since they were uploaded before."),
     # events
     Column("event_id", "event id", "Id of the webhook event.", kind="id", width=112),
     Column("media_id", "media", "Id of the media file that the event is about.", kind="id", width=112),
@@ -284,6 +298,8 @@ _COLUMNS = (
     Column("act", "act", "Name of the act that would be sent; missing if the row is not eligible.", kind="word", width=92),
     Column("eligible", "sent", "True if the row would be sent.", kind="flag", width=44),
     Column("reason", "reason", "Reason why the row would be sent, or why not; in runs and the ledger, the reason given by the user."),
+    Column("rows to mend.reason", "reason", "Why the row has failed or is blocked: what a person must mend."),
+    Column("rows to mend.campaign", "campaign", "Name of the campaign under which the row is created."),
     Column("runs.reason", "reason", "Reason that was given for the run, for the audit trail."),
     Column("attempt", "attempt", "Number of the logical attempt, from 1; a new attempt has a new key."),
     Column("batch", "batch", "Number of the batch in which the row would be sent."),
@@ -300,7 +316,8 @@ _COLUMNS = (
     Column("new_tags", "new tags", "Tags that the post would get."),
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
     Column("again", "again", "True if the delivery is sent again on purpose, though it was rejected or sent before."),
-    Column("force", "force", "True if the row is sent although an account is known to be unable to publish."),
+    Column("force", "force", "True if the row is sent although an account is unknown, or known to be unable to publish."),
+    Column("slot", "slot", "The slot from which vx.fill_slots takes the time: its name, or next.", kind="word", width=80),
     Column("twin", "duplicate", "True if a duplicate of the row is intended."),
     # results
     Column("status_before", "status before", "Status of the post, target or delivery when it was planned; missing for creates."),
@@ -355,10 +372,29 @@ _COLUMNS = (
     Column("polled", "poll", "Resource to poll until the call has ended; empty for none."),
     Column("inferred", "inferred", "Names of the cells that are inferred, not quoted from the API's page."),
     # rehearsal
-    Column("publications", "publications", "Number of publications on the platform.", unit="publications", kind="number"),
+    Column("publications", "publications", "Number of publications: on the platform, or of a whole plan.", unit="publications", kind="number"),
     Column("rehearsed failures.failed", "would fail", "Expected number of publications that fail by this error.", unit="publications", kind="number"),
     Column("low", "from", "Lower end of the range of 19 of 20 runs.", unit="publications", kind="number"),
     Column("high", "to", "Upper end of the range of 19 of 20 runs.", unit="publications", kind="number"),
+    Column("certain", "certain", "True if the row fails in any case.", kind="flag", width=64),
+    Column("rehearsed rows.failure_share", "risk", "Share of publications of the history that failed so; missing without a history.", unit="0 to 1", kind="share", width=64),
+    Column("rehearsed rows.low", "from", "Lower end of the range of the risk.", unit="0 to 1", kind="share", width=64),
+    Column("rehearsed rows.high", "to", "Upper end of the range of the risk.", unit="0 to 1", kind="share", width=64),
+    Column("plan", "plan", "Name or number of the rehearsed plan.", width=90),
+    Column("rehearsed plans.rows", "rows", "Number of rows that would be created.", unit="rows", kind="number"),
+    Column("refused", "refused", "Number of rows that the API or the plan would refuse.", unit="rows", kind="number"),
+    Column("rehearsed plans.failed", "would fail", "Expected number of publications that fail.", unit="publications", kind="number"),
+    Column("sent_by", "sent by", "Instant at which the last row would be created.", unit="UTC", kind="time", width=128),
+    Column("sent_by_low", "sent from", "The same in the fastest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("sent_by_high", "sent to", "The same in the slowest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("ends", "ends", "Instant at which the last publication would end.", unit="UTC", kind="time", width=128),
+    Column("ends_low", "ends from", "The same in the fastest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("ends_high", "ends to", "The same in the slowest of the rehearsals.", unit="UTC", kind="time", width=128),
+    Column("requests", "requests", "Number of requests in all.", unit="requests", kind="number"),
+    Column("requests_low", "requests from", "The fewest of the rehearsals.", unit="requests", kind="number"),
+    Column("requests_high", "requests to", "The most of the rehearsals.", unit="requests", kind="number"),
+    Column("reads", "reads", "Number of reads among the requests.", unit="requests", kind="number"),
+    Column("causes", "causes", "Causes for which rows are refused, then those of failed publications, with numbers."),
     # reports and plans
     Column("after", "after", "What is requested, in a plan of changes."),
     Column("what", "what", "What must be done, in a report.", kind="word", look="verdict"),
@@ -381,7 +417,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "results",
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for withdrawn row_id owner platform account_name accounts new_scheduled_for new_content "
+        "outcome error_code error_message waiting_for withdrawn row_id owner team platform account_name accounts new_scheduled_for new_content "
         "content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
         "outcome",
         "what failed, is unknown or blocked first",
@@ -389,10 +425,15 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content scheduled_for "
-        "event_type url status_code post_id delivery_id attempt",
+        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content_before content "
+        "scheduled_for slot event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
+    ),
+    _kind(
+        "rows to mend",
+        "reason reason_code outcome",
+        "reason reason_code outcome row_id platform account_name accounts scheduled_for content post_id event_type url attempt",
     ),
     _kind(
         "ledger rows",
@@ -412,7 +453,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "triaged targets",
         "cause verdict remedy platform",
-        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
+        "verdict cause remedy owner team campaign platform account_name content updated_at post_id",
         "cause",
         "those with a cause first",
     ),
@@ -428,6 +469,12 @@ KINDS: tuple[Kind, ...] = (
     _kind("causes in weeks", "week cause targets", ""),
     _kind("duplicates", "copies delivered evidence", ""),
     _kind("verified causes", "tried recovered failed_same", ""),
+    _kind(
+        "rehearsed plans",
+        "refused sent_by ends requests",
+        "plan rows refused publications failed low high causes ends requests",
+    ),
+    _kind("rehearsed rows", "certain failure_share", "certain failure_share low high why error_code platform row_id"),
     _kind("rehearsed failures", "publications failed low high", ""),
     _kind("endpoints", "idempotent asynchronous resend", ""),
     _kind(
@@ -453,7 +500,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "targets",
         "post_id target_id platform",
-        "status error_code error_message platform account_name owner campaign content scheduled_for updated_at retry_count post_id",
+        "status error_code error_message platform account_name owner team campaign content scheduled_for updated_at retry_count post_id",
     ),
     _kind(
         "events",
@@ -461,12 +508,17 @@ KINDS: tuple[Kind, ...] = (
         "event_type status content account_id media_id created_at received verified post_id event_id",
     ),
     _kind(
+        "uploads",
+        "path name media_id reused",
+        "status error_code error_message name bytes reused media_id",
+    ),
+    _kind(
         "created posts", "row created_by_run post_id", "row status content targets scheduled_for created_by_run post_id"
     ),
     _kind(
         "posts",
         "post_id status content created_at",
-        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
+        "status content targets failed_targets owner team campaign tags scheduled_for published_at updated_at post_id",
     ),
     _kind(
         "deliveries",
@@ -486,7 +538,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "campaign rows",
         "row_id content accounts scheduled_for",
-        "row_id accounts scheduled_for content media tags first_comment",
+        "row_id accounts scheduled_for slot content_before content media tags first_comment",
     ),
 )
 _TIME = 128  # pixels of a time
@@ -528,6 +580,8 @@ def column_named(name: str, kind: str = "") -> Column:
     found = COLUMNS.get(f"{kind}.{name}") or COLUMNS.get(name)
     if found is not None:
         return replace(found, name=name)
+    if platform := name.partition("content:")[2]:
+        return Column(name, f"text on {platform}", f"Text of the row on {platform}, in place of its content.")
     title = name.replace("_", " ").removesuffix(" at")
     return (
         Column(name, title.removesuffix(" id"), kind="id", width=112) if name.endswith("_id") else Column(name, title)

@@ -194,7 +194,11 @@ def shown_columns(frame: pd.DataFrame, kind: Kind | None = None, most: int | Non
     """
     frame = flat(frame)
     kind = kind_of(frame) if kind is None else kind
-    names = [name for name in kind.columns if name in frame.columns] or [*frame.columns]
+    own = [
+        name for name in frame.columns if str(name).startswith("content:")
+    ]  # texts for one platform, beside the text
+    known = [name for name in kind.columns if name in frame.columns]
+    names = [each for name in known for each in (name, *(own if name == "content" else ()))] or [*frame.columns]
     filled = [name for name in names if frame.empty or _holds_anything(frame[name])] or names
     widths = np.cumsum([column_of(name, frame[name], kind).width or _LEAST for name in filled])
     return filled[: max(1, int((widths <= _ROOM).sum()))][:most]

@@ -98,6 +98,12 @@ SCHEMA = """
     CREATE INDEX seen_by_campaign ON seen (campaign_mark, created);
     CREATE INDEX seen_by_shown ON seen (shown);
     CREATE INDEX seen_by_asked ON seen (asked);
+    CREATE TABLE media ( -- receipts of uploads and imports
+        source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
+        media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
+        state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed')), reason TEXT NOT NULL,
+        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL
+    ) STRICT;
     INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
 """
 # Hash of the schema, as far as PRAGMA user_version can hold it: 31 bits. A ledger with any other is refused.

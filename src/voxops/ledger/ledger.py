@@ -22,6 +22,7 @@ from pathlib import Path
 
 from voxops.api.timing import LEASE
 from voxops.ledger.calls import Calls
+from voxops.ledger.media import Media
 from voxops.ledger.requests import Requests
 from voxops.ledger.runs import Runs
 from voxops.ledger.seen import SeenPosts
@@ -44,6 +45,8 @@ class Ledger(Store):
     ----------
     requests, calls, runs, seen
         The four nouns, each with its own verbs.
+    media
+        The receipts of uploads.
 
     Raises
     ------
@@ -57,6 +60,7 @@ class Ledger(Store):
         self.calls = Calls(self)
         self.runs = Runs(self)
         self.seen = SeenPosts(self)
+        self.media = Media(self)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.path}>"

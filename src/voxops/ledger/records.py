@@ -70,7 +70,7 @@ class Call:
         return self.last_sent if self.ended is None else self.ended
 
 
-def columns(record: type[Call | Seen | RunHead]) -> str:
+def columns(record: type[Call | Seen | RunHead | Medium]) -> str:
     """The columns of a record, for a query."""
     return ", ".join(field.name for field in fields(record))
 
@@ -114,6 +114,24 @@ class Seen:
     def is_as_requested(self, asked: str, shown: str) -> bool:
         """Whether it is what was requested: by its mark where it has one, else by what it shows."""
         return self.asked == asked if self.asked is not None else self.shown in {None, shown}
+
+
+@dataclass(frozen=True, slots=True)
+class Medium:
+    """What was uploaded or imported for a source: the hash of a file, or an address.
+
+    `number` counts the keys under which it was requested, from 0; `state` is ``sent`` until it is ``ready`` or ``failed``, `reason` says why it
+    failed in the server's words, and `at` is when it was last known to be so, in server time.
+    """
+
+    source: str
+    media_id: str
+    number: int
+    state: str
+    reason: str
+    at: float
+    bytes: int
+    name: str
 
 
 @dataclass(frozen=True, slots=True)

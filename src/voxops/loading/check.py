@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +22,21 @@ from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
+from voxops.sheets.media import MediaFile, content_type_of
 from voxops.sheets.rules import (
+    PEOPLE,
     Finding,
     errors_of_all,
     is_media_id,
     name_errors,
+    own_texts,
+    people_of,
+    picture_warnings,
     platforms_of,
     readable_time,
     row_names,
     sheet_rows,
+    texts_without_account,
     warnings_of,
 )
 
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
 _FINDING = dict.fromkeys(
     ("row", "row_id", "sheet_row", "cell", "platform", "column", "level", "code", "message"), STRING_DTYPE
 ) | {"row": "Int64", "sheet_row": "Int64"}
-_ORDER = (*CAMPAIGN_COLUMNS, "content_type", "attempt", "")  # of the findings of a row, by column
+_ORDER = (*CAMPAIGN_COLUMNS, "content_type", *PEOPLE, "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
 _TWICE = {"duplicate_post", "row_id_doubled", "row_id_differs"}
@@ -54,13 +62,21 @@ async def check(
     checks: Mapping[str, Mapping[str, Any]],
     limits: Limits,
     list_waiting: Callable[[], Awaitable[pd.DataFrame]],
+    sent: Collection[str],
 ) -> pd.DataFrame:
-    """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``."""
+    """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``.
+
+    `sent` are the columns of people that are sent.
+    """
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
+    await asyncio.to_thread(sheet_rows, sheet)  # reads the files that it names, while runs go on
     found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
+    for column in {"owner", "team"}.difference(sent):  # a campaign's name also tells rows apart
+        for number in [number for number, row in enumerate(sheet_rows(sheet)) if column in people_of(row)][:1]:
+            found[number].append(Finding(column, "warning", Reason("people_not_sent", what=column)))
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)
-        named = {media for row in rows for media in row["media"] if is_media_id(media)}
+        named = {media for row in rows for media in row["media"] if media not in row["found"] and is_media_id(media)}
         media = await _statuses(client, sorted(named))
         known = _Known(accounts, checks, media or {})
         answers = await all_or_none(_by_api(client, row, known) for row in rows)
@@ -82,7 +98,10 @@ def _planned(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]], names: Acc
             continue
         name = f"the row at position {number}" if label is None else f"row {label[:40]}"
         for account in row["accounts"]:
-            yield Placed(number, name, names.get(account) or account, account, str(row["content"] or ""), when)
+            known = names.get(account) or account
+            platform, *_ = names.listed.get(known) or platforms_of([account]) or [""]
+            own = own_texts(row).get(platform, "")
+            yield Placed(number, name, known, account, str(row["content"] or ""), when, own)
 
 
 def _waiting(targets: pd.DataFrame, names: AccountNames) -> list[Placed]:
@@ -102,6 +121,12 @@ def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
     named = name_errors(names, sheet) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
     found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
+    for number, row in enumerate(rows):
+        if address := next((one for one in row["found"].values() if isinstance(one, str)), None):
+            found[number].append(
+                Finding("media", "warning", Reason("media_imported", value=address.partition("?")[0][:100]))
+            )
+            break
     texts = ((number, name, str(row[name] or "")) for number, row in enumerate(rows) for name in _TEXTS)
     # The first text whose letters depend on an encoding that was guessed.
     for number, name, text in texts if "guessed" in sheet.attrs else ():
@@ -121,7 +146,7 @@ def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> p
             "message": one.message,
         }
         for number, (name, place, of_row) in enumerate(zip(names, known.numbers(sheet), found, strict=True))
-        for one in sorted(of_row, key=lambda one: _ORDER.index(one.column))
+        for one in sorted(of_row, key=lambda one: _ORDER.index(one.column.partition(":")[0]))
     ]  # fmt: skip
     return table_of(lines, _FINDING)
 
@@ -159,8 +184,10 @@ class _Known:
             for row in accounts[_LISTED].itertuples(index=False)
         ]
         self.names = AccountNames(
-            (platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed
+            ((platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed),
+            whole=accounts.attrs["whole"],
         )
+        self._may_lack = not accounts.attrs["whole"]  # said once
         self._scopes = {
             account: message or "none is named" for *_, account, _, scope, message in listed if scope == "degraded"
         }
@@ -170,6 +197,9 @@ class _Known:
         """Return the platform on which to check an account, else ``""``; and what is known against it."""
         account = self.names.get(name) or name
         platform, _, status = self.names.listed.get(account, ("", "", ""))
+        if not platform and ":" not in name and not self.names.lacking([name]):
+            first, self._may_lack = self._may_lack, False
+            return "", [Finding("accounts", "warning", Reason("accounts_unread", account=name[:60]))] if first else []
         if not platform:
             said = no_account([name], self.names)
             named = name.partition(":")[0] if ":" in name else ""
@@ -221,24 +251,46 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
     by_id = set(platforms).difference(platforms_of(row["accounts"]))
-    if "instagram" in by_id and not str(row["content_type"] or "").strip():
-        found.append(Finding("content_type", "warning", Reason("content_type_needed"), "instagram"))
-    if not platforms:
-        return found
-    content, comment = str(row["content"] or ""), row["first_comment"]
-    try:
-        answer = await client.posts.validate(
-            content=content,
-            platforms=platforms,
-            media_ids=row["media"] or None,
-            first_comment=str(comment) if comment is not None and str(comment).strip() else None,
-        )
-    except ValidationError as error:
-        return [*found, Finding("", "error", Reason(error.code or "validation_error", words=str(error)))]
-    results = _results(answer)
+    found += [one for platform in sorted(by_id) for one in picture_warnings(row, platform)]
+    if len(by_id) and all(platform for platform, _ in looked_up):
+        found += texts_without_account(row, platforms)
+    comment, own, groups = row["first_comment"], own_texts(row), dict[str, list[str]]()
     for platform in platforms:
-        found.extend(_verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)}))
+        groups.setdefault(own.get(platform, str(row["content"] or "")), []).append(platform)
+    for content, some in groups.items():
+        try:
+            answer = await client.posts.validate(
+                content=content,
+                platforms=some,
+                media_ids=[name for name in row["media"] if name not in row["found"]] or None,
+                media=list(_to_come(row)) or None,
+                first_comment=str(comment) if comment is not None and str(comment).strip() else None,
+            )
+        except ValidationError as error:
+            found.append(Finding("", "error", Reason(error.code or "validation_error", words=str(error))))
+            continue
+        results = _results(answer)
+        for platform in some:
+            judged = _verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)})
+            found += [_of_own(one) if platform in own else one for one in judged]
     return found
+
+
+def _of_own(one: Finding) -> Finding:
+    """A finding about the content that a platform has of its own."""
+    return replace(one, column=f"content:{one.platform}") if one.column == "content" else one
+
+
+def _to_come(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the media that a run would upload or import, as far as the API can check them before."""
+    for one in row["found"].values():
+        if isinstance(one, Reason):  # said already
+            yield {"type": "image"}
+            continue
+        kind = one.type if isinstance(one, MediaFile) else content_type_of(one)
+        sort = "gif" if kind == "image/gif" else "video" if kind.startswith("video/") else "image"
+        about = {"sizeBytes": one.size} if isinstance(one, MediaFile) else {"url": one}
+        yield {"type": sort, **({"mimeType": kind} if kind else {}), **about}
 
 
 def _results(answer: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

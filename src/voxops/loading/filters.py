@@ -14,22 +14,16 @@ from voxops._support.arguments import did_you_mean, list_of_text, near
 from voxops.acts import keys
 from voxops.api.states import as_mark
 from voxops.client import account_names
-from voxops.client.names import no_account, read_accounts
+from voxops.client.names import no_account
 from voxops.errors import ConfigError
 from voxops.frames.columns import metadata_value, texts_of
 from voxops.frames.schemas import status_spelling
 from voxops.frames.times import When
-from voxops.model import POST_STATUSES
+from voxops.model import PLATFORMS, POST_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
-
-# Documented platforms (contract: section 2). New ones are accepted if an account has them.
-PLATFORMS = (
-    "twitter", "linkedin", "instagram", "facebook", "bluesky", "threads", "pinterest", "reddit", "tiktok", "youtube", "snapchat",
-    "telegram", "google_business", "mastodon", "whatsapp",
-)  # fmt: skip
 
 # Documented events (contract: WH-3). New ones are accepted if a delivery has them.
 EVENTS = (
@@ -49,7 +43,7 @@ async def refuse_platforms(client: AsyncClient, platforms: Sequence[str]) -> Non
     strange = [name for name in platforms if name not in PLATFORMS]
     if not strange:
         return
-    known = {*PLATFORMS, *(platform for platform, *_ in await read_accounts(client))}
+    known = {*PLATFORMS, *(platform for platform, *_ in (await account_names(client)).listed.values())}
     for name in strange:
         if name not in known:
             raise ConfigError(f"platform={name!r}: {did_you_mean(name, known)}")

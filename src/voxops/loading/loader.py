@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mappi
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import permutations
 from types import MappingProxyType
 from typing import Any
 
@@ -52,7 +53,7 @@ class Settings:
     tz : str
         Time zone in which times are shown, and in which ``since="today"`` and ``"yesterday"`` begin. Data stay in UTC.
     people : mapping of str to str
-        ``owner``, ``campaign`` and ``tags`` -> its field in the posts' metadata.
+        ``owner``, ``campaign``, ``team`` and ``tags`` -> its field in the posts' metadata.
     """
 
     tz: str = "UTC"
@@ -60,15 +61,18 @@ class Settings:
 
     @classmethod
     def read(cls, values: Mapping[str, str | None]) -> Settings:
-        """Return the settings from ``tz owner_field campaign_field tags_field``; None or an empty text for one that is not set.
+        """Return the settings from ``tz owner_field campaign_field team_field tags_field``; None or an empty text for one that is not set.
 
         Raises
         ------
         ConfigError
-            If a zone or a field is invalid.
+            If a zone or a field is invalid, or a field is another one's or within it.
         """
         given = {name: values.get(f"{name}_field") for name in PEOPLE}
         fields = {name: metadata_field(f"{name}_field", value) for name, value in given.items() if value}
+        for (name, outer), (other, inner) in permutations(fields.items(), 2):
+            if f"{inner}.".startswith(f"{outer}."):
+                raise ConfigError(f"{other}_field={inner!r} is the field of {name}, or within it; name another")
         return cls(zone(values.get("tz") or "UTC"), fields)
 
     def attrs(self) -> dict[Hashable, Any]:
@@ -417,10 +421,14 @@ class Loader:
         return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
 
     async def listed_accounts(self) -> pd.DataFrame:
-        """Load the accounts of the API, also disconnected ones."""
-        columns = Columns("accounts")
-        await read_list(self.client, columns, "/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"})
-        return columns.frame()
+        """Load the accounts of the API, also disconnected ones; ``attrs["whole"]`` tells whether it said that these are all."""
+        columns, whole = Columns("accounts"), False
+        async for page in self.client.pages("/v1/accounts", {"limit": PAGE_RECORDS, "status": "all"}):
+            columns.extend(page.records)
+            whole = page.says_more
+        frame = columns.frame()
+        frame.attrs["whole"] = whole
+        return frame
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
@@ -466,7 +474,7 @@ class Loader:
             From ``vx.read_campaign``; it is not changed.
         ask : bool
             False sends nothing and applies only the sheet rules. True also reads the accounts and the media that the sheet names, and
-            lets the API check each row on its platforms, one request per media and row (matrix row 13, read-only). Then collisions
+            lets the API check each row on its platforms, one request per media, row and text (matrix row 13, read-only). Then collisions
             with posts that are scheduled already are found, too.
         gap : str or timedelta, optional
             Warn of two posts of an account that are less apart, such as ``"30min"``; None for no such warning. The same text on an
@@ -504,7 +512,7 @@ class Loader:
         accounts = self.listed_accounts if true_or_false("ask", ask) else None
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
         waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
-        return await check(self.client, sheet, accounts, self._checks, limits, waiting)
+        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
 
     async def analytics(
         self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None

@@ -1,4 +1,4 @@
-"""Read a campaign sheet without a guess: its heads, cells and times."""
+"""Read a campaign sheet without a guess, its heads, cells and times; and return its rows in its own form."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
+from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
-from voxops.sheets.files import Places, Sheet, letters, places, read_sheet
-from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time
+from voxops.model import PLATFORMS
+from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_sheet
+from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, platforms_with_texts, readable_time
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
@@ -28,11 +31,14 @@ _FURTHER = (
     "content_type",
     "campaign",
     "owner",
+    "team",
     "twin",
     "force",
     "attempt",
+    "slot",
 )  # optional columns that plans and views read
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt")
+OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt", "owner", "team", *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
@@ -42,6 +48,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
     A PlanError names unfit ones.
     """
+    platforms_with_texts(_tidy(ours) for ours in columns.values())
     for ours in map(str, columns.values()):
         meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
         if meant:  # any other name is a further column
@@ -49,9 +56,13 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
                 f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? It reads {', '.join(_OURS)}."
             )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
+    # Of the heads that our own workbook had, those that it still has; what was renamed is read by its new name.
+    stored = {_tidy(theirs): ours for ours, theirs in read.layout.columns.items() if ours not in wanted.values()}
+    wanted = {**stored, **wanted}
     names, zones = _named(read.header, wanted)
     while names and not names[-1]:
         names.pop()
+    platforms_with_texts(names)
     found_names = ", ".join(dict.fromkeys(filter(None, map(_shown, read.header))))[:200] or "none"
     heads = {_tidy(head) for head in read.header} | {_parted(head)[0] for head in read.header}
     absent = [theirs for theirs in columns if _tidy(theirs) not in heads]
@@ -82,14 +93,17 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
-    """Return the columns of a sheet, with those computed from others."""
-    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
+    """Return the columns of a sheet, with those computed from others, or filled in by ``vx.fill_slots``."""
+    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) or "slot" in names else set(names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
     """Return a hint for the error: how to map a head to the missing column."""
     names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
     left = [head[:60] for name, head in names.items() if name and name not in _OURS]
+    left.sort(
+        key=set(map(_shown, read.layout.columns.values())).__contains__
+    )  # what our own workbook had not is renamed
     absent = [name for name in missing if name != "row_id"]
     said = ""
     if left and absent:
@@ -123,7 +137,7 @@ def _parted(head: str) -> tuple[str, str]:
 
 def _tidy(name: str) -> str:
     """Return a column's name in our spelling."""
-    return _shown(name).lower().replace(" ", "_")
+    return re.sub("^content_?:_?", "content:", _shown(name).lower().replace(" ", "_"), count=1)
 
 
 def _shown(name: str) -> str:
@@ -132,6 +146,8 @@ def _shown(name: str) -> str:
 
 
 _MONTHS = 12
+_DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  of Excel, which knows no zones
+_FIRST_DAY, _LAST_DAY = 367, 2_958_466  # the years 1901 to 9999
 
 
 def read_campaign(
@@ -143,8 +159,12 @@ def read_campaign(
     columns: Mapping[str, str] | None = None,
     header: int | None = None,
     encoding: str | None = None,
+    folder: str | Path | None = None,
 ) -> pd.DataFrame:
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
+
+    A workbook that `voxops.to_excel` has written of a sheet's rows is read as that sheet was, without further arguments: it has the
+    sheet's zone, heads and date order in a hidden sheet. A head that somebody has renamed is read by its new name.
 
     Parameters
     ----------
@@ -168,22 +188,27 @@ def read_campaign(
     encoding : str, optional
         The encoding of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. If omitted, a file that is neither UTF-8 nor UTF-16 is
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
+    folder : str or Path, optional
+        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
+        may come from anybody, and what it names is posted.
 
     Returns
     -------
     pandas.DataFrame
-        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, all ``string``,
+        ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, such as
+        ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign team``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs``: ``kind`` and ``source``; ``encoding`` and ``delimiter`` (and ``guessed`` for a guessed
-        encoding) or ``sheet``; ``places``, from which checks name a cell; and ``tz`` if the sheet or `tz` names a zone, in which
-        plans then show its times.
+        encoding) or ``sheet``; ``places``, from which checks name a cell; ``folder``, in which the file names of ``media`` are
+        looked for; ``layout``, by which `voxops.to_excel` writes rows as the sheet had them; ``run`` for a workbook of the rows of a
+        run; and ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
     Raises
     ------
     PlanError
-        If the file can't be read, `columns` names an unknown column, or a column is missing or duplicate. If one of the first ten rows
+        If the file can't be read, `columns` names an unknown column, or a column is missing, duplicate, or for an unknown platform. If one of the first ten rows
         has the heads, the error says which `header` to pass. Also if a cell can't be read without a guess: a date without a
         zone, a number that has lost digits, an error of Excel. The error names the cell, such as ``D7``.
     ConfigError
@@ -212,16 +237,19 @@ def read_campaign(
     if encoding is not None and not isinstance(encoding, str):
         raise PlanError(f"encoding={encoding!r} must be the name of an encoding, such as 'cp1250'")
     read = read_sheet(place, sheet, header, encoding)
+    stored = read.layout
+    dayfirst = stored.dayfirst if dayfirst is None else dayfirst
     names, zones = names_of(read, path, columns or {})
     # One time in one place: else somebody may correct the column that does not count.
-    parts = () if "scheduled_for" in names else IN_PARTS
+    parts = IN_PARTS if set(IN_PARTS) <= {*names} and "scheduled_for" not in names else ()
     if not parts and set(IN_PARTS) <= set(names):
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
     if len(found) > 1:
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
-    in_head = next(iter(found), None)
-    reader = _Reader(path, names, parts, named, in_head, dayfirst)
+    # As a zone in a head, that of our own workbook is the zone of its times.
+    in_head = next(iter(found), None if stored.tz is None else zone(stored.tz))
+    reader = _Reader(path, names, parts, named, in_head, dayfirst, serial=stored.tz is not None)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
     at = {name: letters(number) for number, name in enumerate(names)}
@@ -233,9 +261,13 @@ def read_campaign(
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
     known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
-    frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text()}
-    if shown := in_head or named:
-        frame.attrs["tz"] = shown
+    shown = in_head or named
+    heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
+    layout = Layout(heads, shown, dayfirst)
+    frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text(), "layout": layout.text()}
+    frame.attrs["folder"] = str((place.parent if folder is None else file_path("folder", folder)).absolute())
+    frame.attrs |= {"tz": shown} if shown else {}
+    frame.attrs |= {"run": stored.run} if stored.run else {}
     frame.attrs.update(**read.about)
     return frame
 
@@ -251,10 +283,14 @@ class _Reader:
         tz: str | None,
         in_head: str | None,
         dayfirst: bool | None,
+        *,
+        serial: bool,
     ) -> None:
         self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
         self._parts = [names.index(name) for name in parts]  # the columns of day and hour, if two
         self._ours = in_head is not None and not parts  # our own file, in which a day without an hour is its midnight
+        # In our own workbook a number is a time whose format another program has lost.
+        self._serial = frozenset(self._parts or [names.index("scheduled_for")]) if serial else frozenset()
         self._zoneless: list[str] = []
         self._dates: list[str] = []  # date cells of Excel
         self._sure = False  # whether one has a day above 12, and so can't have been swapped
@@ -269,6 +305,8 @@ class _Reader:
                 f"{self._path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
             )
         cells = [*row[:width], *[""] * (width - len(row))]
+        for at in self._serial:
+            cells[at] = _from_serial(cells[at])
         named = [*zip(self._names, range(width), cells, strict=True)]
         if self._parts:
             day, clock = self._parts
@@ -322,3 +360,59 @@ class _Reader:
         if self._ours and type(cell) is date:
             cell = datetime.combine(cell, time())
         return iso_time(cell, self._zone, self._dayfirst)
+
+
+def _from_serial(cell: Any) -> Any:
+    """Return a number of Excel as the time that it is, to the millisecond: a part of a day as an hour; any other cell unchanged."""
+    if type(cell) not in {int, float} or not (0 <= cell < 1 or _FIRST_DAY <= cell < _LAST_DAY):
+        return cell
+    when = _DAY_ZERO + timedelta(milliseconds=round(cell * 86_400_000))
+    return when.time() if cell < 1 else when
+
+
+def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:
+    """Return the columns of a frame as its sheet had them: head, name, and values.
+
+    The sheet's columns are in its order and under its heads, without those that it lacked and nobody has filled. A time of its zone is a
+    datetime without one, or a day and an hour in two columns; any other time stays text. The columns of a frame without a sheet are as
+    they are.
+    """
+    layout = Layout.of(frame)
+    columns: list[tuple[str, pd.Series[Any]]] = []
+    for at, name in enumerate(map(str, frame.columns)):
+        values = frame.iloc[:, at]
+        if not layout.columns or name in layout.columns:
+            columns.append((name, _in_excel(values, layout.tz) if name == "scheduled_for" else values))
+        elif name == "scheduled_for" and layout.in_two:
+            columns += zip(IN_PARTS, _in_two(_in_excel(values, layout.tz)), strict=True)
+        elif name not in CAMPAIGN_COLUMNS or values.notna().any():
+            columns.append((name, values))
+    place = {name: at for at, name in enumerate(layout.columns)}
+    first = next((at for at, (name, _) in enumerate(columns) if name in place), 0)
+    after = len(place) + 1
+    columns[first:] = sorted(columns[first:], key=lambda column: place.get(column[0], after))
+    return [(layout.columns.get(name, name), name, values) for name, values in columns]
+
+
+def _in_excel(values: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
+    """Return times without their zone where they are read in it as the same text, else as text."""
+    return values if tz is None else pd.Series([_without_zone(value, tz) for value in values], dtype=object)
+
+
+def _without_zone(value: Any, tz: str) -> Any:
+    if is_missing(value):
+        return None
+    zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None
+    text = value.tz_convert(tz).isoformat() if zoned else str(value)
+    if (when := readable_time(text)) is None:
+        return text
+    bare = when.astimezone(ZoneInfo(tz)).replace(tzinfo=None, fold=0)
+    exact = bare.year > 1900 and bare.microsecond % 1000 == 0
+    return bare if exact and iso_time(bare, tz, None) == text else text
+
+
+def _in_two(values: pd.Series[Any]) -> tuple[pd.Series[Any], pd.Series[Any]]:
+    """Return times as days and hours; one that is text is all in its day."""
+    days = [value.date() if isinstance(value, datetime) else value for value in values]
+    hours = [value.time() if isinstance(value, datetime) else None for value in values]
+    return pd.Series(days, dtype=object), pd.Series(hours, dtype=object)

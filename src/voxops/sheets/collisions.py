@@ -22,7 +22,10 @@ _NIGHT = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A post on an account: of a row of the sheet, or scheduled already; `name` is how a finding calls it."""
+    """A post on an account: of a row of the sheet, or scheduled already.
+
+    `name` is how a finding calls it, and `own` its text for this platform where it has one, which posts do not show.
+    """
 
     row: int | None
     name: str
@@ -30,6 +33,7 @@ class Placed:
     shown: str
     text: str
     at: datetime
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +150,11 @@ def _too_close(posts: Sequence[Placed], limits: Limits) -> _Said:
 def _same_text(posts: Sequence[Placed], _: Limits) -> _Said:
     last: dict[str, Placed] = {}
     for post in posts:
-        before = last.get(as_read(post.text))
+        text = as_read(post.own or post.text)
+        before = last.get(text)
         if before is not None and post.at - before.at < _DAY and (pair := _pair(before, post)):
             yield pair[0], "content", Reason("same_text", other=pair[1], account=post.shown)
-        last[as_read(post.text)] = post
+        last[text] = post
 
 
 def _too_many(posts: Sequence[Placed], limits: Limits) -> _Said:

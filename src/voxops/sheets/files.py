@@ -10,12 +10,13 @@ import zipfile
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO, StringIO
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from voxops._support import safe
@@ -74,6 +75,59 @@ class Places:
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a sheet writes its rows, stored in ``attrs["layout"]`` of its frame, and in a workbook of its rows (`LAYOUTS`).
+
+    Attributes
+    ----------
+    columns : dict of str to str
+        Column -> its head, in the order of the sheet; ``date`` and ``time`` where these are two columns.
+    tz : str or None
+        The zone of its times without one.
+    dayfirst : bool or None
+        The order of its dates in figures.
+    run : str
+        In a workbook, the run whose rows it has: they are a part of the sheet; ``""`` for none.
+    """
+
+    columns: dict[str, str] = field(default_factory=dict)
+    tz: str | None = None
+    dayfirst: bool | None = None
+    run: str = ""
+
+    def text(self) -> str:
+        """Return it as JSON text, as of `Places`."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: object) -> Layout:
+        """Inverse of `text`; empty for anything else, such as a cell that somebody has edited."""
+        try:
+            return msgspec.json.decode(str(text), type=cls)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return cls()
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Layout:
+        """Return the layout of a frame's sheet; empty for a frame without a sheet."""
+        return cls.read(frame.attrs.get("layout"))
+
+    @property
+    def in_two(self) -> bool:
+        """Whether day and hour are two columns."""
+        return "scheduled_for" not in self.columns and {"date", "time"} <= self.columns.keys()
+
+    def names(self) -> list[str]:
+        """Return the columns of the sheet's frame, in the order of the sheet."""
+        return list(
+            dict.fromkeys(
+                "scheduled_for" if self.in_two and each in {"date", "time"} else each for each in self.columns
+            )
+        )
+
+
+LAYOUTS = "voxops"  # the hidden sheet of a workbook with the name and the layout of each other sheet
 _WORKBOOK = b"PK\x03\x04"  # the first bytes of files of Excel and OpenDocument
 # Files that are not sheets, whatever their name: first bytes -> what they are.
 _PAGE = "an HTML page, as some programs export tables; open it in Excel and save it as xlsx"
@@ -128,12 +182,15 @@ class Sheet:
         The origin: ``encoding`` and ``delimiter``, and ``guessed`` for a guessed encoding, or ``sheet``.
     top : list of (int, list of str)
         The first rows with their numbers, to search for misplaced heads.
+    layout : Layout
+        Of the sheet whose rows `voxops.to_excel` has written; empty for any other file.
     """
 
     header: list[str]
     rows: list[tuple[int, list[Any]]]
     about: dict[str, str]
     top: list[tuple[int, list[str]]]
+    layout: Layout = field(default_factory=Layout)
 
 
 def read_sheet(path: Path, sheet: str | None, header: int | None, encoding: str | None) -> Sheet:
@@ -306,6 +363,11 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
         sheet = book.get_sheet_by_name(name)
         cells = sheet.to_python(skip_empty_area=False)
         merged = sheet.merged_cell_ranges or []
+        layouts: dict[str, str] = {}
+        if LAYOUTS in set(book.sheet_names) - {name, *visible}:
+            size.measure_sheet(LAYOUTS)
+            rows = book.get_sheet_by_name(LAYOUTS).to_python()
+            layouts = {str(row[0]): str(row[-1]) for row in rows if len(row) > 1}
     except PlanError:
         raise
     except BaseException as error:
@@ -330,7 +392,10 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
     if not filled:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
     first = [(number, list(map(str, row))) for number, row in enumerate(cells[:_TOP], start=1)]
-    return _with_heads(path, filled, header, {"sheet": name}, first)
+    # Somebody may have renamed the sheet.
+    found = {layouts[name]} if name in layouts else set(layouts.values())
+    layout = Layout.read(found.pop()) if len(found) == 1 else Layout()
+    return replace(_with_heads(path, filled, header, {"sheet": name}, first), layout=layout)
 
 
 def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Sequence[str]) -> str:

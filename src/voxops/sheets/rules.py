@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -11,15 +11,17 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from voxops._support.arguments import near
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
-from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, PLATFORM_CHARACTERS
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, METADATA_TEXT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
 from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.nested import is_missing
 from voxops.frames.times import parse_times
-from voxops.model import CONTENT_TYPES
+from voxops.model import CONTENT_TYPES, PLATFORMS
+from voxops.sheets.media import find_media, misshapen
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -173,7 +175,6 @@ def _placed(when: datetime, zone: str) -> str:
 
 # An account id that a file turned into a number: digits are lost, or a ``.0`` was added.
 NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
-_FILE_NAME = re.compile(r"[^:]*\.(?:jpe?g|png|gif|webp|heic|mp4|mov|m4v|webm|avi)", re.IGNORECASE)  # and no address
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name, without blanks or commas; a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
@@ -181,6 +182,8 @@ _BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
 _FIELDS_SHOWN = 5
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
+_OWN = "content:"  # begins the name of a column of texts for one platform
+PEOPLE = ("owner", "campaign", "team")  # columns that are sent as metadata, by the fields that `connect` was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,11 @@ def split_list(value: Any) -> list[str]:
 
 def tags_in(value: Any) -> list[str]:
     """Return a cell's tags, as `split_list` does; a year that a file turned into 2026.0 is 2026."""
-    return split_list(int(value) if isinstance(value, float) and value.is_integer() else value)
+    return split_list(_whole(value))
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def is_written_list(text: str) -> bool:
@@ -231,14 +238,9 @@ _LIST_FAULTS: tuple[_Fault, ...] = (
     (is_written_list, lambda part: Reason("list_form", value=part)),
     (is_written_missing, lambda part: Reason("list_written_missing", value=part)),
 )
-# What is wrong with a media or a tag: the first that holds. The API takes media by their ids only (contract: POST-3).
+# What is wrong with the id of a media, or a tag: the first that holds.
 _PART_FAULTS: Mapping[str, tuple[_Fault, ...]] = {
-    "media": (
-        *_LIST_FAULTS,
-        (_FILE_NAME.fullmatch, lambda part: Reason("media_file_name", value=part)),
-        (re.compile("://").search, lambda part: Reason("media_address", value=part)),
-        (_BETWEEN.search, lambda part: Reason("media_form", value=part)),
-    ),
+    "media": (*_LIST_FAULTS, (_BETWEEN.search, lambda part: Reason("media_form", value=part))),
     "tags": _LIST_FAULTS,
 }
 
@@ -258,16 +260,55 @@ def utc_text(value: Any) -> str | None:
     return None if when is None else f"{when.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
 
 
+def platforms_with_texts(columns: Iterable[object]) -> list[str]:
+    """Return the platforms for which a sheet has a column of its own texts, such as ``content:twitter``.
+
+    Raises
+    ------
+    PlanError
+        If such a column names no platform.
+    """
+    heads = [head for head in columns if isinstance(head, str) and head.lower().startswith(_OWN)]
+    for head in heads:
+        if head.removeprefix(_OWN) not in PLATFORMS:
+            meant = near(head.lower().removeprefix(_OWN).strip(), PLATFORMS, 0.6)
+            hint = f"did you mean {_OWN + meant!r}?" if meant else f"one of {', '.join(PLATFORMS)}"
+            raise PlanError(f"column {head[:60]!r} names no platform; {hint}")
+    return [head.removeprefix(_OWN) for head in heads]
+
+
+def own_texts(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return the texts of a row for single platforms, by platform; an empty cell is none."""
+    return {name: str(text) for name, text in row["texts"].items() if text is not None and str(text).strip()}
+
+
+def people_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return whom a row names, by column, as the sheet writes it."""
+    texts = {name: str(_whole(row[name])).strip() for name in PEOPLE if row[name] is not None}
+    return {name: text for name, text in texts.items() if text}
+
+
 def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the inputs of a create, per row, as plain values: lists of accounts, media and tags, text, comment, time and attempt."""
+    """Return the inputs of a create, per row, as plain values.
+
+    Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform; ``found`` says what media name that
+    are no ids, as `find_media` does.
+    """
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
     lists = {"accounts": accounts, "media": "media"}
-    columns = {name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()}
+    columns: dict[str, list[Any]] = {
+        name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()
+    }
     columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
-    for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt"):
+    folder = frame.attrs.get("folder")  # a written list is no path, whatever it holds
+    fit = ([part for part in parts if not is_written_list(part)] for parts in columns["media"])
+    columns["found"] = [find_media(parts, folder) for parts in fit]
+    for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt", *PEOPLE):
         columns[name] = plain_values(frame, name)
+    texts = {name: plain_values(frame, f"{_OWN}{name}") for name in platforms_with_texts(frame.columns)}
+    columns["texts"] = [{name: cells[row] for name, cells in texts.items()} for row in range(len(frame))]
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
@@ -285,22 +326,24 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     content, comment = row["content"], row["first_comment"]
     if content is None or not str(content).strip():
         yield _error("content", Reason("content_required"))
-    elif not isinstance(content, str | int | float):  # bytes, a list or a date would go out in Python's notation
-        yield _error("content", Reason("content_not_text", kind=type(content).__name__))
-    elif is_written_missing(content):
-        yield _error("content", Reason("content_written_missing", value=content))
-    elif (count := len(str(content))) > CONTENT_CHARACTERS:
-        yield _error("content", Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS))
+    for column, text in (("content", content), *((f"{_OWN}{name}", text) for name, text in row["texts"].items())):
+        yield from _text_errors(column, text)
     if not row["accounts"]:
         yield _error("accounts", Reason("account_required"))
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
         if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
             yield _error("accounts", Reason("account_form", value=account[:60]))
-    if "instagram" in platforms_of(row["accounts"]) and not row["media"]:
+    platforms = platforms_of(row["accounts"])
+    if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
+        yield from texts_without_account(row, platforms)
+    if "instagram" in platforms and not row["media"]:
         yield _error("media", Reason("media_required"))
     for column in _PART_FAULTS:
-        yield from (_error(column, fault) for part in row[column] if (fault := _fault_of(column, part)))
+        # What is known of a media that is no id stands for its form.
+        known = row["found"] if column == "media" else {}
+        faults = (known[part] if part in known else _fault_of(column, part) for part in row[column])
+        yield from (_error(column, fault) for fault in faults if isinstance(fault, Reason))
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         types = ", ".join(sorted(CONTENT_TYPES)).lower()
@@ -309,9 +352,36 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         yield _error("first_comment", Reason("comment_not_text", value=str(comment)[:40]))
     elif comment is not None and (count := len(str(comment))) > COMMENT_CHARACTERS:
         yield _error("first_comment", Reason("comment_too_long", count=count, most=COMMENT_CHARACTERS))
+    for column in PEOPLE:
+        if (cell := row[column]) is not None and (
+            not isinstance(cell, str | int | float)
+            or is_written_missing(cell)
+            or len(str(cell).strip()) > METADATA_TEXT_CHARACTERS
+        ):
+            yield _error(
+                column, Reason("person_form", what=column, value=str(cell)[:40], most=METADATA_TEXT_CHARACTERS)
+            )
     if attempt_in(row["attempt"]) is None:
         yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)
+
+
+def _text_errors(column: str, text: Any) -> Iterator[Finding]:
+    """Yield the faults of a text of a post; an empty cell is none."""
+    if text is None or not str(text).strip():
+        return
+    if not isinstance(text, str | int | float):  # bytes, a list or a date would go out in Python's notation
+        yield _error(column, Reason("content_not_text", kind=type(text).__name__))
+    elif is_written_missing(text):
+        yield _error(column, Reason("content_written_missing", value=text))
+    elif (count := len(str(text))) > CONTENT_CHARACTERS:
+        yield _error(column, Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS))
+
+
+def texts_without_account(row: Mapping[str, Any], platforms: Iterable[str]) -> Iterator[Finding]:
+    """Yield an error for each text of a platform on which the row has no account: it would go out nowhere."""
+    for name in sorted(own_texts(row).keys() - set(platforms)):
+        yield Finding(f"{_OWN}{name}", "error", Reason("text_without_account", platform=name), name)
 
 
 def errors_of_all(
@@ -345,20 +415,28 @@ def errors_of_all(
 
 def warnings_of(row: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield warnings: texts near a platform's limit, accounts named twice, tags that may be several."""
-    content, accounts = str(row["content"] or ""), row["accounts"]
-    length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
+    accounts, own = row["accounts"], own_texts(row)
     for platform in sorted(set(platforms_of(accounts))):
-        most = PLATFORM_CHARACTERS.get(platform)
+        most, column = PLATFORM_CHARACTERS.get(platform), f"{_OWN}{platform}" if platform in own else "content"
+        content = own.get(platform, str(row["content"] or ""))
+        length, units = len(content), len(content.encode("utf-16-le", "surrogatepass")) // 2
         if most is not None and length > most:
             reason = Reason("content_too_long", count=length, platform=platform, most=most)
-            yield Finding("content", "warning", reason, platform)
+            yield Finding(column, "warning", reason, platform)
         elif most is not None and units > most:
             reason = Reason("content_near_limit", count=length, units=units, platform=platform, most=most)
-            yield Finding("content", "warning", reason, platform)
+            yield Finding(column, "warning", reason, platform)
+        yield from picture_warnings(row, platform)
     if len(set(accounts)) < len(accounts):
         yield Finding("accounts", "warning", Reason("account_doubled"))
     for tag in filter(_IN_TAGS.search, row["tags"]):
         yield Finding("tags", "warning", Reason("tag_form", value=tag[:60]))
+
+
+def picture_warnings(row: Mapping[str, Any], platform: str) -> Iterator[Finding]:
+    """Yield warnings of the pictures of a row that a platform may refuse by their shape."""
+    feed = str(row["content_type"] or "").strip().upper() not in {"STORY", "REEL"}
+    yield from (Finding("media", "warning", why, platform) for why in misshapen(row["found"], platform, feed=feed))
 
 
 def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[list[Finding]]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, time
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -22,6 +23,8 @@ from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
 from voxops.frames.registry import column_named, kind_of
 from voxops.frames.times import shown_zone, zone
+from voxops.sheets.campaign import IN_PARTS, in_its_form
+from voxops.sheets.files import LAYOUTS, Layout
 from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
 
@@ -42,6 +45,9 @@ _LINKED = frozenset({"platform_post_url"})
 _LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined by semicolons, as in a campaign sheet
 _NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\;|", "-"))  # forbidden, or may part cells
 _NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters in Unicode and XML
+_TIMES = frozenset({"scheduled_for", *IN_PARTS})
+# What people type into a column of a sheet; none is for texts that are longer than some programs show in a cell of text.
+_USUAL: dict[str, Any] = {"scheduled_for": datetime, "date": date, "time": time, "content": None, "first_comment": None}
 _WIDTHS = (8, 60)  # minimum and maximum characters of a column
 _MEASURED = 200  # rows that decide on the width
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
@@ -60,7 +66,7 @@ def to_excel(
         Refused, since each sheet needs a name.
     tz : str, optional
         Time zone of the times, named in the heads of their columns, since Excel knows no zones. Default: that of the
-        workspace each frame was loaded from, else UTC.
+        workspace each frame was loaded from, else UTC. Times of a campaign sheet stay in the sheet's zone.
     **sheets : DataFrame, Plan or Run
         Name of a sheet -> its content: a frame, the frame of a plan, or the results of a run.
 
@@ -81,6 +87,10 @@ def to_excel(
     Text is written as text and never as a formula. If a spreadsheet would run it once the sheet is saved as CSV, it begins with an
     apostrophe, which ``vx.read_campaign`` removes. Whole numbers of more than 15 digits are text. Times that a zone has twice are
     ISO text. A text that is longer than a cell is cut and says so.
+
+    Rows of a campaign sheet (from ``vx.read_campaign``, or ``run.to_mend()``) are written as the sheet had them: under its heads, in its
+    order, with its times as date cells of its zone, in two columns if it had two. ``vx.read_campaign`` finds heads, zone and date order
+    in a hidden sheet, which spreadsheets keep when they save the workbook.
 
     Examples
     --------
@@ -113,12 +123,24 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
     with xlsxwriter.Workbook(made, {"in_memory": True}) as book:
         book.set_properties({"created": _MADE})
         head = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
-        time = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        day = book.add_format({"num_format": "yyyy-mm-dd"})
-        taken: set[str] = set()
+        formats = {
+            datetime: book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
+            date: book.add_format({"num_format": "yyyy-mm-dd"}),
+            time: book.add_format({"num_format": "hh:mm"}),
+            str: book.add_format({"num_format": "@"}),
+        }
+        taken, layouts = {LAYOUTS}, {}
         for name, frame in frames.items():
             sheet = book.add_worksheet(_sheet_name(name, taken))
-            _fill(sheet, restored(frame), named or shown_zone(frame), head, time, day)
+            _fill(sheet, restored(frame), named or shown_zone(frame), head, formats)
+            if (layout := Layout.of(frame)).columns:
+                layouts[sheet.get_name()] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
+        if layouts:
+            hidden = book.add_worksheet(LAYOUTS)
+            hidden.hide()
+            for row, said in enumerate(layouts.items()):
+                for at, text in enumerate(said):
+                    hidden.write_string(row, at, _cell_text(text))
     try:
         files.make_folder(path.parent)
         files.write_file(path, made.getvalue())
@@ -139,29 +161,31 @@ def _sheet_name(name: str, taken: set[str]) -> str:
     return found
 
 
-def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Format, day: Format) -> None:
+def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, formats: Mapping[type, Format]) -> None:
     """Write one sheet: a frozen head, filters, widths by content."""
-    links, kind = 0, kind_of(frame)
-    for at in range(frame.shape[1]):
-        name, values = str(frame.columns[at]), frame.iloc[:, at]
+    links, kind, own, columns = 0, kind_of(frame), Layout.of(frame), in_its_form(frame)
+    for at, (theirs, name, values) in enumerate(columns):
         is_time = isinstance(values.dtype, pd.DatetimeTZDtype)
-        title = safe.zoned(name, tz) if is_time else name
+        title = safe.zoned(theirs, tz) if is_time else theirs
         sheet.write_string(0, at, _cell_text(title), head)
-        if meaning := column_named(name, kind.name).meaning:
+        meaning, usual = column_named(name, kind.name).meaning, None
+        if name in own.columns:
+            # What is typed into a column stays what it is: 007, and a time.
+            usual = None if own.tz is None and name in _TIMES else formats.get(_USUAL.get(name, str))
+            meaning = f"{meaning} Times are in {own.tz}.".strip() if own.tz and name in _TIMES else meaning
+        if meaning:
             sheet.write_comment(0, at, meaning)
         shown = values.dt.tz_convert(tz) if is_time else values
         widths = [len(title) + 4]
         for row, value in enumerate(shown, start=1):
             if not isinstance(value, NESTED) and pd.isna(value):
                 continue
-            zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None and not is_time
+            zoned = isinstance(value, datetime) and value.tzinfo is not None and not is_time
             written = value.isoformat() if zoned else _written(name, value)  # the head can't name several zones
             if row <= _MEASURED:
                 widths.append(19 if isinstance(written, date) else len(str(written).partition("\n")[0]))
-            if isinstance(written, datetime):
-                sheet.write_datetime(row, at, written, time)
-            elif isinstance(written, date):
-                sheet.write_datetime(row, at, written, day)
+            if isinstance(written, date | time):
+                sheet.write_datetime(row, at, written, formats[type(written)])
             elif isinstance(written, bool):
                 sheet.write_boolean(row, at, written)
             elif isinstance(written, int | float):
@@ -170,21 +194,20 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, time: Fo
                 links += 1
                 sheet.write_url(row, at, written, string=written)
             else:
-                sheet.write_string(row, at, written)
+                sheet.write_string(row, at, written, usual)
         widths.sort()
-        sheet.set_column(
-            at, at, min(max(widths[int(0.95 * (len(widths) - 1))] + 2, len(title) + 4, _WIDTHS[0]), _WIDTHS[1])
-        )
+        width = min(max(widths[int(0.95 * (len(widths) - 1))] + 2, len(title) + 4, _WIDTHS[0]), _WIDTHS[1])
+        sheet.set_column(at, at, width, usual)
     sheet.freeze_panes(1, 0)
-    if frame.shape[1]:
-        sheet.autofilter(0, 0, len(frame), frame.shape[1] - 1)
+    if columns:
+        sheet.autofilter(0, 0, len(frame), len(columns) - 1)
 
 
-def _written(name: str, value: Any) -> str | float | bool | date:
+def _written(name: str, value: Any) -> str | float | bool | date | time:
     """Return a value as its cell has it; text if a cell would change the value."""
-    if isinstance(value, pd.Timestamp):
-        return _time(value)
-    if type(value) is date and value.year >= 1901:
+    if isinstance(value, datetime):
+        return _time(pd.Timestamp(value))
+    if (type(value) is date and value.year >= 1901) or (isinstance(value, time) and value.tzinfo is None):
         return value
     if isinstance(value, Decimal) and value.is_finite() and len(value.as_tuple().digits) <= sys.float_info.dig:
         return float(value)

@@ -1,0 +1,30 @@
+"""Media that were uploaded or imported, by what a sheet names them (rule 33)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import astuple
+
+from voxops._support.canonical import well_formed
+from voxops.ledger.records import Medium, columns
+from voxops.ledger.store import SOME, Part
+
+_MEDIUM = columns(Medium)
+
+
+class Media(Part):
+    """The receipts of uploads and imports."""
+
+    def get(self, sources: Iterable[str]) -> dict[str, Medium]:
+        """Media by their sources."""
+        rows = self._store.query(f"SELECT {_MEDIUM} FROM media WHERE source {SOME}", sources)
+        return {row["source"]: Medium(*row) for row in rows}
+
+    def doubt(self, sources: Iterable[str]) -> None:
+        """Something with these was refused: each is read again before it is used once more."""
+        self._store.write(f"UPDATE media SET at = 0 WHERE source {SOME}", sources)
+
+    def keep(self, one: Medium) -> None:
+        """Remember a medium as it is now."""
+        values = [well_formed(value) if isinstance(value, str) else value for value in astuple(one)]
+        self._store.write(f"INSERT OR REPLACE INTO media ({_MEDIUM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values)

@@ -1,0 +1,200 @@
+"""Media that a sheet names: files beside it, looked at and hashed, and addresses of the web; ids are left to the API."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+from voxops.api.limits import FILE_BYTES, FILE_TYPES, PLATFORM_PICTURES
+from voxops.api.reasons import Reason
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_FILE = re.compile(r".*[\\/].*|.*\.[a-z][a-z0-9]{1,4}", re.IGNORECASE | re.DOTALL)  # a path, or a name with an ending
+_SEVERAL = re.compile(r"\s|[,|]https?://", re.IGNORECASE)  # addresses that no semicolon separates
+# Names of Pillow's; a photograph with a second picture in it is a JPEG to all others.
+_FORMATS = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+_HEAD = 1024  # bytes that tell the kind of a film or a document
+_ORIENTATION, _TURNED = 274, 5  # the tag of a photograph, and the first of its values that exchange width and height
+_PHOTOS = frozenset({b"heic", b"heix", b"mif1", b"avif"})  # brands of pictures in the container of films
+_OTHER = "no picture, film or PDF that can be read"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """A file that a sheet names, as it was read.
+
+    Attributes
+    ----------
+    source : str
+        ``sha256:`` and the hash of its bytes, by which a request names it.
+    path, name, type : str
+        Absolute path, file name and content type.
+    size : int
+        Bytes.
+    pixels : tuple of int or None
+        Width and height of a picture as people see it; None for what is none.
+    """
+
+    source: str
+    path: str
+    name: str
+    type: str
+    size: int
+    pixels: tuple[int, int] | None = None
+
+    def seen(self) -> dict[str, Any]:
+        """Return what a later kernel needs to find the file again, as JSON values."""
+        return {name: value for name, value in asdict(self).items() if name not in {"source", "pixels"}}
+
+
+Found = MediaFile | str | Reason
+
+
+def find_media(parts: Iterable[str], folder: str | None) -> dict[str, Found]:
+    """Return for each part of a cell that is no id what it names: a file, an address, or the reason why it can't be sent.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        Parts of the cell.
+    folder : str or None
+        Where relative names are looked for; None for the current folder.
+    """
+    found: dict[str, Found] = {}
+    for part in parts:
+        if _ADDRESS.match(part):
+            found[part] = _address(part)
+        elif _FILE.fullmatch(part):
+            # A sheet may come from anybody, and what it names is posted.
+            is_inside = _is_inside(part, folder or ".")
+            found[part] = look_at(part, folder) if is_inside else Reason("media_outside", value=part[-100:])
+    return found
+
+
+def _is_inside(name: str, folder: str) -> bool:
+    """Whether a name in a sheet stands for a file in this folder, or in one within it."""
+    root = os.path.abspath(folder)  # noqa: PTH100  without following links, which are the analyst's own
+    path = os.path.abspath(os.path.join(root, name.replace("\\", os.sep)))  # noqa: PTH100, PTH118
+    try:
+        return os.path.commonpath([root, path]) == root
+    except ValueError:  # on another drive
+        return False
+
+
+def content_type_of(name: str) -> str:
+    """Return the content type that a file name or an address ends with; ``""`` for none."""
+    place = urlsplit(name).path if _ADDRESS.match(name) else name
+    return FILE_TYPES.get(os.path.splitext(place)[1].lower(), "")  # noqa: PTH122  it may be no path
+
+
+def _address(part: str) -> str | Reason:
+    shown, scheme = part.partition("?")[0][:100], part.partition("://")[0].lower()
+    try:
+        host = urlsplit(part).hostname
+    except ValueError:
+        host = None
+    if _SEVERAL.search(part):
+        return Reason("media_form", value=shown)
+    return f"https://{part[8:]}" if scheme == "https" and host else Reason("media_address", value=shown)
+
+
+def look_at(name: str | os.PathLike[str], folder: str | None = None) -> MediaFile | Reason:
+    """Read a file; one that is as it was read last, by its size and time, is not read again."""
+    shown = os.fspath(name)[-100:]
+    try:
+        path = _path(os.fspath(name), Path(folder or "."))
+        stat = path.stat()
+        if not path.is_file():
+            return Reason("media_no_file", value=shown)
+        return _looked(str(path.absolute()), stat.st_size, stat.st_mtime_ns)
+    except FileNotFoundError:
+        return Reason("media_missing", value=shown)
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        return Reason("media_unreadable", value=shown, said=getattr(error, "strerror", None) or str(error))
+
+
+def _path(name: str, folder: Path) -> Path:
+    """Return the path of a name in a sheet, which a person on another system may have written."""
+    if os.sep == "/":
+        name = name.replace("\\", "/")
+    forms = (folder / unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
+    return next((path for path in forms if path.exists()), folder / name)
+
+
+@lru_cache(maxsize=16_384)
+def _looked(path: str, size: int, changed: int) -> MediaFile | Reason:  # noqa: ARG001  another time is another file
+    return read_media(path, size)
+
+
+def read_media(path: str, size: int) -> MediaFile | Reason:
+    """Read a file of so many bytes: its kind, by its bytes, and its hash; OSError if it can't be read."""
+    name = os.path.basename(path)  # noqa: PTH119
+    kind = content_type_of(name)
+    if not kind or kind.startswith("text/"):
+        return Reason("media_type", value=name)
+    if not size:
+        return Reason("media_empty", value=name)
+    if size > FILE_BYTES[kind]:
+        return Reason("media_too_large", value=name, count=size, kind=kind, most=FILE_BYTES[kind])
+    with open(path, "rb") as file:  # noqa: PTH123
+        actual, pixels = _picture(file) if kind.startswith("image/") else (_film(file.read(_HEAD), kind), None)
+        if actual != kind:
+            return Reason("media_kind", value=name, kind=actual or _OTHER)
+        file.seek(0)
+        return MediaFile(f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}", path, name, kind, size, pixels)
+
+
+def _picture(file: BinaryIO) -> tuple[str, tuple[int, int] | None]:
+    """Return content type and size of a picture, ``""`` for what is none; its pixels are not decoded."""
+    from PIL import Image  # most processes that import voxops read no picture
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its size, and of odd metadata
+            with Image.open(file, formats=[name for name in _FORMATS if name != "MPO"]) as picture:
+                kind, (width, height) = _FORMATS[str(picture.format)], picture.size
+                if kind == "image/jpeg" and picture.getexif().get(_ORIENTATION, 1) >= _TURNED:
+                    width, height = height, width
+                picture.verify()
+    except Exception:  # noqa: BLE001  whatever a broken file makes of its reader
+        return "", None
+    return kind, (width, height)
+
+
+def _film(head: bytes, named: str) -> str:
+    """Return the content type of a film or document by its first bytes, ``""`` for others."""
+    if head[4:8] in {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}:
+        # Both names stand for one container, and programs give it either.
+        is_film = head[8:12] not in _PHOTOS
+        return ("video/quicktime" if named == "video/quicktime" else "video/mp4") if is_film else ""
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return "video/x-msvideo"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "video/webm"
+    return "application/pdf" if b"%PDF-" in head else ""
+
+
+def misshapen(found: Mapping[str, Found], platform: str, *, feed: bool) -> Iterator[Reason]:
+    """Yield how pictures exceed the published limits of a platform; `feed` says that they go into its feed, not a story or a reel."""
+    limits = PLATFORM_PICTURES.get(platform)
+    for one in found.values():
+        if limits is None or not isinstance(one, MediaFile) or one.pixels is None:
+            continue
+        width, height = one.pixels
+        said: dict[str, Any] = {"value": one.name, "platform": platform}
+        if one.size > limits.most_bytes and one.type != "image/gif":
+            yield Reason("picture_too_large", count=one.size, most=limits.most_bytes, **said)
+        if width < limits.least_width:
+            yield Reason("picture_too_small", count=width, least=limits.least_width, **said)
+        if feed and not limits.least_ratio <= width / height <= limits.most_ratio:
+            least, most = f"{limits.least_ratio:g}", f"{limits.most_ratio:g}"
+            yield Reason("picture_shape", text=f"{width} x {height}", least=least, most=most, **said)

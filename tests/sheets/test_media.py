@@ -1,0 +1,236 @@
+"""Media of a sheet: what a cell may name, how files are looked at, and that a row is its file's bytes, whatever it is called."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from PIL import Image
+from tests.sheets.offline import findings
+
+import voxops as vx
+from voxops.acts.create import asked_hash, plan_create, resolved
+from voxops.acts.plan import Plan
+from voxops.api import limits
+from voxops.api.reasons import Reason
+from voxops.client.names import AccountNames
+from voxops.sheets import media
+from voxops.sheets.media import MediaFile, content_type_of, look_at
+
+FILM = b"\0\0\0\x18ftyp"
+
+
+def picture(path: Path, size: tuple[int, int] = (1080, 1080), **options: Any) -> Path:
+    """A picture in the format that its name says."""
+    Image.new("RGB", size, options.pop("color", "red")).save(path, **options)
+    return path
+
+
+def sheet(folder: Path, *cells: str, **columns: Any) -> pd.DataFrame:
+    """A row for each cell of media, read from a file in a folder."""
+    rows = [
+        {"row_id": str(n), "content": f"t{n}", "accounts": "twitter:@a", "scheduled_for": f"203{n}-01-01T10:00Z", "media": cell}
+        | {name: value[n] if isinstance(value, list) else value for name, value in columns.items()}
+        for n, cell in enumerate(cells)
+    ]  # fmt: skip
+    path = folder / "sheet.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return vx.read_campaign(path)
+
+
+def plan(folder: Path, *cells: str, **columns: Any) -> Plan:
+    return plan_create(sheet(folder, *cells, **columns), key="row_id", campaign="c")
+
+
+def test_a_file_is_named_by_its_hash_an_address_by_itself_and_an_id_stays(tmp_path, monkeypatch):
+    (tmp_path / "pics").mkdir()
+    picture(tmp_path / "pics" / "a.jpg")
+    other = picture(tmp_path / "b.png", color="blue")
+    address = "https://cdn.example/w_300,h_200/c.gif?x=1"
+    cells = ("pics/a.jpg", "pics\\a.jpg", f"{other}; media_1", address, "HTTPS://cdn.example/d.jpg")
+    monkeypatch.chdir("/")  # names are relative to the sheet
+    found = plan(tmp_path, *cells)
+    assert found.eligible == len(cells)
+    items = sorted(found.items, key=lambda item: item.row)
+    bodies = [item.requested["media"] for item in items]
+    a, b = bodies[0][0], bodies[2][0]
+    assert a.startswith("sha256:")
+    assert bodies == [[a], [a], [b, "media_1"], [address], ["https://cdn.example/d.jpg"]]
+    assert [item.sources for item in items] == [[a], [a], [b], [address], ["https://cdn.example/d.jpg"]]
+    about = {"path": str(other), "name": "b.png", "type": "image/png", "size": other.stat().st_size}
+    assert items[2].seen["files"] == {b: about}
+    assert "files" not in items[3].seen
+
+
+def test_without_its_sheet_a_name_is_relative_to_the_current_folder(tmp_path, monkeypatch):
+    picture(tmp_path / "a.jpg")
+    frame = sheet(tmp_path, "a.jpg")
+    frame.attrs = {}  # as a merge leaves it
+    monkeypatch.chdir("/")
+    assert plan_create(frame, key="row_id").why[0].code == "media_missing"
+    monkeypatch.chdir(tmp_path)
+    assert plan_create(frame, key="row_id").eligible == 1
+
+
+def test_the_same_bytes_are_the_same_row_under_any_name_and_other_bytes_are_another(tmp_path):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "copy of a.jpeg").write_bytes((tmp_path / "a.jpg").read_bytes())
+    one, two = plan(tmp_path, "a.jpg"), plan(tmp_path, "copy of a.jpeg")
+    assert one.frame["idempotency_key"].tolist() == two.frame["idempotency_key"].tolist()
+    assert asked_hash(one.items[0].requested) == asked_hash(two.items[0].requested)
+    picture(tmp_path / "a.jpg", color="green")
+    assert asked_hash(plan(tmp_path, "a.jpg").items[0].requested) != asked_hash(one.items[0].requested)
+
+
+def test_a_name_with_accents_is_found_in_either_form_of_unicode(tmp_path):
+    for form, other in (("NFC", "NFD"), ("NFD", "NFC")):
+        name = unicodedata.normalize(form, "Grüße.jpg")
+        path = picture(tmp_path / name)
+        assert isinstance(look_at(unicodedata.normalize(other, "Grüße.jpg"), str(tmp_path)), MediaFile)
+        path.unlink()
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path, read = picture(tmp_path / "a.jpg"), []
+    real = media.read_media
+    monkeypatch.setattr(media, "read_media", lambda *args: read.append(args) or real(*args))
+    plan(tmp_path, *["a.jpg"] * 9)
+    plan(tmp_path, "a.jpg")
+    assert len(read) == 1
+    os.utime(path, ns=(1, 1))
+    plan(tmp_path, "a.jpg")
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), [
+    ("none.jpg", None, Reason("media_missing", value="none.jpg")),
+    ("folder.jpg", "folder", Reason("media_no_file", value="folder.jpg")),
+    ("empty.jpg", b"", Reason("media_empty", value="empty.jpg")),
+    ("photo.heic", b"x", Reason("media_type", value="photo.heic")),
+    ("words.txt", b"x", Reason("media_type", value="words.txt")),
+    ("text.png", b"hello", Reason("media_kind", value="text.png", kind="no picture, film or PDF that can be read")),
+    ("png.jpg", "png", Reason("media_kind", value="png.jpg", kind="image/png")),
+    ("cut.png", "cut", Reason("media_kind", value="cut.png", kind="no picture, film or PDF that can be read")),
+    ("film.mp4", b"RIFF\0\0\0\0AVI ", Reason("media_kind", value="film.mp4", kind="video/x-msvideo")),
+    ("photo.mov", FILM + b"heic", Reason("media_kind", value="photo.mov", kind="no picture, film or PDF that can be read")),
+    ("doc.pdf", b"hello", Reason("media_kind", value="doc.pdf", kind="no picture, film or PDF that can be read")),
+])  # fmt: skip
+def test_a_file_that_can_not_be_sent_is_not_eligible_and_an_error_of_the_check(tmp_path, name, content, reason):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content in {"png", "cut"}:
+        data = picture(tmp_path / "other.png").read_bytes()
+        path.write_bytes(data if content == "png" else data[:60])
+    elif content is not None:
+        path.write_bytes(content)
+    frame = sheet(tmp_path, name)
+    found = plan_create(frame, key="row_id")
+    assert (found.eligible, found.why) == (0, (reason.at("E2"),))
+    checked = findings(frame)
+    assert checked[["level", "code", "column"]].to_numpy().tolist() == [["error", reason.code, "media"]]
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    with (tmp_path / "long.mp4").open("wb") as stream:
+        stream.truncate(limits.FILE_BYTES["video/mp4"] + 1)
+    monkeypatch.setattr(Path, "open", None)
+    monkeypatch.setattr(media.hashlib, "file_digest", None)
+    most = limits.FILE_BYTES["video/mp4"]
+    reason = Reason("media_too_large", value="long.mp4", count=most + 1, kind="video/mp4", most=most)
+    assert look_at("long.mp4", str(tmp_path)) == reason
+
+
+def test_a_file_that_could_not_be_read_is_looked_at_again(tmp_path, monkeypatch):
+    picture(tmp_path / "a.jpg")
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(media, "read_media", refuse)
+        found = look_at("a.jpg", str(tmp_path))
+        assert found == Reason("media_unreadable", value="a.jpg", said="Permission denied")
+    assert isinstance(look_at("a.jpg", str(tmp_path)), MediaFile)
+
+
+def test_kinds_are_known_by_their_bytes(tmp_path):
+    for name in ("a.jpg", "b.JPEG", "c.png", "d.gif", "e.webp"):
+        assert look_at(picture(tmp_path / name)).type == content_type_of(name)
+    films = {
+        "a.mp4": FILM + b"mp42", "b.m4v": FILM + b"M4V ", "c.mov": FILM + b"qt  ", "d.mov": b"\0\0\0\x08wide", "e.mov": FILM + b"mp42",
+        "f.avi": b"RIFF\0\0\0\0AVI LIST", "g.webm": b"\x1aE\xdf\xa3", "h.pdf": b"%PDF-1.7",
+    }  # fmt: skip
+    for name, head in films.items():
+        (tmp_path / name).write_bytes(head + b"\0" * 50)
+        assert look_at(tmp_path / name).type == content_type_of(name)
+
+
+def test_a_photograph_with_a_second_picture_in_it_is_a_jpeg_and_a_turned_one_is_measured_as_people_see_it(tmp_path):
+    first, second = Image.new("RGB", (400, 300)), Image.new("RGB", (100, 75))
+    first.save(tmp_path / "two.jpg", format="MPO", save_all=True, append_images=[second])
+    assert (look_at(tmp_path / "two.jpg").type, look_at(tmp_path / "two.jpg").pixels) == ("image/jpeg", (400, 300))
+    exif = Image.Exif()
+    exif[274] = 6
+    picture(tmp_path / "turned.jpg", (400, 300), exif=exif)
+    assert look_at(tmp_path / "turned.jpg").pixels == (300, 400)
+
+
+@pytest.mark.parametrize(("cell", "kind"), [
+    ("a.jpg", "IMAGE"), ("film.mp4", "VIDEO"), ("a.jpg; film.mp4", "CAROUSEL"), ("https://x.example/f.MOV?a=b.jpg", "VIDEO"),
+    ("https://x.example/file", "IMAGE"), ("media_1", "IMAGE"), ("mp4", "IMAGE"),
+])  # fmt: skip
+def test_the_content_type_for_instagram_follows_from_the_file(tmp_path, cell, kind):
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "film.mp4").write_bytes(FILM + b"mp42")
+    frame = sheet(tmp_path, cell, accounts="instagram:@a")
+    (item,) = plan_create(frame, key="row_id", one_by_one=True).items
+    known = AccountNames([("instagram", "a", "acc_1", "active")], whole=True)
+    assert resolved(item, known).requested["contentType"] == kind
+
+
+@pytest.mark.parametrize(("size", "platform", "codes", "columns"), [
+    ((1080, 1080), "instagram", [], {}), ((1080, 1350), "instagram", [], {}), ((1080, 1360), "instagram", ["picture_shape"], {}),
+    ((1910, 1000), "instagram", [], {}), ((1920, 1000), "instagram", ["picture_shape"], {}), ((319, 319), "instagram", ["picture_too_small"], {}),
+    ((100, 900), "instagram", ["picture_too_small", "picture_shape"], {}), ((1080, 1920), "instagram", [], {"content_type": "story"}),
+    ((1080, 1920), "twitter", [], {}), ((100, 2000), "threads", ["picture_too_small", "picture_shape"], {}), ((10, 10), "linkedin", [], {}),
+])  # fmt: skip
+def test_the_shape_of_a_picture_is_a_warning_for_each_platform(tmp_path, size, platform, codes, columns):
+    picture(tmp_path / "a.jpg", size)
+    found = findings(sheet(tmp_path, "a.jpg", accounts=f"{platform}:@a", **columns))
+    assert found["code"].tolist() == codes
+    assert found[["level", "platform", "column"]].drop_duplicates().to_numpy().tolist() == [["warning", platform, "media"]] * bool(codes)  # fmt: skip
+
+
+def test_a_picture_that_is_too_large_for_a_platform_is_a_warning(tmp_path):
+    path = picture(tmp_path / "a.jpg")
+    with path.open("ab") as stream:
+        stream.write(b"\0" * limits.PLATFORM_PICTURES["bluesky"].most_bytes)
+    found = findings(sheet(tmp_path, "a.jpg", accounts="bluesky:@a;twitter:@a"))
+    assert found[["code", "platform"]].to_numpy().tolist() == [["picture_too_large", "bluesky"]]
+
+
+def test_a_plan_says_what_its_uploads_cost(tmp_path):
+    picture(tmp_path / "a.jpg")
+    none, one, both = (
+        plan(tmp_path, *cells).cost for cells in (["m"] * 9, ["a.jpg"] * 9, ["a.jpg; https://x/b.jpg"] * 9)
+    )
+    assert one.requests - none.requests == both.requests - one.requests > 0
+
+
+def test_a_sheet_names_no_file_outside_of_its_folder(tmp_path):
+    """A sheet may come from anybody, and what it names is posted."""
+    desk = tmp_path / "desk"
+    (desk / "pictures").mkdir(parents=True)
+    picture(tmp_path / "private.jpg")
+    picture(desk / "pictures" / "a.jpg")
+    cells = ["pictures/a.jpg", "../private.jpg", str(tmp_path / "private.jpg"), "pictures/../../private.jpg"]
+    frame = sheet(desk, *cells)
+    assert list(plan_create(frame, key="row_id").frame["reason_code"]) == ["ready", *["media_outside"] * 3]
+    wider = vx.read_campaign(desk / "sheet.csv", folder=tmp_path)
+    codes = ["media_missing", "media_outside", "ready", "media_outside"]
+    assert list(plan_create(wider, key="row_id").frame["reason_code"]) == codes

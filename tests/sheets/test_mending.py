@@ -1,0 +1,369 @@
+"""Mending in a spreadsheet without loss: what failed or was blocked goes out as its sheet had it, and comes back to be planned again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import xlsxwriter
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from python_calamine import CalamineWorkbook, SheetVisibleEnum
+
+import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
+from voxops.sheets.files import LAYOUTS
+
+ONE = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Termin": "scheduled_for", "Bild": "media"}
+TWO = {**{head: name for head, name in ONE.items() if head != "Termin"}, "Tag": "date", "Uhrzeit\n(MEZ)": "time"}
+ORDER = ["Nr.", "Interne Notiz", "Tag", "Uhrzeit\n(MEZ)", "Termin", "Beitrag", "Kanäle", "Bild"]
+OWN = {"Nr.": "row_id", "Interne Notiz": "interne_notiz", "Beitrag": "content", "Kanäle": "accounts", "Bild": "media"}
+GOOD, EXPIRED = "twitter:@aldercoffee", "instagram:@alder.berlin"
+FORMATS = {datetime: "dd.mm.yyyy hh:mm:ss", date: "dd.mm.yyyy", time: "hh:mm"}
+Table = list[list[Any]]
+
+
+def written(path: Path, sheets: dict[str, Table], *, hidden: str = "", formats: bool = True) -> Path:
+    """A workbook as a program writes it; without `formats` a date is the number that it is, and text has no format."""
+    with xlsxwriter.Workbook(str(path)) as book:
+        known = {kind: book.add_format({"num_format": form}) for kind, form in FORMATS.items()}
+        for name, rows in sheets.items():
+            page = book.add_worksheet(name)
+            if name == hidden:
+                page.hide()
+            for number, row in enumerate(rows):
+                for at, value in enumerate(row):
+                    if isinstance(value, date | time):
+                        page.write_datetime(number, at, value, known[type(value)] if formats else None)
+                    elif isinstance(value, str):
+                        page.write_string(number, at, value)
+                    elif value is not None:
+                        page.write_number(number, at, value)
+    return path
+
+
+def resaved(path: Path, change: Callable[[Table], object] = len, *, formats: bool = True) -> Path:
+    """A workbook as another program saves it, after somebody has changed its first sheet."""
+    book = CalamineWorkbook.from_path(str(path))
+    sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
+    hidden = [one.name for one in book.sheets_metadata if one.visible != SheetVisibleEnum.Visible]
+    assert hidden == [LAYOUTS]
+    change(next(iter(sheets.values())))
+    return written(path, sheets, hidden=LAYOUTS, formats=formats)
+
+
+def sheet_of(
+    path: Path, rows: list[dict[str, Any]], heads: dict[str, str], tz: str | None = "Europe/Berlin"
+) -> pd.DataFrame:
+    """The campaign of a workbook with these heads; a row's time is its date and hour where the sheet has two columns."""
+    order = [head for head in ORDER if head in heads or head == "Interne Notiz"]
+    parts = {"Tag": datetime.date, "Uhrzeit\n(MEZ)": datetime.time}
+    lines: Table = [[*order]]
+    for row in rows:
+        when = row["Termin"]
+        split = {head: part(when) if isinstance(when, datetime) else None for head, part in parts.items()}
+        if not isinstance(when, datetime):
+            split["Tag"] = when
+        lines.append([{**row, **split}.get(head) for head in order])
+    named = {head.replace("\n", " "): name for head, name in heads.items()}
+    return vx.read_campaign(written(path, {"Plan": lines}), columns=named, tz=tz, dayfirst=True)
+
+
+ROWS = [
+    {"Nr.": "001", "Beitrag": "gut", "Termin": datetime(2026, 4, 10, 9), "Kanäle": GOOD},
+    {"Nr.": "002", "Beitrag": "=SUMME(A1)", "Termin": datetime(2026, 4, 10, 9, 30), "Kanäle": EXPIRED, "Bild": "media_x"},
+    {"Nr.": "003", "Beitrag": "zwei\nZeilen \N{PARTY POPPER}", "Termin": datetime(2026, 10, 24, 23, 59, 59), "Kanäle": GOOD,
+     "Bild": "media_nowhere", "Interne Notiz": "12345678901234567890"},
+    {"Nr.": "004", "Beitrag": "mit Versatz", "Termin": "2026-07-04T09:00Z", "Kanäle": GOOD, "Bild": "media_nowhere"},
+]  # fmt: skip
+
+
+@pytest.fixture
+def kernel(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[str], vx.Workspace]]:
+    """Opens a workspace on a laptop: each has its own ledger, and each call is a kernel of its own."""
+    opened: list[vx.Workspace] = []
+    sandbox.set_speed(30)  # a batch of which a row is blocked waits (rule 27)
+
+    def connect(laptop: str) -> vx.Workspace:
+        opened.append(vx.connect(sandbox=sandbox, tz="UTC", ledger=tmp_path / f"{laptop}.sqlite"))
+        return opened[-1]
+
+    yield connect
+    for workspace in opened:
+        workspace.close()
+
+
+def mend(rows: Table) -> None:
+    """Give what the rows lack: an account, and no picture."""
+    accounts, media = rows[0].index("Kanäle"), rows[0].index("Bild")
+    for row in rows[1:]:
+        row[accounts], row[media] = GOOD, None
+
+
+@pytest.mark.parametrize(("heads", "formats"), [(ONE, True), (TWO, False)], ids=["dates", "numbers in two columns"])
+def test_failed_and_blocked_rows_are_mended_in_a_spreadsheet_and_planned_again_without_a_word(
+    tmp_path: Path, sandbox: Sandbox, kernel: Callable[[str], vx.Workspace], heads: dict[str, str], formats: bool
+) -> None:
+    sheet = sheet_of(tmp_path / "plan.xlsx", ROWS, heads)
+    run = kernel("mine").run(vx.plan_create(sheet, key="row_id", campaign="April")).wait()
+    attached = kernel("mine").attach(run.id)
+    pd.testing.assert_frame_equal(attached.to_mend(), run.to_mend())
+    rows = attached.to_mend()
+    assert rows["row_id"].to_list() == ["002", "003", "004"]
+    assert rows["outcome"].to_list() == ["blocked", "failed", "failed"]
+    assert rows["reason_code"].to_list() == ["account_not_active", "VALIDATION_ERROR", "VALIDATION_ERROR"]
+    assert all(text[0].isupper() and text.endswith(".") for text in rows["reason"])
+    own = [name for head, name in {**OWN, **heads}.items() if head in OWN]
+    assert {*own, "scheduled_for", "attempt", "campaign"} == set(rows.columns[3:])
+    for name in [*own, "scheduled_for"]:
+        assert rows[name].equals(sheet.loc[rows.index, name]), name
+
+    path = vx.to_excel(tmp_path / "mended.xlsx", mend=rows)
+    first, line, *_ = CalamineWorkbook.from_path(str(path)).get_sheet_by_name("mend").to_python()
+    order = [head for head in ORDER if head in heads or head == "Interne Notiz"]
+    assert first == ["reason", "reason_code", "outcome", *order, "attempt", "campaign"]
+    when = datetime(2026, 4, 10, 9, 30)
+    cells = dict(zip(first, line, strict=True))
+    assert (cells["Termin"] if heads is ONE else datetime.combine(cells["Tag"], cells["Uhrzeit\n(MEZ)"])) == when
+    again = vx.read_campaign(resaved(path, mend, formats=formats))
+    for name in ("row_id", "content", "scheduled_for", "interne_notiz"):
+        assert again[name].to_list() == rows[name].to_list(), name
+    assert again["accounts"].to_list() == [GOOD] * 3
+    assert again["attempt"].to_list() == ["1", "2", "2"], "what never left is the same attempt"
+    with pytest.raises(vx.errors.PlanError, match="these are rows of a run"):
+        vx.plan_sync(again, kernel("mine").posts(), key="row_id", campaign="April", withdraw=True)
+
+    plan = vx.plan_create(again, key="row_id")
+    assert (plan.eligible, plan.campaign) == (3, "april")
+    before = len(sandbox.effects("post.create"))
+    # The other laptop knows nothing of the run, and mine does not know that it has sent the rows.
+    for laptop in ("theirs", "mine", "mine"):
+        found = kernel(laptop).run(vx.plan_create(vx.read_campaign(path), key="row_id", campaign="April")).wait()
+        assert found.results()["outcome"].to_list() == ["succeeded"] * 3
+        assert len(found.to_mend()) == 0
+    assert len(sandbox.effects("post.create")) == before + 3
+    assert not sandbox.duplicates()
+
+
+def test_rows_that_fail_again_are_mended_again(
+    tmp_path: Path, sandbox: Sandbox, kernel: Callable[[str], vx.Workspace]
+) -> None:
+    """The workbook of a workbook: reasons and attempts are those of the last run, and the heads are still the sheet's."""
+    ws, path = kernel("mine"), tmp_path / "mended.xlsx"
+    sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[1:3], TWO)
+    run = ws.run(vx.plan_create(sheet, key="row_id", campaign="April", one_by_one=True)).wait()
+    vx.to_excel(path, failed=run.failed())
+    assert "first_comment" not in CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0]
+    vx.to_excel(path, mend=run.to_mend())
+    heads = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0]
+    again = ws.run(vx.plan_create(vx.read_campaign(path), key="row_id", one_by_one=True)).wait().to_mend()
+    assert again["attempt"].to_list() == [1, 3]
+    assert again["reason_code"].to_list() == ["account_not_active", "VALIDATION_ERROR"]
+    vx.to_excel(path, mend=again)
+    assert CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0] == heads
+    pd.testing.assert_series_equal(vx.read_campaign(path)["scheduled_for"], sheet["scheduled_for"])
+    assert len(sandbox.effects("post.create")) == 0
+
+
+def test_what_was_filled_in_pandas_goes_along_and_a_sheet_of_one_s_own_needs_no_file(
+    tmp_path: Path, kernel: Callable[[str], vx.Workspace]
+) -> None:
+    ws = kernel("mine")
+    sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[2:], ONE).assign(first_comment="Hallo", twin=True)
+    run = ws.run(vx.plan_create(sheet, key="row_id")).wait()
+    again = vx.read_campaign(vx.to_excel(tmp_path / "mended.xlsx", mend=run.to_mend()))
+    assert again["first_comment"].to_list() == ["Hallo"] * 2
+    assert again["twin"].to_list() == ["TRUE"] * 2
+    assert "campaign" not in again.columns
+    bare = pd.DataFrame({"name": ["x"], "content": ["bare"], "accounts": [EXPIRED], "media": ["media_x"],
+                         "scheduled_for": ["2026-07-04T09:00Z"]})  # fmt: skip
+    rows = ws.run(vx.plan_create(bare, key="name", campaign="bare")).wait().to_mend()
+    pd.testing.assert_frame_equal(rows[bare.columns].reset_index(drop=True), bare)
+    assert [*rows.columns] == ["reason", "reason_code", "outcome", *bare.columns, "campaign"]
+    assert vx.plan_create(rows, key="name").eligible == 1
+
+
+def test_rows_of_a_sync_are_those_that_the_sheet_has(
+    tmp_path: Path, sandbox: Sandbox, kernel: Callable[[str], vx.Workspace]
+) -> None:
+    """What the posts show is not the sheet's, and a row that it has no more can't be mended in it."""
+    ws = kernel("mine")
+    sheet = sheet_of(tmp_path / "plan.xlsx", [*ROWS[::2], {**ROWS[0], "Nr.": "005", "Beitrag": "weg"}], ONE)
+    ws.run(vx.plan_create(sheet.iloc[[0, 2]], key="row_id", campaign="April")).wait()
+    posts = ws.posts(campaign="April")
+    sandbox.add_fault(Fault("status", path="/v1/posts/*/cancel", status=422, code="VALIDATION_ERROR"))
+    changed = sheet.iloc[:2].assign(content=["anders", *sheet["content"].iloc[1:2]])
+    run = ws.run(vx.plan_sync(changed, posts, key="row_id", campaign="April", withdraw=True)).wait()
+    assert run.results()["outcome"].value_counts().to_dict() == {"failed": 2, "succeeded": 1}
+    rows = run.to_mend()
+    own = ["row_id", "interne_notiz", "scheduled_for", "content", "accounts", "media"]
+    assert [*rows.columns] == ["reason", "reason_code", "outcome", *own, "attempt", "campaign"]
+    assert rows[["row_id", "attempt"]].to_numpy().tolist() == [["003", 2]]
+
+
+def test_other_acts_have_the_rows_of_their_frame_and_a_watch_has_none(kernel: Callable[[str], vx.Workspace]) -> None:
+    ws = kernel("mine")
+    posts = ws.posts(status="failed", limit=3)
+    run = ws.run(vx.plan_retry(vx.triage(posts))).wait(60)
+    rows = run.to_mend()
+    assert [*rows.columns[:3]] == ["reason", "reason_code", "outcome"]
+    assert len(rows) == len(run.results(["failed", "blocked"]))
+    nothing = ws.run(
+        vx.plan_create(pd.DataFrame(columns=["row_id", "content", "accounts", "scheduled_for"]), key="row_id")
+    )
+    assert [*nothing.to_mend().columns[:3]] == ["reason", "reason_code", "outcome"]
+    with pytest.raises(vx.errors.PlanError, match="a watch has no rows to mend"):
+        ws.watch(posts).to_mend()
+
+
+# --- the workbook -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("heads", [ONE, TWO], ids=["one column", "two columns"])
+def test_a_head_that_was_renamed_is_read_by_its_new_name_and_the_zone_stays(
+    tmp_path: Path, heads: dict[str, str]
+) -> None:
+    sheet = sheet_of(tmp_path / "plan.xlsx", ROWS, heads)
+
+    def rename(old: str, new: str) -> Path:
+        path = vx.to_excel(tmp_path / "x.xlsx", rows=sheet)
+        return resaved(path, lambda rows: rows[0].__setitem__(rows[0].index(old), new))
+
+    pd.testing.assert_frame_equal(vx.read_campaign(rename("Beitrag", "Content")), sheet)
+    path = rename("Beitrag", "Text")
+    with pytest.raises(vx.errors.PlanError, match=r"no column content.*map it, such as columns=\{'Text': 'content'\}"):
+        vx.read_campaign(path)
+    mapped = vx.read_campaign(path, columns={"Text": "content"})
+    pd.testing.assert_frame_equal(mapped[sheet.columns], sheet)
+    both = rename("Interne Notiz", "Text")
+    assert vx.read_campaign(both, columns={"Text": "content"})["beitrag"].to_list() == sheet["content"].to_list()
+    with pytest.raises(vx.errors.PlanError, match="column content more than once"):
+        vx.read_campaign(rename("Interne Notiz", "content"))
+
+
+def test_a_time_that_is_typed_is_read_in_the_order_and_zone_of_the_sheet(tmp_path: Path) -> None:
+    sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[:1], ONE)
+
+    def typed(text: object) -> str:
+        path = vx.to_excel(tmp_path / "x.xlsx", tz="Asia/Tokyo", rows=sheet)
+        resaved(path, lambda rows: rows[1].__setitem__(rows[0].index("Termin"), text))
+        return str(vx.read_campaign(path, tz="Asia/Tokyo")["scheduled_for"].item())
+
+    assert typed("13.11.2026 9:00") == "2026-11-13T09:00:00+01:00"
+    assert typed("11.03.2026 9:00") == "2026-03-11T09:00:00+01:00"
+    assert typed(datetime(2026, 7, 1)) == "2026-07-01T00:00:00+02:00", "midnight, of which Excel shows the day only"
+    assert typed(46204.375) == "2026-07-01T09:00:00+02:00", "a date that has lost its format"
+    assert typed(0.375) == "09:00:00 (an hour without a day)"
+    assert typed(7) == "7"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["", "{}", "{", "[]", '{"columns":[1]}', '{"columns":{"content":7}}', "[" * 100_000, '{"tz":"Europe/Berlin"}'],
+)
+def test_a_layout_that_somebody_has_broken_is_none(tmp_path: Path, cell: str) -> None:
+    times = [["row_id", "content", "accounts", "scheduled_for"], ["a", "t", GOOD, "2026-07-04T09:00Z"]]
+    path = written(tmp_path / "x.xlsx", {"Plan": times, LAYOUTS: [["Plan", cell]]}, hidden=LAYOUTS)
+    assert vx.read_campaign(path)["content"].to_list() == ["t"]
+    german = [["Nr.", "Beitrag", "Kanäle", "Termin"], *times[1:]]
+    with pytest.raises(vx.errors.PlanError, match=r"no column row_id.*It has: Nr\., Beitrag, Kanäle, Termin"):
+        vx.read_campaign(written(path, {"Plan": german, LAYOUTS: [["Plan", cell]]}, hidden=LAYOUTS))
+
+
+def test_each_sheet_of_a_workbook_has_its_layout_also_under_another_name(tmp_path: Path) -> None:
+    one, two = (sheet_of(tmp_path / "plan.xlsx", ROWS, heads) for heads in (ONE, TWO))
+    path = vx.to_excel(tmp_path / "x.xlsx", one=one, two=two, voxops=pd.DataFrame({"a": [1]}))
+    for name, sheet in {"one": one, "two": two}.items():
+        pd.testing.assert_frame_equal(vx.read_campaign(path, sheet=name), sheet)
+    assert CalamineWorkbook.from_path(str(path)).sheet_names == ["one", "two", "voxops 2", LAYOUTS]
+    path = vx.to_excel(tmp_path / "x.xlsx", one=one, same=one)
+    book = CalamineWorkbook.from_path(str(path))
+    renamed = {
+        "Tabelle1": book.get_sheet_by_name("one").to_python(),
+        LAYOUTS: book.get_sheet_by_name(LAYOUTS).to_python(),
+    }
+    pd.testing.assert_frame_equal(vx.read_campaign(written(path, renamed, hidden=LAYOUTS)), one)
+    visible = written(tmp_path / "y.xlsx", renamed)
+    with pytest.raises(vx.errors.PlanError, match="no column row_id"):
+        vx.read_campaign(visible, sheet="Tabelle1")
+
+
+# --- a law --------------------------------------------------------------------------------------------------------------------
+
+
+WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"), max_size=12)
+TEXTS = WORDS | st.sampled_from(
+    ["007", "12345678901234567890", "=1+1", "'=x", "+49 30", "two\nlines", "1e5", "TRUE", "#N/A", ""]
+)
+# After the 12th, so that no program can have swapped day and month beside a text in figures.
+DATES = st.datetimes(datetime(2026, 3, 3), datetime(2027, 3, 1)).map(
+    lambda at: at.replace(day=max(at.day, 13), microsecond=0)
+)
+TWICE = "2026-10-25T02:30:00+01:00"  # the second of two such hours, which a date cell can't have
+TIMES = DATES | st.sampled_from(
+    ["2026-07-04T09:00Z", "2026-07-04T09:00:00+09:00", "04.07.2026 9:15", "2026-12-04 09:00", TWICE]
+)
+LAW = st.fixed_dictionaries(
+    {
+        "Nr.": st.sampled_from(["{}", "00{}", "123456789012345678{}", "=A{}"]),
+        "Beitrag": TEXTS,
+        "Interne Notiz": TEXTS,
+        "Termin": TIMES,
+    }
+)
+
+
+@settings(max_examples=10)
+@given(
+    st.lists(LAW, min_size=1, max_size=5),
+    st.sampled_from([ONE, TWO]),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
+    st.booleans(),
+)
+@example([{"Nr.": "0{}", "Beitrag": "", "Interne Notiz": "", "Termin": TWICE}], ONE, "Europe/Berlin", True)
+@example(
+    [{"Nr.": "0{}", "Beitrag": "", "Interne Notiz": "", "Termin": datetime(2026, 7, 4)}], TWO, "UTC", False
+)  # midnight
+def test_each_value_of_a_failed_row_comes_back(
+    law_ws: vx.Workspace,
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: list[dict[str, Any]],
+    heads: dict[str, str],
+    tz: str,
+    formats: bool,
+) -> None:
+    folder = tmp_path_factory.mktemp("law")
+    numbered = [
+        {
+            **row,
+            "Nr.": row["Nr."].format(at),
+            "Beitrag": f"{row['Beitrag']} {at}",
+            "Kanäle": GOOD,
+            "Bild": "media_nowhere",
+        }
+        for at, row in enumerate(rows)
+    ]
+    sheet = sheet_of(folder / "plan.xlsx", numbered, heads, tz)
+    plan = vx.plan_create(sheet, key="row_id", campaign=folder.name)
+    planned = sheet[plan.frame["eligible"]].reset_index(drop=True)  # not hours that are there twice, or not at all
+    run = law_ws.run(plan).wait()
+    for frame in (run.to_mend(), run.failed()):
+        path = vx.to_excel(folder / "mended.xlsx", mend=frame)
+        for each in (path, resaved(path, formats=formats)):
+            again = vx.read_campaign(each)
+            pd.testing.assert_frame_equal(again[sheet.columns], planned)
+            assert json.loads(again.attrs["layout"])["tz"] == tz
+            same = vx.plan_create(again, key="row_id")
+            assert [item.body for item in same.items] == [item.body for item in plan.items]
+            assert set(same.frame["attempt"]) <= {2}
+
+
+@pytest.fixture(scope="module")
+def law_ws() -> Iterator[vx.Workspace]:
+    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server) as workspace:
+        yield workspace
