@@ -143,8 +143,8 @@ class _Interrupts:
 
     @contextmanager
     def seen(self) -> Iterator[Callable[[], bool]]:
-        """See them within the block, and pass each on; yields a function that returns whether one has just arrived."""
-        before = signal.getsignal(signal.SIGINT)
+        """See them within the block, and pass each on; yields a function that returns whether one has just arrived in it."""
+        began, before = time.monotonic(), signal.getsignal(signal.SIGINT)
         if threading.current_thread() is not threading.main_thread():
             yield lambda: False
             return
@@ -153,7 +153,7 @@ class _Interrupts:
             signal.signal(signal.SIGINT, self._see)
         self._waits += 1
         try:
-            yield lambda: time.monotonic() - self._last < JUST_NOW
+            yield lambda: self._last > max(began, time.monotonic() - JUST_NOW)
         finally:
             self._waits -= 1
             if not self._waits and signal.getsignal(signal.SIGINT) == self._see:
