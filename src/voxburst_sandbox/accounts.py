@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 import msgspec
 
 from voxburst_sandbox import wire
-from voxburst_sandbox.bodies import LIMITS, Agreed, Batch, Connect, Login, Operation, Page
+from voxburst_sandbox.bodies import LIMITS, Agreed, Batch, Connect, Login, Operation, Page, Return
 from voxburst_sandbox.http import (
     Answer,
     Call,
@@ -144,13 +144,11 @@ def _pages_of(account: Account) -> dict[str, str]:
     return own | {f"page_{number}": f"{account.display_name} {number}" for number in (1, 2)}
 
 
-def _connect(call: Call, body: Connect) -> Answer:
+def _connect(call: Call, body: Return) -> Answer:
     """POST /accounts/connect/:platform, or with the platform in the body: where to agree, under every name."""
     refuse_quota(call)
     world = call.world
-    platform = (call.params.get("platform") or body.platform).lower()
-    if not platform:
-        invalid("platform is required", field="platform")
+    platform = (body.platform if isinstance(body, Connect) else call.params["platform"]).lower()
     if platform not in LIMITS:
         refuse(400, "BAD_REQUEST", f"no such platform: {platform[:40]}")
     back = body.redirect_uri or body.callback_url
@@ -290,7 +288,7 @@ ROUTES = (
     Route("GET /v1/accounts/{id}", _get, "Account"),
     Route("GET /v1/accounts/{id}/pages", _pages, "Object"),
     Route("POST /v1/accounts/connect", _connect, "Connection", body=Connect, keyed=False),
-    Route("POST /v1/accounts/connect/{platform}", _connect, "Connection", body=Connect, keyed=False),
+    Route("POST /v1/accounts/connect/{platform}", _connect, "Connection", body=Return, keyed=False),
     Route("POST /v1/accounts/callback/{platform}", _callback, "Object", body=Agreed, keyed=False),
     Route("DELETE /v1/accounts/{id}", _disconnect, "Success"),
     Route("POST /v1/accounts/{id}/refresh", _refresh, "Success"),

@@ -1,7 +1,8 @@
 """Analytics, in one answer that every known client can read (contract: 8.7).
 
 Figures follow from the seed. They grow with the age of a publication, quickly at first, and differ by platform. Those of a
-period are what was gained in it. They are collected once an hour, or at a refresh.
+period are what was gained in it. They are collected once an hour, or at a refresh of the post or the account. Totals are sums of
+what the posts show, and rates are engagements per impression.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from voxburst_sandbox.world import World, iso
 
 _HOUR, _DAY = 3_600_000, 86_400_000
 _MOST_DAYS = 365  # of the plan PRO
-_GRANULARITIES = ("HOURLY", "DAILY", "WEEKLY", "MONTHLY")
+_STEPS = {"HOURLY": _HOUR, "DAILY": _DAY, "WEEKLY": 7 * _DAY, "MONTHLY": 30 * _DAY}
 # Share of the followers that sees a post, and share of these that engages, by platform.
 _REACH = {"twitter": 0.06, "linkedin": 0.12, "instagram": 0.16, "facebook": 0.05, "bluesky": 0.2, "threads": 0.14}
 _ENGAGED = {
@@ -72,15 +73,15 @@ def _period(call: Call) -> _Period:
     if start > end:
         invalid("startDate lies after endDate", field="startDate")
     granularity = call.query.get("granularity", "DAILY").upper()
-    if granularity not in _GRANULARITIES:
-        invalid(f"granularity must be one of {', '.join(_GRANULARITIES)}", field="granularity")
+    if granularity not in _STEPS:
+        invalid(f"granularity must be one of {', '.join(_STEPS)}", field="granularity")
     start = max(start, min(end, now - _MOST_DAYS * _DAY))
     return _Period(start, end, granularity, since or f"{round((end - start) / _DAY)}d")
 
 
-def _metrics(world: World, target: Target, period: _Period, collected: int) -> dict[str, int]:
+def _metrics(world: World, post: Post, target: Target, period: _Period) -> dict[str, int]:
     """Return what a publication gained in a period, as of its latest collection."""
-    final = _final(world, target)
+    final, collected = _final(world, target), _collected(world, post, target)
     before, after = (_grown(target, min(at, collected)) for at in (period.start, period.end))
     shown = {name: int(value * after) - int(value * before) for name, value in final.items()}
     shown["engagements"] = sum(shown[name] for name in _SHARES)
@@ -106,9 +107,10 @@ def _grown(target: Target, at: int) -> float:
     return 1 - exp(-hours / _HALF_LIFE.get(target.platform, 16.0))
 
 
-def _collected(world: World, refreshed_at: int) -> int:
-    """Return when figures were last collected: on the hour, or at a later refresh."""
-    return max(world.now() // _HOUR * _HOUR, refreshed_at)
+def _collected(world: World, post: Post, target: Target) -> int:
+    """Return when figures of a publication were last collected: on the hour, or at a later refresh."""
+    owner = world.accounts.get(target.account_id)
+    return max(world.now() // _HOUR * _HOUR, post.analytics_at, owner.analytics_at if owner else 0)
 
 
 def _published(post: Post) -> list[Target]:
@@ -129,8 +131,7 @@ def _rate(metrics: dict[str, int]) -> float:
 
 def _record(world: World, post: Post, target: Target, period: _Period) -> dict[str, Any]:
     """Return the figures of one platform of a post, flat and under ``metrics``."""
-    collected = _collected(world, post.analytics_at)
-    metrics = _metrics(world, target, period, collected)
+    metrics = _metrics(world, post, target, period)
     return {
         "postId": post.id,
         "postPlatformId": target.id,
@@ -139,7 +140,7 @@ def _record(world: World, post: Post, target: Target, period: _Period) -> dict[s
         "platformPostUrl": target.platform_post_url,
         **metrics,
         "metrics": metrics,
-        "collectedAt": iso(collected),
+        "collectedAt": iso(_collected(world, post, target)),
         **period.shown(),
         "granularity": period.granularity,
     }
@@ -149,19 +150,20 @@ def _post_answer(call: Call, post: Post) -> dict[str, Any]:
     """Return a post's figures: a record per platform, and their sum at the top."""
     world, period = call.world, _period(call)
     records = [_record(world, post, target, period) for target in _published(post)]
-    wanted = [name for name in call.query.get("metrics", "").split(",") if name]
-    for record in records if wanted else ():
-        record["metrics"] = {name: value for name, value in record["metrics"].items() if name in wanted}
+    wanted = _words(call, "metrics") or set(_TOTALS)
+    metrics = {name: value for name, value in _sum(record["metrics"] for record in records).items() if name in wanted}
+    for record in records:
+        record["metrics"] = {name: record["metrics"][name] for name in metrics}
     first = records[0] if records else {}
     return {
         "postId": post.id,
         "platform": first.get("platform"),
         "platformPostUrl": first.get("platformPostUrl"),
         "dataAvailable": bool(records),
-        "collectedAt": iso(_collected(world, post.analytics_at)),
+        "collectedAt": iso(max(_collected(world, post, target) for target in post.targets)),
         "period": period.label,
         **period.shown(),
-        "metrics": _sum(record["metrics"] for record in records),
+        "metrics": metrics,
         "data": records,
     }
 
@@ -183,33 +185,37 @@ def _refresh_post(call: Call) -> Answer:
 def _account_answer(call: Call, account: Account) -> dict[str, Any]:
     """Return an account's figures, under every name that was seen."""
     world, period = call.world, _period(call)
-    spots = _spots(world, accounts={account.id})
-    figures = [_metrics(world, target, period, _collected(world, account.analytics_at)) for _, target in spots]
-    metrics = _sum(figures)
+    spots = _spots(world, period, accounts={account.id})
+    metrics = _sum(_metrics(world, *spot, period) for spot in spots)
+    totals = _totals(spots, metrics)
     grown = int(account.followers * 0.0006 * (period.end - period.start) / _DAY)
-    days = range(period.start, period.end, _DAY)
     history = [
-        {"date": iso(at)[:10], "followers": account.followers - grown + round(grown * (at - period.start) / max(1, period.end - period.start))}
-        for at in days
+        {"date": iso(at)[: None if period.granularity == "HOURLY" else 10], "followers": account.followers - grown + round(grown * (at - period.start) / max(1, period.end - period.start))}
+        for at in range(period.start, period.end, _STEPS[period.granularity])
     ]  # fmt: skip
+    shown = {
+        "followers": account.followers,
+        "following": int(uniform(50, 900, world.seed, "following", account.id)),
+        "totalPosts": totals["totalPosts"],
+    }
+    more = {name: totals[name] for name in ("totalImpressions", "totalReach", "totalEngagements")}
     return {
         "accountId": account.id,
         "platform": wire.word(world, account.platform),
         "username": account.username,
         "displayName": account.display_name,
         "accountStatus": wire.word(world, account.status),
-        "followers": account.followers,
+        **shown,
         "totalFollowers": account.followers,
         "followerGrowth": grown,
-        "following": int(uniform(50, 900, world.seed, "following", account.id)),
-        "totalPosts": len(spots),
-        "avgEngagementRate": _rate(metrics),
-        "metrics": {**metrics, "followers": account.followers},
+        "avgEngagementRate": totals["averageEngagementRate"],
+        "metrics": {**metrics, **shown, **more, "engagementRate": totals["averageEngagementRate"]},
         "followerHistory": history,
         "timeseries": history,
         "period": period.label,
-        "collectedAt": iso(_collected(world, account.analytics_at)),
+        "collectedAt": iso(max(world.now() // _HOUR * _HOUR, account.analytics_at)),
         **period.shown(),
+        "granularity": period.granularity,
     }
 
 
@@ -228,60 +234,68 @@ def _refresh_account(call: Call) -> Answer:
 
 
 def _spots(
-    world: World, *, accounts: set[str] | None = None, platforms: set[str] | None = None
+    world: World, period: _Period, *, accounts: set[str] | None = None, platforms: set[str] | None = None
 ) -> list[tuple[Post, Target]]:
-    """Return publications, newest post first."""
+    """Return what was published by the end of a period, newest post first."""
     return [
         (world.posts[key], target)
         for _, _, key in reversed(world.post_order)
         for target in _published(world.posts[key])
-        if (accounts is None or target.account_id in accounts) and (platforms is None or target.platform in platforms)
+        if (target.published_at or 0) < period.end
+        and (accounts is None or target.account_id in accounts)
+        and (platforms is None or target.platform in platforms)
     ]
 
 
-def _tally(call: Call, spots: list[tuple[Post, Target]], most: int) -> dict[str, Any]:
-    """Return sums of publications: over all, by platform, and of the best posts."""
-    world, period = call.world, _period(call)
-    by_platform: dict[str, list[dict[str, int]]] = {}
-    by_post: dict[str, list[dict[str, int]]] = {}
-    for post, target in spots:
-        metrics = _metrics(world, target, period, _collected(world, post.analytics_at))
-        by_platform.setdefault(target.platform, []).append(metrics)
-        by_post.setdefault(post.id, []).append(metrics)
-    sums = {key: _sum(parts) for key, parts in by_post.items()}
-    best = sorted(sums, key=lambda key: (-sums[key]["engagements"], key))[:most]
-    totals = _sum(sums.values())
+def _totals(spots: Iterable[tuple[Post, Target]], metrics: dict[str, int]) -> dict[str, Any]:
+    """Return the number of posts and the sums of their figures, under the names of totals (contract: K1)."""
     return {
-        "summary": {**totals, "posts": len(sums), "engagementRate": _rate(totals)},
-        "topPosts": [{"postId": key, "content": world.posts[key].content[:100], **sums[key], "metrics": sums[key]} for key in best],
-        "byPlatform": [
-            {"platform": wire.word(world, name), "posts": len(parts), **_sum(parts), "metrics": _sum(parts)}
-            for name, parts in sorted(by_platform.items())
+        "totalPosts": len({post.id for post, _ in spots}),
+        **{f"total{name.capitalize()}": metrics[name] for name in _TOTALS},
+        "averageEngagementRate": _rate(metrics),
+    }
+
+
+def _tally(call: Call, period: _Period, spots: list[tuple[Post, Target]], most: int) -> dict[str, Any]:
+    """Return sums of publications, over all and by platform, and the best of them, each with its platform."""
+    world = call.world
+    figures = [(post, target, _metrics(world, post, target, period)) for post, target in spots]
+    best = sorted(figures, key=lambda each: (-each[2]["engagements"], each[1].id))[:most]
+    platforms = []
+    for name in sorted({target.platform for _, target in spots}):
+        own = [(post.id, metrics) for post, target, metrics in figures if target.platform == name]
+        posts, metrics = len({key for key, _ in own}), _sum(metrics for _, metrics in own)
+        platforms.append({"platform": wire.word(world, name), "posts": posts, **metrics})
+    totals = _totals(spots, _sum(metrics for _, _, metrics in figures))
+    return {
+        **totals,
+        "summary": totals,
+        "topPosts": [
+            {"postId": post.id, "platform": wire.word(world, target.platform), "content": post.content[:100], **metrics}
+            for post, target, metrics in best
         ],
-        "totalImpressions": totals["impressions"],
-        "totalEngagements": totals["engagements"],
-        "totalReach": totals["reach"],
+        "byPlatform": platforms,
         **period.shown(),
-    }  # fmt: skip
+    }
 
 
 def _overview(call: Call) -> Answer:
     """GET /analytics/overview: the whole workspace."""
-    tally = _tally(call, _spots(call.world), 5)
-    period = {"startDate": tally["periodStart"], "endDate": tally["periodEnd"]}
-    return Answer(200, {**tally, "bestPostingTime": {"weekday": "TUESDAY", "hour": 9}, "period": period})
+    period = _period(call)
+    tally = _tally(call, period, _spots(call.world, period), 5)
+    span = {"start": tally["periodStart"], "end": tally["periodEnd"]}
+    return Answer(200, {**tally, "bestPostingTime": {"weekday": "TUESDAY", "hour": 9}, "period": span})
 
 
 def _aggregate(call: Call) -> Answer:
     """GET /analytics/aggregate: chosen accounts and platforms."""
-    accounts = _words(call, "accountIds")
+    accounts, period = _words(call, "accountIds"), _period(call)
     if unknown := sorted((accounts or set()) - set(call.world.accounts)):
         not_found("account", unknown[0])
     platforms = _words(call, "platforms")
-    spots = _spots(call.world, accounts=accounts, platforms=platforms and {name.lower() for name in platforms})
-    tally = _tally(call, spots, call.limit(10))
-    totals = {name: tally["summary"][name] for name in _TOTALS}
-    return Answer(200, {**tally, "totals": totals, "topPerformingPosts": tally["topPosts"]})
+    spots = _spots(call.world, period, accounts=accounts, platforms=platforms and {name.lower() for name in platforms})
+    tally = _tally(call, period, spots, call.limit(10))
+    return Answer(200, {**tally, "topPerformingPosts": tally["topPosts"]})
 
 
 def _words(call: Call, name: str) -> set[str] | None:
@@ -293,8 +307,8 @@ _SPAN = "startDate endDate since granularity"
 ROUTES = (
     Route("GET /v1/analytics/posts/{id}", _post, "Figures", query=f"{_SPAN} metrics"),
     Route("POST /v1/analytics/posts/{id}/refresh", _refresh_post, "Figures", "202"),
-    Route("GET /v1/analytics/accounts/{id}", _account, "Figures", query=_SPAN),
-    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account, "Figures", "202"),
+    Route("GET /v1/analytics/accounts/{id}", _account, "AccountFigures", query=_SPAN),
+    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account, "AccountFigures", "202"),
     Route("GET /v1/analytics/overview", _overview, "Tally", query=_SPAN),
     Route("GET /v1/analytics/aggregate", _aggregate, "Tally", query=f"{_SPAN} limit accountIds platforms"),
 )

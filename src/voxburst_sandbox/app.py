@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
-from voxburst_sandbox import accounts, analytics, media, openapi, posts, webhooks
+from voxburst_sandbox import accounts, analytics, media, openapi, others, posts, webhooks
 from voxburst_sandbox.gates import KEYS, KeyStore, Limiter, authorise, cut_short, inject, named, respond, too_many
 from voxburst_sandbox.http import Answer, Call, RefusedError, Route, refuse
 from voxburst_sandbox.switches import ACTIONS, Fault, Switches
@@ -26,7 +26,9 @@ ROUTES: tuple[Route, ...] = (
     *media.ROUTES,
     *webhooks.ROUTES,
     *analytics.ROUTES,
-    Route("GET /v1/openapi.json", lambda _: Answer(200, openapi.described(ROUTES)), public=True),
+    *others.ROUTES,
+    Route("GET /api/openapi.json", lambda _: _described("application/json"), public=True),
+    Route("GET /api/openapi.yaml", lambda _: _described("application/yaml"), public=True),
 )
 # Among two that match, the one with fewer variable parts wins.
 _BY_PRECEDENCE = sorted(ROUTES, key=lambda route: route.path.count("{"))
@@ -153,6 +155,11 @@ class Api:
             refuse(503, "SERVICE_UNAVAILABLE", "the sandbox was reset")
 
 
+def _described(media_type: str) -> Answer:
+    """Return the OpenAPI document; JSON is YAML, too (contract: MAP)."""
+    return Answer(200, openapi.described(ROUTES), headers={"Content-Type": media_type})
+
+
 def _match(call: Call) -> Route | None:
     """Return the route of a call, and fill in the call's path parameters."""
     for route in _BY_PRECEDENCE:
@@ -230,7 +237,7 @@ def _page(world: World, api_key: str) -> str:
         "<h2>Send a request</h2>",
         _code(f"curl -H 'Authorization: Bearer {api_key}' '{url}/v1/posts?status=failed&limit=5'"),
         f'<p class="note">Storage {escape(world.hosts["storage"])} · webhook receiver {escape(world.hosts["receiver"])} ·'
-        ' <a href="/v1/openapi.json">OpenAPI</a></p>',
+        ' <a href="/api/openapi.json">OpenAPI</a></p>',
         "<h2>What happened</h2>",
         f"<p>Side effects: {escape(counts)}. Happened twice: <b>{twice}</b>.</p>",
         _table(("", "request", "status", "key", "fault"), _requests(world)),

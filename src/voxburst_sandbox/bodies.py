@@ -24,6 +24,9 @@ LIMITS = {
 MOST_CHARACTERS = 10_000
 MOST_COMMENT = 2_200
 
+# In either casing: the documents write them in upper case, clients send them in lower case, too.
+_PLATFORMS = [name for each in LIMITS for name in (each.upper(), each)]
+Platform = Annotated[str, Meta(pattern=f"^({'|'.join(_PLATFORMS)})$", extra_json_schema={"enum": _PLATFORMS})]
 Text = Annotated[str, Meta(pattern=r"\S")]
 _PORT = r"([0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
 _HOST = rf"([\w.-]+|\[::1\])(:{_PORT})?([/?#]|$)"
@@ -98,7 +101,7 @@ class Validation(Body):
     """A text to check for some platforms."""
 
     content: str
-    platforms: Identifiers
+    platforms: Annotated[list[Platform], Meta(min_length=1)]
     media_ids: list[Any] | None = None
     media: list[Any] | None = None
     first_comment: str | None = None
@@ -124,12 +127,17 @@ class Recurrence(Body):
     frequency: Literal["DAILY", "WEEKLY", "MONTHLY"]
 
 
-class Connect(Body):
-    """A platform to connect, and the address to return to."""
+class Return(Body):
+    """The address to return to from a connection."""
 
-    platform: str = ""
     callback_url: Web | None = None
     redirect_uri: Web | None = None
+
+
+class Connect(Return, kw_only=True):
+    """A platform to connect, and the address to return to."""
+
+    platform: Platform
 
 
 class Agreed(Body):
@@ -192,6 +200,19 @@ class MediaIds(Body):
     """Media to check."""
 
     media_ids: Annotated[list[str], Meta(min_length=1, max_length=100)]
+
+
+class ImagePrompt(Body):
+    """An image to generate for a post."""
+
+    post_id: str
+    prompt: Text
+
+
+class ImageJob(Body):
+    """Images to generate."""
+
+    posts: Annotated[list[ImagePrompt], Meta(min_length=1, max_length=50)]
 
 
 class NewWebhook(Body):

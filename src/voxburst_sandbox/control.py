@@ -458,7 +458,7 @@ class Remote:
 # -- the control calls ------------------------------------------------------------------------------------------------
 
 # Where a link on another site may lead.
-PAGES = ("/", "/v1/openapi.json", "/_sandbox/oauth/authorize")
+PAGES = ("/", "/api/openapi.json", "/api/openapi.yaml", "/_sandbox/oauth/authorize")
 
 
 def routes(world: World) -> list[Route]:

@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "string", "format": "date-time"}
 ANY: Schema = {"type": "object"}
@@ -41,9 +42,20 @@ def ref(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-_FIGURES = ("impressions", "reach", "engagements", "likes", "comments", "shares", "clicks", "saves")
+_FIGURES = "impressions reach engagements likes comments shares clicks saves"
 _PERIOD = {"periodStart": TIME, "periodEnd": TIME}
+_GRANULARITY = TEXT | {"enum": ["HOURLY", "DAILY", "WEEKLY", "MONTHLY"]}
+_ACCOUNT = "followers following totalPosts totalImpressions totalReach totalEngagements engagementRate"
+_TOTALS = f"totalPosts {' '.join(f'total{name.capitalize()}' for name in _FIGURES.split())} averageEngagementRate"
+_SUMS = dict.fromkeys(_TOTALS.split(), COUNT) | {"averageEngagementRate": NUMBER}
 _FAILURE = nested("code message", details=ANY)
+_CHOSEN = nested(**dict.fromkeys(_FIGURES.split(), COUNT))  # the query `metrics` leaves out the others
+
+
+def _figures(more: str, /, **typed: Schema) -> Schema:
+    """Return an object with all figures, and more."""
+    return nested(f"{_FIGURES} {more}", **_CHOSEN["properties"] | typed)
+
 
 _ANSWERS: dict[str, Schema] = {
     "Object": ANY,
@@ -92,14 +104,41 @@ _ANSWERS: dict[str, Schema] = {
         retryCount=COUNT, success=FLAG, error=maybe(TEXT), createdAt=TIME, deliveredAt=maybe(TIME),
     ),
     "Figures": nested(
-        "metrics", metrics=nested(**dict.fromkeys(_FIGURES, COUNT)), data=array(ANY), dataAvailable=FLAG, collectedAt=TIME, **_PERIOD
+        "postId metrics data dataAvailable collectedAt periodStart periodEnd", metrics=_CHOSEN, dataAvailable=FLAG, collectedAt=TIME,
+        data=array(_figures("postId postPlatformId platform metrics collectedAt granularity", metrics=_CHOSEN, collectedAt=TIME)),
+        **_PERIOD,
     ),
-    "Tally": nested("summary topPosts byPlatform", summary=ANY, topPosts=array(ANY), byPlatform=array(ANY), **_PERIOD),
+    "AccountFigures": nested(
+        "accountId platform username metrics collectedAt periodStart periodEnd granularity", collectedAt=TIME, granularity=_GRANULARITY,
+        metrics=_figures(_ACCOUNT, **dict.fromkeys(_ACCOUNT.split(), COUNT) | {"engagementRate": NUMBER}), **_PERIOD,
+    ),
+    "Tally": nested(
+        f"{_TOTALS} summary topPosts byPlatform periodStart periodEnd", summary=nested(_TOTALS, **_SUMS),
+        topPosts=array(_figures("postId platform")), byPlatform=array(_figures("platform posts", posts=COUNT)), **_SUMS, **_PERIOD,
+    ),
+    "Personas": nested("personas", personas=array(ref("Persona"))),
+    "Persona": nested(
+        "id name primaryPlatform platforms linkedAccountIds isWorkspaceDefault createdAt updatedAt", "description", avatarUrl=maybe(TEXT),
+        platforms=array(TEXT), linkedAccountIds=array(TEXT), isWorkspaceDefault=FLAG, createdAt=TIME, updatedAt=TIME,
+    ),
+    "HashtagSet": nested("id name tags createdAt updatedAt", tags=array(TEXT), createdAt=TIME, updatedAt=TIME),
+    "OneHashtagSet": nested("data", data=ref("HashtagSet")),
+    "Contacts": nested("contacts page limit", contacts=array(ref("Contact")), page=COUNT, limit=COUNT),
+    "Contact": nested(
+        "id workspaceId platform platformId tags createdAt updatedAt", "displayName username avatarUrl", tags=array(TEXT),
+        customFields=ANY, lastSeenAt=maybe(TIME), createdAt=TIME, updatedAt=TIME,
+    ),
+    "ImageJobStatus": nested(
+        "jobId status totalItems completedItems items createdAt", totalItems=COUNT, completedItems=COUNT, createdAt=TIME,
+        status=TEXT | {"enum": ["PENDING", "PROCESSING", "COMPLETED", "PARTIAL", "FAILED", "CANCELLING", "CANCELLED"]},
+        items=array(nested("postId status", mediaId=maybe(TEXT), imageUrl=maybe(TEXT), errorCode=maybe(TEXT))),
+    ),
 }  # fmt: skip
 _QUERY: dict[str, Schema] = {
     "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+    "page": {"type": "integer", "minimum": 1},
     "since": TEXT | {"pattern": "^[1-9][0-9]{0,2}d$"},
-    "granularity": TEXT | {"enum": ["HOURLY", "DAILY", "WEEKLY", "MONTHLY"]},
+    "granularity": _GRANULARITY,
     **dict.fromkeys(("success", "includeArchived"), TEXT | {"enum": ["true", "false"]}),
     **dict.fromkeys(("from", "to", "startDate", "endDate"), TIME),
 }

@@ -292,10 +292,8 @@ def _validate(call: Call, body: Validation) -> Answer:
 def _verdict(platform: str, body: Validation) -> dict[str, Any]:
     """Return errors and warnings of one platform."""
     found, warnings, length = [], [], len(body.content)
-    most = LIMITS.get(platform)
-    if most is None:
-        found.append(problem("platforms", "no such platform"))
-    elif length > most:
+    most = LIMITS[platform]
+    if length > most:
         found.append(too_long(length, most, platform))
     elif length > 0.9 * most:
         message = f"{length} of {most} characters"

@@ -483,6 +483,13 @@ def _speed(text: str) -> float:
     return speed
 
 
+def _setting(text: str) -> tuple[str, Any]:
+    try:
+        return Switches.setting(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run ``python -m voxburst_sandbox``, which serves like ``voxops sandbox``, on a free port if none is named."""
     parser = argparse.ArgumentParser(
@@ -503,13 +510,18 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
     parser.add_argument("--state", type=Path, help="file that keeps the state over restarts")
     parser.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per real second (default: 1)")
+    parser.add_argument(
+        "--switch", type=_setting, action="append", default=[], metavar="NAME=VALUE", dest="switches",
+        help="another reading of the contract, such as list_lag_seconds=20; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
     parser.add_argument(
         "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
     )
     options = vars(parser.parse_args(argv))
+    options |= {"rate_limit": options["rate_limit"] or None, "switches": Switches().changed(dict(options["switches"]))}
     try:
-        serve(**options | {"rate_limit": options["rate_limit"] or None})
+        serve(**options)
     except OSError as error:
         _print(str(error.strerror or error))
         return 1

@@ -139,6 +139,15 @@ class Media:
 
 
 @dataclass(slots=True)
+class Job:
+    """Images to generate: each item names its post and its media file."""
+
+    id: str
+    created_at: int
+    items: list[list[str]]
+
+
+@dataclass(slots=True)
 class Webhook:
     """One subscription; an event goes to it if it is enabled and lists the event or ``*``."""
 
@@ -260,6 +269,7 @@ class Tables:
         self.posts = Table(Post)
         self.accounts = Table(Account)
         self.media = Table(Media)
+        self.jobs = Table(Job)
         self.webhooks = Table(Webhook)
         self.deliveries = Table(Delivery)
         self.events = Table(Event)

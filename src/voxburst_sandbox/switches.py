@@ -10,8 +10,12 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
+from difflib import get_close_matches
 from functools import cache
-from typing import Any
+from math import isfinite
+from typing import Any, Literal, get_type_hints
+
+import msgspec
 
 from voxburst_sandbox.store import fraction
 
@@ -156,24 +160,24 @@ class Switches:
     uppercase_status: bool = False
     publish_on_create: bool = True
     legacy: bool = False
-    pagination: str = "both"
+    pagination: Literal["both", "snake", "camel", "none"] = "both"
     accounts_envelope: str = "data"
     webhooks_envelope: str = "both"
     deliveries_envelope: str = "data"
     wrapped_objects: bool = False
-    error_shape: str = "envelope"
-    validation_status: int = 400
-    forbidden_code: str = "AUTHORIZATION_ERROR"
-    bulk_status: str = "by_result"
+    error_shape: Literal["envelope", "string", "pair", "toplevel"] = "envelope"
+    validation_status: Literal[400, 422] = 400
+    forbidden_code: Literal["AUTHORIZATION_ERROR", "FORBIDDEN"] = "AUTHORIZATION_ERROR"
+    bulk_status: Literal["by_result", "refuses", "200", "201", "207", "422"] = "by_result"
     bulk_refuses_whole: bool = False
     bulk_camel: bool = False
     delete_204: bool = False
     media_lowercase: bool = True
     validate_both_cases: bool = False
-    webhook_flag: str = "both"
+    webhook_flag: Literal["both", "active", "enabled"] = "both"
     delivery_event_ids: bool = False
-    event_shape: str = "newest"
-    event_envelope: str = "docs"
+    event_shape: Literal["newest", "middle", "first", "oldest"] = "newest"
+    event_envelope: Literal["docs", "sdk"] = "docs"
     silent_webhooks: bool = False
     no_identity: bool = False
     no_rate_headers: bool = False
@@ -186,12 +190,39 @@ class Switches:
     publish_seconds: tuple[float, float] = (5.0, 60.0)
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:
-        """Return the same switches with some changed; ValueError for an unknown name."""
-        unknown = set(changes) - {each.name for each in fields(self)}
-        if unknown:
-            raise ValueError(f"no such switch: {', '.join(sorted(unknown))}")
-        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in changes.items()}
+        """Return the same switches with some changed; ValueError for an unknown name or a value that is not of its type."""
+        types, values = {each.name: each.type for each in fields(self)}, {}
+        for name, value in changes.items():
+            if name not in types:
+                near = get_close_matches(name, types, 1)
+                raise ValueError(
+                    f"no such switch: {name}; " + (f"did you mean {near[0]}?" if near else "docs/sandbox.md names them")
+                )
+            try:
+                values[name] = msgspec.convert(value, _types()[name], strict=False)
+                fits = not isinstance(values[name], float) or isfinite(values[name])
+            except msgspec.ValidationError:
+                fits = False
+            if not fits:
+                raise ValueError(f"the switch {name} is of type {types[name]}, not {value!r}")
         return replace(self, **values)
+
+    @staticmethod
+    def setting(text: str) -> tuple[str, Any]:
+        """Return the name and the value of ``NAME=VALUE``, a list or an object in JSON; ValueError as `changed`."""
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise ValueError(f"{text!r} is not NAME=VALUE")
+        try:
+            read = msgspec.json.decode(value) if value.startswith(("[", "{")) else value
+        except msgspec.DecodeError as error:
+            raise ValueError(f"the switch {name}: {value!r} is not JSON: {error}") from None
+        return name, getattr(Switches().changed({name: read}), name)
+
+
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Switches)
 
 
 # Faults that corrupt an answer and so strike after the effect, unless `when` says otherwise.

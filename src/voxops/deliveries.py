@@ -35,6 +35,7 @@ from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import booleans, need_frame, plain_values, refuse_texts_of_lists, table_of, unnamed_index
+from voxops.frames.nested import ListDtype
 from voxops.frames.records import targets_in
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, length, present_of, say_zone
@@ -66,7 +67,7 @@ _DUPLICATE: dict[str, Any] = {
     "copies": "Int64",
     "delivered": "Int64",
     "evidence": STRING_DTYPE,
-    "delivery_ids": object,
+    "delivery_ids": ListDtype(),
 }
 # An id has digits; a receiver's own word, such as evt_received, is not an id.
 _EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"
@@ -205,7 +206,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per group of copies, by ``first_at``: ``webhook_id url event_type`` (string), ``first_at last_at`` (UTC), ``copies
-        delivered`` (Int64; delivered: how many the receiver accepted), ``evidence`` (string), ``delivery_ids`` (object, tuple of str).
+        delivered`` (Int64; delivered: how many the receiver accepted), ``evidence`` (string), ``delivery_ids`` (list of str).
 
     Raises
     ------
@@ -250,7 +251,7 @@ def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str
         "copies": groups.size(),
         "delivered": groups["_ok"].sum(),
         "evidence": [evidence] * len(heads),
-        "delivery_ids": map(tuple, ids),
+        "delivery_ids": ids,
     }
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 

@@ -423,7 +423,8 @@ class Run:
         """Return the failed and blocked rows together, for a person to mend: the reason of each first, then the sheet's own columns.
 
         Written with ``vx.to_excel(path, mend=run.to_mend())``, mended in a spreadsheet and read with ``vx.read_campaign(path)``, they are
-        planned again: what has failed as its next attempt, what never left as the same. Rows that the plan did not send are not among
+        planned again: what has failed as its next attempt, what never left as the same. Files that ``media`` names are looked for where
+        the workbook is, so keep it with them, or pass ``folder=``. Rows that the plan did not send are not among
         them: ``run.plan.frame`` says why, and a duplicate by itself would go out.
 
         Returns

@@ -389,7 +389,7 @@ def _frame(received: Sequence[_Received], unread: int) -> pd.DataFrame:
         "account_id": TEXT.array([event.account_id for event in found]),
         "media_id": TEXT.array([event.media_id for event in found]),
         "workspace_id": posts["workspace_id"],
-        "delivery_ids": LIST.array([tuple(one.deliveries) for one in received]),
+        "delivery_ids": LIST.array([list(one.deliveries) for one in received]),
         "received": COUNT.array([one.times for one in received]),
         "verified": FLAG.array([one.verified for one in received]),
         "data": JSON.array([dict(event.data) for event in found]),

@@ -16,6 +16,7 @@ import pytest
 
 import voxops
 from voxops._support import eventloop
+from voxops.errors import ConfigError
 
 
 async def where() -> tuple[str, int]:
@@ -51,6 +52,18 @@ def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread():
     ((name, _),) = seen
     assert name == "voxops-loop"
     assert next(thread for thread in threading.enumerate() if thread.name == name).daemon
+
+
+def test_without_a_loop_of_asyncio_nothing_is_begun():
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+
+    with pytest.raises(ConfigError, match="trio"):
+        eventloop.arun(work()).send(None)
+    eventloop.run(where())  # the loop's later work
+    assert begun == []
 
 
 def test_run_works_inside_a_running_loop_and_leaves_it_alone():

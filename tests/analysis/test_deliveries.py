@@ -262,7 +262,7 @@ def test_duplicates_are_recognised_by_their_evidence():
     assert found[["evidence", "copies", "delivered"]].to_numpy().tolist() == [
         ["same event", 2, 2], ["same instant", 2, 1], ["same delivery", 2, 2],
     ]  # fmt: skip
-    assert found["delivery_ids"].tolist() == [("a", "b"), ("c", "d"), ("e", "e")]
+    assert found["delivery_ids"].tolist() == [["a", "b"], ["c", "d"], ["e", "e"]]
     assert duplicates(log, possible=False)["evidence"].tolist() == ["same event", "same delivery"]
     events = log_of({"at": 0}, {"at": 5}, {"at": 9}).assign(event_id=["evt_1", "evt_1", "evt_2"])
     assert duplicates(events)[["evidence", "copies"]].to_numpy().tolist() == [["same event", 2]]
@@ -324,7 +324,7 @@ def test_copies_are_counted_together_and_not_group_by_group(monkeypatch):
     log = log_of({"id": "c", "at": 2}, {"id": "a", "at": 0, "url": None}, {"id": "b", "at": 1, **BAD})
     joined = pd.concat([log, log.assign(url="https://later", created_at=log["created_at"] + pd.Timedelta("1h"))])
     found = duplicates(joined)
-    assert found["delivery_ids"].to_list() == [("a", "a"), ("b", "b"), ("c", "c")]
+    assert found["delivery_ids"].to_list() == [["a", "a"], ["b", "b"], ["c", "c"]]
     assert found["url"].fillna("none").to_list() == ["none", *[log["url"].iloc[0]] * 2], "that of the first"
     assert found[["copies", "delivered"]].to_numpy().tolist() == [[2, 2], [2, 0], [2, 2]]
     assert ((found["last_at"] - found["first_at"]) == pd.Timedelta("1h")).all()

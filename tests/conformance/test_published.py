@@ -20,7 +20,7 @@ from voxops.errors import ConfigError
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
     with Sandbox(posts=1, deliveries=0) as sandbox:
-        return httpx.get(f"{sandbox.url}/v1/openapi.json", trust_env=False).json()
+        return httpx.get(f"{sandbox.url}/api/openapi.json", trust_env=False).json()
 
 
 def compared(document: dict[str, Any], folder: Path) -> list[str]:

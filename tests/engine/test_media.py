@@ -6,6 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pandas as pd
@@ -495,6 +496,52 @@ def test_the_monitor_shows_how_far_uploads_are(rig, folder):
     assert watcher.seen[-1].waits == {str(Reason("media_uploading")): 3}
     rig.let_go()
     assert (work.result(60).phase, work.result().note) == ("done", "")
+
+
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.release) for seed in range(3, 20))])
+def test_whatever_breaks_each_row_is_created_once_with_its_picture(rig, folder, seed):
+    """Connections break at random, before and after what they do; kernels are killed; a colleague runs the sheet, too."""
+    rng = Random(seed)
+    cells = ["a.jpg", "b.png", "c.jpg; a.jpg", ADDRESS, "c.jpg"]
+    frame = sheet(rig, folder, [cells[number % 5] for number in range(60)])
+    for turn in range(8):
+        ledger = rng.choice(["mine", "theirs"])
+        kernel = rig.kernel(ledger)
+        run = kernel.bind(planned(frame))
+        broken = [
+            Fault("drop", method, "/**", chance=0.2, times=rng.randrange(1, 6), when=when, seed=rng.randrange(99))
+            for method in ("POST", "PUT", "GET")
+            for when in ("before", "after")
+        ]
+        path, method = rng.choice(
+            [(STORAGE, "PUT"), (UPLOAD, "POST"), (IMPORT, "POST"), (BULK, "POST"), ("/v1/media/*", "GET")]
+        )
+        rig.sandbox.add_fault(*broken, Fault("delay", method, path, nth=rng.randrange(1, 4), seconds=HELD))
+        work = kernel.start(run)
+        wait_for(
+            lambda work=work: (
+                work.done() or any(each["action"] == "delay" and each["struck"] for each in rig.sandbox.faults())
+            )
+        )
+        if not work.done() and turn < 7:
+            kernel.kill(work)
+        rig.sandbox.clear_faults()
+        wait_for(lambda: all(entry["ended"] for entry in rig.sandbox.requests() if "delay" in entry["fault"]))
+        if kernel._alive:
+            work.result(60)
+            kernel.close()
+    for ledger in ("mine", "theirs"):
+        kernel = rig.kernel(ledger)
+        assert outcomes(kernel.run(planned(frame))) == {"succeeded": 60}
+    rig.each_once(60)
+    a, b, c = ([each] for each in hashes(folder, "a.jpg", "b.png", "c.jpg"))
+    imported = set(media(rig, "import"))
+    wanted = [a, b, [*c, *a], None, c]
+    for content, found in shown(rig).items():
+        want = wanted[int(content.split()[1]) % 5]
+        assert found == want if want else set(found) <= imported
+    assert len(set(media(rig, "create"))) == len(set(media(rig, "upload"))) == 3
+    assert len(imported) == 1
 
 
 # -- a sheet that is synchronized

@@ -158,5 +158,5 @@ def test_lists_are_counted_and_grouped_by():
     assert tags.value_counts().to_dict() == {("a", "b"): 2, (): 2}
     assert tags.groupby(tags).count().to_list() == [2, 2]
     codes, words = pd.factorize(tags)
-    assert ([*codes], [*words]) == ([0, 1, 1, 0], [("a", "b"), ()])
+    assert ([*codes], [*words]) == ([0, 1, 1, 0], [["a", "b"], []])
     assert tags.reindex(range(5)).value_counts(dropna=False).sum() == 5

@@ -25,6 +25,7 @@ from voxops.archive import Archive
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.arrow import from_arrow
 from voxops.frames.nested import JsonArray, Targets, TargetsArray
+from voxops.frames.packing import pack, unpack
 from voxops.frames.records import build
 
 # Warnings of pandas about the other tools' internals.
@@ -151,6 +152,44 @@ def test_it_comes_back_as_it_was(frames, name):
             pd.testing.assert_frame_equal(back, whole.reset_index(drop=True), obj=f"{name} by {way}")
             assert back.dtypes.astype(str).to_dict() == whole.dtypes.astype(str).to_dict()
             assert back.attrs == whole.attrs
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_it_is_converted_to_the_types_of_arrow_and_to_plain_records(frames, name):
+    frame = frames[name]
+    for whole in (frame, frame.iloc[:0]):
+        arrow = whole.convert_dtypes(dtype_backend="pyarrow")
+        assert arrow.shape == whole.shape
+        assert {str(dtype) for dtype in arrow.dtypes if not isinstance(dtype, pd.ArrowDtype)} <= {"object", "category"}
+    records = frame.to_dict("records")
+    kept = {head for row in records for head, value in row.items() if value is pd.NA or isinstance(value, tuple)}
+    assert kept <= {"targets"} if name == "exploded posts" else not kept  # one target is a named tuple
+    assert all(value is not pd.NaT for row in plain_records(frame) for value in row.values())
+
+
+def plain_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """As docs/automation.md has it."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
+def test_missing_times_are_none_in_plain_records_and_the_rest_is_as_it_was(frames):
+    posts = frames["posts"]
+    plain = plain_records(posts)
+    assert [row["scheduled_for"] is None for row in plain] == posts["scheduled_for"].isna().to_list()
+    assert 0 < posts["scheduled_for"].isna().sum() < len(posts)
+    for name in ("targets", "tags", "metadata", "post_id", "failed_targets"):
+        assert [row[name] for row in plain] == posts[name].to_list()
+
+
+@pytest.mark.parametrize("way", [*WAYS, "packed"])
+def test_tags_are_lists_wherever_they_come_from(frames, way):
+    for name in ("posts", "archived posts", "plan of a cancel"):
+        posts = frames[name]
+        back = unpack(pack(posts)) if way == "packed" else from_arrow(WAYS[way](posts), like=posts)
+        for each in (posts, back):
+            assert {type(tags) for tags in each["tags"]} == {list}
+        assert back["tags"].to_list() == posts["tags"].to_list()
+        assert any(posts["tags"])
 
 
 def test_no_public_frame_is_missing():

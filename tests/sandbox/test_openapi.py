@@ -25,7 +25,44 @@ BUSIEST = ("/v1/posts", "/v1/posts/{id}/retry")
 
 @pytest.fixture
 def spec(sandbox: Sandbox) -> dict[str, Any]:
-    return httpx.get(f"{sandbox.url}/v1/openapi.json", trust_env=False).json()
+    return httpx.get(f"{sandbox.url}/api/openapi.json", trust_env=False).json()
+
+
+def test_the_description_lies_where_the_api_has_it_in_two_formats(sandbox, spec):
+    import yaml
+
+    other = httpx.get(f"{sandbox.url}/api/openapi.yaml", trust_env=False)
+    assert other.headers["content-type"].startswith("application/yaml")
+    assert yaml.safe_load(other.text) == spec
+    assert spec["paths"]["/v1/posts"]["get"]
+
+
+BODIES = {
+    "/v1/media/register": {"url", "contentType"}, "/v1/accounts/connect": {"platform"}, "/v1/posts/validate": {"content", "platforms"},
+    "/v1/accounts/connect/{platform}": set(), "/v1/ai/image-jobs": {"posts"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", BODIES)
+def test_what_is_required_is_described_and_refused_by_name_without_it(sandbox, spec, path):
+    body = spec["paths"][path]["post"]["requestBody"]
+    shape = spec["components"]["schemas"][body["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]]
+    assert (set(shape["required"]), body["required"]) == (BODIES[path], bool(BODIES[path]))
+    answer = httpx.post(sandbox.url + path.replace("{platform}", "threads"), json={}, headers=AUTH, trust_env=False)
+    if BODIES[path]:
+        assert (answer.status_code, answer.json()["error"]["details"]["field"] in BODIES[path]) == (400, True)
+    else:
+        assert answer.status_code == 200
+
+
+def test_platforms_are_those_that_are_described_in_either_casing(sandbox, spec):
+    described = spec["components"]["schemas"]["Validation"]["properties"]["platforms"]["items"]["enum"]
+    assert len(described) == 30
+    body = {"content": "x", "platforms": described}
+    with httpx.Client(base_url=sandbox.url, headers=AUTH, trust_env=False) as api:
+        assert set(api.post("/v1/posts/validate", json=body).json()["platforms"]) == set(described)
+        unknown = api.post("/v1/posts/validate", json={"content": "x", "platforms": ["TWITTER", "myspace"]})
+    assert (unknown.status_code, unknown.json()["error"]["details"]) == (400, {"field": "platforms"})
 
 
 def ids(sandbox: Sandbox) -> dict[str, str]:
@@ -33,8 +70,9 @@ def ids(sandbox: Sandbox) -> dict[str, str]:
     world = sandbox.world
     post = min(world.posts.values(), key=lambda post: post.status != "failed")
     delivery = next((item for item in world.deliveries.values() if item.webhook_id in world.webhooks), None)
+    sets = httpx.get(f"{sandbox.url}/v1/hashtag-sets", headers=AUTH, trust_env=False).json()["data"]
     return {
-        "posts": post.id, "target": post.targets[0].id, "accounts": next(iter(world.accounts)),
+        "hashtag-sets": sets[0]["id"] if sets else "cnone", "ai": "job_none", "posts": post.id, "target": post.targets[0].id, "accounts": next(iter(world.accounts)),
         "media": next(iter(world.media), "media_none"), "webhooks": delivery.webhook_id if delivery else "wh_none",
         "delivery": delivery.id if delivery else "del_none", "platform": "threads",
     }  # fmt: skip

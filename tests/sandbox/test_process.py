@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
@@ -54,6 +54,23 @@ def process(*arguments: str, trust: Path | None = None) -> Iterator[tuple[subpro
             assert running.stderr.read() == ""
         finally:
             running.kill()
+
+
+SWITCHED = {
+    "list_lag_seconds=20": 20.0, "ignore_keys=true": True, "publish_on_create=False": False, "pagination=snake": "snake",
+    "key_retention_seconds=60": 60, "publish_seconds=[1,5]": (1.0, 5.0), 'failure_rates={"twitter":{"RATE_LIMITED":1}}':
+    {"twitter": {"RATE_LIMITED": 1.0}},
+}  # fmt: skip
+
+
+def test_a_sandbox_starts_under_the_readings_that_it_is_given():
+    with (
+        process(*(word for setting in SWITCHED for word in ("--switch", setting))) as (_, remote),
+        client(remote) as api,
+    ):
+        changed = {setting.partition("=")[0]: value for setting, value in SWITCHED.items()}
+        assert remote.switches == replace(Switches(), **changed)
+        assert set(api.get("/posts").json()["pagination"]) == {"has_more", "next_cursor", "limit"}
 
 
 def test_a_killed_sandbox_goes_on_where_it_was(tmp_path):

@@ -187,23 +187,98 @@ def test_figures_are_chosen_and_those_of_periods_add_up(figures):
     assert impressions("2026-02-01", "2026-03-02") == sum(parts)
 
 
-def test_the_figures_of_accounts_and_of_all_posts_as_a_b_and_c_read_them(api):
-    def figures(path: str, **query: Any) -> dict[str, Any]:
-        return api.get(f"/analytics/{path}", params=query).json()
+def rate(metrics: dict[str, int]) -> float:
+    return round(metrics["engagements"] / metrics["impressions"], 4)
 
-    one = figures(f"accounts/{account(api, 'bluesky')}", since="7d")
-    assert one["period"] == "7d"
-    assert set(one["metrics"]) >= METRICS
-    assert 0 < one["avgEngagementRate"] < 0.2
-    overview = figures("overview", startDate="2026-02-01", endDate="2026-03-02")
-    assert overview["totalImpressions"] == sum(entry["impressions"] for entry in overview["byPlatform"])
-    engagements = [post["engagements"] for post in overview["topPosts"]]
-    assert engagements == sorted(engagements, reverse=True)
-    chosen = f"{account(api, 'twitter')},{account(api, 'linkedin')}"
-    both = figures("aggregate", accountIds=chosen, platforms="linkedin", limit=3)
+
+@pytest.fixture
+def records(sandbox: Sandbox, api: httpx.Client):
+    """Ask for the figures of every publication, those of one account if it is named."""
+
+    def ask(key: str = "") -> list[dict[str, Any]]:
+        owners = {target.id: target.account_id for post in sandbox.world.posts.values() for target in post.targets}
+        answers = [api.get(f"/analytics/posts/{post}").json()["data"] for post in sandbox.world.posts]
+        return [each for answer in answers for each in answer if key in ("", owners[each["postPlatformId"]])]
+
+    return ask
+
+
+def test_chosen_figures_show_no_zeros_for_the_others(figures):
+    answer, chosen = figures().json(), figures(metrics="likes, clicks").json()
+    assert chosen["metrics"] == {name: answer["metrics"][name] for name in ("likes", "clicks")}
+
+
+def test_the_figures_of_an_account_are_the_sums_of_its_posts_also_after_a_refresh(sandbox, api, records):
+    key = account(api, "bluesky")
+    before = api.get(f"/analytics/accounts/{key}").json()
+    sandbox.advance(1200)  # within the hour nothing is collected
+    assert api.get(f"/analytics/accounts/{key}").json()["metrics"] == before["metrics"]
+    refreshed = api.post(f"/analytics/accounts/{key}/refresh").json()
+    shown = api.get(f"/analytics/accounts/{key}").json()
+    assert refreshed == {"status": "queued", **shown}
+    assert before["metrics"]["impressions"] < shown["metrics"]["impressions"]
+    assert (before["collectedAt"], shown["collectedAt"]) == ("2026-03-02T09:00:00.000Z", "2026-03-02T09:20:00.000Z")
+    own, metrics = records(key), shown["metrics"]
+    sums = {name: sum(record[name] for record in own) for name in METRICS}
+    assert sums["impressions"] > 0
+    assert metrics == sums | {
+        "followers": shown["totalFollowers"], "following": shown["following"], "totalPosts": len(own),
+        "totalImpressions": sums["impressions"], "totalReach": sums["reach"], "totalEngagements": sums["engagements"],
+        "engagementRate": rate(sums),
+    }  # fmt: skip
+    assert (shown["totalPosts"], shown["avgEngagementRate"]) == (len(own), rate(sums))
+    assert metrics["followers"] == api.get(f"/accounts/{key}").json()["followers"]
+
+
+@pytest.mark.parametrize(("granularity", "days", "first"), [
+    ("HOURLY", 7 * 24, "2026-02-23T09:00:00.000Z"), ("DAILY", 7, "2026-02-23"), ("WEEKLY", 1, "2026-02-23"),
+])  # fmt: skip
+def test_a_history_has_the_steps_that_it_names(api, granularity, days, first):
+    query = {"since": "7d", "granularity": granularity}
+    shown = api.get(f"/analytics/accounts/{account(api, 'bluesky')}", params=query).json()
+    assert (shown["granularity"], shown["period"]) == (granularity, "7d")
+    assert (len(shown["timeseries"]), shown["timeseries"][0]["date"]) == (days, first)
+
+
+def test_totals_are_the_sums_of_what_posts_show(api, records):
+    own = records()
+    sums = {name: sum(record[name] for record in own) for name in METRICS}
+    posts = len({record["postId"] for record in own})
+    totals = {"totalPosts": posts, "averageEngagementRate": rate(sums)}
+    totals |= {f"total{name.capitalize()}": value for name, value in sums.items()}
+    overview, aggregate = (api.get(f"/analytics/{name}").json() for name in ("overview", "aggregate"))
+    assert posts > 0
+    assert sums["saves"] > 0
+    assert overview["summary"] == totals
+    for answer in (overview, aggregate):
+        assert {name: answer[name] for name in totals} == totals
+    assert overview["period"] == {"start": "2026-01-31T09:00:00.000Z", "end": "2026-03-02T09:00:00.000Z"}
+    best = sorted(own, key=lambda record: -record["engagements"])[:5]
+    names = ("platform", "postId", "engagements", "impressions")
+    assert [[post[name] for name in names] for post in overview["topPosts"]] == [
+        [record[name] for name in names] for record in best
+    ]
+    assert aggregate["topPerformingPosts"][:5] == overview["topPosts"]
+    for entry in overview["byPlatform"]:
+        there = [record for record in own if record["platform"] == entry["platform"]]
+        assert entry["posts"] == len({record["postId"] for record in there})
+        assert {name: entry[name] for name in METRICS} == {n: sum(record[n] for record in there) for n in METRICS}
+
+
+def test_an_aggregate_of_one_account_is_what_the_account_shows(api):
+    key = account(api, "linkedin")
+    query = {"accountIds": f"{key},{account(api, 'twitter')}", "platforms": "LINKEDIN", "limit": 3}
+    one, both = api.get(f"/analytics/accounts/{key}").json(), api.get("/analytics/aggregate", params=query).json()
     assert [entry["platform"] for entry in both["byPlatform"]] == ["linkedin"]
-    assert len(both["topPerformingPosts"]) <= 3
-    assert both["totals"]["impressions"] == both["byPlatform"][0]["impressions"]
+    assert len(both["topPerformingPosts"]) == 3
+    for name in ("totalPosts", "totalImpressions", "totalReach", "totalEngagements"):
+        assert both[name] == one["metrics"][name]
+    assert both["averageEngagementRate"] == one["metrics"]["engagementRate"]
+
+
+def test_a_post_counts_from_when_it_was_published(api):
+    query = {"startDate": "2026-02-01", "endDate": "2026-02-02"}
+    assert api.get("/analytics/overview", params=query).json()["summary"]["totalPosts"] == 0
 
 
 @pytest.mark.parametrize(("path", "details"), [

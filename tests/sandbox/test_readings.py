@@ -119,7 +119,21 @@ def test_an_unknown_switch_is_named(start):
     before = sandbox.switches
     with pytest.raises(ValueError, match="no_such"):
         sandbox.set_switches(no_such=True)
+    with pytest.raises(ValueError, match="list_lag; did you mean list_lag_seconds"):
+        sandbox.set_switches(list_lag=20)
     assert sandbox.switches == before != Switches()
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("pagination", "snaky", "'snake', 'camel', 'none'"), ("ignore_keys", "yes", "of type bool, not 'yes'"),
+    ("failure_rate", "often", "float"), ("validation_status", 500, "400, 422"), ("publish_seconds", [1.0], "tuple"),
+])  # fmt: skip
+def test_a_value_that_is_not_of_the_type_of_its_switch_is_refused(start, name, value, words):
+    sandbox = start()
+    before = sandbox.switches
+    with pytest.raises(ValueError, match=f"switch {name} .*{words}"):
+        sandbox.set_switches(**{name: value})
+    assert sandbox.switches == before
 
 
 # Lists that lag.

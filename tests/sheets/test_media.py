@@ -94,6 +94,16 @@ def test_a_name_with_accents_is_found_in_either_form_of_unicode(tmp_path):
         path.unlink()
 
 
+@pytest.mark.parametrize(("cell", "code"), [
+    ("https://a/x.jpg,https://b/y.jpg", "media_form"), ("https://a/x.jpg https://b/y.jpg", "media_form"), ("https://a/\ud83d.jpg", "media_form"),
+    ("http://a/x.jpg", "media_address"), ("https://", "media_address"), ("https://[a/x.jpg", "media_address"), ("data://x/y", "media_address"),
+    ("['a.jpg', 'b.jpg']", "list_form"), ("m 1", "media_form"), ("nan", "list_written_missing"),
+])  # fmt: skip
+def test_what_is_neither_is_not_eligible(tmp_path, cell, code):
+    frame = sheet(tmp_path, "m").assign(media=pd.Series([cell], dtype=object))
+    assert [why.code for why in plan_create(frame, key="row_id").why] == [code]
+
+
 def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
     path, read = picture(tmp_path / "a.jpg"), []
     real = media.read_media

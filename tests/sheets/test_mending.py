@@ -180,12 +180,39 @@ def test_what_was_filled_in_pandas_goes_along_and_a_sheet_of_one_s_own_needs_no_
     assert again["first_comment"].to_list() == ["Hallo"] * 2
     assert again["twin"].to_list() == ["TRUE"] * 2
     assert "campaign" not in again.columns
-    bare = pd.DataFrame({"name": ["x"], "content": ["bare"], "accounts": [EXPIRED], "media": ["media_x"],
-                         "scheduled_for": ["2026-07-04T09:00Z"]})  # fmt: skip
+    bare = pd.DataFrame(
+        {
+            "name": ["x", "y"],
+            "content": ["bare", "typo"],
+            "accounts": [EXPIRED, "twitter:@aldercofee"],
+            "media": ["media_x", None],
+        }
+    ).assign(scheduled_for="2026-07-04T09:00Z")
     rows = ws.run(vx.plan_create(bare, key="name", campaign="bare")).wait().to_mend()
+    assert rows["reason"].str.fullmatch(r"[A-Z].*[^.?][.?]").all(), "the second one is a question"
     pd.testing.assert_frame_equal(rows[bare.columns].reset_index(drop=True), bare)
     assert [*rows.columns] == ["reason", "reason_code", "outcome", *bare.columns, "campaign"]
-    assert vx.plan_create(rows, key="name").eligible == 1
+    assert vx.plan_create(rows, key="name").eligible == 2
+
+
+def test_slots_links_and_texts_for_a_platform_come_back_as_they_were_planned(
+    tmp_path: Path, kernel: Callable[[str], vx.Workspace]
+) -> None:
+    heads = ["Nr.", "Beitrag", "Text für X", "Kanäle", "Slot", "Bild"]
+    names = dict(zip(heads, ["row_id", "content", "content:twitter", "accounts", "slot", "media"], strict=True))
+    rows = [heads, ["07", "Hier: https://a.example", "=X", GOOD, "next", "media_nowhere"]]
+    sheet = vx.read_campaign(written(tmp_path / "plan.xlsx", {"Plan": rows}), columns=names, tz="Europe/Berlin")
+    unfilled = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", sheet=sheet))
+    pd.testing.assert_frame_equal(unfilled, sheet)
+    filled = vx.fill_slots(sheet, {"noon": "12:30"}, start="2026-12-01")
+    plan = vx.plan_create(vx.tag_links(filled, source="social"), key="row_id", campaign="slots")
+    path = vx.to_excel(tmp_path / "x.xlsx", mend=kernel("mine").run(plan).wait().to_mend())
+    first, line, *_ = CalamineWorkbook.from_path(str(path)).get_sheet_by_name("mend").to_python()
+    cells = dict(zip(first, line, strict=True))
+    assert first[3:] == [*heads, "scheduled_for", "attempt", "campaign"]
+    assert cells["scheduled_for"] == datetime(2026, 12, 1, 12, 30)
+    again = vx.plan_create(vx.read_campaign(path), key="row_id")
+    assert [item.body for item in again.items] == [item.body for item in plan.items]
 
 
 def test_rows_of_a_sync_are_those_that_the_sheet_has(

@@ -192,7 +192,7 @@ def test_a_receivers_notes_are_read_from_lines_as_from_a_list(tmp_path, encoding
     log = tmp_path / "received.jsonl"
     log.write_text("\n".join(lines), encoding=encoding)
     wanted = events(notes)
-    assert wanted["delivery_ids"].to_list() == [(f"del_{one}",) for one in range(number)]
+    assert wanted["delivery_ids"].to_list() == [[f"del_{one}"] for one in range(number)]
     for source in (log, lines, [line.encode() for line in lines]):
         pd.testing.assert_frame_equal(events(source), wanted)
 
@@ -203,7 +203,7 @@ def test_a_receivers_notes_are_verified_and_know_their_delivery():
     records = [good, bad, docs(NEWEST, key="evt_3")]
     frame = events(records, secrets=iter(["s"]))
     assert frame["verified"].to_list() == [True, False, pd.NA]
-    assert frame["delivery_ids"].to_list() == [("del_1",), ("del_2",), ()]
+    assert frame["delivery_ids"].to_list() == [["del_1"], ["del_2"], []]
     assert events(records)["verified"].isna().all()
     with pytest.raises(ConfigError, match="no secret"):
         events(records, secrets=[])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import cycle
 from random import Random
 
 import pandas as pd
@@ -52,28 +53,28 @@ def cells(world):
         "media_not_ready": [{"media": files[status]} for status in ("pending", "failed")], "media_unknown": [{"media": "media_none"}],
         "media_address": [{"media": "http://x.example/a.jpg"}], "media_missing": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
     }  # fmt: skip
-    ours = {"time_past": [{"scheduled_for": "2026-01-01T00:00Z"}], "time_missing": [{"scheduled_for": None}]}
+    ours = {"time_past": [{"scheduled_for": "2026-01-01T00:00Z"}], "time_missing": [{"scheduled_for": None}], "person_form": [{"owner": "z" * 1001}]}
     return by["facebook"], right, theirs, ours
 
 
 # What the sandbox refuses of a row at creation. The rest of its refusals can't be known before: a limit or quota (429, 402), a key or
 # its scope (401, 403), an outage or fault (5xx); or voxops never sends what they are about: INVALID_DATE (times go out in UTC),
-# METADATA_LIMIT (its marks are short), a queue, threads. It takes a time that has passed, and would publish at once; voxops blocks it.
+# METADATA_LIMIT (its marks are short, and what people's columns hold is bounded), a queue, threads. It takes a time that has passed, and would publish at once; voxops blocks it.
 REFUSALS = {"ACCOUNT_NOT_ACTIVE", "ACCOUNT_NOT_FOUND", "CONTENT_TOO_LONG", "CONTENT_TYPE_NOT_SUPPORTED", "MEDIA_REQUIRED", "VALIDATION_ERROR"}  # fmt: skip
 OTHER = {"bulk_refuses_whole": True, "validation_status": 422, "validate_both_cases": True, "uppercase_status": True}
 
 
-@pytest.mark.parametrize(("count", "one_by_one", "switches"), [(1000, False, {}), (300, True, {}), (150, False, OTHER)])
+@pytest.mark.parametrize(("count", "one_by_one", "switches"), [(1000, False, {}), (300, True, {}), (200, False, OTHER)])
 def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_would_be_created(
     world, sandbox, ws, count, one_by_one, switches
 ):
     sandbox.set_switches(**switches)
     rng, (usual, right, theirs, ours) = Random(42), cells(world)
-    wrongs = [(code, one) for code, each in {**theirs, **ours}.items() for one in each]
+    wrongs = cycle([(code, one) for code, each in {**theirs, **ours}.items() for one in each])
     rows, faults = [], {}
     for number in range(count):
-        row_id, (code, drawn) = f"r{number}", rng.choice(wrongs) if rng.random() < 0.5 else ("", rng.choice(right))
-        base = {"row_id": row_id, "content": "", "accounts": usual, "scheduled_for": str(WHEN + pd.Timedelta(number, "D")), "media": None, "first_comment": None, "tags": None, "content_type": None}  # fmt: skip
+        row_id, (code, drawn) = f"r{number}", next(wrongs) if rng.random() < 0.5 else ("", rng.choice(right))
+        base = {"row_id": row_id, "content": "", "accounts": usual, "scheduled_for": str(WHEN + pd.Timedelta(number, "D")), "media": None, "first_comment": None, "tags": None, "content_type": None, "owner": None}  # fmt: skip
         second = rng.choice(theirs[rng.choice([*theirs])])
         if code and number % 3 == 0 and not second.keys() & drawn.keys():  # one fault may hide the other
             code, drawn = "several", drawn | second

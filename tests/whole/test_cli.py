@@ -18,7 +18,7 @@ import pytest
 from tests.chaos import world
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Sandbox, Switches
 from voxburst_sandbox import main as sandbox_main
 from voxops.cli import main
 from voxops.ledger.ledger import Ledger
@@ -48,6 +48,26 @@ def test_wrong_usage_is_refused(capsys, monkeypatch):
             command(words)
         assert ended.value.code == 2
         assert f"error: argument {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [lambda words: main(["sandbox", *words]), sandbox_main], ids=["voxops", "module"])
+def test_switches_reach_the_sandbox_in_their_type_or_are_refused(command, capsys, monkeypatch):
+    served = []
+    for name in ("voxburst_sandbox.serve", "voxburst_sandbox.server.serve"):
+        monkeypatch.setattr(name, lambda **options: served.append(options["switches"]))
+    command(["--switch", "list_lag_seconds=20", "--switch", "publish_seconds=[1,5]", "--switch=list_lag_seconds=30"])
+    assert served.pop() == Switches(list_lag_seconds=30.0, publish_seconds=(1.0, 5.0))
+    command([])
+    assert served.pop() == Switches()
+    for odd, said in {
+        "list_lag=20": "did you mean list_lag_seconds?", "ignore_keys": "'ignore_keys' is not NAME=VALUE",
+        "failure_rate=nan": "of type float, not 'nan'", "ignore_keys=yes": "of type bool, not 'yes'", "publish_seconds=[1": "not JSON", "event_shape=old": "'oldest'",
+    }.items():  # fmt: skip
+        with pytest.raises(SystemExit) as ended:
+            command(["--switch", odd])
+        error = capsys.readouterr().err
+        assert (ended.value.code, "argument --switch: " in error, said in error) == (2, True, True), error
+    assert served == []
 
 
 def unread(*words: str) -> subprocess.CompletedProcess[str]:

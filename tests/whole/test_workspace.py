@@ -61,6 +61,38 @@ def test_a_limit_counts_the_posts_that_were_asked_for_and_tells_whether_there_ar
     assert ws.posts(limit=100).attrs["complete"] is False, "a page that ends at the limit is not the end of the list"
 
 
+@pytest.mark.parametrize(("wanted", "sizes"), [
+    ({"limit": 2}, ["2"]), ({"limit": 2, "status": ["failed", "partial"]}, ["2", "2"]), ({"limit": 0}, ["1"]),
+    ({"limit": 2, "platform": "twitter"}, ["2"]), ({"limit": 120}, ["100", "100"]),
+    ({"limit": 2, "text": "e"}, ["100"]), ({"limit": 2, "platform": ["twitter", "threads"]}, ["100"]),
+])  # fmt: skip
+def test_no_more_posts_are_asked_for_than_the_limit_unless_they_are_filtered_here(ws, sandbox, wanted, sizes):
+    ws.posts(limit=1, platform="twitter")  # reads the accounts
+    before = len(sandbox.requests())
+    posts = ws.posts(**wanted)
+    asked = [entry["query"]["limit"] for entry in sandbox.requests()[before:] if entry["path"] == "/v1/posts"]
+    assert (asked, len(posts)) == (sizes, wanted["limit"])
+    assert posts.attrs["complete"] is False
+
+
+def test_a_full_page_that_says_nothing_of_more_is_not_complete(ws, sandbox):
+    sandbox.set_switches(pagination="none")
+    assert ws.posts(limit=2).attrs["complete"] is False
+    assert ws.posts(status="archived", limit=2).attrs["complete"] is True
+
+
+def test_outside_of_asyncio_nothing_is_begun(ws, sandbox):
+    """As under trio, which steps coroutines itself."""
+    plan = vx.plan_retry(failed_posts(ws))
+    before = len(sandbox.requests())
+    for begun in (ws.aio.run(plan), ws.aio.posts(), vx.aconnect(sandbox=sandbox)):
+        with pytest.raises(vx.VoxopsError, match=r"outside of asyncio.*trio\.to_thread\.run_sync"):
+            begun.send(None)
+    ws.webhooks()  # what had been begun would have been sent by now
+    assert {entry["path"] for entry in sandbox.requests()[before:]} == {"/v1/webhooks"}
+    assert len(ws.runs()) == 0
+
+
 def test_rule_22_leaving_logs_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, caplog, capsys):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))

@@ -229,9 +229,22 @@ async def arun(coro: Coroutine[Any, Any, T]) -> T:
     -------
     object
         What it returns.
+
+    Raises
+    ------
+    ConfigError
+        If no event loop of asyncio runs in this thread, as under trio; nothing was begun.
     """
     if _private.is_current():
         return await coro
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        coro.close()
+        raise ConfigError(
+            "this is awaited outside of asyncio, which voxops needs; under trio call the blocking method in a thread, "
+            "such as await trio.to_thread.run_sync(ws.posts)"
+        ) from None
     work: _Work[T] = _Work()
     work.start(coro)
     done = asyncio.wrap_future(work.future)

@@ -426,16 +426,17 @@ def plan_document(plan: Plan) -> list[Block]:
         some = sent[sent["act"] == verb] if verb else sent
         if not len(some):
             continue
-        names = _names(some)
+        names = [name for name in _names(some) if some[name].notna().any()]
+        whys = set(some["reason"])  # one that all have stands once
+        hidden = {"reason", "batch"} if verb else {"reason"} if whys == {READY} else set()
+        names = [name for name in names if name not in hidden]
         if verb:
-            whys = set(some["reason"])  # one that all have stands once
             parts.append(
                 document.heading(
                     f"{verb.capitalize()} {safe.many(len(some), 'post')}",
                     "" if len(whys) > 1 or verb == "change" else whys.pop().removeprefix(READY),
                 )
             )
-            names = [name for name in names if name not in {"reason", "batch"} and some[name].notna().any()]
         changes = _changes(plan, some.head(ROWS), tz) if verb in {"", "change"} else None
         parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
         if (more := len(some) - ROWS) > 0:

@@ -88,6 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
     sandbox.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
+    sandbox.add_argument(
+        "--switch", type=_switch, action="append", default=[], metavar="NAME=VALUE", dest="switches",
+        help="another reading of the contract, such as list_lag_seconds=20; may be repeated",
+    )  # fmt: skip
     sandbox.add_argument("--storage-port", type=_port, default=0, help="port of the presigned storage")
     sandbox.add_argument("--receiver-port", type=_port, default=0, help="port of the webhook receiver")
     sandbox.add_argument(
@@ -239,6 +243,16 @@ def _speed(text: str) -> float:
     if not 0 <= speed <= _FASTEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a valid speed: a number from 0 to {_FASTEST:,}, such as 20")
     return speed
+
+
+def _switch(text: str) -> tuple[str, object]:
+    """The name and value of a switch of the sandbox."""
+    from voxburst_sandbox import Switches
+
+    try:
+        return Switches.setting(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _zone(name: str) -> str:

@@ -177,13 +177,14 @@ def run_demo(options: argparse.Namespace) -> int:
 
 def run_sandbox(options: argparse.Namespace) -> int:
     """Serve the sandbox until it is stopped."""
-    from voxburst_sandbox import serve
+    from voxburst_sandbox import Switches, serve
 
     with _files(), facts(options):
         serve(
             port=options.port, seed=options.seed, state=options.state, speed=options.speed, now=options.now, tls=options.tls,
             rate_limit=options.rate_limit or None, posts=options.posts, deliveries=options.deliveries,
             storage_port=options.storage_port, receiver_port=options.receiver_port,
+            switches=Switches().changed(dict(options.switches)),
         )  # fmt: skip
     return 0
 

@@ -581,6 +581,9 @@ class Driver:
         """Bring the media that a group waits for, and look at it again then."""
         unsent = group.unsent(self._ledger.requests.get(group.ids))
         needs = self._uploads.needs([one.item for one in unsent])
+        if not needs:  # they have just become ready
+            self._later(current, group, PATIENCE)
+            return
         current.uploads |= {source: self._uploads.upload(source, file) for source, file in needs.items()}
         task = asyncio.create_task(self._uploads.bring(needs))
         current.preparing[task] = group

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
 _ERRORS = ("error_code", "error_message")
-_OURS = frozenset({*PLAN_TYPES, "outcome", *_ERRORS}) - {"attempt"}  # columns of a row that was mended before
+# Columns of a row that was mended before, and the text without the parameters of its links.
+_OURS = frozenset({*PLAN_TYPES, "outcome", "content_before", *_ERRORS}) - {"attempt"}
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
 _AT_ONCE = 20  # single reads
 COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them
@@ -102,7 +103,7 @@ def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFra
         rows.attrs = again.attrs
     why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
     first: dict[str, Iterable[Any]] = {
-        "reason": [None if pd.isna(text) else f"{text[:1].upper()}{text[1:].rstrip('.')}." for text in why],
+        "reason": [None if pd.isna(text) else _sentence(text) for text in why],
         "reason_code": ended["error_code"].fillna(ended["reason_code"]),
         "outcome": ended["outcome"],
     }
@@ -110,6 +111,10 @@ def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFra
         rows.insert(place, name, pd.Series(list(values), index=rows.index, dtype="string"))
     # A row that the sheet has no more can't be mended in it.
     return rows[rows[key].notna()] if key else rows
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 async def copies(engine: Engine, run: str) -> pd.DataFrame:

@@ -144,7 +144,7 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
         if name == "targets" and (types.is_struct(kind.value_type) or not column.length()):
             return _targets_in(column)
         if _is_text(kind.value_type):
-            return ListArray._from_sequence([() if value is None else tuple(value) for value in column.to_pylist()])
+            return ListArray._from_sequence([value or [] for value in column.to_pylist()])
     if types.is_dictionary(kind):
         if _is_text(kind.value_type):
             return _words_in(column)

@@ -366,7 +366,7 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With ``owner campaign team`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (tuples).
+        With ``owner campaign team`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (lists).
 
     Warns
     -----

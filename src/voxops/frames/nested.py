@@ -7,7 +7,7 @@ objects without fields, and on rows that differ. Here the column fixes the type:
 column      a cell                            Arrow, Parquet, Polars, DuckDB
 ==========  ================================  ===================================================
 targets     `Targets`                         a list of structs with the fields of `Target`
-list        a tuple                           a list of texts
+list        a list                            a list of texts
 json        any JSON value                    its text
 ==========  ================================  ===================================================
 """
@@ -137,7 +137,12 @@ def gather(groups: Sequence[Targets]) -> dict[str, list[Any]]:
     return {field: values.tolist() for field, values in zip(Target._fields, gathered, strict=True)}
 
 
-class NestedDtype(ExtensionDtype):
+# The class of pandas' own dtypes: of these alone `convert_dtypes(dtype_backend="pyarrow")` asks for their `base`, and would
+# fail for another that NumPy does not know. It has no public name.
+_OwnDtype: Any = pd.CategoricalDtype.__bases__[0]
+
+
+class NestedDtype(_OwnDtype):  # type: ignore[misc]
     """The base of the dtypes of this module.
 
     Its name is ``object``, which pandas writes into Parquet files and DuckDB reads. Without voxops neither knows another name, and
@@ -146,8 +151,11 @@ class NestedDtype(ExtensionDtype):
 
     type = object
     kind = "O"
+    name: ClassVar[str]
+    base = np.dtype(object)
     na_value = None
     array: ClassVar[Any]
+    __hash__ = ExtensionDtype.__hash__
 
     @classmethod
     def construct_array_type(cls) -> Any:
@@ -368,7 +376,7 @@ class TargetsArray(NestedArray):
 
 
 class ListArray(NestedArray):
-    """Lists of texts, as tuples; other values in them become JSON in Arrow."""
+    """Lists of texts; other values in them become JSON in Arrow."""
 
     def _arrow(self) -> Any:
         import pyarrow as pa

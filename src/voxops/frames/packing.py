@@ -22,7 +22,7 @@ from voxops.frames.nested import JsonArray, ListArray, NestedDtype, Target, Targ
 
 _VERSION = 1
 _NAT = np.iinfo(np.int64).min
-_CELLS = {"targets": Targets, "list": tuple}
+_CELLS = {"targets": Targets, "list": list}
 _NESTED = {array._kind.name: array for array in (TargetsArray, ListArray, JsonArray)}
 # The dtypes that replace pyarrow's, by kind; explicit, since an empty column has no values to infer them from.
 _OF_ARROW: dict[str, Any] = {

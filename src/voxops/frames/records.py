@@ -390,7 +390,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         In the order of the posts, index from 0: ``post_id target_id platform account_id account_name status error_code
         error_message`` (string), ``retry_count`` (Int64), ``platform_post_id platform_post_url`` (string), ``published_at`` (UTC),
         ``post_status`` (string), ``updated_at scheduled_for`` (UTC; the post's), ``content workspace_id`` (string); and ``owner
-        campaign`` (string) and ``tags`` (tuples) if the posts have an owner or a campaign (``vx.connect(owner_field="owner")``). If
+        campaign`` (string) and ``tags`` (lists) if the posts have an owner or a campaign (``vx.connect(owner_field="owner")``). If
         this ledger has retried some: ``last_outcome last_code`` (string), ``last_tried_at`` (UTC), ``tried`` (Int64, how often). A
         post without listed targets has one row with the target's columns NA; an event about no post has none. Each target occurs
         once, even if its post has several rows, as after a ``pd.concat`` of two loads: from the row whose post changed last.

@@ -426,7 +426,7 @@ KINDS: tuple[Kind, ...] = (
         "planned rows",
         "eligible reason idempotency_key",
         "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content_before content "
-        "scheduled_for slot event_type url status_code post_id delivery_id attempt",
+        "media scheduled_for slot event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),

@@ -128,26 +128,12 @@ def _count(value: Any) -> int | None:
     return value if value in _INT64 else None
 
 
-def clean_lists(values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return lists as tuples, None as an empty one; equal lists of texts share one object.
-
-    Other lists can't be hashed, or are equal without being the same, such as ``1`` and ``True``.
-    """
-    plain = set(map(type, values)) == {list}
-    tuples = list(map(tuple, values)) if plain else [_listed(value) for value in values]
-    if not _is_well_formed(chain.from_iterable(tuples)):
-        tuples = [tuple(well_formed(each) if isinstance(each, str) else each for each in listed) for listed in tuples]
-    shared: dict[Any, tuple[Any, ...]] = {}
-    try:
-        first = list(map(shared.setdefault, tuples, tuples))
-    except TypeError:
-        return tuples
-    return first if _only(list(chain.from_iterable(shared)), str) else tuples
-
-
-def _listed(value: Any) -> tuple[Any, ...]:
-    """Return a list as a tuple, any other value as a tuple of one."""
-    return tuple(value) if isinstance(value, list) else () if value is None else (value,)
+def clean_lists(values: Sequence[Any]) -> Sequence[list[Any]]:
+    """Return lists with their texts well formed, None as an empty one, and any other value as a list of one."""
+    lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
+    if _is_well_formed(chain.from_iterable(lists)):
+        return lists
+    return [[well_formed(each) if isinstance(each, str) else each for each in listed] for listed in lists]
 
 
 def _objects(values: Sequence[Any]) -> Objects:

@@ -102,7 +102,7 @@ SCHEMA = """
         source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
         media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
         state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed')), reason TEXT NOT NULL,
-        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL
+        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL
     ) STRICT;
     INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
 """
@@ -122,12 +122,16 @@ def default_path(host: str, workspace_id: str) -> Path:
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
 
 
-@cache
 def home() -> str:
     """Who writes here: a random name in the user's data folder, one for all kernels of a user on a machine (rule 25)."""
     import platformdirs
 
-    path = Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "home"
+    return _home(Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "home")
+
+
+@cache
+def _home(path: Path) -> str:
+    """The random name in a file, which is kept, since a run asks for it again and again."""
     try:
         make_folder(path.parent)
         if not path.exists():

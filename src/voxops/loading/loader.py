@@ -135,7 +135,8 @@ async def read_list(
         if enough is not None:
             taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
             if taken >= enough:
-                return page.cursor is not None
+                # A full page that does not say whether more follow may have cut the list.
+                return page.cursor is not None or (not page.says_more and len(page.records) >= min(enough, PAGE_RECORDS))
         if oldest is not None and page.records:
             times = build("deliveries", page.records)["created_at"].dropna()
             if len(times) and times.is_monotonic_decreasing and times.iloc[-1] < min(oldest, times.iloc[0]):
@@ -298,9 +299,12 @@ class Loader:
         whole = None if self.disk is None or some else await self.disk.posts(full=refresh)
         rest, edge = self.disk.settled_posts(wanted) if self.disk is not None and some and not refresh else (None, None)
         columns = Columns("posts")
+        # Where posts are filtered here, small pages would be many requests.
+        here = any(search.filters().values()) or len(platforms) > 1 or len(accounts) > 1
+        page_size = PAGE_RECORDS if enough is None or here else max(1, min(enough, PAGE_RECORDS))
         cut = False
         for one in (wanted or ["all"]) if whole is None and not nothing else ():
-            query: dict[str, Any] = {"status": one, "limit": PAGE_RECORDS}
+            query: dict[str, Any] = {"status": one, "limit": page_size}
             # A single value is sent as a filter, and also filtered here, since a server may ignore it.
             if len(platforms) == 1:
                 query["platform"] = platforms[0]

@@ -290,7 +290,8 @@ class _Reader:
         self._parts = [names.index(name) for name in parts]  # the columns of day and hour, if two
         self._ours = in_head is not None and not parts  # our own file, in which a day without an hour is its midnight
         # In our own workbook a number is a time whose format another program has lost.
-        self._serial = frozenset(self._parts or [names.index("scheduled_for")]) if serial else frozenset()
+        own = parts or ("scheduled_for",)  # which a sheet of slots may lack
+        self._serial = [at for at, name in enumerate(names) if serial and name in own]
         self._zoneless: list[str] = []
         self._dates: list[str] = []  # date cells of Excel
         self._sure = False  # whether one has a day above 12, and so can't have been swapped
@@ -381,11 +382,10 @@ def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:
     columns: list[tuple[str, pd.Series[Any]]] = []
     for at, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, at]
-        if not layout.columns or name in layout.columns:
-            columns.append((name, _in_excel(values, layout.tz) if name == "scheduled_for" else values))
-        elif name == "scheduled_for" and layout.in_two:
-            columns += zip(IN_PARTS, _in_two(_in_excel(values, layout.tz)), strict=True)
-        elif name not in CAMPAIGN_COLUMNS or values.notna().any():
+        values = _in_excel(values, layout.tz) if name == "scheduled_for" else values
+        if name == "scheduled_for" and layout.in_two:
+            columns += zip(IN_PARTS, _in_two(values), strict=True)
+        elif not layout.columns or name in layout.columns or name not in CAMPAIGN_COLUMNS or values.notna().any():
             columns.append((name, values))
     place = {name: at for at, name in enumerate(layout.columns)}
     first = next((at for at, (name, _) in enumerate(columns) if name in place), 0)

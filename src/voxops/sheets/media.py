@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
+from voxops._support.canonical import is_well_formed
 from voxops.api.limits import FILE_BYTES, FILE_TYPES, PLATFORM_PICTURES
 from voxops.api.reasons import Reason
 
@@ -102,7 +103,7 @@ def _address(part: str) -> str | Reason:
         host = urlsplit(part).hostname
     except ValueError:
         host = None
-    if _SEVERAL.search(part):
+    if _SEVERAL.search(part) or not is_well_formed(part):
         return Reason("media_form", value=shown)
     return f"https://{part[8:]}" if scheme == "https" and host else Reason("media_address", value=shown)
 

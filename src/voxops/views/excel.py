@@ -169,7 +169,7 @@ def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, formats:
         title = safe.zoned(theirs, tz) if is_time else theirs
         sheet.write_string(0, at, _cell_text(title), head)
         meaning, usual = column_named(name, kind.name).meaning, None
-        if name in own.columns:
+        if name in own.columns or (own.tz and name in _TIMES):
             # What is typed into a column stays what it is: 007, and a time.
             usual = None if own.tz is None and name in _TIMES else formats.get(_USUAL.get(name, str))
             meaning = f"{meaning} Times are in {own.tz}.".strip() if own.tz and name in _TIMES else meaning

@@ -1,0 +1,45 @@
+"""The receipts of uploads and imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from voxops.ledger.ledger import Ledger
+from voxops.ledger.records import Medium
+
+FILE = Medium("sha256:1", "media_1", 0, "sent", "", 1_000.0, 7, "a.jpg")
+ADDRESS = Medium("https://x.example/\ud83d.jpg", "media_2", 3, "failed", "half \ud83d of it", 2_000.0, 0, "b.jpg")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    yield ledger
+    ledger.close()
+
+
+def test_a_medium_is_kept_as_it_was_last(ledger):
+    for one in (FILE, replace(FILE, media_id="media_3", number=1), replace(FILE, state="ready", at=2_000.0), ADDRESS):
+        ledger.media.keep(one)
+    assert ledger.media.get(["sha256:1", "sha256:2"]) == {"sha256:1": replace(FILE, state="ready", at=2_000.0)}
+    (other,) = ledger.media.get(["https://x.example/?.jpg"]).values()
+    assert (other.media_id, other.number, other.state, other.reason) == ("media_2", 3, "failed", "half ? of it")
+
+
+def test_what_was_refused_is_read_again_first(ledger):
+    ledger.media.keep(replace(FILE, state="ready"))
+    ledger.media.doubt(["sha256:1", "sha256:2"])
+    assert ledger.media.get(["sha256:1"])["sha256:1"] == replace(FILE, state="ready", at=0.0)
+
+
+def test_an_id_that_was_changed_by_hand_is_none(ledger):
+    ledger.media.keep(FILE)
+    with ledger.atomic() as db:
+        db.execute("UPDATE media SET media_id = 'media_9'")
+    assert ledger.media.get(["sha256:1"]) == {}
+    ledger.media.keep(FILE)
+    assert ledger.media.get(["sha256:1"]) == {"sha256:1": FILE}
