@@ -85,7 +85,7 @@ def test_outside_of_asyncio_nothing_is_begun(ws, sandbox):
     """As under trio, which steps coroutines itself."""
     plan = vx.plan_retry(failed_posts(ws))
     before = len(sandbox.requests())
-    for begun in (ws.aio.run(plan), ws.aio.posts(), vx.aconnect(sandbox=sandbox)):
+    for begun in (ws.aio.run(plan), ws.aio.posts(), ws.aio.runs(), vx.aconnect(sandbox=sandbox)):
         with pytest.raises(vx.VoxopsError, match=r"outside of asyncio.*trio\.to_thread\.run_sync"):
             begun.send(None)
     ws.webhooks()  # what had been begun would have been sent by now

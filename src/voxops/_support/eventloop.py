@@ -373,12 +373,12 @@ def awaitable(
 
     @functools.wraps(method)
     async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        if inspect.iscoroutinefunction(work):
-            result: T = await arun(_call(work, self._owner, args, kwargs))
-            return result
         if here:
             return method(self._owner, *args, **kwargs)
-        return await asyncio.to_thread(method, self._owner, *args, **kwargs)
+        if inspect.iscoroutinefunction(work):
+            done: T = await arun(_call(work, self._owner, args, kwargs))
+            return done
+        return await arun(asyncio.to_thread(method, self._owner, *args, **kwargs))
 
     return call
 
@@ -390,7 +390,7 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Ca
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         got: list[R] = []
         try:
-            run(_keep(_call(method, self, args, kwargs), got))
+            run(_keep(got, method, self, args, kwargs))
             return got[0].begin().show()
         except KeyboardInterrupt as stop:
             why = got[0].left() if got else "; ".join(getattr(stop, "__notes__", ()))
@@ -411,7 +411,7 @@ def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
     async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
         got: list[R] = []
         try:
-            await arun(_keep(_call(work, self._owner, args, kwargs), got))
+            await arun(_keep(got, work, self._owner, args, kwargs))
         except BaseException as stop:
             _note(stop, filter(None, (each.left() for each in got)))
             raise
@@ -420,9 +420,9 @@ def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
     return call
 
 
-async def _keep(work: Coroutine[Any, Any, T], got: list[T]) -> None:
+async def _keep(got: list[T], method: Callable[..., Coroutine[Any, Any, T]], *call: Any) -> None:
     """Keep what a call returns also where its caller has been cancelled meanwhile."""
-    got.append(await work)
+    got.append(await _call(method, *call))
 
 
 def _call(
