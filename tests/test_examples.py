@@ -20,7 +20,16 @@ METHODS = {
     if not name.startswith("_") and inspect.isfunction(method)
 }
 # What is called by voxops itself, or ends a workspace that the other examples use.
-SPARED = {"ws.identify", "ws.close", "run.notice", "run.end", "plan.chunks", "plan.stored_table"}
+SPARED = {
+    "ws.identify",
+    "ws.close",
+    "run.begin",
+    "run.end",
+    "run.left",
+    "run.notice",
+    "plan.chunks",
+    "plan.stored_table",
+}
 EXAMPLES = {name: thing for name, thing in (FUNCTIONS | METHODS).items() if name not in SPARED}
 
 

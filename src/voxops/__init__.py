@@ -57,6 +57,7 @@ Script
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from voxops import errors
@@ -92,6 +93,8 @@ if TYPE_CHECKING:
     from voxops.workspace import Workspace
 
 __version__ = "0.1.0"
+
+logging.getLogger("voxops").addHandler(logging.NullHandler())  # what is logged is shown by whoever wants it
 
 __all__ = [
     "AsyncClient",

@@ -166,7 +166,7 @@ async def aconnect(
 ) -> Workspace:
     """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
 
-    Parameters, results and errors are those of `connect`. Await every method that waits on ``ws.aio``, also ``ws.aio.close()``.
+    Parameters, results and errors are those of `connect`. ``async with`` closes the workspace; its methods are awaited on ``ws.aio``.
 
     Returns
     -------
@@ -176,11 +176,8 @@ async def aconnect(
     --------
     >>> import asyncio
     >>> async def count() -> int:
-    ...     ws = await vx.aconnect(sandbox=True)
-    ...     try:
+    ...     async with await vx.aconnect(sandbox=True) as ws:
     ...         return len(await ws.aio.posts(limit=3))
-    ...     finally:
-    ...         await ws.aio.close()
     >>> asyncio.run(count())
     3
     """

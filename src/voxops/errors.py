@@ -11,6 +11,7 @@ Every deliberate error of voxops is a `VoxopsError`; one ``except`` catches them
       ApiError             an error response of the API
         AuthError          401, 402, 403: the key, the plan or the scope
         NotFoundError      404
+          RunNotFound      the ledger has no such run; nothing was requested
         ConflictError      409: the state forbids it, or an idempotency key clashes
         ValidationError    400, 422: the request is wrong
         RateLimitError     429
@@ -43,6 +44,7 @@ __all__ = [
     "NotFoundError",
     "PlanError",
     "RateLimitError",
+    "RunNotFound",
     "ServerError",
     "TransportError",
     "ValidationError",
@@ -209,6 +211,13 @@ class AuthError(ApiError):
 
 class NotFoundError(ApiError):
     """404: no such thing in this workspace."""
+
+
+class RunNotFound(NotFoundError):
+    """The ledger has no run of this id; the API was not asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=404, code="NOT_FOUND")
 
 
 class ConflictError(ApiError):

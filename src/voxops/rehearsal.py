@@ -402,7 +402,7 @@ async def _execute(workspace: Workspace, plan: Plan) -> Run:
     """
     session = workspace._session
     run = await session.engine.bind(plan, "rehearsal")
-    return await session._started(partial(Execution, session.engine, run))
+    return await session._started(partial(Execution, session.engine, run)).begin()
 
 
 def _with_planted_media(plan: Plan) -> Plan:

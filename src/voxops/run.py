@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+from concurrent.futures import Future
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
-from voxops._support.eventloop import by_id, never_copied, paused, running_cell
+from voxops._support.eventloop import awaitable, blocking, by_id, never_copied, paused, running_cell
 from voxops.engine.job import Job, begin
-from voxops.engine.progress import notify
+from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
-from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Outcome, Snapshot
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Outcome, Snapshot, Transition
 from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -24,19 +26,25 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
     from voxops.views.monitor import Monitor
 
+T = TypeVar("T")
+
 
 @never_copied(lambda run: by_id(run.id))
 class Run:
     """The execution of a plan, or a watch.
 
-    Only `wait`, `verify`, `made` and `copies` block, and `pause`, `resume`, `cancel` and `notify` for a moment. In a notebook the run
-    shows itself live. In a forked process every call raises a ConfigError.
+    Only `wait`, `events`, `verify`, `made` and `copies` block, and `pause`, `resume`, `cancel` and `notify` for a moment. In a notebook
+    the run shows itself live. In a forked process every call raises a ConfigError.
 
     Attributes
     ----------
     id : str
         Id with which ``ws.attach`` finds the run in any kernel.
+    aio : AwaitableRun
+        The same methods as coroutines.
     """
+
+    _noun = "run"
 
     def __init__(self, job: Callable[[Observer], Job], *, tz: str = "UTC", session: Any = None) -> None:
         self._tz, self._session = tz, session  # keeps the workspace alive, also if the connecting cell runs again
@@ -45,7 +53,32 @@ class Run:
         self._shown_in: int | None = None
         self._own_job = job(self)
         self.id, self._snapshot = self._job.id, self._job.snapshot
+        self._future: Future[Snapshot] | None = None  # of the last pass
+
+    def begin(self) -> Run:
+        """Begin to send or to watch, unless that has begun, or all has ended before."""
+        if self._future is None and not self._job.over:
+            self._begin()
+        return self
+
+    def _begin(self) -> None:
+        """Begin a pass."""
         self._future = begin(self._own_job, self)
+
+    def left(self) -> str:
+        """Pause a run that nobody has taken, and say so; ``""`` where it sends nothing anyway."""
+        if not self._job.sends:
+            return ""
+        eventloop.submit(self._job.leave())
+        return paused(self.id)
+
+    def _doer(self) -> Run:
+        return self
+
+    @property
+    def aio(self) -> AwaitableRun:
+        """The same methods as coroutines, for any event loop: ``await run.aio.verify()``."""
+        return AwaitableRun(self)
 
     def notice(self, snapshot: Snapshot) -> None:
         """Pass a new state to the observers; called on our own loop."""
@@ -89,17 +122,17 @@ class Run:
     @property
     def running(self) -> bool:
         """Whether anything is still being sent or watched."""
-        return not self._future.done()
+        return self._future is not None and not self._future.done()
 
     def __dir__(self) -> list[str]:
-        """The public names; `end` and `notice` are called by the workspace and the job."""
-        return [name for name in super().__dir__() if name not in {"end", "notice"}]
+        """The public names; the others are called by the workspace and the job."""
+        return [name for name in super().__dir__() if name not in {"begin", "end", "left", "notice"}]
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until all rows that can settle have settled, or until the timeout.
 
         An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, and requests in flight are recorded; `resume` goes
-        on.
+        on. A timeout, or the cancel of a task that waits, stops nothing (rule 22).
 
         Parameters
         ----------
@@ -124,12 +157,61 @@ class Run:
         False
         """
         check_timeout(timeout)
+        self._until(self._join(timeout))
+        return self
+
+    def _until(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for work that only waits; an interrupt pauses the run (rule 22)."""
         try:
-            eventloop.run(self._join(timeout))
+            return eventloop.run(work)
         except KeyboardInterrupt:
             self.pause()
             raise Interrupted(paused(self.id)) from None
-        return self
+
+    async def _until_async(self, work: Coroutine[Any, Any, T]) -> T:
+        """The same on any event loop, where an interrupt arrives as a cancel; any other cancel leaves the run alone."""
+        with eventloop.interrupts.seen() as interrupted:
+            try:
+                return await eventloop.arun(work)
+            except asyncio.CancelledError as stop:
+                if interrupted():
+                    eventloop.submit(self._job.pause())
+                    stop.add_note(paused(self.id))
+                raise
+
+    def events(self) -> Iterator[Transition]:
+        """Yield what becomes of the rows, each change as it is seen, from the run's beginning until it ends.
+
+        An interrupt pauses the run, as in `wait`.
+
+        Yields
+        ------
+        Transition
+            ``at`` (server time), ``item``, ``platform``, ``was`` (of a watch), ``now`` (an outcome, of a watch a status), ``detail``
+            (untrusted text).
+
+        Examples
+        --------
+        >>> {event.now for event in run.events()}
+        {'succeeded'}
+        """
+        seen: dict[int, datetime] = {}
+        while moves := self._until(self._more(seen)):
+            yield from moves
+
+    async def _more(self, seen: dict[int, datetime]) -> list[Transition]:
+        """Wait for changes that are not among these, and add them; none if the run has ended."""
+        shown: tuple[Transition, ...] | None = None
+        while True:
+            over = not self.running
+            if over or shown != self._snapshot.recent:
+                shown = self._snapshot.recent
+                moves = self._job.moves(max(seen.values(), default=None))
+                new = {number: move for number, move in moves.items() if number not in seen}
+                seen |= {number: move.at for number, move in new.items()}
+                if new or over:
+                    return list(new.values())
+            await self._ended(REFRESH)
 
     @property
     def _job(self) -> Job:
@@ -142,37 +224,32 @@ class Run:
             raise ConfigError(f"{self.id} belongs to the parent process; call vx.connect() in this one")
 
     async def _join(self, timeout: float | None = None) -> None:
-        try:
-            await self._ended(timeout)
-        except asyncio.CancelledError:  # on our own loop, where no further interrupt arrives
-            eventloop.submit(self._job.pause())
-            raise
-        if self._future.done():
+        await self._ended(timeout)
+        if self._future is not None and self._future.done():
             self._future.result()
 
     async def _is_over(self) -> bool:
         """Whether the last pass has ended; an ending one is awaited, since it takes no more commands."""
         if self._job.over:
             await self._ended()
-        return self._future.done()
+        return not self.running
 
     async def _ended(self, timeout: float | None = None) -> None:
         """Wait until the pass has ended, with or without an error."""
         self._refuse_fork()
+        if self._future is None:
+            return
         wrapped = asyncio.wrap_future(self._future)
         # Waiters ask the future itself; without this, asyncio would report the wrapper's unretrieved error.
         wrapped.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         await asyncio.wait({wrapped}, timeout=timeout)
 
     def __await__(self) -> Generator[Any, Any, Run]:
-        """Wait as `wait` does, on any event loop; cancelling pauses the run."""
-        return self._wait_async().__await__()
+        """Wait as `wait` does, on any event loop: an interrupt pauses the run, and any other cancel only ends the wait (rule 22)."""
+        return self.aio.wait().__await__()
 
-    async def _wait_async(self) -> Run:
-        await eventloop.arun(self._join())
-        return self
-
-    def pause(self) -> Run:
+    @blocking
+    async def pause(self) -> Run:
         """Stop sending; return this run when no request is in flight, at the latest in two seconds. Sent rows are still watched.
 
         ``run.snapshot.in_flight`` names the rows whose requests are still in flight then; their outcomes are recorded.
@@ -181,10 +258,11 @@ class Run:
         --------
         >>> paused = run.pause()
         """
-        eventloop.run(self._job.pause())
+        await self._job.pause()
         return self
 
-    def resume(self, *, trust_lists: bool = False, foreign: bool = False) -> Run:
+    @blocking
+    async def resume(self, *, trust_lists: bool = False, foreign: bool = False) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
@@ -210,7 +288,7 @@ class Run:
         if self._session is not None:
             self._session.usable()
         trust_lists, foreign = true_or_false("trust_lists", trust_lists), true_or_false("foreign", foreign)
-        eventloop.run(self._resume(trust_lists=trust_lists, foreign=foreign))
+        await self._resume(trust_lists=trust_lists, foreign=foreign)
         return self
 
     async def _resume(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
@@ -218,9 +296,10 @@ class Run:
         await self._is_over()
         await self._job.allow(trust_lists=trust_lists, foreign=foreign)
         if self._job.resume():
-            self._future = begin(self._own_job, self)
+            self._begin()
 
-    def notify(self, event: WebhookEvent | Payload) -> bool:
+    @blocking
+    async def notify(self, event: WebhookEvent | Payload) -> bool:
         """Notify the run of a webhook event, so that it reads that post now instead of at its next poll.
 
         The payload itself settles nothing: the run reads the named post. So a forged, late or repeated event does no harm. Verify its
@@ -246,19 +325,17 @@ class Run:
         >>> run.notify({"id": "evt_1", "type": "post.published", "data": {"id": "post_of_somebody_else"}})
         False
         """
-        return eventloop.run(self._notify(event if isinstance(event, WebhookEvent) else parse_event(event)))
-
-    async def _notify(self, event: WebhookEvent) -> bool:
-        """Read the subject next, or once more if the run has ended; no additional act is sent."""
-        if (subject := event.subject) is None or not self._job.notify(subject):
+        subject = (event if isinstance(event, WebhookEvent) else parse_event(event)).subject
+        if subject is None or not self._job.notify(subject):
             return False
-        if await self._is_over():
+        if await self._is_over():  # read once more; nothing is sent
             self._job.resume(paused=True)
             self._job.notify(subject)
-            self._future = begin(self._own_job, self)
+            self._begin()
         return True
 
-    def cancel(self) -> Run:
+    @blocking
+    async def cancel(self) -> Run:
         """Abandon rows that were never sent. Rows that were sent can't be withdrawn; they are watched to their end.
 
         Examples
@@ -266,12 +343,12 @@ class Run:
         >>> run.cancel().running
         False
         """
-        eventloop.run(self._job.pause(withdraw=True))
+        await self._job.pause(withdraw=True)
         return self
 
     async def end(self) -> str:
         """Stop sending, wait for requests in flight, and return how to go on, ``""`` if all is settled."""
-        went_to_its_end = self._future.done() and self._snapshot.phase in WENT_THROUGH
+        went_to_its_end = not self.running and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
         left = self._snapshot.total - self._snapshot.settled
@@ -371,7 +448,8 @@ class Run:
         """
         return say_zone(self._job.to_mend(), self._tz)
 
-    def copies(self) -> pd.DataFrame:
+    @blocking
+    async def copies(self) -> pd.DataFrame:
         """Find posts that were created twice, by anybody, and return those to withdraw (rule 28).
 
         Returns
@@ -385,9 +463,10 @@ class Run:
         >>> len(created.copies())
         0
         """
-        return say_zone(eventloop.run(self._job.made(copies=True)), self._tz)
+        return say_zone(await self._job.made(copies=True), self._tz)
 
-    def made(self) -> pd.DataFrame:
+    @blocking
+    async def made(self) -> pd.DataFrame:
         """Return the posts that a run created, as they are now; ``vx.plan_cancel(run)`` withdraws them.
 
         What a run of `plan_sync` changed or withdrew is not among them, and stays so.
@@ -408,9 +487,10 @@ class Run:
         >>> created.made()[["row", "status"]].sort_values("row").values.tolist()
         [['a', 'scheduled'], ['b', 'scheduled']]
         """
-        return say_zone(eventloop.run(self._job.made()), self._tz)
+        return say_zone(await self._job.made(), self._tz)
 
-    def verify(self) -> pd.DataFrame:
+    @blocking
+    async def verify(self) -> pd.DataFrame:
         """Reread every post and count, per cause, the effects of the run.
 
         Returns
@@ -423,7 +503,7 @@ class Run:
         >>> run.verify().columns.to_list()
         ['tried', 'recovered', 'failed_same', 'failed_other', 'pending', 'blocked']
         """
-        return eventloop.run(self._job.verify())
+        return await self._job.verify()
 
     def __repr__(self) -> str:
         from voxops.views._snapshot import render_text  # imported only for a display, which a script does not have
@@ -477,3 +557,41 @@ class Run:
             errors=None if self._snapshot.action == WATCH else lambda: error_counts(self.results()),
             tz=self._tz,
         )
+
+
+@never_copied(lambda each: by_id(each._owner.id))
+class AwaitableRun:
+    """The methods of a run as coroutines, for any event loop: ``await run.aio.verify()``."""
+
+    def __init__(self, run: Run) -> None:
+        self._owner = run
+
+    def __repr__(self) -> str:
+        return f"<AwaitableRun {self._owner.id}>"
+
+    async def wait(self, timeout: float | None = None) -> Run:
+        """Wait as ``run.wait()`` does; an interrupt pauses the run, and any other cancel only ends the wait (rule 22)."""
+        check_timeout(timeout)
+        await self._owner._until_async(self._owner._join(timeout))
+        return self._owner
+
+    async def events(self) -> AsyncIterator[Transition]:
+        """Yield the changes of ``run.events()``: ``async for event in run.aio.events()``."""
+        seen: dict[int, datetime] = {}
+        while moves := await self._owner._until_async(self._owner._more(seen)):
+            for move in moves:
+                yield move
+
+    follow = awaitable(Run.follow, here=True)
+    show = awaitable(Run.show, here=True)
+    pause = awaitable(Run.pause)
+    resume = awaitable(Run.resume)
+    cancel = awaitable(Run.cancel)
+    notify = awaitable(Run.notify)
+    results = awaitable(Run.results)
+    failed = awaitable(Run.failed)
+    blocked = awaitable(Run.blocked)
+    to_mend = awaitable(Run.to_mend)
+    copies = awaitable(Run.copies)
+    made = awaitable(Run.made)
+    verify = awaitable(Run.verify)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -22,7 +23,7 @@ import pandas as pd
 from voxops._support import document, eventloop, safe
 from voxops._support.arguments import true_or_false, whole_number
 from voxops._support.drawing import to_html
-from voxops._support.eventloop import awaitable, blocking, never_copied, showing
+from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
@@ -30,7 +31,7 @@ from voxops.engine.engine import Engine
 from voxops.engine.execution import NOTHING, Execution, Nothing
 from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
-from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.errors import ConfigError, LedgerError, PlanError, RunNotFound
 from voxops.frames.columns import table_of
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
@@ -44,6 +45,8 @@ from voxops.sheets.media import MediaFile, look_at
 if TYPE_CHECKING:
     from voxops.archive import Archive
     from voxops.views.panel import Panel
+
+_log = logging.getLogger("voxops")
 
 
 UPLOADED = {
@@ -163,7 +166,8 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once; the work goes on in the background. Rows that were sent before get their recorded outcome, so running a plan twice
+            At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
+            any, which the exception names (rule 22). Rows that were sent before get their recorded outcome, so running a plan twice
             sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
 
         Raises
@@ -251,6 +255,8 @@ class Session(BoardLoader):
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
 
+        The ledger is read first: a run whose rows have all settled has ended, and costs no request.
+
         Parameters
         ----------
         run_id : str
@@ -265,8 +271,10 @@ class Session(BoardLoader):
         ------
         ConfigError
             If it is not text.
+        RunNotFound
+            If the ledger has no such run, such as one without eligible rows.
         LedgerError
-            If the ledger has no such run, such as one without sent rows, or can't be used.
+            If the ledger can't be used.
 
         Examples
         --------
@@ -278,7 +286,7 @@ class Session(BoardLoader):
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
         if run_id.startswith(NOTHING):
-            raise LedgerError(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
+            raise RunNotFound(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
         living = next((run for run in self._runs if run.id == run_id and run.running), None)
         return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
 
@@ -319,7 +327,7 @@ class Session(BoardLoader):
         return self._started(partial(Watch, self.client, things))
 
     def _started(self, job: Callable[[Observer], Job]) -> Run:
-        """Start a run, and record it, so that closing ends it."""
+        """Make a run, which its caller begins, and record it, so that closing ends it."""
         run = Run(job, tz=self.settings.tz, session=self)
         self._runs.add(run)
         return run
@@ -367,44 +375,15 @@ CONNECT_THERE = "connect there with vx.connect(), and attach to runs by id: ws.a
 
 
 @never_copied(lambda _: CONNECT_THERE)
-class Awaitables:
-    """The methods of a workspace as awaitables: ``await ws.aio.posts(...)``."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    def __repr__(self) -> str:
-        return f"<Awaitables of {self._session.client.url}>"
-
-    posts = awaitable(Session.posts)
-    deliveries = awaitable(Session.deliveries)
-    accounts = awaitable(Session.accounts)
-    at_risk = awaitable(Session.at_risk)
-    webhooks = awaitable(Session.webhooks)
-    analytics = awaitable(Session.analytics)
-    check = awaitable(Session.check)
-    run = awaitable(Session.run)
-    upload = awaitable(Session.upload)
-    watch = awaitable(Session.watch)
-    attach = awaitable(Session.attach)
-    reconcile = awaitable(Session.reconcile)
-
-    async def close(self) -> None:
-        """Close the workspace like ``ws.close()``, without blocking other tasks."""
-        if self._session.workspace is not None:
-            await asyncio.to_thread(self._session.workspace.close)
-
-
-@never_copied(lambda _: CONNECT_THERE)
 class Workspace:
-    """One workspace of the API: load, act, follow. `connect` returns it; a context manager.
+    """One workspace of the API: load, act, follow. `connect` returns it; a context manager, also of ``async with``.
 
     Attributes
     ----------
     client : AsyncClient
         The async client, for calls that the workspace has no method for; they may be awaited on any event loop.
     aio : Awaitables
-        The same methods, awaitable.
+        The same methods as coroutines.
     name, id, plan : str
         As the API returns them, the plan in lower case; ``""`` if it does not.
     sandbox : Sandbox or None
@@ -412,6 +391,8 @@ class Workspace:
     settings : Settings
         The time zone in which times are shown, and the metadata fields of owner, campaign and tags; see `connect`.
     """
+
+    _noun = "ws"
 
     def __init__(
         self, session: Session, *, ledger: Ledger | None, identity: Mapping[str, Any], resources: Resources
@@ -421,7 +402,7 @@ class Workspace:
         self._resources = resources
         self.client = session.client
         self.settings = session.settings
-        self.aio = Awaitables(session)
+        self.aio = Awaitables(self)
         self._identify(identity, ledger)
         _open_workspaces.add(self)
         self.sandbox = resources.sandbox
@@ -432,6 +413,9 @@ class Workspace:
         self.id = str(identity.get("workspaceId") or "")
         self.name = str(identity.get("workspaceName") or "")
         self.plan = str(identity.get("plan") or "").lower()
+
+    def _doer(self) -> Session:
+        return self._session.usable()
 
     posts = blocking(Session.posts)
     deliveries = blocking(Session.deliveries)
@@ -573,13 +557,13 @@ class Workspace:
         return panel(self, frame, posts=posts, events=events)
 
     def close(self) -> None:
-        """Stop new sends, wait for requests in flight, print how to go on, and close. Closing twice does nothing more."""
+        """Stop new sends, wait for requests in flight, log what is not settled as a warning, and close; once."""
         if self not in _open_workspaces:
             return
         try:
             for line in eventloop.run(self._session.close()):
                 if not self._resources.forgets:
-                    print(line)  # noqa: T201  the last word to the person at the keyboard
+                    _log.warning("%s", line)
         finally:  # an interrupt leaves nothing open either; the ledger has the sent rows
             _open_workspaces.discard(self)
             if self._ledger is not None:
@@ -593,6 +577,14 @@ class Workspace:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aio.close()
 
     def _repr_html_(self) -> str:
         where = "the embedded sandbox" if self.sandbox is not None else self.client.url
@@ -621,6 +613,39 @@ class Workspace:
         where = "sandbox" if self.sandbox is not None else self.client.url
         where += ", closed" if self not in _open_workspaces else ""
         return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
+
+
+@never_copied(lambda _: CONNECT_THERE)
+class Awaitables:
+    """The methods of a workspace as coroutines, for any event loop: ``await ws.aio.posts(...)``.
+
+    Cancelling one cancels its requests. A cancelled ``run`` leaves no run that sends: if it was bound, it is paused, and a note of the
+    exception names it.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._owner = workspace
+
+    def __repr__(self) -> str:
+        return f"<Awaitables of {self._owner.client.url}>"
+
+    posts = awaitable(Workspace.posts)
+    deliveries = awaitable(Workspace.deliveries)
+    accounts = awaitable(Workspace.accounts)
+    at_risk = awaitable(Workspace.at_risk)
+    webhooks = awaitable(Workspace.webhooks)
+    analytics = awaitable(Workspace.analytics)
+    check = awaitable(Workspace.check)
+    run = beginning(Workspace.run)
+    upload = awaitable(Workspace.upload)
+    watch = beginning(Workspace.watch)
+    attach = beginning(Workspace.attach)
+    reconcile = awaitable(Workspace.reconcile)
+    runs = awaitable(Workspace.runs)
+    ledger = awaitable(Workspace.ledger)
+    archive = awaitable(Workspace.archive)
+    panel = awaitable(Workspace.panel, here=True)
+    close = awaitable(Workspace.close)
 
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()

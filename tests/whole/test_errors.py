@@ -89,6 +89,7 @@ ERRORS = [
     ),
     errors.RateLimitError("why", status=429, retry_after=3.5),
     errors.WaitTooLong("why", seconds=900.0),
+    errors.RunNotFound("why"),
 ]
 
 

@@ -37,7 +37,7 @@ def names():
         sandbox.plant_post("x", [account], tags=["Spring"], metadata={"owner": "Zoë.K", "campaign": "Launch 7"})
         log, triaged = ws.deliveries(), failed(ws)
         yield {
-            "vx": vx, "pd": pd, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws,
+            "vx": vx, "pd": pd, "asyncio": asyncio, "copy": copy, "deepcopy": deepcopy, "dumps": pickle.dumps, "sandbox": sandbox, "ws": ws,
             "sheet": campaign(), "posts": ws.posts(), "log": log, "triaged": triaged,
             "plan": vx.plan_create(campaign(), key="row_id"), "naive": datetime(2026, 3, 2, 9), "nothing": pd.DataFrame(),
             "retried": ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(3))).wait(60),
@@ -51,9 +51,9 @@ def names():
 REFUSED = """
 ws.posts(stauts='failed') => ws.posts() has no argument 'stauts'; did you mean 'status'?
 ws.run(None, why='x') => ws.run() has no argument 'why'; one of plan, reason
-ws.aio.deliveries(sinse='7D') => did you mean 'since'
+asyncio.run(ws.aio.deliveries(sinse='7D')) => did you mean 'since'
 ws.attach() => ws.attach(run_id): missing a required argument: 'run_id'
-ws.aio.run() => ws.run(plan, reason, stop_after_failures, trust_lists): missing
+asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures, trust_lists): missing
 ws.attach('run_1', 'run_2') => ws.attach(run_id): too many positional arguments
 ws.posts(status=7) => status=
 ws.posts(status='faild') => did you mean 'failed'
@@ -190,7 +190,7 @@ vx.report(triaged).tickets(by=['owner']) => tickets(by=) takes the name of one c
 # What is bound to its process is neither copied nor pickled, and says how it is taken up elsewhere.
 BOUND = {
     "retried": "it belongs to its process; attach it by its id: ws.attach('run_", "retried._monitor()": "ws.attach('run_",
-    "watch": "start it again there", "ws": "vx.connect()", "ws.aio": "vx.connect()",
+    "watch": "start it again there", "ws": "vx.connect()", "ws.aio": "vx.connect()", "retried.aio": "ws.attach('run_",
 }  # fmt: skip
 REFUSED += [f"{how}({each}) => {words}" for how in ("copy", "deepcopy", "dumps") for each, words in BOUND.items()]
 

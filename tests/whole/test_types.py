@@ -14,8 +14,10 @@ import voxops as vx
 pytestmark = pytest.mark.release
 
 SCRIPT = """
+import asyncio
 import pandas as pd
 import voxops as vx
+from starlette.background import BackgroundTask
 
 async def main() -> None:
     ws = vx.connect(sandbox=True, tz="Europe/Berlin", owner_field="owner")
@@ -26,6 +28,17 @@ async def main() -> None:
     await ws.aio.run(plan.canary(3))
     other: vx.Workspace = await vx.aconnect(sandbox=True, campaign_field="campaign")
     await other.aio.close()
+    async with await vx.aconnect(sandbox=True) as third, asyncio.TaskGroup() as group:
+        loading: asyncio.Task[pd.DataFrame] = asyncio.create_task(third.aio.posts(limit=5))
+        begun: asyncio.Task[vx.Run] = group.create_task(third.aio.run(plan))
+        verified = group.create_task(run.aio.verify())
+        again: vx.Run = await asyncio.wait_for(run, 5)
+        results: pd.DataFrame = await again.aio.results("failed")
+        BackgroundTask(third.aio.run, plan, reason="later")
+        async for event in run.aio.events():
+            event.item.upper(), event.at.isoformat()
+    for event in run.events():
+        event.now.upper()
     vx.view(triaged), vx.view(plan), vx.view(run, live=True)
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
     vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()

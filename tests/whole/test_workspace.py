@@ -88,7 +88,7 @@ def test_outside_of_asyncio_nothing_is_begun(ws, sandbox):
     """As under trio, which steps coroutines itself."""
     plan = vx.plan_retry(failed_posts(ws))
     before = len(sandbox.requests())
-    for begun in (ws.aio.run(plan), ws.aio.posts(), vx.aconnect(sandbox=sandbox)):
+    for begun in (ws.aio.run(plan), ws.aio.posts(), ws.aio.runs(), vx.aconnect(sandbox=sandbox)):
         with pytest.raises(vx.VoxopsError, match=r"outside of asyncio.*trio\.to_thread\.run_sync"):
             begun.send(None)
     ws.webhooks()  # what had been begun would have been sent by now
@@ -96,7 +96,7 @@ def test_outside_of_asyncio_nothing_is_begun(ws, sandbox):
     assert len(ws.runs()) == 0
 
 
-def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, capsys):
+def test_rule_22_leaving_logs_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, caplog, capsys):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with standing_still(ws.client):
@@ -107,10 +107,12 @@ def test_leaving_says_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_pa
         with standing_still(ws.client):
             unsent = ws.run(vx.plan_update(ws.posts(status="scheduled"), by="1D", change="later"))
             ws.close()
-    printed = capsys.readouterr()
-    for each in (run, unsent):
-        assert f"ws.attach('{each.id}')" in printed.out + printed.err
-    assert done.id not in printed.out + printed.err
+    logged = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(logged) == 2
+    for each, said in zip(sorted([run, unsent], key=lambda run: run.id), sorted(logged), strict=True):
+        assert f"ws.attach('{each.id}')" in said
+    assert done.id not in caplog.text
+    assert capsys.readouterr() == ("", "")
 
 
 class Dripping(httpx.AsyncHTTPTransport):
@@ -300,7 +302,7 @@ def test_a_run_in_which_all_was_held_is_no_success(ws):
         assert "○ nothing was sent" in said and "1 row not eligible" in said and "1 · fix content: " in said
         assert "✓" not in said and "settled" not in said
     assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
-    with pytest.raises(vx.errors.LedgerError, match="nothing was sent"):
+    with pytest.raises(vx.errors.RunNotFound, match="nothing was sent"):
         ws.attach(run.id)
 
 
@@ -359,10 +361,10 @@ def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox, tmp_path):
         assert len(ws.ledger()) == plan.eligible
 
 
-def script(code: str) -> str:
-    """What a script prints, which says nothing on stderr."""
+def script(code: str, logged: str = "") -> str:
+    """What a script prints; what it logs on stderr has this in it, and is nothing else."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stderr == ""
+    assert logged in done.stderr and bool(logged) == bool(done.stderr)
     return done.stdout
 
 
@@ -401,14 +403,19 @@ def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again():
     assert script(SHEET + code) == "60 ['succeeded']\n"
 
 
-def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path):
+@pytest.mark.parametrize(
+    ("configured", "logged"),
+    [
+        ("", ""),
+        ("import logging\nlogging.basicConfig()\n", " of 400 rows not settled; connect again: ws.attach('run_"),
+    ],
+)
+def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path, configured, logged):
     code = (
         f"def go():\n    ws = vx.connect(sandbox=sb, ledger={str(tmp_path / 'ledger.sqlite')!r})\n"
         "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
     )
-    said = script(SHEET + code)
-    assert " of 400 rows not settled" in said
-    assert "ws.attach('run_" in said
+    assert script(configured + SHEET + code, logged) == "", "a library prints nothing"
 
 
 def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox, tmp_path):

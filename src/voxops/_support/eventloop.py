@@ -13,15 +13,17 @@ import gc
 import importlib
 import importlib.util
 import inspect
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar
 
 from voxops._support.arguments import did_you_mean
 from voxops.errors import ConfigError, Interrupted
@@ -30,6 +32,7 @@ T = TypeVar("T")
 
 TICK = 0.2  # seconds between two polls: an idle loop, or a lock that no signal wakes, would never notice an interrupt
 GRACE = 2.0  # seconds that an interrupted caller waits for the outcome of the cancelled work
+JUST_NOW = GRACE + 1.0  # seconds within which a cancel comes of an interrupt
 
 
 class _Private:
@@ -64,10 +67,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class _Work(Generic[T]):
-    """A coroutine on the private loop, whose outcome can be awaited even after a cancel."""
+    """A coroutine on the private loop, whose outcome can be awaited even after a cancel.
+
+    `left` are the notes of its own cancel: what it leaves behind.
+    """
 
     def __init__(self) -> None:
         self.future: Future[T] = Future()
+        self.left: list[str] = []
         self._ended = threading.Event()
         self._task: asyncio.Task[T] | None = None
         self._cancelled = False
@@ -83,13 +90,14 @@ class _Work(Generic[T]):
 
     def _end(self, task: asyncio.Task[T]) -> None:
         # Only this class has the future, so nobody else can have cancelled it.
-        if task.cancelled():
+        try:
+            self.future.set_result(task.result())
+        except asyncio.CancelledError as stop:
+            self.left = getattr(stop, "__notes__", [])
             self.future.cancel()
             self.future.set_running_or_notify_cancel()
-        elif (error := task.exception()) is not None:
+        except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
             self.future.set_exception(error)
-        else:
-            self.future.set_result(task.result())
         self._ended.set()
 
     def cancel(self) -> None:
@@ -117,6 +125,42 @@ class _Work(Generic[T]):
             except KeyboardInterrupt:  # a repeated Ctrl-C interrupts this, too
                 continue
         self._ended.wait(GRACE)
+
+
+class _Interrupts:
+    """The interrupts (SIGINT) that arrive while a run is awaited on the main thread.
+
+    A notebook's kernel and asyncio make a cancel of the awaiting task out of one, which looks like any other cancel.
+    """
+
+    def __init__(self) -> None:
+        self._waits, self._last = 0, -math.inf
+        self._before: Any = None
+
+    def _see(self, number: int, frame: Any) -> None:
+        self._last = time.monotonic()
+        self._before(number, frame)
+
+    @contextmanager
+    def seen(self) -> Iterator[Callable[[], bool]]:
+        """See them within the block, and pass each on; yields a function that returns whether one has just arrived in it."""
+        began, before = time.monotonic(), signal.getsignal(signal.SIGINT)
+        if threading.current_thread() is not threading.main_thread():
+            yield lambda: False
+            return
+        if callable(before) and before != self._see:  # not where interrupts are ignored
+            self._before = before
+            signal.signal(signal.SIGINT, self._see)
+        self._waits += 1
+        try:
+            yield lambda: self._last > max(began, time.monotonic() - JUST_NOW)
+        finally:
+            self._waits -= 1
+            if not self._waits and signal.getsignal(signal.SIGINT) == self._see:
+                signal.signal(signal.SIGINT, self._before)
+
+
+interrupts = _Interrupts()
 
 
 @contextmanager
@@ -167,8 +211,9 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
         with _interruptible():
             work.start(coro)
             return work.wait()
-    except BaseException:
+    except BaseException as stop:
         work.stop()
+        _note(stop, work.left)
         raise
 
 
@@ -206,13 +251,20 @@ async def arun(coro: Coroutine[Any, Any, T]) -> T:
     try:
         while not done.done():
             await asyncio.wait({done}, timeout=TICK)
-    except BaseException:
+    except BaseException as stop:
         work.cancel()
         await asyncio.wait({done}, timeout=GRACE)
         if done.done() and not done.cancelled():
             done.exception()  # retrieved, and useless to a cancelled caller
+        _note(stop, work.left)
         raise
     return done.result()
+
+
+def _note(stop: BaseException, left: Iterable[str]) -> None:
+    """Say in an interrupt or cancel what the work has left behind."""
+    for note in left:
+        stop.add_note(note)
 
 
 def submit(coro: Coroutine[Any, Any, T]) -> Future[T]:
@@ -279,8 +331,29 @@ def paused(run: str) -> str:
 P = ParamSpec("P")
 
 
+class Begins(Protocol):
+    """A run, which begins only once its caller has it, so that a cancelled call leaves none that sends (rule 22)."""
+
+    id: str
+
+    def begin(self) -> Self:
+        """Begin, unless it has."""
+
+    def show(self) -> Self:
+        """Show it in the running cell."""
+
+    def pause(self) -> Self:
+        """Send nothing more."""
+
+    def left(self) -> str:
+        """Pause it, as nobody has taken it, and say so; ``""`` where it sends nothing anyway."""
+
+
+R = TypeVar("R", bound=Begins)
+
+
 def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
-    """A method of the session as a blocking call."""
+    """A coroutine method as a blocking call."""
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -289,57 +362,85 @@ def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> C
     return call
 
 
-def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
-    """A method of the session as a blocking call that shows the run that it returns in the cell."""
-
-    @functools.wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        begun: list[Any] = []
-
-        async def begin() -> None:
-            begun.append(await _call(method, self, args, kwargs))
-
-        try:
-            run(begin())
-            return cast("T", begun[0].show())
-        except KeyboardInterrupt as stop:
-            if not begun:
-                raise
-            # It would go on sending, and nobody could pause it.
-            begun[0].pause()
-            raise Interrupted(paused(begun[0].id)) from stop
-
-    return call
-
-
 def awaitable(
-    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Any, P], Awaitable[T]]:
-    """A method of the session as an awaitable for any event loop."""
+    method: Callable[Concatenate[Any, P], T], *, here: bool = False
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """The twin of a blocking method, for any event loop.
+
+    A method that asks only the ledger is called in a thread, with `here` at once.
+    """
+    work: Any = inspect.unwrap(method)
 
     @functools.wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        return arun(_call(method, self, args, kwargs))
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        if here:
+            return method(self._owner, *args, **kwargs)
+        if inspect.iscoroutinefunction(work):
+            done: T = await arun(_call(work, self._owner, args, kwargs))
+            return done
+        return await arun(asyncio.to_thread(method, self._owner, *args, **kwargs))
 
     return call
+
+
+def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
+    """A method that returns a run as a blocking call, which begins the run and shows it in the cell."""
+
+    @functools.wraps(method)
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        got: list[R] = []
+        try:
+            run(_keep(got, method, self, args, kwargs))
+            return got[0].begin().show()
+        except KeyboardInterrupt as stop:
+            why = got[0].left() if got else "; ".join(getattr(stop, "__notes__", ()))
+            if not why:
+                raise
+            if got:
+                got[0].pause()
+            raise Interrupted(why) from stop
+
+    return call
+
+
+def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+    """The twin of a `showing` method, for any event loop; it shows nothing."""
+    work: Any = inspect.unwrap(method)
+
+    @functools.wraps(method)
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        got: list[R] = []
+        try:
+            await arun(_keep(got, work, self._owner, args, kwargs))
+        except BaseException as stop:
+            _note(stop, filter(None, (each.left() for each in got)))
+            raise
+        return got[0].begin()
+
+    return call
+
+
+async def _keep(got: list[T], method: Callable[..., Coroutine[Any, Any, T]], *call: Any) -> None:
+    """Keep what a call returns also where its caller has been cancelled meanwhile."""
+    got.append(await _call(method, *call))
 
 
 def _call(
     method: Callable[..., Coroutine[Any, Any, T]], self: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> Coroutine[Any, Any, T]:
-    """Call a method of the session; the error about a wrong argument names the public method."""
-    signature = inspect.signature(method)
+    """Call a method of a workspace or run; the error about a wrong argument names the public method."""
+    noun, signature = self._noun, inspect.signature(method)
     known = [each for each in signature.parameters if each != "self"]
     for name in kwargs:
         if name not in known:
             raise TypeError(
-                f"ws.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known) if known else 'it takes none'}"
+                f"{noun}.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known) if known else 'it takes none'}"
             )
     try:
         signature.bind(None, *args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"ws.{method.__name__}({', '.join(known)}): {error}") from None
-    return method(self._session.usable(), *args, **kwargs)
+        raise TypeError(f"{noun}.{method.__name__}({', '.join(known)}): {error}") from None
+    return method(self._doer(), *args, **kwargs)
 
 
 @contextmanager

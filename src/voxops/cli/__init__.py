@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import logging
 import math
 import os
 import sys
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a character that a terminal lacks is shown by its number
             stream.reconfigure(errors="backslashreplace")
+    logging.basicConfig(format="voxops: %(message)s")  # warnings, such as of a run that has not settled
     status = _PIPE_CLOSED
     options = argparse.Namespace()
     try:

@@ -1,4 +1,4 @@
-"""Redaction of secrets in the logs of the HTTP library.
+"""Redaction of secrets in the logs of the HTTP library, and in our own.
 
 The library logs reason phrases and headers of answers before the client can redact them. A server may echo the API key or the
 signature of an upload there.
@@ -16,7 +16,10 @@ from urllib.parse import unquote
 
 from voxops.client._secret import Secret
 
-_LOGGERS = ("httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks")
+_LOGGERS = (
+    "httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks",
+    "voxops", "voxops.client", "voxops.engine", "voxops.ledger", "voxops.views",
+)  # fmt: skip
 _CHANGING = threading.Lock()
 _secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +14,9 @@ from voxops.api.timing import retry_after
 from voxops.client._reply import Reply
 from voxops.errors import WaitTooLong
 from voxops.model import Clock, PaceInfo
+
+_log = logging.getLogger("voxops.client")
+
 
 SLOW_BELOW = 0.1  # share of the limit below which requests are spread over the rest of the window
 WIDEST_GAP = 5.0  # maximum seconds between two such requests
@@ -161,13 +165,15 @@ class Pace:
     def learn(self, reply: Reply, *, sent: float, received: float) -> None:
         """Update the window and the pause by an answer, and by when its request was sent and it was received (`monotonic`)."""
         self._see_window(reply)
-        after = retry_after(reply.headers.get("retry-after"), self._now())
+        after, before = retry_after(reply.headers.get("retry-after"), self._now()), self._resumes
         if reply.status == 429:
             self._refused(after, sent, received)
         elif reply.status == 503 and after is not None:
             self._resumes = max(self._resumes, received + min(after, _FOREVER))
         elif sent >= self._resumes:
             self._refusals = 0
+        if self._resumes > before:
+            _log.info("cooldown: %.1f s without a request after HTTP %d", self._resumes - received, reply.status)
 
     def _see_window(self, reply: Reply) -> None:
         """Read the rate headers (contract: section 4); implausible values are ignored."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import random
+import re
 from collections.abc import Awaitable, Callable
 
 from voxops.api.assumptions import UNDECIDED
@@ -11,6 +13,9 @@ from voxops.client._calls import Call
 from voxops.client._reply import Reply
 from voxops.errors import ApiError, TransportError, WaitTooLong
 from voxops.model import Clock
+
+_log = logging.getLogger("voxops.client")
+_CODE = re.compile("[A-Z0-9_]{1,60}")  # any other text of a server may be a post's
 
 
 class Retries:
@@ -39,6 +44,8 @@ class Retries:
         """
         failure: ApiError | TransportError | None = None
         for attempt in range(self.backoff.tries):
+            if failure is not None:
+                log_retry(f"{call.method} {call.path}", attempt, failure)
             if failure is not None and not _throttled(failure):  # after a 429 the rate limiter pauses
                 await self.pause(attempt)
             try:
@@ -57,6 +64,15 @@ class Retries:
                 break
         assert failure is not None
         raise failure
+
+
+def log_retry(what: str, attempt: int, failure: ApiError | TransportError) -> None:
+    """Log that something is tried again after so many tries, and what the last of them came to."""
+    why = "no answer"
+    if isinstance(failure, ApiError):
+        code = failure.code if _CODE.fullmatch(failure.code) else ""
+        why = f"HTTP {failure.status} {code}".rstrip()
+    _log.info("retry: %s, try %d after %s", what, attempt + 1, why)
 
 
 def _throttled(failure: ApiError | TransportError) -> bool:

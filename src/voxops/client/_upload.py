@@ -19,7 +19,7 @@ from voxops.api.timing import is_ambiguous
 from voxops.client._loop import OwnLoop
 from voxops.client._receipt import Receipt, Source
 from voxops.client._reply import Reply, single
-from voxops.client._retries import Retries
+from voxops.client._retries import Retries, log_retry
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
 
 CHUNK = 256 * 1024  # bytes read at once
@@ -150,6 +150,7 @@ async def upload(
     failure: ApiError | TransportError | None = None
     for attempt in range(storage.retries.backoff.tries):
         if failure is not None:
+            log_retry("upload", attempt, failure)
             await storage.retries.pause(attempt)
         refused = isinstance(failure, ApiError) and failure.status == 403  # object stores answer so after expiry
         if isinstance(place, Presigned) and (refused or _expired(place, storage.now())):

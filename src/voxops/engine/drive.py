@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 import math
 import random
 from collections import deque
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from voxops.engine.media import Upload, Uploads
     from voxops.engine.read import Commit, Eyes
     from voxops.engine.send import Sender
+
+_log = logging.getLogger("voxops.engine")
 
 WIDTH = 20  # calls under way or being written at once; the client bounds the requests themselves
 AT_ONCE = 200  # groups that are decided about in one step
@@ -117,6 +120,8 @@ class Pass:
 
     def halt(self, why: Reason) -> None:
         """Send nothing more; the first reason counts."""
+        if self.halted is None:
+            _log.warning("run %s sends nothing more: %s", self.run, why.code)
         self.halted = self.halted or why
 
 
@@ -686,6 +691,8 @@ class Driver:
             group.refusals += 1
             if group.refusals >= policy.tries:
                 current.halt(of_error(sent.error))
+            else:
+                _log.info("retry: a call of %s, try %d after no connection", current.run, group.refusals + 1)
             return delay(policy, group.refusals, self._rng)
         return 0.0
 

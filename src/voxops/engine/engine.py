@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import random
 import secrets
 from collections import Counter
@@ -9,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from voxops._support.eventloop import paused
 from voxops.acts.act import Request, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
@@ -29,6 +32,8 @@ from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
+
+_log = logging.getLogger("voxops.engine")
 
 
 class Engine:
@@ -114,10 +119,22 @@ class Engine:
                 self.ledger.runs.pause(run, paused=True)
                 self.ledger.runs.finish(run, state="paused", note=str(Reason("lists_show_no_marks", posts=strange)))
 
-        await self.commit(work)
-        self._awaits = True
-        await self.withdrawals()
+        try:
+            await self.commit(work)
+            self._awaits = True
+            await self.withdrawals()
+        except asyncio.CancelledError as stop:
+            if await self.leave(run):
+                stop.add_note(paused(run))
+            raise
         return run
+
+    async def leave(self, run: str) -> bool:
+        """Pause a run that nobody has taken, as its call was cancelled (rule 22); whether it was bound."""
+        bound = bool(await self.commit(lambda: self.ledger.runs.leave(run)))
+        if bound:
+            _log.info("run %s paused, as the call that bound it was cancelled", run)
+        return bound
 
     def contradicts(self, plan: Plan) -> bool:
         """Whether an earlier plan would still do what the sheet of this one does not ask for."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import weakref
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -25,11 +28,13 @@ from voxops.errors import ConfigError, LedgerError
 from voxops.frames.records import build
 from voxops.ledger import audit
 from voxops.ledger.file import home
-from voxops.model import WENT_THROUGH, Observer, Snapshot
+from voxops.model import WENT_THROUGH, Observer, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.engine import Engine
+
+_log = logging.getLogger("voxops.engine")
 
 NOTHING = "nothing_"  # begins the ids of runs of plans without an eligible row, which no ledger knows
 
@@ -55,7 +60,7 @@ class Execution(Job):
     def __init__(
         self, engine: Engine, run: str, observer: Observer, *, paused: bool = False, look_back: bool = False
     ) -> None:
-        self._reporter = Reporter(engine.client, observer, engine.ledger, run)
+        self._reporter = Reporter(engine.client, observer, engine.ledger, run, watching=paused)
         super().__init__(run, self._reporter)
         self._engine = engine
         self._ledger = engine.ledger
@@ -63,8 +68,14 @@ class Execution(Job):
         self._after: asyncio.Task[None] | None = None
         self._others: asyncio.Task[None] | None = None
         self.current = Pass(run, watching=paused)
-        self.over = False
         self._withdraws = False  # whether what comes back unsent is abandoned
+        # What has settled for good is neither read nor written once more.
+        self.over = paused and self._reporter.has_ended()
+
+    @property
+    def sends(self) -> bool:  # type: ignore[override]
+        """Whether it sends by itself, and does not only read."""
+        return not self.current.watching
 
     # Asked by whoever holds the run.
 
@@ -91,6 +102,10 @@ class Execution(Job):
     async def _abandon(self) -> None:
         """Abandon what was never sent."""
         await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
+
+    async def leave(self) -> None:
+        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+        await self._engine.leave(self.id)
 
     async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
@@ -143,6 +158,10 @@ class Execution(Job):
         return True
 
     # What became of it.
+
+    def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:
+        """The rows that have settled since an instant, and perhaps some before it, each with its number, the first first."""
+        return audit.moves(self._ledger, self.id, since)
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""
@@ -206,7 +225,10 @@ class Execution(Job):
 
     async def _look_for_duplicates(self, current: Pass) -> None:
         """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
-        self._reporter.look_back(current, await find_duplicates(self._engine, self.id))
+        found = await find_duplicates(self._engine, self.id)
+        if found is not None:
+            _log.warning("run %s: %s", self.id, found.code)
+        self._reporter.look_back(current, found)
 
 
 async def _follow_others(held: weakref.ref[Execution], current: Pass) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
 from voxops._support import eventloop
 from voxops.engine.progress import Progress
 from voxops.errors import VoxopsError
-from voxops.model import MOVES, Observer, Outcome, Snapshot
+from voxops.model import MOVES, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,11 +21,14 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
 
+_log = logging.getLogger("voxops.engine")
+
 PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
 
 
 def begin(job: Job, shown: Observer) -> Future[Snapshot]:
     """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
+    _log.info("run %s %s: %s", job.id, "begun" if job.sends else "watched", job.snapshot.title)
     future = eventloop.submit(job.go())
     future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
     return future
@@ -37,6 +43,7 @@ def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) 
             if isinstance(error, VoxopsError)
             else f"It broke down, which is a fault of voxops: {type(error).__name__}."
         )
+        _log.error("run %s stopped: %s", job.id, type(error).__name__)
         shown.notice(replace(job.snapshot, phase="stopped", note=why))
 
 
@@ -54,9 +61,12 @@ class Job:
     ----------
     over : bool
         Whether the last pass has ended.
+    sends : bool
+        Whether it sends by itself, and does not only read.
     """
 
     over = True
+    sends = False
 
     def __init__(self, run: str, progress: Progress) -> None:
         self.id = run
@@ -79,6 +89,9 @@ class Job:
     async def pause(self, *, withdraw: bool = False) -> None:
         """Send nothing more; return when no request is in flight, at the latest in two seconds. `withdraw` abandons what was never sent."""
 
+    async def leave(self) -> None:
+        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+
     async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
         """What paused it in the ledger is over; `trust_lists` reads look-alikes only, `foreign` goes on with somebody else's."""
 
@@ -92,6 +105,10 @@ class Job:
     def notify(self, subject: str) -> bool:  # noqa: ARG002
         """Look at a thing next; False if it is none of this run's, or has ended."""
         return False
+
+    def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:  # noqa: ARG002
+        """The changes of its items since an instant, and perhaps some before it, each with its number, the first first."""
+        return {}
 
     def results(self) -> pd.DataFrame:
         """One row per item, with its outcome."""

@@ -46,6 +46,14 @@ async def find_duplicates(engine: Engine, run: str) -> Reason | None:
         return None
 
 
+def known_duplicates(ledger: Ledger, run: str) -> Reason | None:
+    """What the ledger knows to have been done twice; None for nothing. No request is needed."""
+    if found := copies_of(ledger, run):
+        return Reason("duplicates_found", rows=len(found))
+    collided = ledger.calls.collided(run)
+    return Reason("collisions_found", rows=collided) if collided else None
+
+
 def _recent(engine: Engine, run: str) -> list[Call]:
     """The calls of a run that were sent lately; what failed some time ago is left alone, as a later try is somebody's next attempt."""
     ledger, now = engine.ledger, engine.known.now

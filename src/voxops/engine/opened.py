@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 from collections import Counter
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from voxops._support import safe
 from voxops.acts.act import Request
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from voxops.engine.facts import Knowledge
     from voxops.engine.read import Commit, Eyes
 
+_log = logging.getLogger("voxops.engine")
+
+LOGGED = 10  # calls that a record names
 AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
 SOONEST = 5.0  # seconds between two readings of open calls, however many come due meanwhile
 MOST_READINGS = (
@@ -196,6 +201,11 @@ class OpenCalls:
     async def read(self, calls: Sequence[Call]) -> None:
         """Read once for open calls."""
         eyes, now = self._eyes, self._known.now
+        if doubt := [call for call in calls if call.state in {"unknown", "limited"}]:
+            which = ", ".join(
+                f"{call.id} ({call.reason.code if call.reason else call.state})" for call in doubt[:LOGGED]
+            )
+            _log.info("reading after an ambiguity: %s: %s", safe.many(len(doubt), "call"), which)
         try:
             if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
                 await eyes.reader.learn_time()

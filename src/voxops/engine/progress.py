@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from voxops._support import safe
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
+from voxops.engine.lookback import known_duplicates
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -30,7 +31,7 @@ FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
 RECENT = 8  # transitions that a Snapshot keeps
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("voxops.engine")
 
 
 def notify(observer: Observer, snapshot: Snapshot) -> None:
@@ -92,6 +93,9 @@ class Progress:
         if self.snapshot.phase not in MOVES or not self.snapshot.sends:  # what stood still tells nothing of the rate
             self._began = replace(self.snapshot, updated_at=now)
         recent = sorted((*reversed(moves), *snapshot.recent), key=lambda move: move.at, reverse=True)
+        if snapshot.phase != self.snapshot.phase and snapshot.phase not in MOVES:
+            counts = ", ".join(f"{snapshot.count(name)} {name}" for name in OUTCOMES if snapshot.count(name))
+            _log.info("run %s %s: %s", snapshot.run_id, snapshot.phase, counts or "no row")
         shown = replace(snapshot, updated_at=now, recent=tuple(recent[:RECENT]), pace=self._client.pace)
         self.snapshot = replace(shown, seconds_left=_seconds_left(self._began, shown))
         notify(self._observer, self.snapshot)
@@ -111,18 +115,25 @@ class Reporter(Progress):
         The ledger.
     run : str
         The run.
+    watching : bool
+        Whether it is only watched.
     """
 
-    def __init__(self, client: AsyncClient, observer: Observer, ledger: Ledger, run: str) -> None:
+    def __init__(
+        self, client: AsyncClient, observer: Observer, ledger: Ledger, run: str, *, watching: bool = False
+    ) -> None:
         self._ledger = ledger
         self._run = run
         self._held_up = self._uploading = ""
         head = ledger.runs.head(run)
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
-        super().__init__(client, observer, run, head.action, title, held=head.held)
+        phase = "watching" if watching else "sending"
+        super().__init__(client, observer, run, head.action, title, phase=phase, held=head.held)
         started = datetime.fromtimestamp(head.created, UTC)
         self.snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
+        if watching:
+            self.snapshot = replace(self.snapshot, sends=False, note=head.note)
         self.snapshot = self._began = self._counted(self._tally)
 
     def _counted(self, found: audit.Tally) -> Snapshot:
@@ -142,6 +153,15 @@ class Reporter(Progress):
         shown = self.snapshot if found == self._tally else self._counted(found)
         self._tally = found
         return shown
+
+    def has_ended(self) -> bool:
+        """Whether all rows have settled; the snapshot says then how the run has ended, and what was done twice."""
+        if self.snapshot.settled < self.snapshot.total:
+            return False
+        twice = known_duplicates(self._ledger, self._run)
+        phase = self._end_of(self.snapshot) if twice is None else "blocked"
+        self.snapshot = replace(self.snapshot, phase=phase, note=str(twice or ""))
+        return True
 
     def refresh(self, current: Pass) -> Snapshot:
         """Show what has happened since."""
@@ -215,9 +235,13 @@ class Reporter(Progress):
 
     def _end(self, shown: Snapshot) -> Snapshot:
         """Note that the run has ended, and how."""
-        phase = "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
+        phase = self._end_of(shown)
         self._ledger.runs.finish(self._run, state=phase, note="")
         return self.show(replace(shown, phase=phase, note=""))
+
+    def _end_of(self, shown: Snapshot) -> str:
+        """The phase of a run that has ended."""
+        return "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
 
 
 def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:

@@ -5,6 +5,7 @@ The only place where the ledger and sending meet (rules 8, 10, 15 to 17, 21).
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,9 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.facts import Knowledge
+
+
+_log = logging.getLogger("voxops.engine")
 
 
 @dataclass(eq=False)
@@ -185,7 +189,10 @@ class Sender:
 
     async def _exchange(self, permit: Any, call: Call) -> Sent:
         """Send a call that is written, and write how that ended."""
+        if call.tries > 1:
+            _log.info("retry: call %d under its key, %s %s, try %d", call.id, call.method, call.path, call.tries)
         if not self._ledger.calls.holds(call):
+            _log.warning("claim lost: call %d is not sent, as its lease has ended", call.id)
             unsent: Sent = await self._note(lambda: self.end(call, Event(None, sent=False)))
             return unsent  # whoever slept since must not send
         still = partial(self._ledger.calls.holds, call)  # asked when the connection stands, which may take long
@@ -194,6 +201,8 @@ class Sender:
         try:
             reply = await permit.send(call.method, call.path, body=call.body, key=call.key, may_go=still, **token)
         except TransportError as error:
+            if not error.sent and not still():
+                _log.warning("claim lost: call %d is not sent, as its lease has ended", call.id)
             event = Event(None, sent=error.sent, first=call.tries == 1)
             sent: Sent = await self._note(lambda: self.end(call, event))
             return replace(sent, error=error)
@@ -261,6 +270,8 @@ class Sender:
             refused=ending.never_again,
             reason=ending.reason,
         )
+        if not last:
+            _log.warning("claim lost: another sender has taken call %d over", call.id)
         if not last and act.about != "create":
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
@@ -311,6 +322,7 @@ class Sender:
             reason=Reason("answer_without_row"),
         )
         if not last:
+            _log.warning("claim lost: another sender has taken call %d over", call.id)
             return Sent(call, Ending("refused"))
         held = [one for one in said if not one.outcome.final]
         ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])

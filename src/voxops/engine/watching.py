@@ -8,6 +8,7 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 import pandas as pd
@@ -178,6 +179,11 @@ class Watch(Job):
         super().__init__(run, Progress(client, observer, run, WATCH, title, phase="watching", cells=self._cells()))
         self._wake, self._notified = asyncio.Event(), set[str]()
         self._paused = self.over = False
+        self._moves: list[Transition] = []
+
+    def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:  # noqa: ARG002  they are few
+        """The changes that were seen, each with its number, the first first."""
+        return dict(enumerate(self._moves))
 
     async def pause(self, *, withdraw: bool = False) -> None:  # noqa: ARG002  nothing was sent
         """Look no more."""
@@ -218,6 +224,7 @@ class Watch(Job):
             except VoxopsError as error:
                 why = str(error)
                 break
+            self._moves += moves
             left = self._left()
             waits = Counter(thing.shown for thing in left)
             self._progress.show(replace(self.snapshot, cells=self._cells(), waits=waits), moves)

@@ -21,6 +21,7 @@ from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason, read_reason
+from voxops.api.timing import CLOCKS_DIFFER
 from voxops.frames.columns import table_of
 from voxops.frames.packing import unpack
 from voxops.frames.times import TIME_DTYPE
@@ -101,16 +102,30 @@ def in_flight(ledger: Ledger, run: str) -> tuple[str, ...]:
     return tuple(label for (label,) in rows)
 
 
+# Rows of a run that were settled since it was started.
+_CHANGES = f"""SELECT requests.id AS id, requests.settled AS at, requests.label AS item, requests.platform AS platform, '' AS was,
+                      requests.outcome AS now, coalesce(requests.error_message, requests.error_code, '') AS detail
+               FROM {_ROWS} WHERE run_rows.run = ?1 AND run_rows.reason = '' AND requests.outcome <> ''
+                 AND requests.settled >= (SELECT created FROM runs WHERE id = ?1)"""
+
+
 def changes(ledger: Ledger, run: str, most: int) -> tuple[Transition, ...]:
     """The rows of a run that were settled last since it was started, newest first."""
-    rows = ledger.query(
-        f"""SELECT requests.settled AS at, requests.label AS item, requests.platform AS platform, requests.outcome AS now,
-                   coalesce(requests.error_message, requests.error_code, '') AS detail
-            FROM {_ROWS} WHERE run_rows.run = ?1 AND run_rows.reason = '' AND requests.outcome <> ''
-              AND requests.settled >= (SELECT created FROM runs WHERE id = ?1) ORDER BY at DESC, requests.id DESC LIMIT ?2""",
-        run, most,
-    )  # fmt: skip
-    return tuple(Transition(**{**dict(row), "at": _instant(row["at"]), "was": ""}) for row in rows)
+    rows = ledger.query(f"{_CHANGES} ORDER BY at DESC, requests.id DESC LIMIT ?2", run, most)
+    return tuple(_transition(row) for row in rows)
+
+
+def moves(ledger: Ledger, run: str, since: datetime | None) -> dict[int, Transition]:
+    """Request -> how it was settled, the first first: since the run was started, and a little before an instant."""
+    after = 0.0 if since is None else since.timestamp() - CLOCKS_DIFFER
+    rows = ledger.query(f"{_CHANGES} AND requests.settled >= ?2 ORDER BY at, requests.id", run, after)
+    return {row["id"]: _transition(row) for row in rows}
+
+
+def _transition(row: Any) -> Transition:
+    values = dict(row)
+    del values["id"]
+    return Transition(**values | {"at": _instant(values["at"])})
 
 
 # State of the call -> why a row waits of which nothing else is said.

@@ -165,6 +165,15 @@ class Calls(Part):
             one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries,
         )  # fmt: skip
 
+    def collided(self, run: str) -> int:
+        """How many calls of a run act on what somebody else has acted on, too."""
+        rows = self._store.query(
+            """SELECT count(DISTINCT calls.id) FROM run_rows JOIN call_rows ON call_rows.request = run_rows.request
+               JOIN calls ON calls.id = call WHERE run_rows.run = ? AND run_rows.reason = '' AND collided""",
+            run,
+        )
+        return int(rows[0][0])
+
     def note_collided(self, calls: Iterable[int]) -> None:
         """Somebody else has done the same at the same moment (rule 31)."""
         self._store.write(f"UPDATE calls SET collided = 1 WHERE id {SOME}", calls)

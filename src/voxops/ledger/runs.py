@@ -8,7 +8,7 @@ from dataclasses import astuple, replace
 
 from voxops.api.reasons import read_reason
 from voxops.api.timing import CLOCKS_DIFFER
-from voxops.errors import LedgerError
+from voxops.errors import LedgerError, RunNotFound
 from voxops.ledger.file import home
 from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
 from voxops.ledger.requests import NOW
@@ -47,12 +47,12 @@ class Runs(Part):
 
         Raises
         ------
-        LedgerError
+        RunNotFound
             If there is no such run.
         """
         rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", run)
         if not rows:
-            raise LedgerError(f"no run {run} in this ledger; ws.runs() lists them")
+            raise RunNotFound(f"no run {run} in this ledger; ws.runs() lists them")
         value = dict(rows[0])
         return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone", "trust_lists")})
 
@@ -120,6 +120,11 @@ class Runs(Part):
     def pause(self, run: str, *, paused: bool) -> None:
         """Pause a run, or let it send again."""
         self._store.write("UPDATE runs SET paused = ? WHERE id = ?", paused, run)
+
+    def leave(self, run: str) -> bool:
+        """Pause a run that nobody has taken; whether there is one."""
+        self._store.write("UPDATE runs SET paused = 1, state = 'paused' WHERE id = ?", run)
+        return bool(self._store.query("SELECT 1 FROM runs WHERE id = ?", run))
 
     def adopt(self, run: str) -> None:
         """A run that somebody else began is ours from now on."""

@@ -25,7 +25,7 @@ PATIENCE = 300.0  # seconds for which other processes are waited for
 QUIET = 1.0  # seconds of them that pass without a word
 LONGEST_PAUSE = 0.05  # seconds between two looks at whether they have ended
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("voxops.ledger")
 
 
 class Store:

@@ -25,7 +25,7 @@ from voxops.views.monitor import present
 
 __all__ = ["Panel", "opening"]
 
-_LOG = logging.getLogger(__name__)
+_LOG = logging.getLogger("voxops.views")
 ANOTHER_TABLE = "The rows have changed since the page showed them. Nothing was planned: choose again."
 _CHOOSING = ("facets", "search", "days", "form")  # parts of a view that decide what is planned
 

@@ -1,0 +1,162 @@
+"""What is logged: one record for each thing that happens, with ids and codes, and without keys, addresses and texts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.engine.steps import RETRY, failing, wait_for
+from tests.virtual import standing_still
+
+import voxops as vx
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
+from voxops.acts.retry import plan_retry
+from voxops.client import _upload as uploads
+
+TEXT = "a text that is nobody's business"
+
+
+@pytest.fixture
+def ws(sandbox, tmp_path, caplog) -> Iterator[vx.Workspace]:
+    caplog.set_level(logging.DEBUG, "voxops")
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
+        yield workspace
+
+
+def records(caplog, pattern: str) -> list[logging.LogRecord]:
+    """The records of voxops that match."""
+    own = [record for record in caplog.records if record.name.partition(".")[0] == "voxops"]
+    return [record for record in own if re.search(pattern, record.getMessage())]
+
+
+def campaign(ws: vx.Workspace, count: int) -> vx.Plan:
+    account = ws.accounts().query("status == 'active' and platform == 'linkedin'")["account_id"].iloc[0]
+    rows = [{"row_id": f"r{number}", "content": f"{TEXT} {number}"} for number in range(count)]
+    sheet = pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-04-01T09:00:00Z")
+    return vx.plan_create(sheet, key="row_id", campaign="c", one_by_one=True)
+
+
+def test_a_run_is_begun_paused_and_ended_in_one_record_each(ws, caplog):
+    with standing_still(ws.client):
+        run = ws.run(campaign(ws, 30)).pause()
+    run.wait(60)
+    assert [record.levelname for record in records(caplog, f"^run {run.id} begun: create 30 rows$")] == ["INFO"]
+    assert len(records(caplog, f"^run {run.id} paused: ")) == 1
+    run.resume().wait(60)
+    assert len(records(caplog, f"^run {run.id} done: 30 succeeded$")) == 1
+    assert len(records(caplog, f"^run {run.id} ")) == 4, "it was begun twice"
+    assert TEXT not in caplog.text
+
+
+def test_a_call_that_was_cancelled_and_a_run_that_stops_are_logged(sandbox, ws, caplog):
+    with standing_still(ws.client):
+        held = ws.run(campaign(ws, 1))
+        held.left()
+        wait_for(lambda: records(caplog, f"^run {held.id} paused, as the call that bound it was cancelled$"))
+    sandbox.add_fault(Fault("status", method="POST", path=RETRY, status=401, code="UNAUTHORIZED"))
+    run = ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed")))).wait(60)
+    (record,) = records(caplog, f"^run {run.id} sends nothing more: api_refused$")
+    assert record.levelname == "WARNING"
+    assert len(records(caplog, f"^run {run.id} stopped: ")) == 1
+
+
+def test_each_retry_and_each_cooldown_is_one_record_with_its_code(sandbox, ws, caplog):
+    posts = {"method": "GET", "path": "/v1/posts"}
+    sandbox.add_fault(Fault("status", status=503, code="SERVICE_UNAVAILABLE", times=2, **posts))
+    sandbox.add_fault(Fault("retry_after", seconds=2, nth=3, **posts))
+    sandbox.add_fault(Fault("drop", nth=4, when="before", **posts))
+    assert len(ws.posts(limit=1)) == 1
+    said = [record.getMessage() for record in records(caplog, "^retry")]
+    assert said == [
+        "retry: GET /v1/posts, try 2 after HTTP 503 SERVICE_UNAVAILABLE",
+        "retry: GET /v1/posts, try 3 after HTTP 503 SERVICE_UNAVAILABLE",
+        "retry: GET /v1/posts, try 4 after HTTP 429 RATE_LIMITED",
+        "retry: GET /v1/posts, try 5 after no answer",
+    ]
+    (cooldown,) = records(caplog, "^cooldown")
+    assert re.fullmatch(r"cooldown: 2\.\d s without a request after HTTP 429", cooldown.getMessage())
+    assert {record.name for record in records(caplog, "^(retry|cooldown)")} == {"voxops.client"}
+
+
+def test_no_text_that_a_server_gives_as_a_code_is_logged(sandbox, ws, caplog):
+    sandbox.add_fault(Fault("status", status=503, code=TEXT, times=2, path="/v1/posts"))
+    ws.posts(limit=1)
+    assert all(record.getMessage().endswith("after HTTP 503") for record in records(caplog, "^retry"))
+    assert TEXT.upper() not in caplog.text.upper()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sandbox, ws, caplog, when):
+    sandbox.add_fault(Fault("drop", method="POST", path="/v1/posts", when=when))
+    run = ws.run(campaign(ws, 1)).wait(600)
+    assert run.results()["outcome"].to_list() == ["succeeded"]
+    first, *_ = records(caplog, "^reading after an ambiguity")
+    assert first.getMessage() == "reading after an ambiguity: 1 call: 1 (no_answer_came)"
+    resent = [record.getMessage() for record in records(caplog, "^retry")]
+    assert resent == (["retry: call 1 under its key, POST /v1/posts, try 2"] if when == "before" else [])
+    assert len(sandbox.effects("post.create")) == 1
+    assert TEXT not in caplog.text
+
+
+def test_a_claim_that_is_lost_is_a_warning(rig, caplog, monkeypatch):
+    world.plant_posts(rig.sandbox, 1, targets=1)
+    kernel = rig.kernel()
+    run, calls = kernel.bind(plan_retry(kernel.triaged())), type(kernel.ledger.calls)
+    holds, slept = calls.holds, [True]
+    monkeypatch.setattr(calls, "holds", lambda self, call: not (slept and slept.pop()) and holds(self, call))
+    with caplog.at_level(logging.INFO, "voxops"):
+        kernel.go(run)
+    (record,) = records(caplog, "^claim lost: call 1 is not sent, as its lease has ended$")
+    assert (record.levelname, record.name) == ("WARNING", "voxops.engine")
+    assert rig.effects("post.retry") == 1
+
+
+def test_what_was_done_twice_is_a_warning(rig, caplog):
+    rig.sandbox.set_switches(ignore_keys=True)
+    world.plant_posts(rig.sandbox, 2, targets=1)
+    kernels = [rig.kernel("one"), rig.kernel("two")]
+    plan = plan_retry(kernels[0].triaged())
+    runs = [kernel.bind(plan) for kernel in kernels]
+    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after", "times": 1}, path=RETRY))
+    for kernel, run in zip(kernels, runs, strict=True):
+        kernel.send_once(run)
+    for kernel, run in zip(kernels, runs, strict=True):
+        execution = kernel.execution(run, look_back=True)
+        eventloop.run(execution.go())
+        eventloop.run(asyncio.wait_for(execution._after, 30))
+    found = {record.getMessage() for record in records(caplog, "collisions_found")}
+    assert found and found <= {f"run {run}: collisions_found" for run in runs}
+
+
+def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog, monkeypatch):
+    put, addresses = uploads._put, []
+
+    async def seen(*args):
+        addresses.append(args[2].url)
+        return await put(*args)
+
+    monkeypatch.setattr(uploads, "_put", seen)
+    caplog.set_level(logging.DEBUG, "voxops")
+    sandbox.add_fault(Fault("status", status=503, code=sandbox.api_key, times=2, path="/v1/posts"))
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        ws.run(campaign(ws, 2)).wait(60)
+        (tmp_path / "photo.jpg").write_bytes(bytes(1_000))
+        sandbox.add_fault(Fault("status", status=503, times=2, path="/upload/**"))
+        eventloop.run(ws.client.uploads.send(tmp_path / "photo.jpg"))
+        logging.getLogger("voxops.client").warning("by mistake: %s", sandbox.api_key)
+    assert len(records(caplog, "^retry: upload, try [23] after HTTP 503")) == 2
+    query = urlsplit(addresses[0]).query
+    assert len(addresses) == 3 and query
+    assert [each for each in (sandbox.api_key, TEXT, query, "/upload/") if each in caplog.text] == []
+
+
+def test_a_library_shows_nothing_by_itself():
+    handlers = logging.getLogger("voxops").handlers
+    assert [type(each) for each in handlers] == [logging.NullHandler]
