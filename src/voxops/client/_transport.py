@@ -398,7 +398,7 @@ def _proxy(address: str | None) -> httpx.Proxy | None:
         raise ConfigError("proxy= is not a valid proxy; it must be an http:// or https:// address") from None
 
 
-def _hooks(hooks: Hooks) -> dict[str, Sequence[Callable[[Any], Any]]]:
+def _hooks(hooks: Hooks) -> Hooks:
     """Return the hooks by name, checked."""
     try:
         found = {name: tuple(some) for name, some in {"request": (), "response": (), **hooks}.items()}
