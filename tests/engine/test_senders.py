@@ -16,7 +16,7 @@ from tests.engine.steps import HOUR, RETRY, failing
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.retry import plan_retry
-from voxops.client import Permit
+from voxops.client._client import Permit
 from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.model import Snapshot

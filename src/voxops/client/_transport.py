@@ -375,7 +375,7 @@ def _proxy(address: str | None) -> httpx.Proxy | None:
         raise ConfigError("proxy= is not a valid proxy; it must be an http:// or https:// address") from None
 
 
-def _hooks(hooks: Hooks) -> dict[str, Sequence[Callable[[Any], Any]]]:
+def _hooks(hooks: Hooks) -> Hooks:
     """Return the hooks by name, checked."""
     try:
         found: dict[str, Sequence[Callable[[Any], Any]]] = {

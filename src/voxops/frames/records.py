@@ -132,7 +132,8 @@ class Columns:
             self._seal()
         self._staged = {name: [np.concatenate(blocks)] for name, blocks in self._staged.items()}
         kinds = {column.name: column.kind for column in self._schema}
-        columns = {name: kinds[name].finish(block) for name, (block,) in self._staged.items()}
+        with collector_paused():
+            columns = {name: kinds[name].finish(block) for name, (block,) in self._staged.items()}
         if self._kind == "posts":
             lengths = self._staged["targets"][0]
             self._targets = [Targets.joined(self._targets)]

@@ -205,7 +205,11 @@ FLAG = Kind(
     lambda staged: pd.arrays.BooleanArray(staged == 1, staged < 0), lambda staged: staged < 0,
 )  # fmt: skip
 TIME = Kind("time", list, stamps, lambda staged: utc(staged).array, lambda staged: staged == NAT)
-LIST = Kind("list", clean_lists, _objects, ListArray)
+# As tuples until the frame is made: the garbage collector would look through a hundred thousand lists again and again.
+LIST = Kind(
+    "list", clean_lists, lambda values: _objects(list(map(tuple, values))),
+    lambda staged: ListArray(_objects(list(map(list, staged)))),
+)  # fmt: skip
 JSON = Kind("json", list, _objects, JsonArray)
 
 

@@ -50,9 +50,9 @@ def stamps(values: Sequence[Any]) -> Numbers:
         except ValueError:  # an invalid day or hour: read one by one
             pass
         else:
-            moments = np.full(len(values), NAT)
-            moments[[value is not None for value in values]] = _in_calendar(times)
-            return moments
+            known = np.full(len(values), NAT)
+            known[[value is not None for value in values]] = _in_calendar(times)
+            return known
     texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
     index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
     found: Numbers = index.asi8.copy()
