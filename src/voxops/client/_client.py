@@ -158,7 +158,7 @@ class AsyncClient:
         self.url = base_url(url)
         self.clock: Clock = SystemClock() if clock is None else clock
         self._rng = random.SystemRandom() if rng is None else rng
-        self.requests = 0
+        self.requests: int = 0
         self._server = ServerClock(self.clock.monotonic)
         self._transport = Transport(
             self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport
@@ -169,12 +169,12 @@ class AsyncClient:
         self._retries = Retries(self.clock, self._rng)
         self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()
-        self.posts = Posts(self)
-        self.accounts = Accounts(self)
-        self.analytics = Analytics(self)
-        self.media = Media(self)
-        self.webhooks = Webhooks(self)
-        self.uploads = Uploads(self, Storage(self.url, self._put, self.now, self._retries, self._loop))
+        self.posts: Posts = Posts(self)
+        self.accounts: Accounts = Accounts(self)
+        self.analytics: Analytics = Analytics(self)
+        self.media: Media = Media(self)
+        self.webhooks: Webhooks = Webhooks(self)
+        self.uploads: Uploads = Uploads(self, Storage(self.url, self._put, self.now, self._retries, self._loop))
 
     async def aclose(self) -> None:
         """Close all connections; the client can't be used after that."""
