@@ -200,7 +200,7 @@ class ApiError(VoxopsError):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.details = dict(details or {})
+        self.details: dict[str, Any] = dict(details or {})
         self.request_id = request_id
         self.body = body
 

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
@@ -52,7 +52,8 @@ class Run:
         self._notifying, self._process = threading.RLock(), os.getpid()
         self._shown_in: int | None = None
         self._own_job = job(self)
-        self.id, self._snapshot = self._job.id, self._job.snapshot
+        self.id: str = self._job.id
+        self._snapshot = self._job.snapshot
         self._future: Future[Snapshot] | None = None  # of the last pass
 
     def begin(self) -> Run:
@@ -582,16 +583,16 @@ class AwaitableRun:
             for move in moves:
                 yield move
 
-    follow = awaitable(Run.follow, here=True)
-    show = awaitable(Run.show, here=True)
-    pause = awaitable(Run.pause)
-    resume = awaitable(Run.resume)
-    cancel = awaitable(Run.cancel)
-    notify = awaitable(Run.notify)
-    results = awaitable(Run.results)
-    failed = awaitable(Run.failed)
-    blocked = awaitable(Run.blocked)
-    to_mend = awaitable(Run.to_mend)
-    copies = awaitable(Run.copies)
-    made = awaitable(Run.made)
-    verify = awaitable(Run.verify)
+    follow: Final = awaitable(Run.follow, here=True)
+    show: Final = awaitable(Run.show, here=True)
+    pause: Final = awaitable(Run.pause)
+    resume: Final = awaitable(Run.resume)
+    cancel: Final = awaitable(Run.cancel)
+    notify: Final = awaitable(Run.notify)
+    results: Final = awaitable(Run.results)
+    failed: Final = awaitable(Run.failed)
+    blocked: Final = awaitable(Run.blocked)
+    to_mend: Final = awaitable(Run.to_mend)
+    copies: Final = awaitable(Run.copies)
+    made: Final = awaitable(Run.made)
+    verify: Final = awaitable(Run.verify)

@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 import pandas as pd
 
@@ -43,6 +43,7 @@ from voxops.run import Run
 from voxops.sheets.media import MediaFile, look_at
 
 if TYPE_CHECKING:
+    from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
     from voxops.views.panel import Panel
 
@@ -64,7 +65,7 @@ class Resources:
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
-    sandbox: Any = None
+    sandbox: Sandbox | None = None
     archive: Any = None
     forgets: bool = False
     _removal: weakref.finalize[..., Resources] | None = field(default=None, init=False, repr=False)
@@ -400,35 +401,35 @@ class Workspace:
         self._session = session
         session.workspace = self
         self._resources = resources
-        self.client = session.client
-        self.settings = session.settings
-        self.aio = Awaitables(self)
+        self.client: AsyncClient = session.client
+        self.settings: Settings = session.settings
+        self.aio: Awaitables = Awaitables(self)
         self._identify(identity, ledger)
         _open_workspaces.add(self)
-        self.sandbox = resources.sandbox
+        self.sandbox: Sandbox | None = resources.sandbox
 
     def _identify(self, identity: Mapping[str, Any], ledger: Ledger | None) -> None:
         """Set the identity of the workspace, and its ledger."""
         self._ledger = ledger
-        self.id = str(identity.get("workspaceId") or "")
-        self.name = str(identity.get("workspaceName") or "")
-        self.plan = str(identity.get("plan") or "").lower()
+        self.id: str = str(identity.get("workspaceId") or "")
+        self.name: str = str(identity.get("workspaceName") or "")
+        self.plan: str = str(identity.get("plan") or "").lower()
 
     def _doer(self) -> Session:
         return self._session.usable()
 
-    posts = blocking(Session.posts)
-    deliveries = blocking(Session.deliveries)
-    accounts = blocking(Session.accounts)
-    at_risk = blocking(Session.at_risk)
-    webhooks = blocking(Session.webhooks)
-    analytics = blocking(Session.analytics)
-    check = blocking(Session.check)
-    run = showing(Session.run)
-    upload = blocking(Session.upload)
-    watch = showing(Session.watch)
-    attach = showing(Session.attach)
-    reconcile = blocking(Session.reconcile)
+    posts: Final = blocking(Session.posts)
+    deliveries: Final = blocking(Session.deliveries)
+    accounts: Final = blocking(Session.accounts)
+    at_risk: Final = blocking(Session.at_risk)
+    webhooks: Final = blocking(Session.webhooks)
+    analytics: Final = blocking(Session.analytics)
+    check: Final = blocking(Session.check)
+    run: Final = showing(Session.run)
+    upload: Final = blocking(Session.upload)
+    watch: Final = showing(Session.watch)
+    attach: Final = showing(Session.attach)
+    reconcile: Final = blocking(Session.reconcile)
 
     def runs(self) -> pd.DataFrame:
         """Return the runs of this workspace's ledger, newest first, with their ids for `attach`.
@@ -629,23 +630,23 @@ class Awaitables:
     def __repr__(self) -> str:
         return f"<Awaitables of {self._owner.client.url}>"
 
-    posts = awaitable(Workspace.posts)
-    deliveries = awaitable(Workspace.deliveries)
-    accounts = awaitable(Workspace.accounts)
-    at_risk = awaitable(Workspace.at_risk)
-    webhooks = awaitable(Workspace.webhooks)
-    analytics = awaitable(Workspace.analytics)
-    check = awaitable(Workspace.check)
-    run = beginning(Workspace.run)
-    upload = awaitable(Workspace.upload)
-    watch = beginning(Workspace.watch)
-    attach = beginning(Workspace.attach)
-    reconcile = awaitable(Workspace.reconcile)
-    runs = awaitable(Workspace.runs)
-    ledger = awaitable(Workspace.ledger)
-    archive = awaitable(Workspace.archive)
-    panel = awaitable(Workspace.panel, here=True)
-    close = awaitable(Workspace.close)
+    posts: Final = awaitable(Workspace.posts)
+    deliveries: Final = awaitable(Workspace.deliveries)
+    accounts: Final = awaitable(Workspace.accounts)
+    at_risk: Final = awaitable(Workspace.at_risk)
+    webhooks: Final = awaitable(Workspace.webhooks)
+    analytics: Final = awaitable(Workspace.analytics)
+    check: Final = awaitable(Workspace.check)
+    run: Final = beginning(Workspace.run)
+    upload: Final = awaitable(Workspace.upload)
+    watch: Final = beginning(Workspace.watch)
+    attach: Final = beginning(Workspace.attach)
+    reconcile: Final = awaitable(Workspace.reconcile)
+    runs: Final = awaitable(Workspace.runs)
+    ledger: Final = awaitable(Workspace.ledger)
+    archive: Final = awaitable(Workspace.archive)
+    panel: Final = awaitable(Workspace.panel, here=True)
+    close: Final = awaitable(Workspace.close)
 
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()

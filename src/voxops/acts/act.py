@@ -197,6 +197,7 @@ def blocked(request: Request, reason: Reason) -> Request:
     return replace(request, outcome=Outcome.BLOCKED, reason=reason)
 
 
+About: TypeAlias = Literal["post", "delivery", "create"]
 Requests: TypeAlias = Sequence[Request]
 Row: TypeAlias = Mapping[str, Any]  # of a frame, as plain values
 Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, and its item; or why it is not
@@ -240,7 +241,7 @@ class Act:
 
     name: ClassVar[str]
     verb: ClassVar[str]
-    about: ClassVar[Literal["post", "delivery", "create"]]
+    about: ClassVar[About]
     rounds: ClassVar[int] = 4
     alone: ClassVar[bool] = False
     reverts: ClassVar[bool] = False
@@ -322,7 +323,7 @@ class Act:
 class PostAct(Act):
     """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
 
-    about = "post"
+    about: ClassVar[About] = "post"
     sends: ClassVar[bool] = True
 
     def decodes(self, data: Any) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pandas as pd
 
@@ -30,7 +30,7 @@ class Cancel(PostAct):
     name = "cancel"
     verb = "cancel"
     reverts = True
-    answers = frozenset({"id", "status"})
+    answers: ClassVar[frozenset[str]] = frozenset({"id", "status"})
 
     def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:
         """Only what has not gone out can be withdrawn."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -17,6 +17,7 @@ from voxops.acts import keys
 from voxops.acts.act import (
     BULK,
     NO_WIRE,
+    About,
     Act,
     Form,
     Item,
@@ -110,7 +111,7 @@ class CreateAct(Act):
 
     name = "create"
     verb = "create"
-    about = "create"
+    about: ClassVar[About] = "create"
     rounds = 0
     reverts = True
     bulk = True

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
 from voxops._support.safe import redact_addresses
-from voxops.acts.act import Act, Item, Judged, Request, Requests, Row, Subject, differing, settled
+from voxops.acts.act import About, Act, Item, Judged, Request, Requests, Row, Subject, differing, settled
 from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
@@ -25,8 +25,8 @@ class Redeliver(Act):
 
     name = "redeliver"
     verb = "redeliver"
-    about = "delivery"
-    gone = Reason("delivery_gone")
+    about: ClassVar[About] = "delivery"
+    gone: ClassVar[Reason] = Reason("delivery_gone")
 
     def why_not(self, item: Item, state: Row, past: Requests) -> Reason | None:  # noqa: ARG002
         """Block what has changed since the frame was loaded, and what is younger than a frame showed that has lost its zone."""

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -39,7 +39,7 @@ _TRIAGED = ("cause", "verdict", "remedy", "retryable")
 class TargetAct(PostAct):
     """An act that sends targets of a post again; what it queued ends by itself."""
 
-    answers = frozenset({"id", "status", "retriedPlatforms", "platformId"})
+    answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "retriedPlatforms", "platformId"})
     keeps_old_errors = True  # a refused act changed nothing, so its target still shows the error that it was planned by
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:

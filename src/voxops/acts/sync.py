@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
 from voxops._support.arguments import true_or_false
 from voxops._support.canonical import as_kept, fingerprint
 from voxops.acts import keys
-from voxops.acts.act import Act, Item, Row
+from voxops.acts.act import About, Act, Item, Row
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
 from voxops.acts.plan import Plan, Whole, build_plan, fetched_at, lengthened
@@ -42,8 +42,8 @@ class Sync(Act):
 
     name = "sync"
     verb = "sync"
-    about = "post"
-    parts = tuple(ACTS)
+    about: ClassVar[About] = "post"
+    parts: ClassVar[tuple[str, ...]] = tuple(ACTS)
 
     def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
         """As the row's own act says."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 
@@ -81,7 +81,7 @@ class Update(PostAct):
     sends = False
     alone = True
     reverts = True
-    answers = frozenset({"id"})
+    answers: ClassVar[frozenset[str]] = frozenset({"id"})
 
     def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:
         """A named change also writes its marks, beside the whole metadata as just read."""

@@ -71,12 +71,12 @@ class Archive:
         tz: str = "UTC",
         people: Mapping[str, str] | None = None,
     ) -> None:
-        self.path = folder_path("path", path)
+        self.path: Path = folder_path("path", path)
         self._tz, self._people = zone(tz), dict(people or {})
         self._store = Store(self.path)
         self._warned = False
         self.client = client
-        self.loads = Loads(self._store, client, workspace, acted)  # the workspace's loads read it from disk
+        self.loads: Loads = Loads(self._store, client, workspace, acted)  # the workspace's loads read it from disk
 
     def __dir__(self) -> list[str]:
         return ["path", "sync", "posts", "deliveries", "targets", "stats", "levels", "causes", "sql", "files"]

@@ -178,7 +178,7 @@ class AsyncClient(Groups):
         self.url = base_url(url)
         self.clock: Clock = SystemClock() if clock is None else clock
         self._rng = random.SystemRandom() if rng is None else rng
-        self.requests = 0
+        self.requests: int = 0
         self._server = ServerClock(self.clock.monotonic)
         self._transport = Transport(
             self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify, hooks=hooks,
@@ -189,7 +189,7 @@ class AsyncClient(Groups):
         self._retries = Retries(self.clock, self._rng)
         self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()
-        self.storage = Storage(self.url, self._put, self.now, self._retries, self._loop)
+        self.storage: Storage = Storage(self.url, self._put, self.now, self._retries, self._loop)
         super().__init__()
 
     async def aclose(self) -> None:

@@ -24,7 +24,7 @@ class Retries:
     def __init__(self, clock: Clock, rng: random.Random, backoff: Backoff | None = None) -> None:
         self._clock = clock
         self._rng = rng
-        self.backoff = backoff or Backoff()
+        self.backoff: Backoff = backoff or Backoff()
 
     async def pause(self, attempt: int) -> None:
         """Wait after this many tries."""

@@ -108,11 +108,13 @@ class Bench:
         self._rng = random.Random(39)
         self._serial = 0
         self._folder = tempfile.TemporaryDirectory(prefix="voxops-")
-        self.folder = Path(self._folder.name)
-        self.client = self._new_client()
-        self.second = self._new_client()
-        self.hasty = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox))
-        self.secret = self.account = self.hook = ""
+        self.folder: Path = Path(self._folder.name)
+        self.client: AsyncClient = self._new_client()
+        self.second: AsyncClient = self._new_client()
+        self.hasty: AsyncClient = self._new_client(timeout=SHORT, clock=_PausingClock(sandbox))
+        self.secret: str = ""
+        self.account: str = ""
+        self.hook: str = ""
 
     def _new_client(self, **options: Any) -> AsyncClient:
         """Return a client that waits in virtual time only, unless the options say otherwise."""

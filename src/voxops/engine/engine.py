@@ -65,17 +65,17 @@ class Engine:
         people: Mapping[str, str] | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.client = client
-        self.ledger = ledger
-        self.rng = rng or random.Random()
+        self.client: AsyncClient = client
+        self.ledger: Ledger = ledger
+        self.rng: random.Random = rng or random.Random()
         self._writer = Writer(ledger)
         if isinstance(client.clock, SteppedClock):
             client.clock.attend(lambda: self._writer.unwritten > 0)
-        self.known = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
-        self.eyes = Eyes(client, Reader(client), self.known, self.commit)
-        self.sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
-        self.uploads = Uploads(client, self.known, self.commit, self.rng)
-        self.driver = Driver(
+        self.known: Knowledge = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
+        self.eyes: Eyes = Eyes(client, Reader(client), self.known, self.commit)
+        self.sender: Sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
+        self.uploads: Uploads = Uploads(client, self.known, self.commit, self.rng)
+        self.driver: Driver = Driver(
             client, self.known, self.eyes, self.sender, self.commit, self.uploads, self.withdrawals, self.rng
         )
         self._awaits = True  # whether withdrawals may wait for creates to end

@@ -67,10 +67,10 @@ class Execution(Job):
         self._looks_back = look_back
         self._after: asyncio.Task[None] | None = None
         self._others: asyncio.Task[None] | None = None
-        self.current = Pass(run, watching=paused)
+        self.current: Pass = Pass(run, watching=paused)
         self._withdraws = False  # whether what comes back unsent is abandoned
         # What has settled for good is neither read nor written once more.
-        self.over = paused and self._reporter.has_ended()
+        self.over: bool = paused and self._reporter.has_ended()
 
     @property
     def sends(self) -> bool:  # type: ignore[override]

@@ -120,12 +120,12 @@ class Knowledge:
     def __init__(
         self, ledger: Ledger, readings: Readings, now: Callable[[], datetime], *, credential: str, retention: float
     ) -> None:
-        self.ledger = ledger
+        self.ledger: Ledger = ledger
         self.readings = readings
         self.clock = now
         self.credential = credential
-        self.retention = retention - KEY_EARLY
-        self.accounts = AccountNames(())
+        self.retention: float = retention - KEY_EARLY
+        self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.failed_media: dict[str, Reason] = {}  # source -> why it failed, since a run that names it was begun
         self.tries: Counter[int] = (

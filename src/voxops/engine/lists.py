@@ -306,7 +306,7 @@ class Reader:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-        self.created = CreatedList(client)
+        self.created: CreatedList = CreatedList(client)
         self._listings: defaultdict[str, _Listing] = defaultdict(_Listing)
         self._last: dict[str, PostState] = {}
 

@@ -107,7 +107,7 @@ class OpenCalls:
         self._sends = sends
         self.calls: dict[int, Call] = {}
         self.resend: set[int] = set()
-        self.listing = asyncio.Lock()
+        self.listing: asyncio.Lock = asyncio.Lock()
         self._polled: set[int] = set()  # read for on the common timer
         self._fresh: set[int] = set()  # to be looked at: a reading has shown something new of them, or time has
         self._judged: dict[int, tuple[Any, float]] = {}  # the state that a call was looked at with last, and when

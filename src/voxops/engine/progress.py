@@ -85,7 +85,8 @@ class Progress:
         self._client = client
         self._observer = observer
         at = client.now()
-        self.snapshot = self._began = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
+        self._began = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
+        self.snapshot: Snapshot = self._began
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
         """Show a state as the newest one, with the time, the pace, the time left and the moves since the last."""
@@ -131,10 +132,11 @@ class Reporter(Progress):
         phase = "watching" if watching else "sending"
         super().__init__(client, observer, run, head.action, title, phase=phase, held=head.held)
         started = datetime.fromtimestamp(head.created, UTC)
-        self.snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
+        self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
         if watching:
             self.snapshot = replace(self.snapshot, sends=False, note=head.note)
-        self.snapshot = self._began = self._counted(self._tally)
+        self._began = self._counted(self._tally)
+        self.snapshot = self._began
 
     def _counted(self, found: audit.Tally) -> Snapshot:
         """The snapshot with what was counted."""

@@ -52,7 +52,7 @@ class Eyes:
 
     def __init__(self, client: AsyncClient, reader: Reader, known: Knowledge, commit: Commit) -> None:
         self._client = client
-        self.reader = reader
+        self.reader: Reader = reader
         self._known = known
         self._ledger: Ledger = known.ledger
         self._readings: Readings = known.readings

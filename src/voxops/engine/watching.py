@@ -178,7 +178,8 @@ class Watch(Job):
         run, title = f"watch_{secrets.token_hex(5)}", f"watch {safe.many(len(self._things), noun, plural)}"
         super().__init__(run, Progress(client, observer, run, WATCH, title, phase="watching", cells=self._cells()))
         self._wake, self._notified = asyncio.Event(), set[str]()
-        self._paused = self.over = False
+        self._paused = False
+        self.over: bool = False
         self._moves: list[Transition] = []
 
     def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:  # noqa: ARG002  they are few

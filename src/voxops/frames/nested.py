@@ -107,7 +107,7 @@ class Targets(msgspec.Struct, Sequence[Target], metaclass=_OneOfMany, gc=False, 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]  # equal to a list, and like a list not hashable
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # equal to a list, and like a list not hashable
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Targets.of, ([tuple(target) for target in self],)
@@ -153,7 +153,7 @@ class NestedDtype(_OwnDtype):  # type: ignore[misc]
     kind = "O"
     name: ClassVar[str]
     base = np.dtype(object)
-    na_value = None
+    na_value: None = None
     array: ClassVar[Any]
     __hash__ = ExtensionDtype.__hash__
 
@@ -223,7 +223,7 @@ class NestedArray(ExtensionArray):
         others = other if isinstance(other, NestedArray | np.ndarray | list) else [other] * len(self)
         return np.fromiter((one == another for one, another in zip(self, others, strict=True)), bool, len(self))
 
-    __hash__ = None  # type: ignore[assignment]  # its cells may change
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # its cells may change
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         # Called by tools outside pandas, so in values that they know.

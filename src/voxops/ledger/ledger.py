@@ -56,11 +56,11 @@ class Ledger(Store):
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
         super().__init__(path, clock=clock, lease=lease)
-        self.requests = Requests(self)
-        self.calls = Calls(self)
-        self.runs = Runs(self)
-        self.seen = SeenPosts(self)
-        self.media = Media(self)
+        self.requests: Requests = Requests(self)
+        self.calls: Calls = Calls(self)
+        self.runs: Runs = Runs(self)
+        self.seen: SeenPosts = SeenPosts(self)
+        self.media: Media = Media(self)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.path}>"

@@ -54,12 +54,12 @@ class Store:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
         self.lease = lease
         self.clock = clock
-        self.held_up = ""
+        self.held_up: str = ""
         self._lock = threading.Condition()  # of a lock that a thread may take again
         self._depth = 0
         self._noted = -math.inf
         self._db = open_database(path)
-        self.path = path.expanduser().absolute()
+        self.path: Path = path.expanduser().absolute()
         self._opened = self._look()
         self._salt = self.meta("salt")
 

@@ -53,7 +53,7 @@ class Writer:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self.unwritten = 0
+        self.unwritten: int = 0
         self._closed = False
         # Not a SimpleQueue: until Python 3.13, one whose thread does not get its turn before the time is up waits for ever.
         self._pieces: queue.Queue[_Piece | None] = queue.Queue()

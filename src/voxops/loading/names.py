@@ -50,7 +50,9 @@ class AccountNames(Mapping[str, str]):
         }
         self._every, self._whole = every, whole
         self._ids = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
-        self.shared = {name: sorted(ids.items()) for name, ids in found.items() if len(ids) > 1}
+        self.shared: dict[str, list[tuple[str, str]]] = {
+            name: sorted(ids.items()) for name, ids in found.items() if len(ids) > 1
+        }
 
     def __getitem__(self, name: str) -> str:
         return self._ids[account_spelling(name)]

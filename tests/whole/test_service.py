@@ -1,0 +1,118 @@
+"""The service of `docs/service.md`, in a process of its own: it is ended in the middle of a run, and loses nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+from tests.virtual import until
+
+import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
+
+SERVICE = Path(__file__).parents[2] / "docs" / "service.py"
+SOURCE = Path(vx.__file__).parents[1]
+ROWS = 1500  # 30 calls, ten at once
+HOURS = pd.date_range("2026-04-01T09:00Z", periods=ROWS, freq="h").strftime("%Y-%m-%dT%H:%MZ")
+SHEET = "row_id,content,accounts,scheduled_for\n" + "".join(
+    f"r{row},Cup {row} of the day,twitter:@aldercoffee,{hour}\n" for row, hour in enumerate(HOURS)
+)
+
+
+@contextmanager
+def served(sandbox: Sandbox, folder: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str], Path]]:
+    """The service in a process, a client of it, the process and its log."""
+    log = folder / "log"
+    env = os.environ | {"VOXBURST_API_KEY": sandbox.api_key, "VOXBURST_API_URL": sandbox.url, "PORT": "0"}
+    env |= {"SERVICE_DATA": str(folder / "data"), "PYTHONPATH": str(SOURCE)}
+    with (
+        log.open("w") as out,
+        subprocess.Popen([sys.executable, str(SERVICE)], stderr=out, env=env, text=True) as process,
+    ):
+        try:
+            until(lambda: "running on" in log.read_text() or process.poll() is not None)
+            address = re.search(r"running on (http://\S+)", log.read_text())
+            assert address, log.read_text()
+            with httpx.Client(base_url=address[1], timeout=60) as client:
+                yield client, process, log
+        finally:
+            process.kill()
+
+
+def answer(response: httpx.Response, status: int = 200) -> dict:
+    assert response.status_code == status, response.text
+    return response.json()
+
+
+def told(client: httpx.Client, run: str, begun: Callable[[], object] = lambda: None) -> Iterator[tuple[str, dict]]:
+    """The events of a run as the service sends them, until it ends or breaks off."""
+    with client.stream("GET", f"/runs/{run}/events") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        begun()
+        kind = "row"
+        for line in response.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "event":
+                kind = value
+            elif name == "data":
+                yield kind, json.loads(value)
+
+
+def created(sandbox: Sandbox) -> list[str]:
+    return [effect["mark"] for effect in sandbox.effects("post.create")]
+
+
+def test_a_service_that_is_ended_in_the_middle_of_a_run_goes_on_after_a_restart(sandbox, tmp_path):
+    sandbox.set_speed(1)
+    sandbox.add_fault(Fault("delay", "POST", "/v1/posts/bulk", seconds=2, when="after", times=None))
+    with served(sandbox, tmp_path) as (client, process, log):
+        assert answer(client.put("/sheets/spring.csv", content=SHEET), 201) == {"rows": ROWS, "findings": []}
+        plan = answer(client.get("/sheets/spring.csv/plan"))
+        assert [row["row_id"] for row in plan["rows"] if row["eligible"]] == [f"r{row}" for row in range(ROWS)]
+        assert created(sandbox) == []
+        run = answer(client.post("/sheets/spring.csv/runs", params={"reason": "ticket 4711"}), 202)["run"]
+        until(lambda: created(sandbox))  # done, and not yet answered
+        with pytest.raises(httpx.RemoteProtocolError, match="incomplete"):  # the stream breaks off
+            for _ in told(client, run, process.terminate):
+                pass
+        assert process.wait(20) in (0, -signal.SIGTERM)
+        assert f"ws.attach('{run}').resume() goes on" in log.read_text()
+        assert sandbox.api_key not in log.read_text()
+    before = len(created(sandbox))
+    assert 0 < before < ROWS
+
+    with served(sandbox, tmp_path) as (client, process, _):
+        (left,) = answer(client.get("/runs"))
+        assert (left["run"], left["state"], left["reason"]) == (run, "open", "ticket 4711")
+        assert left["succeeded"] == before, "what was in flight at the end is recorded"
+        *_, (kind, end) = told(client, run)  # attached, it is only watched
+        assert (kind, end) == ("end", {"phase": "paused", "left": ROWS - before})
+        assert len(created(sandbox)) == before
+        assert answer(client.post(f"/runs/{run}/resume"), 202) == {"run": run}
+        events = list(told(client, run))
+        assert events.pop() == ("end", {"phase": "done", "left": 0})
+        assert sorted(event["row"] for _, event in events) == sorted(f"r{row}" for row in range(ROWS))
+        again = answer(client.post("/sheets/spring.csv/runs"), 202)["run"]  # a second click
+        assert list(told(client, again))[-1] == ("end", {"phase": "done", "left": 0})
+    assert len(created(sandbox)) == len(set(created(sandbox))) == ROWS
+    assert sandbox.duplicates() == []
+
+
+def test_a_service_refuses_in_the_words_of_voxops(sandbox, tmp_path):
+    with served(sandbox, tmp_path) as (client, *_):
+        assert answer(client.get("/runs/run_0000000000/events"), 404)["error"] == "RunNotFound"
+        assert "accounts" in answer(client.put("/sheets/spring.csv", content="row_id,content\na,b\n"), 422)["detail"]
+        assert answer(client.get("/sheets/autumn.csv/plan"), 422)["error"] == "PlanError"
+        assert answer(client.put("/sheets/..%5Cspring.csv", content=SHEET), 422)["error"] == "PlanError"
+        found = answer(client.put("/sheets/spring.csv", content=SHEET.replace("Cup 3 of the day", "")), 201)["findings"]
+        assert [finding["row_id"] for finding in found] == ["r3"]
