@@ -67,18 +67,19 @@ class Secret:
         for coding in _CODINGS if b"\0" in data else ("ascii",):
             data = data.replace(self._held().encode(coding), "***".encode(coding))
         coding = json.detect_encoding(data)
-        plain = data if coding.startswith("utf-8") else data.decode(coding, "replace").encode()
-        if not _may_have_escapes(plain):
-            return data
-        flat = _ESCAPE.sub(_unescaped, plain)
-        if self._held().encode() in flat:
-            return flat.replace(self._held().encode(), b"***")
-        if _HIDING.search(plain):
-            with suppress(ValueError, RecursionError):  # not JSON
-                value = json.loads(plain)
-                shown = self.redact_json(value)
-                if shown != value:
-                    return json.dumps(shown).encode()
+        # Text that begins with a null byte only looks like UTF-16, so it is also read as it is.
+        for plain in (data,) if coding.startswith("utf-8") else (data.decode(coding, "replace").encode(), data):
+            if not _may_have_escapes(plain):
+                continue
+            flat = _ESCAPE.sub(_unescaped, plain)
+            if self._held().encode() in flat:
+                return flat.replace(self._held().encode(), b"***")
+            if _HIDING.search(plain):
+                with suppress(ValueError, RecursionError):  # not JSON
+                    value = json.loads(plain)
+                    shown = self.redact_json(value)
+                    if shown != value:
+                        return json.dumps(shown).encode()
         return data
 
     def redact_json(self, value: Any) -> Any:
