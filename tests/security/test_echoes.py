@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.security.leaks import KEY, MARK
 from tests.security.raw import answer, asked, serve
@@ -133,6 +133,7 @@ def test_a_decoded_value_without_the_key_stays_as_it_is(value):
     assert Secret(KEY).redact_json(value) == value
 
 
+@example(before="\x00", after="", escape="html")
 @given(before=st.text(max_size=20), after=st.text(max_size=20), escape=st.sampled_from(sorted(ESCAPES)))
 def test_every_occurrence_is_redacted(before, after, escape):
     data = f"{before}{ESCAPES[escape](KEY)}{after}{KEY}".encode()

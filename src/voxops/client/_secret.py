@@ -13,8 +13,12 @@ from voxops.errors import ConfigError
 T = TypeVar("T")
 
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON
-# Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first: by one byte each, which is fast.
-_SIGNS = [re.compile(sign) for sign in (rb"\\(?=u00[2-7]|x[2-7]|/)", rb"%(?=[2-7][0-9a-fA-F])", rb"&(?=#[0-9xX])")]
+# Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first, by their first byte.
+_SIGNS = {
+    first: re.compile(re.escape(first) + rest)
+    for first, rest in ((b"\\", rb"(?=u00[2-7]|x[2-7]|/)"), (b"%", rb"(?=[2-7][0-9a-fA-F])"), (b"&", rb"(?=#[0-9xX])"))
+}
+_FEW = 200  # such bytes, from one to the next of which it is faster to jump than to search
 _ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
 _HIDING = re.compile(
     rb"\\u00(?:2[356]|5[cC])"
@@ -61,18 +65,19 @@ class Secret:
         for coding in _CODINGS if b"\0" in data else ("ascii",):
             data = data.replace(self._held().encode(coding), "***".encode(coding))
         coding = json.detect_encoding(data)
-        plain = data if coding.startswith("utf-8") else data.decode(coding, "replace").encode()
-        if not any(sign.search(plain) for sign in _SIGNS):
-            return data
-        flat = _ESCAPE.sub(_unescaped, plain)
-        if self._held().encode() in flat:
-            return flat.replace(self._held().encode(), b"***")
-        if _HIDING.search(plain):
-            with suppress(ValueError, RecursionError):  # not JSON
-                value = json.loads(plain)
-                shown = self.redact_json(value)
-                if shown != value:
-                    return json.dumps(shown).encode()
+        # Text that begins with a null byte only looks like UTF-16, so it is also read as it is.
+        for plain in (data,) if coding.startswith("utf-8") else (data.decode(coding, "replace").encode(), data):
+            if not _may_have_escapes(plain):
+                continue
+            flat = _ESCAPE.sub(_unescaped, plain)
+            if self._held().encode() in flat:
+                return flat.replace(self._held().encode(), b"***")
+            if _HIDING.search(plain):
+                with suppress(ValueError, RecursionError):  # not JSON
+                    value = json.loads(plain)
+                    shown = self.redact_json(value)
+                    if shown != value:
+                        return json.dumps(shown).encode()
         return data
 
     def redact_json(self, value: Any) -> Any:
@@ -91,6 +96,19 @@ class Secret:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an API key can't be pickled; create a new client instead")
+
+
+def _may_have_escapes(data: bytes) -> bool:
+    """Whether any of `_SIGNS` is in the data; pages of a list are large, and mostly have few of their bytes."""
+    for first, sign in _SIGNS.items():
+        at = data.find(first)
+        for _ in range(_FEW):
+            if at < 0 or sign.match(data, at):
+                break
+            at = data.find(first, at + 1)
+        if at >= 0 and sign.search(data, at):
+            return True
+    return False
 
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
