@@ -96,7 +96,7 @@ def test_a_service_that_is_ended_in_the_middle_of_a_run_goes_on_after_a_restart(
         assert (left["run"], left["state"], left["reason"]) == (run, "open", "ticket 4711")
         assert left["succeeded"] == before, "what was in flight at the end is recorded"
         *_, (kind, end) = told(client, run)  # attached, it is only watched
-        assert (kind, end) == ("end", {"phase": "paused", "left": ROWS - before})
+        assert (kind, end) == ("end", {"phase": "watching", "left": ROWS - before})
         assert len(created(sandbox)) == before
         assert answer(client.post(f"/runs/{run}/resume"), 202) == {"run": run}
         events = list(told(client, run))
