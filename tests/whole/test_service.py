@@ -102,6 +102,7 @@ def test_a_service_that_is_ended_in_the_middle_of_a_run_goes_on_after_a_restart(
         assert (kind, end) == ("end", {"phase": "watching", "left": ROWS - before})
         assert len(created(sandbox)) == before
         assert answer(client.post(f"/runs/{run}/resume"), 202) == {"run": run}
+        assert next(told(client, run))[0] == "row", "the browser leaves then, and the run goes on"
         events = list(told(client, run))
         assert events.pop() == ("end", {"phase": "done", "left": 0})
         assert sorted(event["row"] for _, event in events) == sorted(f"r{row}" for row in range(ROWS))
