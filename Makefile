@@ -58,8 +58,8 @@ test-browser: $(VENV)/tools  ## Run the tests in headless Chromium
 	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile
 
 lint: $(VENV)/tools  ## Run ruff and mypy --strict
-	$(BIN)/ruff check src tests
-	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests docs
+	$(BIN)/ruff format --check src tests docs
 	$(BIN)/mypy
 
 lab: $(VENV)/tools  ## Open the notebooks in JupyterLab

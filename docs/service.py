@@ -1,7 +1,5 @@
 """A web service that creates the posts of campaign sheets and tells live what becomes of them. service.md says how it is used."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import logging
@@ -12,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pandas as pd
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
@@ -20,6 +17,8 @@ from starlette.routing import Route
 
 import voxops as vx
 
+logging.basicConfig(level=logging.INFO)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request
 DATA = Path(os.environ.get("SERVICE_DATA", "service-data"))  # on a disk that outlives the process: the ledger is in it
 
 
@@ -29,6 +28,12 @@ async def lifespan(app: Starlette) -> AsyncIterator[None]:
     (DATA / "sheets").mkdir(parents=True, exist_ok=True)
     async with await vx.aconnect(ledger=DATA / "ledger.sqlite") as app.state.ws:
         yield
+
+
+def space(request: Request) -> vx.Workspace:
+    """The workspace of this process."""
+    ws: vx.Workspace = request.app.state.ws
+    return ws
 
 
 def kept(name: str, body: bytes | None = None) -> pd.DataFrame:
@@ -55,7 +60,7 @@ def records(frame: pd.DataFrame) -> object:
 async def upload(request: Request) -> JSONResponse:
     """PUT /sheets/{sheet}: keep a sheet; returns everything that is known to fail."""
     sheet = await asyncio.to_thread(kept, request.path_params["sheet"], await request.body())
-    return JSONResponse({"rows": len(sheet), "findings": records(await request.app.state.ws.aio.check(sheet))}, 201)
+    return JSONResponse({"rows": len(sheet), "findings": records(await space(request).aio.check(sheet))}, 201)
 
 
 async def plan(request: Request) -> JSONResponse:
@@ -67,25 +72,25 @@ async def plan(request: Request) -> JSONResponse:
 async def begin(request: Request) -> JSONResponse:
     """POST /sheets/{sheet}/runs?reason=: begin to send; a second call sends nothing twice."""
     made = await asyncio.to_thread(planned, request.path_params["sheet"])
-    run: vx.Run = await request.app.state.ws.aio.run(made, reason=request.query_params.get("reason"))
+    run = await space(request).aio.run(made, reason=request.query_params.get("reason"))
     return JSONResponse({"run": run.id}, 202)
 
 
 async def runs(request: Request) -> JSONResponse:
     """GET /runs: all runs of the ledger, newest first; a restart leaves them paused."""
-    return JSONResponse(records((await request.app.state.ws.aio.runs()).reset_index()))
+    return JSONResponse(records((await space(request).aio.runs()).reset_index()))
 
 
 async def resume(request: Request) -> JSONResponse:
     """POST /runs/{run}/resume: go on after a restart; what is unknown is read before anything is sent."""
-    run: vx.Run = await request.app.state.ws.aio.attach(request.path_params["run"])
+    run = await space(request).aio.attach(request.path_params["run"])
     await run.aio.resume(foreign=True)  # a new container has another host name, and is the same service
     return JSONResponse({"run": run.id}, 202)
 
 
 async def events(request: Request) -> StreamingResponse:
     """GET /runs/{run}/events: each row as it settles, as server-sent events, from the run's beginning to its end."""
-    run: vx.Run = await request.app.state.ws.aio.attach(request.path_params["run"])
+    run = await space(request).aio.attach(request.path_params["run"])
 
     async def stream() -> AsyncIterator[str]:
         async for event in run.aio.events():
@@ -96,7 +101,7 @@ async def events(request: Request) -> StreamingResponse:
 
 
 async def refused(_: Request, error: Exception) -> JSONResponse:
-    """What voxops refuses, in its words, which name neither key nor texts of posts."""
+    """What voxops refuses, in its words."""
     status = 404 if isinstance(error, vx.errors.RunNotFound) else 422 if isinstance(error, vx.errors.PlanError) else 502
     return JSONResponse({"error": type(error).__name__, "detail": str(error)}, status)
 
@@ -110,8 +115,3 @@ ROUTES = [
     Route("/runs/{run}/events", events),
 ]
 app = Starlette(routes=ROUTES, exception_handlers={vx.VoxopsError: refused}, lifespan=lifespan)
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each request
-    uvicorn.run(app, port=int(os.environ.get("PORT", "8000")), timeout_graceful_shutdown=1)
