@@ -191,11 +191,12 @@ def misshapen(found: Mapping[str, Found], platform: str, *, feed: bool) -> Itera
         if limits is None or not isinstance(one, MediaFile) or one.pixels is None:
             continue
         width, height = one.pixels
-        said: dict[str, Any] = {"value": one.name, "platform": platform}
         if one.size > limits.most_bytes and one.type != "image/gif":
-            yield Reason("picture_too_large", count=one.size, most=limits.most_bytes, **said)
+            yield Reason("picture_too_large", value=one.name, platform=platform, count=one.size, most=limits.most_bytes)
         if width < limits.least_width:
-            yield Reason("picture_too_small", count=width, least=limits.least_width, **said)
+            yield Reason("picture_too_small", value=one.name, platform=platform, count=width, least=limits.least_width)
         if feed and not limits.least_ratio <= width / height <= limits.most_ratio:
             least, most = f"{limits.least_ratio:g}", f"{limits.most_ratio:g}"
-            yield Reason("picture_shape", text=f"{width} x {height}", least=least, most=most, **said)
+            yield Reason(
+                "picture_shape", value=one.name, platform=platform, text=f"{width} x {height}", least=least, most=most
+            )
