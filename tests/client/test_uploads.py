@@ -277,21 +277,13 @@ def test_an_address_is_read_under_any_of_its_names(body, wanted):
     assert FIRST not in repr(place)
 
 
-# Receipts.
-
-
-@pytest.fixture
-def receipt(tmp_path: Path) -> Path:
-    return tmp_path / "receipt.json"
-
-
 @pytest.mark.parametrize(("record", "arrived"), [
     ({"id": "m1", "status": "processing"}, True), ({"id": "m1", "status": "READY"}, True),
     ({"id": "m1", "status": "pending"}, False), ({"id": "m1", "status": "uploading"}, False),
     ({"id": "m1", "status": None}, False), ({"id": "m1"}, False),
 ])  # fmt: skip
-def test_only_a_known_status_proves_that_the_bytes_have_arrived(photo, receipt, record, arrived):
-    storage = ["400 Bad Request", "200 OK"]  # the first batch fails and leaves its receipt
+def test_only_a_known_status_proves_that_the_bytes_have_arrived(photo, record, arrived):
+    storage = ["403 Forbidden", "200 OK"]  # the address has expired
 
     def api(head: bytes, _: bytes) -> Iterator[bytes]:
         if head.startswith(b"PUT"):
@@ -301,75 +293,11 @@ def test_only_a_known_status_proves_that_the_bytes_have_arrived(photo, receipt, 
         else:
             yield answer(json.dumps(record).encode())
 
-    async def send(url: str) -> list[Uploaded]:
+    async def send(url: str) -> Uploaded:
         async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
-            return [(await client.uploads.send_all([photo], receipt=receipt))[0] for _ in range(2)]
+            return (await client.uploads.send_all([photo]))[0]
 
     with serve(api) as server:
-        first, second = asyncio.run(send(server.url))
-    assert (first.media_id, second.media_id, second.reused) == (None, "m1", arrived)
+        assert asyncio.run(send(server.url)).media_id == "m1"
     bodies = [body for head, body in server.requests if head.startswith(b"PUT")][1:]
     assert bodies == ([] if arrived else [photo.read_bytes()])
-
-
-def test_a_batch_is_resumed_without_sending_finished_files(sandbox, send_all, photos, receipt):
-    sandbox.add_fault(*(Fault("drop", path=STORAGE, nth=number) for number in (3, *range(5, 40))))
-    finished = {one.path: one.media_id for one in send_all(photos, receipt=receipt) if one.media_id is not None}
-    assert 0 < len(finished) < len(photos)
-    sandbox.clear_faults()
-    before = len(puts(sandbox))
-    second = send_all(photos, receipt=receipt)
-    assert {one.error for one in second} == {None}
-    assert {one.path: one.media_id for one in second if one.reused} == finished
-    assert len(puts(sandbox)) - before == len(photos) - len(finished)
-    # interrupted uploads continued under their media ids: one media file per file
-    assert len(media(sandbox, "create")) == len(photos)
-    assert all(one.reused for one in send_all(photos, receipt=receipt))
-
-
-def test_a_receipt_ignores_changed_files_and_deleted_media(client, sandbox, send_all, photos, receipt):
-    first = send_all(photos[:3], receipt=receipt)
-    photos[0].write_bytes(b"another picture")
-    eventloop.run(client.media.delete(str(first[1].media_id)))
-    second = send_all(photos[:3], receipt=receipt)
-    assert [one.reused for one in second] == [False, False, True]
-    assert [one.media_id == two.media_id for one, two in zip(first, second, strict=True)] == [False, False, True]
-    content = receipt.read_text()
-    assert [word for word in ("signature", sandbox.api_key, sandbox.storage_url) if word in content] == []
-
-
-def test_two_batches_that_share_a_receipt_keep_each_other_s_files(client, sandbox, send_all, photos, receipt):
-    async def both() -> None:
-        parts = (photos[:2], photos[2:])
-        await asyncio.gather(*(client.uploads.send_all(part, receipt=receipt) for part in parts))
-
-    eventloop.run(both())
-    assert all(one.reused for one in send_all(photos, receipt=receipt))
-    assert len(puts(sandbox)) == len(photos)
-
-
-OTHER = json.dumps({"version": 1, "url": "https://api.voxburst.io", "files": {}})
-
-
-@pytest.mark.parametrize(("content", "words"), [
-    *((text, "not a receipt") for text in ("", "{}", "[]", "null", '{"url": "x"}', "\x00")),
-    (OTHER, r"https://api.voxburst.io, not to http://127"), (None, r"receipt .* can't be read"),
-], ids=range(8))  # fmt: skip
-def test_a_file_that_is_no_receipt_of_this_api_is_refused_and_kept(send_all, photos, receipt, content, words):
-    if content is None:
-        receipt.mkdir()
-    else:
-        receipt.write_text(content)
-    with pytest.raises(ConfigError, match=words):
-        send_all(photos, receipt=receipt)
-    assert content is None or receipt.read_text() == content
-
-
-def test_a_receipt_is_not_written_through_a_symlink(send_all, photos, receipt):
-    """An attacker's symlink has the name of the temporary file that is written before it replaces the receipt."""
-    precious = receipt.with_name("precious.txt")
-    precious.write_text("mine")
-    receipt.with_name(".receipt.json.new").symlink_to(precious)
-    send_all(photos[:1], receipt=receipt)
-    assert precious.read_text() == "mine"
-    assert json.loads(receipt.read_text())["files"]

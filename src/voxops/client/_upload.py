@@ -17,7 +17,6 @@ from voxops.api.fields import FILE_TYPES, check_file, refuse
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.api.timing import is_ambiguous
 from voxops.client._loop import OwnLoop
-from voxops.client._receipt import Receipt, Source
 from voxops.client._reply import Reply, single
 from voxops.client._retries import Retries, log_retry
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
@@ -29,6 +28,16 @@ RENEWALS = 2  # renewals of an address that the storage refused
 _ARRIVED = frozenset({"processing", "ready"})
 # Row 33: a PUT of the same bytes to the same place.
 _RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A local file."""
+
+    path: Path  # absolute
+    content_type: str
+    size: int
+    sha256: str | None = None  # the hash that its bytes must have, if that is known; else nothing is uploaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +81,12 @@ class Uploaded:
         The file.
     media_id : str or None
         The media file, None if the upload failed.
-    reused : bool
-        Whether its bytes had already arrived, so that none were sent.
     error : VoxopsError or None
         Why it failed.
     """
 
     path: Path
     media_id: str | None
-    reused: bool = False
     error: VoxopsError | None = None
 
 
@@ -110,7 +116,7 @@ class Presigner(Protocol):
 
 
 def source_of(file: Path, content_type: str | None) -> Source:
-    """Return the type, size and modification time of a local file; ValidationError if it is unreadable or not accepted."""
+    """Return the type and size of a local file; ValidationError if it is unreadable or not accepted."""
     try:
         stat = file.stat()
         absolute = file.resolve()
@@ -122,30 +128,25 @@ def source_of(file: Path, content_type: str | None) -> Source:
     if not kind:
         refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
     check_file(file.name, kind, stat.st_size)
-    return Source(absolute, kind, stat.st_size, stat.st_mtime_ns)
+    return Source(absolute, kind, stat.st_size)
 
 
 async def upload(
     presigner: Presigner,
     storage: Storage,
     source: Source,
-    receipt: Receipt,
     notice: Callable[[Progress], None],
     given: Presigned | None = None,
 ) -> Uploaded:
-    """Upload one file, unless its bytes have already arrived; to the `given` address, or to no other medium than its.
+    """Upload one file; to the `given` address, or to no other medium than its.
 
     Raises
     ------
     ApiError, TransportError
         If it could not be uploaded.
     """
-    known = receipt.media_id(source) if given is None else given.media_id
+    known = None if given is None else given.media_id
     place: Presigned | Literal["there", "gone"] = given or "gone"
-    if given is None and known is not None:
-        place = await _arrived(presigner, known)
-    if place == "there":
-        return Uploaded(source.path, known, reused=True)
     renewals = 0
     failure: ApiError | TransportError | None = None
     for attempt in range(storage.retries.backoff.tries):
@@ -162,7 +163,6 @@ async def upload(
             raise NotFoundError(f"the media file {known} is gone or has failed", status=404)
         if not isinstance(place, Presigned):
             place = await presigner.presign(source.path.name, source.content_type, source.size)
-            await asyncio.to_thread(receipt.keep, source, place.media_id)
         failure = await _put(storage, source, place, notice)
         if failure is None:
             return Uploaded(source.path, place.media_id)

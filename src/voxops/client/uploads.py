@@ -17,7 +17,6 @@ from voxops._support.eventloop import all_or_none
 from voxops.api.assumptions import polled_status
 from voxops.api.fields import ident, refuse
 from voxops.client._methods import Group
-from voxops.client._receipt import Receipt
 from voxops.client._reply import single
 from voxops.client._upload import Presigned, Progress, Uploaded, presigned, source_of, upload
 from voxops.errors import ApiError, AuthError, DecodeError, TransportError, WaitTooLong
@@ -69,26 +68,18 @@ class FileUploads(Group):
             If the API or its storage refused the file, or could not be reached.
         """
         source = replace(await asyncio.to_thread(source_of, _path(file), content_type), sha256=sha256)
-        receipt = Receipt(None, self._caller.storage.url)
-        work = upload(self, self._caller.storage, source, receipt, progress or _ignore, place)
+        work = upload(self, self._caller.storage, source, progress or _ignore, place)
         return await self._caller.storage.loop.run(work)
 
     async def send_all(
-        self,
-        files: Sequence[str | os.PathLike[str]],
-        *,
-        receipt: str | os.PathLike[str] | None = None,
-        progress: Notice | None = None,
+        self, files: Sequence[str | os.PathLike[str]], *, progress: Notice | None = None
     ) -> list[Uploaded]:
-        """Upload many files, three at once; a failed one does not stop the others.
+        """Upload many files, three at once; a failed one does not stop the others. ``ws.upload`` also resumes.
 
         Parameters
         ----------
         files : sequence of path
             The files.
-        receipt : path, optional
-            A small file that records the media id of each file. A later call with the same receipt, in any process, skips finished
-            files and continues an interrupted one under its media id.
         progress : callable, optional
             As for `send`.
 
@@ -101,23 +92,20 @@ class FileUploads(Group):
         ------
         AuthError, WaitTooLong
             These would fail for every file, so they end the batch.
-        ConfigError
-            If the receipt can't be read or written, is not a receipt, or belongs to another API.
         """
         if isinstance(files, str | bytes | os.PathLike):
             refuse("files", f"takes a list of paths, not {type(files).__name__}")
         paths = [_path(file) for file in files]
-        kept = await asyncio.to_thread(Receipt, None if receipt is None else Path(receipt), self._caller.storage.url)
-        return await self._caller.storage.loop.run(self._send_all(paths, kept, progress or _ignore))
+        return await self._caller.storage.loop.run(self._send_all(paths, progress or _ignore))
 
-    async def _send_all(self, paths: Sequence[Path], kept: Receipt, notice: Notice) -> list[Uploaded]:
+    async def _send_all(self, paths: Sequence[Path], notice: Notice) -> list[Uploaded]:
         room = asyncio.Semaphore(PARALLEL)
 
         async def one(file: Path) -> Uploaded:
             async with room:
                 try:
                     source = await asyncio.to_thread(source_of, file, None)
-                    return await upload(self, self._caller.storage, source, kept, notice)
+                    return await upload(self, self._caller.storage, source, notice)
                 except (AuthError, WaitTooLong):
                     raise
                 except (ApiError, TransportError, DecodeError) as error:
