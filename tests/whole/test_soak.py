@@ -61,24 +61,20 @@ def test_ten_thousand_loads_and_a_thousand_attached_runs_leave_nothing_behind(tm
         async with await vx.aconnect(key, url=url, ledger=tmp_path / "ledger.sqlite") as ws:
             plan = vx.plan_retry(vx.triage(await ws.aio.posts(status=["failed", "partial"])))
             ended = await (await ws.aio.run(plan.canary(10), reason="ended"))
-            left = await ws.aio.run(plan, reason="left")
-            await left.aio.pause()
 
             async def load() -> None:
                 await ws.aio.posts(limit=1)
 
             async def attach() -> None:
-                for run in (ended, left):
-                    again = await ws.aio.attach(run.id)
-                    told = [event async for event in again.aio.events()]
-                    assert len(told) == len(await again.aio.results(["succeeded", "failed"]))
+                again = await ws.aio.attach(ended.id)
+                assert len([event async for event in again.aio.events()]) == len(await again.aio.results()) > 0
 
-            return {"loads": await repeated(10_000, load), "attached runs": await repeated(500, attach)}
+            return {"loads": await repeated(10_000, load), "attached runs": await repeated(1_000, attach)}
 
     with serving(seeded) as place:
         found = asyncio.run(service(*place))
     for what, seen in found.items():
-        figures = f"{what}: after a tenth of them {seen[1]}, after all {seen[-1]}"
+        figures = f"{what}: after a fifth of them {seen[1]}, after all {seen[-1]}"
         print(figures)
         first, last = seen[1], seen[-1]
         assert last.memory - first.memory <= 4, figures
