@@ -159,3 +159,17 @@ def test_a_sync_says_what_it_has_made_and_undoing_it_withdraws_that(rig):
     assert sorted(made["row"]) == ["r00012", "r00013", "x1", "x2"]
     kernel.run(kernel.undo(run))
     assert rig.live() == Counter(sheet["content"].drop([3, 4, 9, 10]))
+
+
+def test_rule_32_a_create_that_had_no_effect_is_not_sent_again_once_its_row_is_gone(rig):
+    """The server forgets keys at once, so that nothing is resent; the run that wants the row lives on."""
+    kernel = rig.kernel(retention=1.0)
+    sheet, without = gone(rig)
+    rig.sandbox.add_fault(Fault("drop", "POST", "/v1/posts/bulk", when="before", times=1))
+    old = kernel.start(kernel.bind(planned(kernel, sheet)))
+    with rig.at(5):
+        new = kernel.start(kernel.bind(planned(kernel, without)))
+    old.result(60)
+    new.result(60)
+    shows(rig, without, withdrawn=0)
+    assert rig.created()[sheet["content"][0]] == 0
