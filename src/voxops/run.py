@@ -66,6 +66,11 @@ class Run:
         """Begin a pass."""
         self._future = begin(self._own_job, self)
 
+    @property
+    def unbegun(self) -> bool:
+        """Whether it is only to be watched, and begins once its caller has it: who attaches meanwhile gets it, too."""
+        return self._future is None and not self._job.over and not self._job.sends
+
     def left(self) -> str:
         """Pause a run that nobody has taken, and say so; ``""`` where it sends nothing anyway."""
         if not self._job.sends:
@@ -127,7 +132,7 @@ class Run:
 
     def __dir__(self) -> list[str]:
         """The public names; the others are called by the workspace and the job."""
-        return [name for name in super().__dir__() if name not in {"begin", "end", "left", "notice"}]
+        return [name for name in super().__dir__() if name not in {"begin", "end", "left", "notice", "unbegun"}]
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until all rows that can settle have settled, or until the timeout.

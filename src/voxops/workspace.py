@@ -288,8 +288,9 @@ class Session(BoardLoader):
             )
         if run_id.startswith(NOTHING):
             raise RunNotFound(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
-        living = next((run for run in self._runs if run.id == run_id and run.running), None)
-        return living or self._started(partial(Execution, await self._acting(), run_id, paused=True, look_back=True))
+        engine = await self._acting()  # before it is looked for: nobody may attach in between
+        living = next((run for run in self._runs if run.id == run_id and (run.running or run.unbegun)), None)
+        return living or self._started(partial(Execution, engine, run_id, paused=True, look_back=True))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"

@@ -40,7 +40,7 @@ PAIRS = [
     pytest.param(blocking, awaitable, name, id=f"{blocking.__name__.lower()}.{name}")
     for blocking, awaitable in ((vx.Workspace, Awaitables), (vx.Run, AwaitableRun))
     for name, method in inspect.getmembers(blocking, callable)
-    if not name.startswith("_") and name not in {"begin", "end", "left", "notice"}
+    if not name.startswith("_") and name not in {"begin", "end", "left", "notice", "unbegun"}
 ]
 
 
@@ -365,6 +365,29 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox: Sandb
         assert len(sandbox.requests()) == asked
         assert runs[0].pause().resume().cancel().wait(60).snapshot.phase == "done"
         assert len(runs[1].made()) == 2
+
+
+def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Each began a run of its own, and of ten that looped over one run nine never ended."""
+    fault = Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=2)
+    sandbox.add_fault(fault)
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+        run = ws.run(a_plan(ws)).wait(60)
+    sandbox.clear_faults()
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+
+        async def follow() -> tuple[int, vx.Run]:
+            attached = await ws.aio.attach(run.id)
+            return len([event async for event in attached.aio.events()]), attached
+
+        async def all_at_once() -> list[tuple[int, vx.Run]]:
+            return await asyncio.gather(*(follow() for _ in range(10)))
+
+        found = asyncio.run(all_at_once())
+        settled = len(found[0][1].results(["succeeded", "failed"]))
+        assert [count for count, _ in found] == [settled] * 10
+        assert len({id(attached) for _, attached in found}) == 1
 
 
 def campaign(ws: vx.Workspace) -> pd.DataFrame:
