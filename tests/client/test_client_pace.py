@@ -324,3 +324,20 @@ def test_the_rate_limit_is_never_hit_by_one_client():
 
         assert asyncio.run(main()) == ([200] * 100, 40)
         assert (sandbox.now() - START).total_seconds() < 180
+
+
+def test_whoever_waits_for_an_instant_on_a_stepped_clock_comes_there_whatever_is_rounded():
+    """At one millisecond in seventy, two seconds later is not reached by sleeping for two seconds: a rest of 1e-14 s is left."""
+
+    async def waits(start: int) -> int:
+        clock, sleeps = SteppedClock(lambda _: None), 0
+        await clock.sleep(start / 1000)
+        until = clock.monotonic() + 2.0
+        while (left := until - clock.monotonic()) > 0 and sleeps < 5:
+            await clock.sleep(left)
+            sleeps += 1
+        return sleeps
+
+    late = [start for start in range(1, 3000) if (start / 1000 + 2.0) - (start + 2000) / 1000 > 0]
+    assert late
+    assert {asyncio.run(waits(start)) for start in late[:20]} == {2}

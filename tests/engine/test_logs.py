@@ -67,7 +67,6 @@ def test_a_call_that_was_cancelled_and_a_run_that_stops_are_logged(sandbox, ws, 
     assert len(records(caplog, f"^run {run.id} stopped: ")) == 1
 
 
-@pytest.mark.release  # it hung twice in ten runs, for a cause that is not found yet: its clock, or a cooldown after a retry
 def test_each_retry_and_each_cooldown_is_one_record_with_its_code(sandbox, ws, caplog):
     posts = {"method": "GET", "path": "/v1/posts"}
     sandbox.add_fault(Fault("status", status=503, code="SERVICE_UNAVAILABLE", times=2, **posts))
