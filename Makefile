@@ -15,7 +15,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks pictures dist audit clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks docs pictures dist audit clean help
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -31,7 +31,12 @@ $(VENV)/installed: $(BIN)/python pyproject.toml $(SOURCES)
 	@touch $@
 
 $(VENV)/tools: $(VENV)/installed
-	$(PIP) install $(CONSTRAIN) '.[test,lint,bench]'
+	$(PIP) install $(CONSTRAIN) '.[test,lint,bench,docs]'
+	@touch $@
+
+# What a notebook needs, or the site, and nothing else.
+$(VENV)/lab $(VENV)/docs: $(VENV)/installed
+	$(PIP) install $(CONSTRAIN) '.[$(@F)]'
 	@touch $@
 
 demo: $(VENV)/installed  ## Run the main workflow in a terminal, against the embedded sandbox
@@ -62,7 +67,10 @@ lint: $(VENV)/tools  ## Run ruff and mypy --strict
 	$(BIN)/ruff format --check src tests docs
 	$(BIN)/mypy
 
-lab: $(VENV)/tools  ## Open the notebooks in JupyterLab
+docs: $(VENV)/docs  ## Build the site in build/docs; its pages run, and a warning ends it
+	$(BIN)/python -m sphinx -W --keep-going -q -j 4 docs build/docs
+
+lab: $(VENV)/lab  ## Open the notebooks in JupyterLab
 	$(BIN)/jupyter lab notebooks
 
 pictures: $(VENV)/tools  ## Retake the README's screenshots in JupyterLab
@@ -80,7 +88,7 @@ proof: $(VENV)/tools  ## Run what a release must pass; goes on where its last ca
 mutants: $(VENV)/tools  ## Mutate each decision that allows sending; a test must fail. FILES= MINUTES= MOST= AGAIN=1
 	$(BIN)/python -m tests.mutants
 
-spark:  ## Run the Spark example of docs/cluster.md on Spark, in a separate environment; needs Java
+spark:  ## Run the Spark example of docs/how-to/past-one-machine.md on Spark, in a separate environment; needs Java
 	$(MAKE) .venv-spark/tools VENV=.venv-spark
 	.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install 'pyspark>=4,<5'
 	.venv-spark/bin/python -m tests.spark

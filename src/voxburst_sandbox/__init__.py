@@ -1,7 +1,7 @@
 """The VoxBurst API on this machine: real HTTP on loopback, a seeded campaign, a virtual clock, faults as data.
 
 It implements every row of the capability matrix and the reads. It is written from the contract and imports nothing of
-voxops, so client and sandbox check each other. ``docs/sandbox.md`` describes it for curl. ::
+voxops, so client and sandbox check each other. ``docs/reference/sandbox.md`` describes it for curl. ::
 
     from voxburst_sandbox import Fault, Sandbox, Switches
 
@@ -38,7 +38,7 @@ voxops, so client and sandbox check each other. ``docs/sandbox.md`` describes it
 **API keys**: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) have full access to the same workspace, with
 separate idempotency keys; ``vb_test_readonly`` only reads (403 on writes), ``vb_test_quota`` creates nothing (402).
 
-**Effects**: ``docs/sandbox.md`` lists their kinds. A retry is one ``post.retry`` and a ``target.requeue`` per target (`cause`
+**Effects**: ``docs/reference/sandbox.md`` lists their kinds. A retry is one ``post.retry`` and a ``target.requeue`` per target (`cause`
 ``retry`` or ``fix``; `again` if an earlier publication of it had not ended). ``mark`` is ``metadata.voxopsOp`` of a created or
 published post; ``key`` is the idempotency key of the request that caused the effect, also of a later effect.
 

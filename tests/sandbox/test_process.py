@@ -266,11 +266,11 @@ def test_the_commands_on_the_page_work():
                 assert not done.stdout.startswith('{"error"'), (line, done.stdout)
 
 
-# docs/sandbox.md.
+# docs/reference/sandbox.md.
 
 
 def section(title: str) -> str:
-    text = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "sandbox.md").read_text(encoding="utf-8")
     return text.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 

@@ -1,4 +1,4 @@
-"""``make spark``: the Spark of `docs/cluster.md`, as it stands there, on Spark itself, over hostile records: the digits of pandas.
+"""``make spark``: the Spark of `docs/how-to/past-one-machine.md`, as it stands there, on Spark itself, over hostile records: the digits of pandas.
 
 Not a part of ``make test``: Spark is 450 MB and wants Java. What it does to frames is in `tests/analysis/test_cluster.py`.
 """
@@ -19,7 +19,7 @@ import voxops as vx
 from voxops.analysis.statistics import finish
 from voxops.archive.store import Store
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "past-one-machine.md"
 ROWS, DAYS = 6_000, 12
 PLACE = "/data/voxburst/deliveries"  # as the page names it
 

@@ -1,4 +1,4 @@
-"""The service of `docs/service.md`, in a process of its own: it is ended in the middle of a run, and loses nothing."""
+"""The service of `docs/how-to/service.md`, in a process of its own: it is ended in the middle of a run, and loses nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.virtual import until
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 
-SERVICE = Path(__file__).parents[2] / "docs" / "service.py"
+SERVICE = Path(__file__).parents[2] / "docs" / "how-to" / "service.py"
 SOURCE = Path(vx.__file__).parents[1]
 ROWS = 600  # twelve calls, ten at once
 HOURS = pd.date_range("2026-04-01T09:00Z", periods=ROWS, freq="h").strftime("%Y-%m-%dT%H:%MZ")

@@ -1,7 +1,7 @@
 """May this request be sent, and may this call? `decide` and `fit`, each an ordered table; the first row that has something to say wins.
 
 Both are pure. They are asked at four moments and are the same at all four: when a plan is bound, when the loop looks for work, in the
-transaction that writes a call as sent, and after a reading. `docs/exactly-once.md` is generated from the tables.
+transaction that writes a call as sent, and after a reading. `docs/explanation/exactly-once.md` is generated from the tables.
 """
 
 from __future__ import annotations

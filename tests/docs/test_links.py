@@ -13,11 +13,11 @@ from voxops.engine.reduce import CASES as REDUCE
 from voxops.engine.rules import FITS as FIT
 from voxops.engine.rules import RULES as DECIDE
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 HOME = HERE.parent
 DOCS = HOME / "docs"
-RULES = DOCS / "exactly-once.md"
-API = DOCS / "api.md"
+RULES = DOCS / "explanation" / "exactly-once.md"
+API = DOCS / "explanation" / "api.md"
 
 RULE = re.compile(r"\b[Rr]ules?((?:(?:,? and|,? or| to|,)? \d+)+)")
 CONTRACT = re.compile(r"\(contract: ([^)]*)\)")
@@ -123,7 +123,9 @@ def test_every_rule_is_cited_by_a_test_or_by_a_table():
 
 
 @pytest.mark.parametrize(
-    "page", [*sorted(DOCS.glob("*.md")), HOME / "README.md", HOME / "CONTRIBUTING.md"], ids=lambda p: p.name
+    "page",
+    [*sorted(DOCS.rglob("*.md")), HOME / "README.md", HOME / "CONTRIBUTING.md"],
+    ids=lambda p: str(p.relative_to(HOME)),
 )
 def test_links_inside_the_repository_lead_somewhere(page):
     for target in LINK.findall(page.read_text("utf-8")):

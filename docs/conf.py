@@ -1,0 +1,50 @@
+"""How Sphinx builds the site: ``make docs``.
+
+Pages with ``file_format: mystnb`` in their head are notebooks: each build runs them against the embedded sandbox, and an error ends it.
+"""
+
+import sys
+from pathlib import Path
+
+import voxops
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+project = "voxops"
+version = release = voxops.__version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["README.md"]
+nitpicky = True
+
+# Pages
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4  # the same anchors as on a forge, where the pages are read, too
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+nb_execution_show_tb = True
+nb_merge_streams = True
+nb_ipywidgets_js = {}  # displays are static copies: no page loads anything from another machine
+
+# Reference
+autodoc_typehints = "none"  # the docstring's section Parameters has the types
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_ivar = True
+
+# Look
+html_theme = "shibuya"
+html_title = "voxops"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "_search.js")
+html_show_sourcelink = False
+html_copy_source = False
+templates_path = ["_templates"]
+copybutton_exclude = ".linenos, .gp, .go"
+html_sidebars = {"**": ["sidebars/localtoc.html"]}
+html_theme_options = {
+    "accent_color": "blue",
+    "show_ai_links": False,
+    "globaltoc_expand_depth": 1,
+}
