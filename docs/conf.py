@@ -3,12 +3,21 @@
 Pages with ``file_format: mystnb`` in their head are notebooks: each build runs them against the embedded sandbox, and an error ends it.
 """
 
+import os
 import sys
+import tempfile
 from pathlib import Path
 
 import voxops
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# Kernels of pages leave out the settings of whoever builds, and the warning that they speak to this machine unencrypted.
+_profiles = tempfile.TemporaryDirectory(prefix="voxops-docs-")
+_settings = Path(_profiles.name) / "profile_default" / "ipython_kernel_config.py"
+_settings.parent.mkdir()
+_settings.write_text("get_config().IPKernelApp.log_level = 40\n", "utf-8")
+os.environ["IPYTHONDIR"] = _profiles.name
 
 project = "voxops"
 version = release = voxops.__version__
@@ -20,6 +29,7 @@ nitpicky = True
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4  # the same anchors as on a forge, where the pages are read, too
 nb_execution_mode = "force"
+nb_execution_in_temp = True  # files that a page writes are gone after it
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_show_tb = True
