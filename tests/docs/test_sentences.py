@@ -28,8 +28,8 @@ MOST = 30
 CODE = "\ue000"  # stands for a code span
 
 QUOTATION = re.compile(r'"[^"]*"|“[^”]*”')
-# A full stop ends a sentence unless a small letter follows, or it belongs to an abbreviation: e.g., p. m., cf.
-END = re.compile(r"(?<!\b[A-Za-z])(?<!\bcf)(?<!\bvs)[.!?…]+[*_)\]]*\s+(?=[^a-z\s]|voxops\b)")
+# A full stop ends a sentence unless a small letter follows, or it belongs to an abbreviation.
+END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[ap])(?<!\b[ap]\. m)(?<!\bcf)(?<!\bvs)[.!?…]+[*_)\]]*\s+(?=[^a-z\s]|voxops\b)")
 BETWEEN_WORDS = re.compile(r"[\s—–/]+")
 
 
@@ -92,7 +92,7 @@ def blocks_of_page(text: str, first: int = 1) -> Iterator[tuple[int, str]]:
 
 
 def prose_of(token: Token) -> str:
-    parts = {"code_inline": CODE, "softbreak": "\n", "hardbreak": "\n", "html_inline": ""}
+    parts = {"code_inline": CODE, "softbreak": "\n", "hardbreak": "\n", "html_inline": "", "strong_open": "*", "em_open": "*"}
     return "".join(parts.get(child.type, child.content) for child in token.children or ())
 
 
@@ -247,6 +247,7 @@ LONG = " ".join(["word"] * (MOST + 1))
     [
         "Retry posts, e.g. Reels, on Python 3.11 with voxops.api",
         "It goes out at 9 p. m. Berlin time",
+        "It goes out late, i.e. Monday, cf. Rule 3",
         "It goes out … then comes back",
         "The server answers... sometimes",
         "Three things: a post, a target; a delivery",
@@ -266,6 +267,7 @@ def test_one_sentence(text):
         "It was **sent.** Then it arrived",
         f"It was sent. {CODE} says so",
         "It was sent. voxops says so",
+        "It waits 150 s. Then it ends",
         "It was sent. 12 posts failed",
         'It says "Nothing was sent." Then it ends',
         "It was sent…\nThen it arrived",
