@@ -29,7 +29,9 @@ CODE = "\ue000"  # stands for a code span
 
 QUOTATION = re.compile(r'"[^"]*"|“[^”]*”')
 # A full stop ends a sentence unless a small letter follows, or it belongs to an abbreviation.
-END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[ap])(?<!\b[ap]\. m)(?<!\bcf)(?<!\bvs)[.!?…]+[*_)\]]*\s+(?=[^a-z\s]|voxops\b)")
+END = re.compile(
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[ap])(?<!\b[ap]\. m)(?<!\bcf)(?<!\bvs)[.!?…]+[*_)\]]*\s+(?=[^a-z\s]|voxops\b)"
+)
 BETWEEN_WORDS = re.compile(r"[\s—–/]+")
 
 
@@ -92,8 +94,12 @@ def blocks_of_page(text: str, first: int = 1) -> Iterator[tuple[int, str]]:
 
 
 def prose_of(token: Token) -> str:
-    parts = {"code_inline": CODE, "softbreak": "\n", "hardbreak": "\n", "html_inline": "", "strong_open": "*", "em_open": "*"}
-    return "".join(parts.get(child.type, child.content) for child in token.children or ())
+    parts = {"code_inline": CODE, "softbreak": "\n", "hardbreak": "\n", "html_inline": ""}
+    emphasis = ("em_", "strong_")
+    return "".join(
+        child.markup if child.type.startswith(emphasis) else parts.get(child.type, child.content)
+        for child in token.children or ()
+    )
 
 
 def pages() -> list[Path]:

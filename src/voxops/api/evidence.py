@@ -82,8 +82,8 @@ class Attempted:
     promised : mapping
         Platform and account -> the retry count that the response announced, if any.
     by_count : bool
-        Whether a count that has reached the promised one, under a newer time stamp, is evidence of an end. True half a minute after
-        the server tries at the latest, if nobody has edited the post and counts rise here with the end of a try, not when it is
+        Whether a count that has reached the promised one, under a newer time stamp, is evidence of an end. True from half a minute
+        after the server tries at the latest, if nobody edited the post, and where counts rise as a try ends, not as it is
         queued.
     """
 
