@@ -11,7 +11,6 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
-from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -172,8 +171,8 @@ def blocks_of_docstring(text: str) -> Iterator[str]:
                 yield ENTRIES.sub(CODE, prose)
 
 
-def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def docstrings(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
+    for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             line = getattr(node, "lineno", 1)
             for block in blocks_of_docstring(ast.get_docstring(node, clean=False) or ""):
@@ -200,10 +199,10 @@ def texts(node: ast.expr) -> list[str]:
     return ["field"]
 
 
-def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def messages(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """The texts of errors and warnings, where they are raised or built, and those that a command prints as help."""
-    raised = {id(node.exc) for node in ast.walk(tree) if isinstance(node, ast.Raise)}
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    raised = {id(node.exc) for node in nodes if isinstance(node, ast.Raise)}
+    for call in (node for node in nodes if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         if id(call) in raised or ERROR.fullmatch(name) or name == "warn":
             said = [*call.args, *(keyword.value for keyword in call.keywords)]
@@ -213,9 +212,8 @@ def messages(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield call.lineno, SPAN.sub(CODE, text)
 
 
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text("utf-8"))))
 
 
 def packages() -> list[str]:
@@ -223,10 +221,12 @@ def packages() -> list[str]:
 
 
 @pytest.mark.parametrize("package", packages())
-@pytest.mark.parametrize("kind", [docstrings, messages], ids=lambda kind: kind.__name__)
-def test_sentences_of_the_code_are_short(package, kind):
-    files = [path for path in sorted((HOME / package).iterdir()) if path.suffix in {".py", ".pyi"}]
-    found = [line for path in files for line in too_long(name_of(path), kind(parsed(path)))]
+def test_sentences_of_the_code_are_short(package):
+    found = []
+    for path in sorted((HOME / package).iterdir()):
+        if path.suffix in {".py", ".pyi"}:
+            nodes = nodes_of(path)
+            found += too_long(name_of(path), docstrings(nodes)) + too_long(name_of(path), messages(nodes))
     assert not found, "\n".join(found)
 
 
@@ -379,4 +379,4 @@ def test_what_a_docstring_may_not_have(text):
     ],
 )
 def test_what_a_message_is(code, number):
-    assert len(too_long("code", messages(ast.parse(code)))) == number
+    assert len(too_long("code", messages(list(ast.walk(ast.parse(code)))))) == number
