@@ -271,8 +271,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     Returns
     -------
     Plan
-        As for `plan_retry`. A row is not eligible without a time with its offset, content and an account, or if it is too long. Nor is
-        one with a text for a platform without an account, or with a file that is missing, too large or not what its name says. Nor is
+        As for `plan_retry`. A row is not eligible if it is too long, or lacks content, an account, or a time with its offset. Nor is a
+        row with a text for a platform without an account, or with a file that is missing, too large or not what its name says. Nor is
         the same post as a row above it, unless ``twin`` is True. A row asks for the bytes of its file: under another name, or uploaded
         by somebody else, it is the same row.
 

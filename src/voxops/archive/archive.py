@@ -50,11 +50,6 @@ class Archive:
     people : mapping of str to str, optional
         ``owner``, ``campaign``, ``team`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
 
-    Attributes
-    ----------
-    path : Path
-        Its folder.
-
     Notes
     -----
     All reads raise a ConfigError if a file is damaged, a time or filter can't be read, or a table or column does not exist. Statistics
