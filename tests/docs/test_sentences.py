@@ -27,9 +27,11 @@ MOST = 30
 CODE = "\ue000"  # stands for a code span
 
 QUOTATION = re.compile(r'"[^"]*"|“[^”]*”')
-# A full stop ends a sentence unless a small letter follows, or it belongs to an abbreviation.
+SMALL = "voxops|pandas|msgspec|anywidget|httpx|pyarrow|matplotlib|marimo|xlsxwriter|nbconvert|mypy|ruff|pip|curl|cron"
+# A full stop ends a sentence unless it belongs to an abbreviation or a small letter follows, but for the names written so.
 END = re.compile(
-    r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[ap])(?<!\b[ap]\. m)(?<!\bcf)(?<!\bvs)[.!?…]+[*_)\]]*\s+(?=[^a-z\s]|voxops\b)"
+    r"(?<!\be\.g)(?<!\bi\.e)(?<!\b[ap])(?<!\b[ap]\. m)(?<!\bcf)(?<!\bvs)"
+    rf"[.!?…]+[*_)\]]*\s+(?=[^a-z\s]|(?:{SMALL})\b)"
 )
 BETWEEN_WORDS = re.compile(r"[\s—–/]+")
 
