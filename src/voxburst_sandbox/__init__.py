@@ -51,8 +51,8 @@ publications fail and recover.
 same calls with the same bytes, but for the workspace id (pin it with ``workspace=``) and the loopback ports. Randomness is
 drawn by hashing seed, subject and attempt, so results don't depend on order or timing.
 
-**Seeded world**: 12 accounts, about 500 posts of the ten days before the start with 60 to 90 failed targets, 40 media,
-3 webhooks whose ``*.example`` hosts lead to the built-in receiver, 30 days of deliveries.
+**Seeded world**: 12 accounts, 40 media, and about 500 posts of the ten days before the start, with 60 to 90 failed
+targets. Also 30 days of deliveries of 3 webhooks, whose ``*.example`` hosts lead to the built-in receiver.
 """
 
 from __future__ import annotations

@@ -61,8 +61,8 @@ def make_certificate(folder: Path) -> Certificate:
     Raises
     ------
     OSError
-        If the library that makes certificates is not installed, the folder can't be written, or somebody else could replace the files
-        or made them: who has the authority's key reads what clients send.
+        If the library that makes certificates is not installed, the folder can't be written, or somebody else made the files or could
+        replace them. Whoever has the authority's key can read what clients send.
     """
     made = Certificate(folder / "sandbox-ca.pem", folder / "sandbox-server.pem")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

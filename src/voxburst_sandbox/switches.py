@@ -90,8 +90,8 @@ class Switches:
     forbidden_code : str
         ``AUTHORIZATION_ERROR`` or the old ``FORBIDDEN``.
     bulk_status : str
-        ``by_result`` (201 if all were created, else 207), ``refuses`` (the same, but 422 with an error beside the results
-        where none was created), or ``200``, ``201``, ``207``, ``422`` whatever the results.
+        ``by_result``: 201 if all were created, else 207. ``refuses``: the same, but 422 with an error beside the results
+        where none was created. ``200``, ``201``, ``207``, ``422``: whatever the results.
     bulk_refuses_whole : bool
         One bad item refuses the whole bulk with a 4xx that names it, instead of a result per item.
     bulk_camel : bool
@@ -196,7 +196,8 @@ class Switches:
             if name not in types:
                 near = get_close_matches(name, types, 1)
                 raise ValueError(
-                    f"no such switch: {name}; " + (f"did you mean {near[0]}?" if near else "docs/reference/sandbox.md names them")
+                    f"no such switch: {name}; "
+                    + (f"did you mean {near[0]}?" if near else "docs/reference/sandbox.md names them")
                 )
             try:
                 values[name] = msgspec.convert(value, _types()[name], strict=False)
@@ -239,13 +240,18 @@ class Fault:
     Attributes
     ----------
     action : str
-        ``status`` answers `status` with `code`, `details` and `headers`; ``drop`` closes the connection without an answer;
-        ``delay`` waits `seconds` (real ones) or until the faults are cleared; ``truncate`` sends half of the answer and
-        closes; ``garbage`` sends `body` (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true
-        status; ``retry_after`` answers 429 and asks for `seconds`; ``advance`` moves the virtual clock by `seconds`;
-        ``repeat_cursor`` gives a list's own cursor as its next one; ``bulk_double_index``, ``bulk_missing_index`` and
-        ``bulk_unknown_index`` corrupt the items of a bulk answer; ``bulk_partial`` creates only the first `items` items and
-        then answers `status` with `code`.
+        What goes wrong:
+
+        - ``status`` answers `status` with `code`, `details` and `headers`.
+        - ``drop`` closes the connection without an answer.
+        - ``delay`` waits `seconds` (real ones) or until the faults are cleared.
+        - ``truncate`` sends half of the answer and closes.
+        - ``garbage`` sends `body` (``html``, ``json`` of the wrong shape, or ``empty``) with `status` or the true status.
+        - ``retry_after`` answers 429 and asks for `seconds`.
+        - ``advance`` moves the virtual clock by `seconds`.
+        - ``repeat_cursor`` gives a list's own cursor as its next one.
+        - ``bulk_double_index``, ``bulk_missing_index`` and ``bulk_unknown_index`` corrupt the items of a bulk answer.
+        - ``bulk_partial`` creates only the first `items` items and then answers `status` with `code`.
     method, path : str
         Which requests: the method or ``*``, and a pattern where ``*`` stands for one segment and ``**`` for any number.
     nth : int or None

@@ -120,10 +120,13 @@ def duplicates(effects: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        One entry per surplus effect: `kind` (``post.create``: same mark, or without a mark the same content, accounts and
-        time; ``target.publish``: same target; ``target.requeue``: again while an earlier publication of the target had not
-        ended; ``delivery.resend``: again while one was in flight or after one had succeeded), `subject`, `first` and
-        `again` (numbers of the two effects), `effect`.
+        One entry per surplus effect: `kind`, `subject`, `first` and `again` (numbers of the two effects), `effect`. The
+        kinds:
+
+        - ``post.create``: same mark, or without a mark the same content, accounts and time.
+        - ``target.publish``: same target.
+        - ``target.requeue``: again while an earlier publication of the target had not ended.
+        - ``delivery.resend``: again while one was in flight or after one had succeeded.
     """
     first: dict[tuple[str, str], int] = {}
     found = []

@@ -110,8 +110,8 @@ def connect(
     Raises
     ------
     ConfigError
-        If there is no key, or one together with `sandbox`; if the address redirects or returns a web page; if a setting is unfit; or
-        if the archive is another workspace's, or pyarrow or DuckDB is missing.
+        If there is no key, or one together with `sandbox`; if the address redirects or returns a web page; or if a setting is unfit.
+        With `archive`, also if it is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError

@@ -108,8 +108,8 @@ class Cell:
 class Transition:
     """One item's change of state, for the "last transitions" of a monitor.
 
-    `at` is the server's time; `item` is the visible id (post id, row id, delivery id); `platform` may be
-    empty; `was` (which may be empty) and `now` are outcomes or statuses in lower case; `detail` is untrusted text.
+    `at` is the server's time; `item` is the visible id: of the post, row or delivery. `was` and `now` are outcomes or
+    statuses in lower case; `platform` and `was` may be empty. `detail` is untrusted text.
     """
 
     at: datetime

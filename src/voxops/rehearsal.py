@@ -178,9 +178,10 @@ def rehearse(
     Returns
     -------
     Rehearsal or DataFrame
-        Of several plans a frame, one row per ``plan`` (its index: 1, 2 and so on, or the names of the dict): ``rows refused
-        publications`` (Int64), ``failed`` (Float64) with ``low high`` (Int64), ``sent_by ends`` (times) and ``requests`` (Int64), each
-        with ``_low`` and ``_high``, ``reads`` (Int64), ``causes`` (string), all as in `Rehearsal`.
+        For several plans, a frame with one row per plan, indexed by ``plan``: 1, 2 and so on, or the names of the dict. Its columns
+        are as in `Rehearsal`: ``rows refused publications`` (Int64), ``failed`` (Float64), ``low high`` (Int64), ``sent_by ends``
+        (times), ``requests`` (Int64), ``reads`` (Int64) and ``causes`` (string). Those of times and requests also have ``_low`` and
+        ``_high``.
 
     Raises
     ------
@@ -514,8 +515,8 @@ def _unseen(publications: Mapping[str, int], known: _Known) -> int:
 def _range(seen: Sequence[int], rests_on: int) -> tuple[float, int, int]:
     """Return the mean, and the range of 19 of 20 runs.
 
-    Three variances add up: of the run (a count, whose variance is its mean), of the rehearsals (the same over their number), and of the
-    history, whose failures have the relative error of a count.
+    Three variances add up. That of the run, a count, is its mean; that of the rehearsals is the same over their number. The third is of
+    the history, whose failures have the relative error of a count.
     """
     mean = sum(seen) / len(seen)
     known = max(1, rests_on)

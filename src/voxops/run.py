@@ -438,9 +438,9 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            ``reason reason_code outcome`` (string), and the columns of the sheet in its order, as they were planned; ``attempt`` (Int64) if
-            the sheet has it or a row has failed, and ``campaign`` (string) if the run was given one. A sheet's own columns ``reason`` and
-            ``outcome``, and those that plans fill, are left out. For other acts as of `failed`.
+            ``reason reason_code outcome`` (string), and the columns of the sheet in its order, as they were planned. Also ``attempt``
+            (Int64) if the sheet has it or a row has failed, and ``campaign`` (string) if the run was given one. A sheet's own columns
+            ``reason`` and ``outcome``, and those that plans fill, are left out. For other acts as of `failed`.
 
         Raises
         ------

@@ -476,8 +476,8 @@ def allow_nested_loops() -> str:
     Raises
     ------
     ConfigError
-        If ``nest_asyncio`` would be applied to ipykernel 7.1 or newer, where it silently loses queued cells, or was applied to it
-        already, which can't be undone; or if neither package is installed.
+        If neither package is installed, or ``nest_asyncio`` would be applied to ipykernel 7.1 or newer, where it silently loses
+        queued cells. Also if it was applied there already, which can't be undone.
 
     Examples
     --------

@@ -166,7 +166,7 @@ class Request:
     `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
     it is blocked. `seen` is the state that settled it, `position` its place in its call. `asked` is the attempt that the analyst's frame
     named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show,
-    `most` the size of the largest call that may carry it, `page` the status under which a proxy's page refused it.
+    and `most` the size of the largest call that may carry it. `page` is the status under which a proxy's page refused it.
     """
 
     id: int

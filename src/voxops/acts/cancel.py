@@ -96,9 +96,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     Parameters
     ----------
     posts : pandas.DataFrame or Run
-        From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read
-        now (``run.made()``): rows whose create has not ended are withdrawn once it has, and rows that were never sent never are. Posts
-        that another run or another ledger created are not eligible. A withdrawn post that somebody restored is blocked, unless a column
+        From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read now
+        (``run.made()``). Rows whose create has not ended are withdrawn once it has, and rows that were never sent never are. Posts that
+        another run or another ledger created are not eligible. A withdrawn post that somebody restored is blocked, unless a column
         ``again`` of ``run.made()`` is True. For ``run.copies()``, the duplicates that it lists.
 
     Returns

@@ -265,22 +265,22 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         Creates of the same row under another name are other posts. Case, white space and typographic signs don't make another name. By
         default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
     one_by_one : bool
-        Send each row as a request of its own: as many requests as rows, but safe when two laptops send overlapping sheets at the
-        same moment, as far as the server remembers keys (rule 27).
+        Send each row as a request of its own: as many requests as rows. It is safe when two laptops send overlapping sheets at
+        the same moment, as far as the server remembers keys (rule 27).
 
     Returns
     -------
     Plan
-        As for `plan_retry`. Rows that can't be created are not eligible: no time or a time without offset, no content, no account, too
-        long, a text for a platform without an account, the same post as a row above it (but where ``twin`` is True), a file that is
-        missing, too large or not what its name says. A row asks for the bytes of its file: under another name, or uploaded by somebody
-        else, it is the same row.
+        As for `plan_retry`. A row is not eligible if it is too long, or lacks content, an account, or a time with its offset. Nor is a
+        row with a text for a platform without an account, or with a file that is missing, too large or not what its name says. Nor is
+        the same post as a row above it, unless ``twin`` is True. A row asks for the bytes of its file: under another name, or uploaded
+        by somebody else, it is the same row.
 
     Raises
     ------
     PlanError
-        If columns are missing, `key` is a column that plans or results fill, a value of it is missing or is there twice, or a
-        column has lost its type in a file.
+        If columns are missing, `key` is a column that plans or results fill, or a value of it is missing or there twice. Also
+        if a column has lost its type in a file.
 
     Examples
     --------
@@ -360,8 +360,8 @@ def _body_of(row: Row) -> dict[str, Any]:
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
     """The campaign's canonical name, and whether anybody has named it: in the call, or in the frame (rule 29).
 
-    An empty column names none, and one that reads like a number may have been written in another way: rows that the ledger knows
-    under another name only are blocked then.
+    An empty column names none. One that reads like a number may have been written in another way: then rows that the ledger
+    knows under another name only are blocked.
     """
     if isinstance(campaign, str):
         if len(campaign) > METADATA_TEXT_CHARACTERS:

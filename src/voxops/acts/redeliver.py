@@ -73,8 +73,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
         ``again`` is True, as it would reject them again. Nor are rows that succeeded, and those so young that the API may still be
         retrying them by itself (one hour).
     force : bool
-        Take those rows, too. What has arrived and was sent again by this ledger before is blocked when it is run, so that Run All
-        sends it again once, unless a column ``again`` is True.
+        Take those rows, too. A delivery that arrived and that this ledger has sent again is blocked when the plan is run, unless
+        a column ``again`` is True. So Run All sends it again once.
 
     Returns
     -------

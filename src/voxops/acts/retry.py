@@ -183,7 +183,7 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     """Plan to retry the failed targets of a triaged frame.
 
     A retry acts on a whole *post*: it re-queues every target that is not published. So it is used where all of a post's
-    failed targets are in the frame and retryable; elsewhere each row gets a fix of its one target that changes nothing
+    failed targets are in the frame and retryable. Elsewhere each row gets a fix of its one target that changes nothing
     (rule 3).
 
     Parameters

@@ -311,9 +311,9 @@ def plan_update(
         too.
     change : str
         A name of the change, such as ``"strike, Monday"``. Under one name a field of a post is set once, however often the cell is
-        run: with `by` it is done then, and another value of `to` or of a column is blocked. By default the column ``change`` of the
-        frame, as ``run.failed()`` has it. Without a name, a field that this ledger has changed before, and that shows something else
-        now, is blocked.
+        run. A repeat with `by` is done already; another value of `to` or of a column is blocked. By default the column ``change``
+        of the frame, as ``run.failed()`` has it. Without a name, a field that this ledger has changed before, and that shows
+        something else now, is blocked.
 
     Returns
     -------

@@ -275,9 +275,9 @@ def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> 
     Parameters
     ----------
     before, after : pandas.DataFrame or Run
-        Two frames from ``vx.targets`` or ``vx.triage``, whose rows are matched by post, platform and account, and those that share all
-        three in their order; or two runs, whose rows are matched by the row key of their plans: the key of a campaign, the delivery, or
-        post, platform and account.
+        Two frames from ``vx.targets`` or ``vx.triage``, whose rows are matched by post, platform and account; rows that share all three
+        are matched in their order. Or two runs, whose rows are matched by the row key of their plans: the key of a campaign, the
+        delivery, or post, platform and account.
 
     Returns
     -------

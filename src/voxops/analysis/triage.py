@@ -89,7 +89,7 @@ class Rule:
     verdict : Verdict
         What to do, also as text, such as ``"retry"``.
     remedy : str
-        One sentence for the person who acts.
+        What the person who acts should do.
     retryable : bool
         Whether a resend of the same request may succeed, without a second effect.
     platform : str or None
@@ -102,8 +102,8 @@ class Rule:
     Raises
     ------
     PlanError
-        If a rule with `pattern` is retryable, `codes` is not a tuple of texts, `verdict` is not a `Verdict`, `retryable` is not a
-        bool, `platform` is not text, or `pattern` is not a regular expression.
+        If `codes`, `verdict`, `retryable` or `platform` is not of its type, `pattern` is not a regular expression, or a
+        rule with `pattern` is retryable.
     """
 
     codes: tuple[str, ...]
@@ -211,7 +211,7 @@ RULES: tuple[Rule, ...] = (
     _seen("METADATA_LIMIT", _CONTENT, "The post's metadata are too large: keys have 100 characters, texts 1,000, lists 100 items."),
     _seen("DUPLICATE_CONTENT", _CONTENT, "The platform has this post already: change the text, or leave it."),
     _seen("SKIPPED", _SUPPORT,
-          "The API skipped it and will not try it again, mostly since its retries are used up: load the post again, correct what "
+          "The API skipped it and will not try it again, mostly since its retries are used up. Load the post again, correct what "
           "failed and send it with vx.plan_fix, or ask support."),
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
           "It is unknown whether it was published: check the platform first, and retry only what is missing there."),
@@ -294,7 +294,7 @@ class Judgement:
     verdict : Verdict
         What to do.
     remedy : str
-        One sentence for the person who acts.
+        What the person who acts should do.
     retryable : bool
         Whether a resend can succeed, without a second effect.
     """
@@ -383,11 +383,12 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     -------
     pandas.DataFrame
         One row per target. It begins with ``verdict`` (string: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask
-        support, nothing to do), ``cause`` (string; NA without a problem) and ``remedy`` (string, one sentence), and ends with
-        ``retryable`` (bool). Set ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the
-        codes of your own rules. A target in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck:
-        ask support. Where the frame has what the ledger knows (``last_outcome last_code last_tried_at tried``, see `targets`), a
-        target that the API has skipped since is *ask support*, and one that failed again says how often it was tried. The time of the load is ``attrs["fetched_at"]``, or the latest change if a merge has lost it.
+        support, nothing to do), ``cause`` (string; NA without a problem) and ``remedy`` (string), and ends with ``retryable`` (bool). Set
+        ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the codes of your own rules. A target
+        in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck: ask support. The frame may have what the
+        ledger knows (``last_outcome last_code last_tried_at tried``, see `targets`). Then a target that the API has skipped since is *ask
+        support*, and the remedy of one that failed again says how often it was tried. The time of the load is ``attrs["fetched_at"]``, or
+        the latest change if a merge has lost it.
 
     Raises
     ------

@@ -82,8 +82,9 @@ class Attempted:
     promised : mapping
         Platform and account -> the retry count that the response announced, if any.
     by_count : bool
-        Whether a count that has reached the promised one, under a newer time stamp, tells of an end: half a minute has passed since the
-        server tries at the latest, nobody has edited the post, and counts rise here with the end of a try and not when it is queued.
+        Whether a count that has reached the promised one, under a newer time stamp, is evidence of an end. True from half a minute
+        after the server tries at the latest, if nobody edited the post, and where counts rise as a try ends, not as it is
+        queued.
     """
 
     baseline: Baseline | None
@@ -153,12 +154,12 @@ def sighted(baseline: Baseline | None, state: PostState) -> bool:
 def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
     """Return the progress of a target, by the present state of its post (rule 18).
 
-    A target that is published now and was not has succeeded at once. It has *failed* only if the post is terminal and there is
-    evidence that this try has ended: the post was observed in flight, or the target differs from the baseline. If the response
-    announced a retry count and the wire shows one, the count must have reached it. A count that has reached it
-    under a newer time stamp is evidence by itself where `by_count` allows it. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an error that is gone while the
-    status is the same: the API may clear it when it queues a retry. A target with an unknown status, or none, has that of the whole
-    post, if all targets are out or none is.
+    A target that is published now and was not has succeeded at once. It has *failed* only if the post is terminal and there is evidence
+    that this try has ended. Evidence is that the post was observed in flight, or that the target differs from the baseline. If the response
+    announced a retry count and the wire shows one, the count must have reached it. A count that has reached it under a newer time stamp is
+    evidence by itself where `by_count` allows it. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an
+    error that is gone while the status is the same: the API may clear it when it queues a retry. A target with an unknown status, or none,
+    has that of the whole post, if all targets are out or none is.
     """
     status = target.status if target.status in POST_STATUSES else state.status
     if status == "published" and _status_before(tried.baseline, target) != "published":

@@ -1,6 +1,6 @@
 """The fields of requests: their limits, each with its source, and the checks they pass before anything is sent.
 
-A check takes the field's name in the API and a value, and returns the value as it is sent; it raises a ValidationError of status 0
+A check takes the field's name in the API and a value, and returns the value as it is sent. It raises a ValidationError of status 0
 that names the field and what is allowed. `endpoints` says which call takes which field.
 """
 

@@ -1,7 +1,7 @@
 """The endpoint capability matrix: 39 writes, and the policy that follows from each row (contract: SEED, MTX).
 
-It decides whether a call may be resent, whether its 2xx is an outcome, whether its items must be read one by one, and what to poll;
-no call site decides that itself. `Endpoint.inferred` names cells that the published page shows only in part: such calls are resent
+It decides whether a call may be resent, whether its 2xx is an outcome, whether its items must be read one by one, and what to poll.
+No call site decides that itself. `Endpoint.inferred` names cells that the published page shows only in part: such calls are resent
 only under a key.
 """
 

@@ -50,11 +50,6 @@ class Archive:
     people : mapping of str to str, optional
         ``owner``, ``campaign``, ``team`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
 
-    Attributes
-    ----------
-    path : Path
-        Its folder.
-
     Notes
     -----
     All reads raise a ConfigError if a file is damaged, a time or filter can't be read, or a table or column does not exist. Statistics
@@ -92,9 +87,9 @@ class Archive:
     def sync(self, since: When = None, *, full: bool = False) -> Synced:
         """Fetch new records and those that may still change; once a week, everything.
 
-        Lists are read from their heads back to records that are on disk and older than 65 minutes before the last sync. Records that
-        came in deeper, such as imported posts with old dates, are found by the weekly check, which reads the lists to their ends: a
-        request for every 100 records. It warns of what it adds, and is then repeated after a day.
+        Lists are read from their heads back to records that are on disk and older than 65 minutes before the last sync. The weekly
+        check finds records that came in deeper, such as imported posts with old dates. It reads the lists to their ends: a request
+        for every 100 records. It warns of what it adds, and is then repeated after a day.
 
         Parameters
         ----------
@@ -312,8 +307,8 @@ class Archive:
         Raises
         ------
         ConfigError
-            If DuckDB can't run the query (with its error), it is not one SELECT or EXPLAIN, two columns of the result have the same
-            name, or whole numbers are beyond int64.
+            If DuckDB can't run the query (with its error), or it is not one SELECT or EXPLAIN. Also if two columns of the result
+            have the same name, or whole numbers are beyond int64.
         """
         files = {kind: list(self._files(kind).values()) for kind in SCHEMA}
         return ask(files, query, parameters, allow_file_access=allow_file_access)

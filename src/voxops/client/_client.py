@@ -136,8 +136,6 @@ class AsyncClient(Groups):
         Typed methods, one for each row of `voxops.api.endpoints`.
     url : str
         The API's address, without ``/v1``.
-    clock : Clock
-        The clock in use.
     requests : int
         Requests sent to the API so far, retries included.
 

@@ -88,8 +88,8 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[d
     Raises
     ------
     DecodeError
-        If a page is not a list, records are missing by the answer's own count, a cursor repeats, a page has many times the requested
-        records, or there are over 20,000 pages, two million records or 4 GB.
+        If a page is not a list, records are missing by the answer's own count, a cursor repeats, or a page has many times the
+        requested records. Also if a list has over 20,000 pages, two million records or 4 GB.
     """
     query = dict(params)
     seen = {str(query["cursor"])} if query.get("cursor") is not None else set()

@@ -486,8 +486,8 @@ def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: fl
 def contradicting(ledger: Ledger, plan: Plan) -> tuple[list[Request], list[Request]]:
     """What earlier plans of a campaign would still do although its sheet says otherwise (rule 32).
 
-    Returns what is not to be sent: creates of rows that the sheet does not have, and withdrawals that it does not ask for; and creates of
-    such rows that may have made a post which the planner could not see.
+    Returns what is not to be sent: creates of rows that the sheet does not have, and withdrawals that it does not request. Second,
+    creates of such rows that may have created a post which the planner could not see.
     """
     whole = plan.whole
     if whole is None:

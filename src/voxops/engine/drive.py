@@ -1,8 +1,8 @@
 """One loop for all runs of a workspace: decide for what has changed or is due, write, read what most wait for, send, sleep.
 
-A turn costs what has changed, not what is open: requests wait in groups, a group is looked at when it is its turn or what it waits for has
-happened, and calls are looked at after a reading of theirs, or when they are due. Whoever loops also reads for every open call of the
-ledger, in a run of its own or not.
+A turn costs what has changed, not what is open. Requests wait in groups; the loop decides about a group when it is due, or when what it
+waits for has happened. It decides about a call after a reading of it, or when it is due. Whoever loops also reads for every open call of
+the ledger, in a run of its own or not.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ class Execution(Job):
     paused : bool
         Whether it is only watched until it is resumed here.
     look_back : bool
-        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31), and show what others do to
-        the run as long as somebody holds it.
+        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31). Show what others do to the
+        run as long as somebody holds it.
     """
 
     def __init__(

@@ -78,8 +78,8 @@ class Readings:
     def looked(self, call: Call, moment: Moment | None) -> float | None:
         """Seconds at the least from the end of a call's last try to the beginning of a reading; None for none after it.
 
-        Two times that the server names may be of two clocks, which differ by `SKEW` at the most; of what this kernel has seen to be over
-        for so long itself, so much is sure (rules 11 and 14).
+        Two times that the server names may be of two clocks, which differ by `SKEW` at most. The time since this kernel itself saw the
+        try end is certain (rules 11 and 14).
         """
         if moment is None:
             return None

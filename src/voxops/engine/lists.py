@@ -51,8 +51,8 @@ ENDS = ("pending", "partial", "failed", "published")
 def interval(look: int, rng: random.Random, pages: int = 0) -> float:
     """Seconds until the next look: 2, 3, 4.5, … up to 30, each ±20 %; `look` counts from 0.
 
-    At least two seconds for each page that the last look at those in flight has taken: a job that fills fifty pages is looked
-    at every 30 seconds, and the last hundred posts of it every two.
+    At least two seconds for each page that the last look at those in flight has taken. A job that fills fifty pages is read
+    every 30 seconds, and its last hundred posts every two.
     """
     bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
     return bound * rng.uniform(0.8, 1.2)
@@ -153,9 +153,9 @@ class Listed:
 class CreatedList:
     """The list of all posts, newest first.
 
-    A run that makes thousands of posts has them all in the last minutes of this list, and reading these again before every send
-    would take longer than a reading holds. So a walk is repeated only now and then, and in between what has come on top of it is
-    read; unless posts have ever come into the list below its top, as where the clocks of two servers differ.
+    A run that creates thousands of posts has them all in the last minutes of this list. Rereading these before every send would
+    take longer than a reading holds. So a walk is repeated only now and then, and in between what has come on top of it is read.
+    This ends once posts come into the list below its top, as where the clocks of two servers differ.
 
     Parameters
     ----------

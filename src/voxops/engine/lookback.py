@@ -1,7 +1,7 @@
 """What was done twice although nobody could prevent it, or not at all, looked for once a run is over (rules 28, 30 and 31).
 
-Where a server remembers no keys, or keeps those of each API key apart, two people may do the same at the same moment: posts are then
-created twice, and the retry count of a target or a delivery rises by more than our own tries account for. A duplicate can be withdrawn; a
+Where a server remembers no keys, or keeps those of each API key apart, two people may do the same at the same moment. Then posts are
+created twice, or the retry count of a target or a delivery rises by more than our own tries account for. A duplicate can be withdrawn; a
 second retry can't, but it is reported.
 """
 

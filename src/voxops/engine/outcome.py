@@ -141,7 +141,7 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
 async def made(engine: Engine, run: str) -> pd.DataFrame:
     """The posts that the creates of a run created, read as they are now.
 
-    ``attrs["open_rows"]`` has label, identity and attempt of the rows that were sent and have not ended, or whose post is not shown yet;
+    ``attrs["open_rows"]`` has label, identity and attempt of the rows that were sent and have not ended, or whose post is not shown yet.
     ``attrs["unsent_rows"]`` names those that were never sent, or are proved not to have been created.
 
     Raises

@@ -26,8 +26,8 @@ LATER_ATTEMPTS = 29  # attempts beyond its own under which another ledger may ha
 class Match:
     """What a reading of the list says of the rows of a create call.
 
-    `found` maps a request to its post; `doubtful` are requests that a post may be, and nobody can tell; `twice` says that our own sending
-    created a row twice (rule 14).
+    `found` maps a request to its post; `doubtful` are requests for which it is unknown whether a post of the list is theirs.
+    `twice` says that our own sending created a row twice (rule 14).
     """
 
     found: Mapping[int, str] = field(default_factory=dict)
@@ -161,8 +161,8 @@ def is_older(state: PostState, first_sent: float) -> bool:
 def could_be(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
     """Whether a post that bears none of our marks may be a row's, as far as what it shows goes.
 
-    Where lists have shown our marks, metadata that are not ours, or another text, are another post; else an API may keep metadata of its
-    own alone, and show texts as it likes: with entities, links made short, other line ends.
+    Where lists have shown our marks, metadata that are not ours, or another text, are another post. Else an API may keep only metadata
+    of its own, and change texts: with entities, links made short, other line ends.
     """
     if state.mark is not None or (marks and state.has_metadata):
         return False

@@ -238,8 +238,8 @@ class Eyes:
     async def refresh(self, requests: Sequence[Item], *, sending: bool = False) -> None:
         """Read again the posts that decide about rows and are only remembered: they may be otherwise now (rules 13 and 26).
 
-        They are those of a row that were withdrawn or don't wait any more among those that do, look-alikes that were created by hand, and
-        all of a row that asks for a next attempt; when `sending` those that are not live.
+        They are posts whose status says that they never go out. Unless `sending`, they are also those that may have gone out since
+        (waiting ones, look-alikes created by hand), and all posts of a row that requests a next attempt.
         """
         seen, window = self._ledger.seen, self._readings.window
         bodies = [item.body or {} for item in requests]

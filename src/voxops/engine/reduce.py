@@ -187,7 +187,7 @@ def reduce(event: Event) -> Ending:
 def still_runs(event: Event) -> bool:
     """Whether the server may still execute a request after it answered ambiguously.
 
-    Only the API's own word, an error with a code, says that it has ended: a gateway gives up while the server goes on, and an error about
+    Only the API's own word, an error with a code, says that it has ended. A gateway gives up while the server goes on, and an error about
     the key itself says nothing of the request.
     """
     return not event.code or event.code in ABOUT_THE_KEY

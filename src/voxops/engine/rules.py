@@ -1,7 +1,7 @@
 """May this request be sent, and may this call? `decide` and `fit`, each an ordered table; the first row that has something to say wins.
 
-Both are pure. They are asked at four moments and are the same at all four: when a plan is bound, when the loop looks for work, in the
-transaction that writes a call as sent, and after a reading. `docs/explanation/exactly-once.md` is generated from the tables.
+Both are pure. They apply when a plan is bound, when the loop looks for work, in the transaction that writes a call as sent, and
+after a reading. `docs/explanation/exactly-once.md` is generated from the tables.
 """
 
 from __future__ import annotations
@@ -460,8 +460,9 @@ class CallFacts:
     doubtful : Reason or None
         Of a resend: why nobody can tell whether it took effect.
     left, seen, unwanted, passed, forgotten, other_key, refused, stands : bool
-        Of a resend: whether a row has left it, a row was seen, no living run lets a row go, a time has passed, the server may have
-        forgotten its key, another API key sent it first, its key was refused, a post stands for a row.
+        Of a resend, in this order: whether a row has left it, a row was seen, no living run lets a row go, or a time has passed.
+        Then whether the server may have forgotten its key, another API key sent it first, its key was refused, or a row has a
+        post.
     tries : int
         How often one of its rows was tried in this run without a usable answer, in whichever call.
     harmed : bool

@@ -1,6 +1,6 @@
 """Columns whose cells are lists or objects: plain Python in each cell, with a fixed Arrow type.
 
-pandas would store such cells as ``object``, for which Arrow guesses a type from the values: it fails on the lazy targets of posts, on
+pandas would store such cells as ``object``, for which Arrow guesses a type from the values. It fails on the lazy targets of posts, on
 objects without fields, and on rows that differ. Here the column fixes the type:
 
 ==========  ================================  ===================================================

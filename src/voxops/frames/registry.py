@@ -1,7 +1,7 @@
 """The registry of columns: what each column of a frame is called, means and looks like, and which matter in which kind of frame.
 
-Views, panels, reports, plans, Excel heads, ``vx.columns`` and the glossary come from it. A new column is one entry; a new kind of frame
-is one entry with its columns in the order of reading, the code and the message of a failure first.
+Views, panels, reports, plans, Excel heads, ``vx.columns`` and the glossary come from it. A new column is one entry. So is a new kind of
+frame, with its columns in the order of reading, the code and the message of a failure first.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ _COLUMNS = (
     # triage
     Column("verdict", "verdict", "Next step: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask support or nothing to do.", kind="word", width=148, facet=True, look="verdict"),
     Column("cause", "cause", "Cause of the failure: code, platform and message without its variable parts; missing without a problem.", facet=True),
-    Column("remedy", "what to do", "One sentence that says how to mend the failure."),
+    Column("remedy", "what to do", "How to mend the failure."),
     Column("retryable", "can be retried", "True if a retry may succeed; set it to True to overrule the verdict."),
     # causes
     Column("causes.platforms", "platforms", "Platforms on which the cause occurred, joined by commas."),

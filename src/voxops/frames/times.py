@@ -35,8 +35,8 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
     Returns
     -------
     pandas.DatetimeIndex
-        NaT for None and for anything but a time: words such as ``now``, numbers, garbage, and the ends of the calendar, such as the
-        years 1 and 9999, which programs write for never.
+        NaT for None and for anything but a time: words such as ``now``, numbers, garbage. Also for the ends of the calendar, such
+        as the years 1 and 9999, which programs write for never.
     """
     return utc(stamps(values))
 
@@ -117,9 +117,9 @@ def window(since: When, until: When, now: datetime, tz: str = "UTC") -> tuple[pd
     Parameters
     ----------
     since, until : str, datetime, timedelta or None
-        A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or how long before
-        `now` (``"7D"``, ``"12h"``, a timedelta; the unit in either case), or with a plus after it (``"+3D"``), or the beginning of
-        ``"today"``, ``"yesterday"`` or ``"tomorrow"``. None leaves the side open.
+        A time with an offset (``"2026-03-02T09:00Z"``, a Timestamp; ``"2026-03-02Z"`` is its midnight), or the beginning of
+        ``"today"``, ``"yesterday"`` or ``"tomorrow"``. Or how long before `now` (``"7D"``, ``"12h"``, a timedelta; the unit in
+        either case), or with a plus after it (``"+3D"``). None leaves the side open.
     now : datetime
         The server's time, with an offset.
     tz : str

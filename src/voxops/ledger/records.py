@@ -120,8 +120,8 @@ class Seen:
 class Medium:
     """What was uploaded or imported for a source: the hash of a file, or an address.
 
-    `number` counts the keys under which it was requested, from 0; `state` is ``sent`` until it is ``ready`` or ``failed``, `reason` says why it
-    failed in the server's words, and `at` is when it was last known to be so, in server time.
+    `number` counts the keys under which it was requested, from 0. `state` is ``sent`` until it is ``ready`` or ``failed``; `reason` says
+    why it failed, in the server's words. `at` is when it was last known to be so, in server time.
     """
 
     source: str
@@ -138,8 +138,8 @@ class Medium:
 class RunHead:
     """A run without its frame.
 
-    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it; `note` is what was said
-    last of how it goes; `home` says who began it, as `file.home` does; `reason` and `who` are for people.
+    `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it. `note` is the
+    last report of its progress; `home` says who began it, as `file.home` does; `reason` and `who` are for people.
     """
 
     id: str

@@ -256,8 +256,8 @@ class Store:
     def now(self) -> float:
         """The ledger's own time, for leases and the age of readings: the server's, where it is known.
 
-        A clock that was set back makes leases and readings of the future out of those that there are; such leases are over, and such
-        readings stale, so that time never stands still (rule 21).
+        If a clock was set back, existing leases and readings lie in the future. Such leases are over, and such readings stale, so
+        that time never stands still (rule 21).
         """
         return self.clock()
 

@@ -37,8 +37,8 @@ class _Piece:
 class Writer:
     """Writes to the ledger for many tasks, with one flush to disk for all that wait.
 
-    The thread is a daemon of ours and not one of an executor's: those are shut down before the interpreter's exit gives a run
-    the chance to note how its last requests ended.
+    The thread is a daemon of ours, not an executor's. Those end before the interpreter's exit gives a run the chance to
+    record how its last requests ended.
 
     Parameters
     ----------

@@ -138,8 +138,8 @@ def statuses(value: Words) -> list[str]:
 class Search:
     """Filters that the API lacks, applied here to all posts that were read.
 
-    `text` is part of the content, in any case; `campaign`, `owner` and `tag` are whole words, in any case, of which a post must have
-    one; `fields` names the metadata fields of campaign and owner.
+    `text` is part of the content, in any case. `campaign`, `owner` and `tag` are whole words, in any case, of which a post must have
+    one. `fields` names the metadata fields of campaign and owner.
     """
 
     text: tuple[str, ...]

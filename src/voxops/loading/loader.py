@@ -476,8 +476,8 @@ class Loader:
             From ``vx.read_campaign``; it is not changed.
         ask : bool
             False sends nothing and applies only the sheet rules. True also reads the accounts and the media that the sheet names, and
-            lets the API check each row on its platforms, one request per media, row and text (matrix row 13, read-only). Then collisions
-            with posts that are scheduled already are found, too.
+            finds collisions with posts that are scheduled already. The API then checks each row on its platforms, one request per media,
+            row and text (matrix row 13, read-only).
         gap : str or timedelta, optional
             Warn of two posts of an account that are less apart, such as ``"30min"``; None for no such warning. The same text on an
             account within a day is a warning in any case.

@@ -163,14 +163,14 @@ def read_campaign(
 ) -> pd.DataFrame:
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
-    A workbook that `voxops.to_excel` has written of a sheet's rows is read as that sheet was, without further arguments: it has the
+    A workbook that `voxops.to_excel` has written of a sheet's rows is read as that sheet was, without further arguments. It has the
     sheet's zone, heads and date order in a hidden sheet. A head that somebody has renamed is read by its new name.
 
     Parameters
     ----------
     path : str or Path
         A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
-        tabs or bars, with a first line ``sep=;``, with empty lines at the end. Or a workbook: xlsx, xlsm or ods.
+        tabs or bars. It may have a first line ``sep=;``, and empty lines at the end. Or a workbook: xlsx, xlsm or ods.
     sheet : str, optional
         Which sheet of the workbook; required if it has several visible ones.
     tz : str, optional
@@ -200,10 +200,10 @@ def read_campaign(
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
-        formula; it is removed. ``attrs``: ``kind`` and ``source``; ``encoding`` and ``delimiter`` (and ``guessed`` for a guessed
-        encoding) or ``sheet``; ``places``, from which checks name a cell; ``folder``, in which the file names of ``media`` are
-        looked for; ``layout``, by which `voxops.to_excel` writes rows as the sheet had them; ``run`` for a workbook of the rows of a
-        run; and ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
+        formula; it is removed. ``attrs`` has ``kind`` and ``source``, and ``encoding`` and ``delimiter`` (with ``guessed`` for a
+        guessed encoding) or ``sheet``. From ``places`` checks name a cell; in ``folder`` the file names of ``media`` are looked for.
+        By ``layout`` `voxops.to_excel` writes rows as the sheet had them. ``run`` is there for a workbook of the rows of a run, and
+        ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
     Raises
     ------
@@ -323,7 +323,7 @@ class _Reader:
         if self._dates and self._figures and not self._sure:
             raise PlanError(
                 f"{self._path}: {places(self._dates)} are dates, none after the 12th of a month, and {places(self._figures)} numeric "
-                "texts: a program with another date order may have swapped day and month in the dates; convert the whole column to "
+                "texts. A program with another date order may have swapped day and month in the dates; convert the whole column to "
                 "dates, or to texts."
             )
         if self._cut:

@@ -59,8 +59,8 @@ def tag_links(
     Raises
     ------
     PlanError
-        If no parameter is named, a template can't be read or names no column, a cell that it names is empty, or a text with links
-        appears on several platforms: then give each its text, or fill the parameter's column.
+        If no parameter is named, a template can't be read or names no column, or a cell that it names is empty. Also if a text
+        with links appears on several platforms: give each its text, or fill the parameter's column.
 
     Examples
     --------

@@ -88,9 +88,9 @@ def to_excel(
     apostrophe, which ``vx.read_campaign`` removes. Whole numbers of more than 15 digits are text. Times that a zone has twice are
     ISO text. A text that is longer than a cell is cut and says so.
 
-    Rows of a campaign sheet (from ``vx.read_campaign``, or ``run.to_mend()``) are written as the sheet had them: under its heads, in its
-    order, with its times as date cells of its zone, in two columns if it had two. ``vx.read_campaign`` finds heads, zone and date order
-    in a hidden sheet, which spreadsheets keep when they save the workbook.
+    Rows of a campaign sheet (from ``vx.read_campaign``, or ``run.to_mend()``) are written as the sheet had them, under its heads and in
+    its order. Times are date cells of its zone, in two columns if it had two. ``vx.read_campaign`` finds heads, zone and date order in a
+    hidden sheet, which spreadsheets keep when they save the workbook.
 
     Examples
     --------

@@ -86,8 +86,8 @@ def report(
     Raises
     ------
     PlanError
-        If a frame lacks columns, has one twice, or has text instead of times; if the log was loaded with ``success=``; or if `run` did
-        not act on the rows of `subject`.
+        If a frame lacks columns, has one twice, or has text instead of times. Also if the log was loaded with ``success=``, or `run`
+        did not act on the rows of `subject`.
     ConfigError
         If an argument has no valid value, such as a `now` without an offset, an unknown `tz` or an unknown name in `owners`.
         Also if an argument is for the report of another subject.
