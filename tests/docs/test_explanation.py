@@ -6,7 +6,7 @@ import re
 
 import pytest
 from tests import architecture_doc
-from tests.docs.test_links import DOCS, HOME
+from tests.docs.test_links import DOCS
 from tests.test_architecture import ROOT, modules, room
 
 PAGE = DOCS / "explanation" / "architecture.md"
