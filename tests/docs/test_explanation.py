@@ -6,7 +6,7 @@ import re
 
 import pytest
 from tests import architecture_doc
-from tests.docs.test_links import DOCS
+from tests.docs.test_links import DOCS, HOME
 from tests.test_architecture import ROOT, modules, room
 
 PAGE = DOCS / "explanation" / "architecture.md"
@@ -42,3 +42,13 @@ def test_the_tables_of_ledger_and_engine_have_each_file():
     for package in ("engine", "ledger"):
         files = {f"{package}/{path.name}" for path in (ROOT / package).glob("*.py")} - {f"{package}/__init__.py"}
         assert files - set(re.findall(r"`([\w/.]+)`", text)) == set()
+
+
+def test_the_table_of_the_promise_is_the_readme_s():
+    """Both are read by people who compare them."""
+    tables = [
+        re.search(r"^\| situation \| posted twice \| lost \|\n(?:\|.*\n)+", page.read_text("utf-8"), re.MULTILINE)
+        for page in (HOME / "README.md", DOCS / "explanation" / "promise.md")
+    ]
+    assert all(tables), "one of the pages has no table of the promise"
+    assert tables[0].group() == tables[1].group()
