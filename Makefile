@@ -46,14 +46,14 @@ demo: $(VENV)/installed  ## Run the main workflow in a terminal, against the emb
 # workers fit two processors.
 TESTS = $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(addprefix tests/,$(T))
 
-test: $(VENV)/tools  ## Run what a change must pass; T=ledger runs one package
+test: $(VENV)/tools  ## Run what a change must pass, against the built wheel; T="ledger engine" runs two folders, PYTHON=python3.13 another Python
 	$(TESTS)
 
-oldest:  ## Test the packages of T with the oldest allowed dependencies, in a separate environment
+oldest:  ## Test the packages of T with the oldest allowed dependencies, in an environment of its own
 	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
-flake: $(VENV)/tools  ## Test each package 20 times beside a load on all processors; T= N= LOAD= MINUTES=; goes on where it ended
+flake: $(VENV)/tools  ## Run tests often beside a load, since what is red once in twenty is a defect; T=ledger N=20 LOAD= MINUTES=; goes on where it ended
 	$(BIN)/python -m tests.flake $(filter-out tests/%,$(TESTS))
 
 test-kernel: $(VENV)/tools  ## Run the tests in a real Jupyter kernel
@@ -76,34 +76,34 @@ lab: $(VENV)/lab  ## Open the notebooks in JupyterLab
 pictures: $(VENV)/tools  ## Retake the README's screenshots in JupyterLab
 	$(BIN)/python -m tests.browser.pictures
 
-bench: $(VENV)/tools  ## Run the benchmarks; writes build/bench.json
+bench: $(VENV)/tools  ## Measure against peers and floors; no test asserts timing; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-chaos: $(VENV)/tools  ## Kill senders, corrupt answers, and count effects at the server; ITEMS= KILLS= SEED= LEDGERS= READING=
+chaos: $(VENV)/tools  ## Kill senders, break answers, and count effects at the server; LEDGERS=2 READING=ignores ITEMS= KILLS= SEED=
 	$(BIN)/python -m tests.chaos
 
-proof: $(VENV)/tools  ## Run what a release must pass; goes on where its last call ended; PARTS= of it, DEPTH= JOBS= MINUTES=
+proof: $(VENV)/tools  ## Run what a release must pass, for hours; a call takes 25 minutes, the next goes on; PARTS=exhaustive DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
-mutants: $(VENV)/tools  ## Mutate each decision that allows sending; a test must fail. FILES= MINUTES= MOST= AGAIN=1
+mutants: $(VENV)/tools  ## Break each decision, and a test must fail; resumable, results are committed; FILES=engine/rules.py MINUTES= MOST= AGAIN=1
 	$(BIN)/python -m tests.mutants
 
-spark:  ## Run the Spark example of docs/how-to/past-one-machine.md on Spark, in a separate environment; needs Java
+spark:  ## Run the Spark of docs/how-to/past-one-machine.md on Spark itself, in an environment of its own; needs Java
 	$(MAKE) .venv-spark/tools VENV=.venv-spark
 	.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install 'pyspark>=4,<5'
 	.venv-spark/bin/python -m tests.spark
 
-notebooks: $(VENV)/tools  ## Execute and check the notebooks; writes HTML to build/notebooks
+notebooks: $(VENV)/tools  ## Execute, compare and render the notebooks; writes HTML to build/notebooks
 	$(BIN)/python -m tests.notebooks
 
-dist: $(VENV)/tools  ## Build and check wheel and source archive, and test each in an empty environment
+dist: $(VENV)/tools  ## Build wheel and source archive, and try each in an empty environment
 	$(PIP) install $(CONSTRAIN) '.[dist]'
 	rm -rf dist
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
 
-audit: $(VENV)/tools  ## Report licences, known vulnerabilities and the wheel's files of what is installed; X="archive lab" adds extras
+audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of what is installed; a release waits for it; X="archive lab" adds extras
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install 'pip-audit>=2.9,<3'
 	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)

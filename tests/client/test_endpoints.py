@@ -102,9 +102,12 @@ def test_a_listing_yields_records_and_pages_each_time_anew(client, sandbox):
 # An endpoint is a row, and a list that is loaded as a frame a row and a schema.
 
 
-def test_the_example_of_contributing_adds_a_list_endpoint(monkeypatch):
-    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
-    row, schema = re.findall(r"^# (?:api/endpoints|frames/schemas)\.py\n(.+),$", text, re.MULTILINE)
+def test_the_example_of_the_architecture_page_adds_a_list_endpoint(monkeypatch):
+    text = (Path(__file__).parents[2] / "docs" / "explanation" / "architecture.md").read_text("utf-8")
+    example = re.search(
+        r"^# api/endpoints\.py\n(.+?),\n# frames/schemas\.py\n(.+?),\n```$", text, re.MULTILINE | re.DOTALL
+    )
+    row, schema = example.groups()
     made = _methods.group_classes([eval(row, vars(endpoints).copy())], {}, "voxops.client.groups")
     for kind, columns in eval(f"{{{schema}}}", vars(schemas).copy()).items():
         monkeypatch.setitem(schemas.SCHEMAS, kind, columns)

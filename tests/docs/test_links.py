@@ -138,9 +138,13 @@ def test_links_inside_the_repository_lead_somewhere(page):
             assert anchor in heading_anchors(path), f"{page.name} links to {target}"
 
 
-def test_the_map_names_files_that_are_there():
-    text = (HOME / "CONTRIBUTING.md").read_text("utf-8")
-    named = {path for path in re.findall(r"`([\w/]+(?:\.py|\.md|/))`", text) if "/" in path}
+@pytest.mark.parametrize(
+    "page",
+    [HOME / "CONTRIBUTING.md", DOCS / "explanation" / "architecture.md", DOCS / "explanation" / "decisions.md"],
+    ids=lambda p: p.stem,
+)
+def test_the_map_names_files_that_are_there(page):
+    named = {path for path in re.findall(r"`([\w/]+(?:\.\w+|/))`", page.read_text("utf-8")) if "/" in path}
     assert len(named) > 15
     missing = {path for path in named if not (HOME / path).exists() and not (HOME / "src/voxops" / path).exists()}
     assert not missing
