@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from tests.analysis.makers import failures, history
+from tests.analysis.page import PLACE, block
 
 import voxops as vx
 from voxops.analysis.causes import CAUSES, cause_partial, causes, finish_causes
@@ -101,6 +102,19 @@ def test_files_on_two_workers_give_the_same_digits(cluster, archive, log, by):
     assert len(cluster.scheduler_info()["workers"]) == 2
     pd.testing.assert_frame_equal(table, vx.deliveries.stats(log, by=by), check_exact=True)
     pd.testing.assert_frame_equal(archive.stats(by=by), table, check_exact=True)
+
+
+def test_the_page_says_how_two_workers_count(cluster, archive, log):
+    """The code of docs/how-to/past-one-machine.md, as it is there; its functions travel to the workers."""
+    page = block("Dask", "python").replace(PLACE, str(archive.path))
+    page = page.replace("tcp://scheduler:8786", cluster.scheduler.address).replace('since="365D"', 'since="3650D"')
+    names: dict[str, Any] = {"__name__": "page"}
+    try:
+        exec(page, names)
+    finally:
+        if "client" in names:
+            names["client"].close()
+    pd.testing.assert_frame_equal(names["stats"], vx.deliveries.stats(log, by=["day", "endpoint"]), check_exact=True)
 
 
 @pytest.mark.release

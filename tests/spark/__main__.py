@@ -6,30 +6,20 @@ Not a part of ``make test``: Spark is 450 MB and wants Java. What it does to fra
 from __future__ import annotations
 
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
 
 import pandas as pd
 from pyspark.sql import SparkSession
-from tests.analysis.test_cluster import history
+from tests.analysis.makers import history
+from tests.analysis.page import PLACE, block
 
 import voxops as vx
 from voxops.analysis.statistics import finish
 from voxops.archive.store import Store
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "past-one-machine.md"
 ROWS, DAYS = 6_000, 12
-PLACE = "/data/voxburst/deliveries"  # as the page names it
-
-
-def block(heading: str, language: str) -> str:
-    """The first piece of code below a heading of the page."""
-    found = re.search(rf"^## {heading}$.*?^```{language}\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    if found is None:
-        raise SystemExit(f"{PAGE.name} has no {language} below {heading!r}")
-    return found[1]
 
 
 def same(name: str, found: pd.DataFrame, expected: pd.DataFrame) -> bool:
@@ -51,16 +41,16 @@ def main() -> int:
         store = Store(Path(folder))
         with store.writing():
             store.merge({"deliveries": log})
-        place = str(Path(folder) / "deliveries")
         spark = (
             SparkSession.builder.master("local[2]").appName("voxops").config("spark.ui.enabled", "false").getOrCreate()
         )
         try:
             names = {"spark": spark}
-            exec(block("Spark", "python").replace(PLACE, place), names)
+            exec(block("Spark", "python").replace(PLACE, folder), names)
             good = same("mapInPandas", names["stats"], vx.deliveries.stats(log, by="endpoint"))
-            spark.read.parquet(place).createOrReplaceTempView("deliveries")
-            counts = spark.sql(block("The same count in a warehouse", "sql")).toPandas()
+            spark.read.parquet(f"{folder}/deliveries").createOrReplaceTempView("deliveries")
+            query = block("The same count in a warehouse", "{code-cell}").split('"""')[1]
+            counts = spark.sql(query).toPandas()
             stats = finish(counts.astype({"attempts": "Int64", "latency_ms": "Int64", "deliveries": "Int64"}))
             good &= same("the GROUP BY", stats, vx.deliveries.stats(log, by=["endpoint"]))
         finally:

@@ -41,7 +41,7 @@ class Tickets(dict[str, str]):
 
     def _about(self) -> str:
         """Return how many tickets there are, and how to get one."""
-        example = f"; tickets[{next(iter(self))!r}] is the Markdown of one" if self else ""
+        example = f"; tickets[{next(iter(self))!r}] is the text of one" if self else ""
         return f"{safe.many(len(self), 'ticket') if self else 'no tickets'}{example}"
 
 
