@@ -39,10 +39,10 @@ PAGES = f"{HERE}test_what_it_points_to_is_there"
 # Words of the README as a reader sees them -> the test that shows them.
 CLAIMS = {
     # what it is for
-    "Run social campaigns on the VoxBurst API from a notebook: load posts, webhook deliveries and bulk results into DataFrames": BLOCKS_RUN,
+    "Run social campaigns on the VoxBurst API from a notebook. Load posts, webhook deliveries and bulk results into DataFrames": BLOCKS_RUN,
     "see what failed and why, retry what can be retried, watch it to the end": BLOCKS_RUN,
     "Re-running any cell, Run All, the whole notebook": BLOCKS_RUN,
-    "after any crash, never posts twice and never loses an item": "promise/test_one_ledger.py::test_rule_11_whatever_breaks_everything_happens_once",
+    "after any crash, never posts twice and never loses an item": "engine/test_chaos.py::test_nothing_happens_twice_and_nothing_is_lost",
     "You need pandas, and no asyncio: calls are plain functions": f"{HERE}test_calls_are_plain_functions",
     "queued cells keep their order": "whole/test_kernel.py::test_run_all_runs_all",
     # a minute
@@ -53,9 +53,9 @@ CLAIMS = {
     "and then four lines": f"{HERE}test_the_first_frame_takes_four_lines",
     "one row per post and platform": f"{HERE}test_the_first_frame_takes_four_lines",
     "what matters of any frame": "views/test_view.py::test_every_kind_of_frame_is_recognised_named_and_explained",
-    "one line a row": "views/test_view.py::test_a_row_is_one_line_high_on_a_screen_of_1366_pixels",
-    "The sandbox is the API over real HTTP on your own machine: every endpoint that voxops calls": f"{HERE}test_the_sandbox_serves_every_endpoint_that_voxops_calls",
-    "a seeded campaign in which posts failed for passing and for lasting reasons": f"{HERE}test_the_first_frame_takes_four_lines",
+    "one line a row": "views/test_view.py::test_each_row_is_one_line_and_what_is_cut_opens",
+    "The sandbox is the API over real HTTP on your own machine, with every endpoint that voxops calls": f"{HERE}test_the_sandbox_serves_every_endpoint_that_voxops_calls",
+    "In its seeded campaign, posts failed for passing and for lasting reasons": f"{HERE}test_the_first_frame_takes_four_lines",
     "Everything below works in it": BLOCKS_RUN,
     "For your workspace, set `VOXBURST_API_KEY` and leave `sandbox=True` out": f"{HERE}test_a_workspace_is_named_by_its_key_alone",
     "One Monday is the tutorial": PAGES,
@@ -85,27 +85,26 @@ CLAIMS = {
     "each row with its own outcome: a 207 is read item by item": "engine/test_answers.py::test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown",
     "what failed, as a new attempt, and what was never sent; the reason of each first": f"{HERE}test_what_is_to_mend_comes_with_its_reason_first",
     "here, an account that has expired": BLOCKS_RUN,
-    "A row is created once for each campaign name, from any notebook, on any laptop: every created post has a mark, and a ledger that doesn't know a campaign looks for it first": "promise/test_lost_ledger.py::test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark",
+    "A row is created once for each campaign name, from any notebook, on any laptop. Every created post has a mark, and a ledger that doesn't know a campaign looks for it first": "promise/test_lost_ledger.py::test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark",
     "At length: mend rows in Excel, follow a sheet that changes, reschedule, withdraw, work in two": PAGES,
     # job three
     "success rate, attempts, exact p50, p95 and p99 latency": "analysis/test_deliveries.py::test_quantiles_are_nearest_ranks_of_the_sorted_latencies",
     "windows in which a receiver was down": "analysis/test_deliveries.py::test_an_outage_is_found_with_its_edges_and_its_symptom",
     "with why: what a receiver rejected, it would reject again": "analysis/test_deliveries.py::test_lost_deliveries_are_what_redelivery_is_for",
-    "`ws.panel(log)` is the same by clicking": "views/test_panels.py::test_the_frame_decides_which_panel_it_is_and_one_of_something_else_is_refused",
+    "`ws.panel(log)` shows the log as a panel, where a webhook and a window are picked": "views/test_panels.py::test_a_webhook_and_a_window_are_picked_and_the_page_says_what_is_read",
     "A long history is kept on disk, where a second sync reads only the newest and what is still open": "archive/test_archive.py::test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing",
-    "past one machine, Dask": "analysis/test_cluster.py::test_a_dask_frame_gives_the_same_digits",
-    "Spark give the same statistics to the last digit": "analysis/test_cluster.py::test_as_spark_would_run_it",
+    "Past one machine, workers of Dask give the same statistics to the last digit": "analysis/test_cluster.py::test_files_on_two_workers_give_the_same_digits",
     # the promise, below its table
     "All conditions, and the rules that make it hold: exactly once": PAGES,
-    "A key names what is requested, for which failure or row, as which deliberate attempt": "acts/test_golden_keys.py::test_every_act_has_golden_keys",
-    "It is on disk, with the bytes, before the bytes leave": "ledger/test_file.py::test_rule_08_a_ledger_is_on_disk_whatever_it_is_called",
+    "A key names what is requested, for which failure or row, as which deliberate attempt": f"{HERE}test_a_key_names_what_is_requested_for_which_row_and_attempt",
+    "It is on disk, with the bytes, before the bytes leave": "power/test_power.py::test_what_was_sent_and_said_is_on_disk_whenever_the_power_fails",
     "The same failure gives the same key on any machine": "acts/test_golden_keys.py::test_golden_keys_never_change",
     "a deliberate second attempt, a new one": "whole/test_workspace.py::test_what_fails_again_can_be_retried_again_under_a_new_key",
     "A 2xx of an asynchronous call is not an outcome: a run watches until the post has moved and is terminal": "acts/test_settling.py::test_targets_settle_when_the_whole_post_has_ended",
     "When no usable answer comes, voxops reads before it sends again": "promise/test_lagging_lists.py::test_rule_11_a_500_in_the_middle_of_a_batch_creates_no_row_twice",
     "What can't be proved stays `unknown`": "promise/test_forgetful_server.py::test_rule_12_past_the_retention_nothing_is_resent_that_is_not_proved_absent",
     "The API key is in no output, repr, traceback, ledger or report": "whole/test_no_key.py::test_no_key_anywhere",
-    "leaves for the API's own host alone": "security/test_uploads.py::test_plain_http_goes_to_this_machine_only_where_the_api_is_here",
+    "leaves for the API's own host alone": "client/test_client.py::test_the_key_stays_with_its_host_when_redirected",
     # commands
     "exit code 3 if something needs a person": f"{HERE}test_the_exit_code_of_triage_is_3_if_something_needs_a_person",
     "what is new, worse or gone, whose it is, and the next command": "whole/test_jobs.py::test_a_digest_is_ten_lines_of_what_is_new_whose_it_is_and_what_comes_next",
@@ -182,12 +181,14 @@ def test_what_a_row_quotes_is_there_once_and_its_test_exists(words):
 
 @cache
 def found_in(file: Path) -> frozenset[str]:
-    """The names of the tests of a file."""
+    """The names of a file's tests that each change must pass."""
     tree = ast.parse(file.read_text("utf-8"))
     return frozenset(
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not any(ast.unparse(mark) == "pytest.mark.release" for mark in node.decorator_list)
     )
 
 
@@ -296,6 +297,38 @@ def test_what_is_to_mend_comes_with_its_reason_first(ws):
     mend = ws.run(vx.plan_create(sheet, key="row_id", campaign="mend")).wait(60).to_mend()
     assert mend.columns[0] == "reason"
     assert dict(zip(mend["row_id"], mend["attempt"], strict=True)) == {"failed": 2, "blocked": 1}
+
+
+def test_a_key_names_what_is_requested_for_which_row_and_attempt(ws):
+    row = {
+        "row_id": "r1",
+        "content": "Hello",
+        "accounts": "acc_1",
+        "scheduled_for": "2027-03-01T10:00:00Z",
+        "attempt": 1,
+    }
+    others = {
+        "row_id": "r2",
+        "content": "Bye",
+        "accounts": "acc_2",
+        "scheduled_for": "2027-03-01T11:00:00Z",
+        "attempt": 2,
+    }
+    sheets = [row, row, *(row | {name: value} for name, value in others.items())]
+    same, again, *changed = [
+        keys(vx.plan_create(pd.DataFrame([each]), key="row_id", campaign="one")) for each in sheets
+    ]
+    assert same == again
+    assert len({*same}.union(*changed)) == 1 + len(changed)
+    triaged = failures(ws)
+    first, second = keys(vx.plan_retry(triaged)), keys(vx.plan_retry(triaged.assign(attempt=2)))
+    assert first == keys(vx.plan_retry(failures(ws)))
+    assert len(first) == vx.plan_retry(triaged).cost.acts
+    assert not first & second
+
+
+def keys(plan: vx.Plan) -> set[str]:
+    return set(plan.frame["idempotency_key"].dropna())
 
 
 # -- what it says of the rest ------------------------------------------------------------------------------------------
