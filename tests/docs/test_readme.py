@@ -58,7 +58,6 @@ CLAIMS = {
     "In its seeded campaign, posts failed for passing and for lasting reasons": f"{HERE}test_the_first_frame_takes_four_lines",
     "Everything below works in it": BLOCKS_RUN,
     "For your workspace, set `VOXBURST_API_KEY` and leave `sandbox=True` out": f"{HERE}test_a_workspace_is_named_by_its_key_alone",
-    "One Monday is the tutorial": PAGES,
     # job one
     "grouped: how many posts and accounts, first and last seen, an example": f"{HERE}test_frames_have_what_the_comments_name",
     "sends nothing": f"{HERE}test_plans_and_checks_send_and_create_nothing",
@@ -71,8 +70,9 @@ CLAIMS = {
     "one text for each person, one for support": "views/test_people.py::test_each_person_has_a_ticket_and_support_another",
     "`run.pause()`": "engine/test_senders.py::test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing",
     "the stop button stop sending": "whole/test_kernel.py::test_an_interrupt_pauses_the_run",
-    "After a crash, in a new kernel, `ws.attach(ws.runs().index[0])` takes up the newest run": "whole/test_kernel.py::test_a_run_goes_on_after_a_restart",
+    "After a crash, in a new kernel, `ws.attach(ws.runs().index[0])` takes up the newest run of your workspace": "whole/test_kernel.py::test_a_run_goes_on_after_a_restart",
     "it reads and watches, and only `run.resume()` sends what was never sent": "engine/test_senders.py::test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing",
+    "The embedded sandbox ends with its kernel": f"{HERE}test_the_embedded_sandbox_ends_with_its_kernel",
     "`ws.panel(triaged)` is the same job by clicking": "views/test_panels.py::test_from_plan_to_before_and_after",
     "prints the code for what you clicked": "views/test_panels.py::test_the_code_of_a_choice_keeps_the_same_rows",
     "At length: retry what failed, share a report": PAGES,
@@ -112,10 +112,13 @@ CLAIMS = {
     "recipes for cron and Airflow": PAGES,
     "In scripts and services, every method of a workspace and a run has an async twin: `await ws.aio.posts(...)`, `await run.aio.results()`": "whole/test_awaits.py::test_every_method_has_a_coroutine_as_its_twin",
     "`await run` waits for a run": "whole/test_awaits.py::test_tasks_groups_and_background_tasks_take_the_methods",
-    # developing
+    # where to read on, and developing
+    "One Monday: a tutorial, from install to report": PAGES,
+    "How to: a page for each task. Reference: names, columns, the sandbox, notebooks": PAGES,
+    "Explanation: the rules, what is known of the API, security, how it is proved": PAGES,
+    "`make docs` builds these pages as a site, in `build/docs`": MAKE,
     "what a change must pass; make proof is for a release": MAKE,
-    "the site in build/docs: tutorial, how-to, reference, explanation": MAKE,
-    "The same pages here: how to, reference, explanation": PAGES,
+    "ruff, mypy strict": MAKE,
     "CONTRIBUTING.md is the map, CHANGELOG.md what has changed": PAGES,
 }
 PROMISE = {
@@ -368,6 +371,16 @@ def test_a_workspace_is_named_by_its_key_alone(sandbox, monkeypatch):
         assert ws.id == sandbox.workspace_id
 
 
+def test_the_embedded_sandbox_ends_with_its_kernel():
+    with vx.connect(sandbox=True) as ws:
+        assert ws.sandbox is not None
+        url, ledger = ws.sandbox.url, ws._session.engine.ledger.path
+        assert ledger.exists()
+    assert not ledger.exists()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url, trust_env=False)
+
+
 def test_the_exit_code_of_triage_is_3_if_something_needs_a_person(sandbox, monkeypatch, tmp_path):
     (command,) = (line.partition("#")[0].split() for line in COMMANDS if line.startswith("voxops triage"))
     monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
@@ -380,8 +393,12 @@ def test_the_exit_code_of_triage_is_3_if_something_needs_a_person(sandbox, monke
 
 def test_make_has_the_targets():
     targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text("utf-8"), re.MULTILINE))
-    named = set(re.findall(r"\bmake (demo|lab|test|proof|docs)\b", "\n".join(COMMANDS)))
-    assert named == {"demo", "lab", "test", "proof", "docs"} <= targets
+    named = set(re.findall(r"^make (\w+)|`make (\w+)`|; make (\w+)", README, re.MULTILINE))
+    assert (
+        {name for found in named for name in found if name}
+        == {"demo", "lab", "test", "lint", "proof", "docs"}
+        <= targets
+    )
 
 
 def test_the_python_that_it_names_is_the_one_that_is_required():
