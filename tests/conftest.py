@@ -95,6 +95,7 @@ LONG = (
     "analysis/test_deliveries.py",
     "analysis/test_cluster.py",
     "views/test_marimo.py",
+    "docs/test_readme.py",
     "promise/test_one_ledger.py",
     "client/test_client_rows.py",
     "frames/test_frames.py",

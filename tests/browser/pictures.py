@@ -1,4 +1,4 @@
-"""Take the pictures of the README anew, from what JupyterLab shows: ``make pictures``."""
+"""Take the pictures of the README and of the site anew, from what JupyterLab shows: ``make pictures``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from tests.browser.lab import Lab, Part, change_theme
 
 from voxburst_sandbox import Fault, Sandbox
 
-IMAGES = Path(__file__).parents[2] / "docs" / "images"
+HOME = Path(__file__).parents[2]
+IMAGES = HOME / "docs" / "images"
 COLOURS = 128  # of a picture's palette: text stays sharp, and files small
 SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
 CELLS = (
@@ -20,6 +21,7 @@ CELLS = (
     "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))\nvx.view(triaged, rows=12)",
     "ws.panel(triaged)",
     "ws.panel(ws.deliveries(since='7D'))",
+    "campaign = vx.read_campaign('{sheet}')\nvx.view(ws.check(campaign), rows=12)",
     "run = ws.run(vx.plan_retry(triaged), reason='spring campaign, ticket 4711')\nrun",
     "run.wait()\nvx.report(triaged, run=run).to_html('report.html');",
 )
@@ -32,14 +34,19 @@ def main() -> int:
         Sandbox(seed=7, speed=20, rate_limit=500, deliveries=1500) as api,
         Lab(Path(folder) / "lab") as lab,
     ):
-        first, *cells = CELLS
-        begin = first.format(key=api.api_key, url=api.url, folder=Path(folder) / "ledger")
-        lab.write("pictures.ipynb", begin, *cells)
+        names = {
+            "key": api.api_key,
+            "url": api.url,
+            "folder": Path(folder) / "ledger",
+            "sheet": HOME / "data/campaign.csv",
+        }
+        lab.write("pictures.ipynb", *(cell.format(**names) for cell in CELLS))
         book = lab.open("pictures.ipynb", width=1366, height=1000)
-        for number in (0, 1, 2, 3):
+        for number in (0, 1, 2, 3, 4):
             book.run_cell(number)
             book.finished()
         keep("view", [shot(book.at(1))])
+        keep("check", [shot(book.at(4))])
 
         panel = book.at(2)
         panel.facet("retry")
@@ -61,8 +68,8 @@ def main() -> int:
         keep("delivery-panel", [failed, shot(log)])
 
         api.add_fault(SLOW)
-        book.run_cell(4)
-        monitor = book.at(4)
+        book.run_cell(5)
+        monitor = book.at(5)
         monitor.wait("✓ succeeded")
         book.page.wait_for_timeout(4000)
         monitor.click("Pause")
@@ -75,7 +82,7 @@ def main() -> int:
         monitor.click("Resume")
         monitor.wait("✓ done")
 
-        book.run_cell(5)
+        book.run_cell(6)
         book.finished()
         page = lab.show(lab.root / "report.html")
         keep("report", [page.screenshot(clip={"x": 0, "y": 0, "width": 1100, "height": 1000})])

@@ -274,9 +274,19 @@ def effects(state: Path) -> int:
         return len(sandbox.effects("post.retry")) + len(sandbox.effects("target.fix"))
 
 
-def test_the_last_line_adds_up(tmp_path, capsys, monkeypatch):
+def test_the_demo_needs_no_key_and_reaches_this_machine_alone(tmp_path, capsys, monkeypatch):
+    """Its last line adds up."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
+    reached, connect = set(), socket.socket.connect
+
+    def noted(self: socket.socket, address: tuple[str, int]) -> None:
+        reached.add(address[0])
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", noted)
     assert main(["demo"]) == 0
+    assert reached == {"127.0.0.1"}
     counts, report = last_line(capsys.readouterr().out)
     assert counts["posts"] > 50
     assert counts["failed_targets"] > 60

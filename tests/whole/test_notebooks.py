@@ -1,11 +1,10 @@
-"""The notebooks and the README: they run top to bottom, say what is stored in them, and a changed number is noticed."""
+"""The notebooks: they run top to bottom, say what is stored in them, and a changed number is noticed."""
 
 from __future__ import annotations
 
 import copy
 import functools
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.kernel import Kernel
 from tests.notebooks import IGNORED, NOTEBOOKS, ROOT, SANITIZE, compared, environment, execute
 
 from voxburst_sandbox import Sandbox
@@ -191,24 +189,3 @@ def without_origin(page: str) -> str:
     page, count = re.subn(r'(?<=<p class="quiet">)data from [^<]*', "", page, count=1)
     assert count == 1
     return page
-
-
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-
-
-@pytest.mark.release
-@pytest.mark.kernel
-@pytest.mark.timeout(900)
-def test_its_blocks_run_in_order_and_leave_what_they_name(tmp_path):
-    assert len(BLOCKS) >= 6
-    shutil.copytree(ROOT / "data", tmp_path / "data")
-    with Kernel(tmp_path) as kernel:
-        cells = kernel.run(*BLOCKS, patience=800)
-        for cell in cells:
-            assert cell.status == "ok", f"{cell.status or 'lost'}: {cell.code}\n{cell.traceback or cell.text}"
-        silent = [cell.code for cell in cells if not cell.bundles and not cell.text]
-        assert silent == []
-        assert "TOKEN_EXPIRED" in str(cells[0].bundles)
-        assert kernel.do("print(len(vx.plan_create(campaign, key='row_id', campaign='spring 2026').frame))").isdigit()
-    for name in ("triage.html", "triage.xlsx", "history"):
-        assert (tmp_path / name).exists()
