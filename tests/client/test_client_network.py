@@ -6,8 +6,11 @@ import asyncio
 import json
 import logging
 import os
+import re
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -146,6 +149,50 @@ def test_an_api_on_this_machine_has_no_proxy(proxy, secure, trusted, sandbox, tm
     assert connected(sandbox=sandbox, proxy=proxy.url)
     assert connected(url=secure.url, api_key=KEY, ledger=tmp_path / "ledger.sqlite", verify=trusted, proxy=proxy.url)
     assert (proxy.asked, len(secure.requests)) == ([], 2)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "proxy.md"
+
+
+def test_the_lines_of_the_page_about_proxies_go_through_one(proxy, secure, trusted, tmp_path, without_proxies):
+    page = PAGE.read_text("utf-8").replace("http://proxy.example:3128", proxy.url)
+    (script,) = re.findall(r"^```sh\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (lines,) = re.findall(r"^```python\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    (tmp_path / "company-ca.pem").write_bytes(trusted.read_bytes())
+    for name, value in {"VOXBURST_API_KEY": KEY, "VOXBURST_API_URL": f"https://{HOST}", "HOME": str(tmp_path)}.items():
+        without_proxies.setenv(name, value)
+    source = Path(vx.__file__).parents[1]
+    script = f'voxops() {{ PYTHONPATH="{source}" "{sys.executable}" -m voxops "$@"; }}\n{script}'
+    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "nothing yet\n"), done.stderr
+    assert (len(proxy.asked), len(secure.requests)) == (1, 1), "it sends one request"
+    without_proxies.chdir(tmp_path)
+    made: dict[str, Any] = {"vx": vx}
+    exec(lines, made)
+    made["ws"].close()
+    assert (len(proxy.asked), len(secure.requests)) == (2, 2)
+    assert all(asked.startswith(b"CONNECT api.voxburst.example:443 ") for asked in proxy.asked)
+    assert KEY.encode() not in b"".join(proxy.asked)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_the_page_about_proxies_has_the_words_of_each_error(secure, proxy, trusted, tmp_path, without_proxies):
+    """A proxy that is not there, one that lets nobody through, one that opens https, and settings that are none."""
+    named = re.findall(r"^\| `([^`]*?)(?: …)?` \|", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    closed = socket.create_server(("127.0.0.1", 0))
+    nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    closed.close()
+    there = {"url": f"https://{HOST}", "api_key": KEY, "ledger": tmp_path / "ledger.sqlite"}
+    said = []
+    with raw.serve(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n") as refuses:
+        for settings in (
+            {"proxy": nowhere}, {"proxy": refuses.url}, {"proxy": proxy.url}, {"verify": "none.pem"}, {"proxy": "socks5://127.0.0.1:1"},
+        ):  # fmt: skip
+            with pytest.raises((ConfigError, TransportError)) as caught:
+                connected(**there, **settings)
+            said.append(str(caught.value))
+    assert [words for words, message in zip(named[:5], said, strict=True) if words not in message] == [], said
+    assert named[5].startswith("did not answer completely within "), "as other tests of this file have it"
 
 
 @pytest.mark.parametrize("bad", ["ftp://127.0.0.1", "127.0.0.1:8080", "http://user:hunter2@127.0.0.1:port", 8080])

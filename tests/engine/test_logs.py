@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from urllib.parse import urlsplit
 
+import httpx
 import pandas as pd
 import pytest
 from tests.chaos import world
@@ -160,3 +166,66 @@ def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog,
 def test_a_library_shows_nothing_by_itself():
     handlers = logging.getLogger("voxops").handlers
     assert [type(each) for each in handlers] == [logging.NullHandler]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "logs.md"
+
+
+def test_the_page_about_logs_names_each_logger_with_its_levels():
+    named = re.findall(r"^\| `([\w.]+)` \| (\w+) \|", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    used = set()
+    for path in Path(vx.__file__).parent.rglob("*.py"):
+        text = path.read_text("utf-8")
+        if logger := re.search(r'^_(?:log|LOG) = logging\.getLogger\("([\w.]+)"\)', text, flags=re.MULTILINE):
+            levels = re.findall(r"\b_(?:log|LOG)\.(\w+)\(", text)
+            used |= {(logger[1], "ERROR" if level == "exception" else level.upper()) for level in levels}
+    assert len(named) == len(set(named))
+    assert set(named) == used
+
+
+def test_requests_are_children_of_the_span_in_which_they_were_made(sandbox, monkeypatch):
+    """The page's lines, with a stand-in for OpenTelemetry: a span is what the context says where a request is sent."""
+    (lines,) = (
+        each
+        for each in re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), flags=re.M | re.S)
+        if "spans" in each
+    )
+    current: ContextVar[str | None] = ContextVar("span", default=None)
+    seen: list[tuple[str, str | None]] = []
+
+    class Spans(httpx.AsyncBaseTransport):
+        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
+            self._inner = inner
+
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            path = re.sub("post_[a-z0-9]+", ":id", request.url.path)
+            seen.append((f"{request.method} {path}", current.get()))
+            return await self._inner.handle_async_request(request)
+
+    @contextmanager
+    def start(name: str) -> Iterator[None]:
+        token = current.set(name)
+        yield
+        current.reset(token)
+
+    trace = SimpleNamespace(get_tracer=lambda _: SimpleNamespace(start_as_current_span=start))
+    modules = {
+        "opentelemetry": {"trace": trace},
+        "opentelemetry.instrumentation": {"httpx": SimpleNamespace(AsyncOpenTelemetryTransport=Spans)},
+    }
+    for name, members in modules.items():
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+        vars(sys.modules[name]).update(members)
+    connect = vx.connect
+    monkeypatch.setattr(vx, "connect", lambda transport: connect(sandbox=sandbox, transport=transport))
+    made: dict[str, vx.Workspace] = {}
+    exec(lines, made)
+    made["ws"].accounts()
+    made["ws"].close()
+    spans = {
+        "GET /v1/auth/me": None,
+        "GET /v1/posts": "nightly",
+        "POST /v1/posts/:id/retry": "nightly",
+        "GET /v1/accounts": None,
+    }
+    assert spans.items() <= dict(reversed(seen)).items(), "the first of each"

@@ -168,7 +168,7 @@ def test_it_is_converted_to_the_types_of_arrow_and_to_plain_records(frames, name
 
 
 def plain_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """As docs/how-to/cron.md has it."""
+    """As docs/how-to/service.md has it."""
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 

@@ -59,7 +59,7 @@ class _Bounds:
     size: int
 
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("voxops.client")
 
 # A cached answer proves nothing about the current state (rule 14).
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}

@@ -1,0 +1,351 @@
+"""The commands that the docs write: the parser takes each, and what cron and Airflow would run sends each thing once."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.security import raw
+from tests.virtual import until
+
+import voxops as vx
+from voxburst_sandbox import Fault, Sandbox
+from voxops.cli import _parser, main
+
+HOME = Path(__file__).parents[2]
+HOW_TO = HOME / "docs" / "how-to"
+WRITTEN = [page for page in sorted((HOME / "docs").rglob("*.md")) if page.parent.name != "generated"]
+PAGES = [*WRITTEN, HOME / "README.md", HOME / "notebooks" / "README.md"]
+COMMAND = re.compile(r"(?<![\w./=-])voxops (?=[a-z-])")
+ROWS = 60  # two calls
+
+
+def fences(page: Path) -> list[tuple[str, str]]:
+    """The code blocks of a page: language and text."""
+    return re.findall(r"^```(.*?)\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+# -- the parser takes each ---------------------------------------------------------------------------------------------
+
+PLACEHOLDERS = {"N": "1", "X": "1", "SECONDS": "1", "NAME=VALUE": "list_lag_seconds=1"}
+
+
+def words(text: str) -> list[str]:
+    """The arguments of a command line that begins after its `voxops`, without redirections and what follows a pipe."""
+    found = []
+    lexer = shlex.shlex(re.sub(r"\d?>>?\s*\S+", "", text), posix=True, punctuation_chars="|&;()<>")
+    lexer.whitespace_split = True
+    for word in lexer:  # an unclosed quotation mark of another command comes after a pipe
+        if set(word) <= set("|&;()<>"):
+            break
+        found.append(PLACEHOLDERS.get(word, word))
+    return found
+
+
+def command_lines(page: Path) -> Iterator[tuple[str, bool]]:
+    """Each command line of a page, after its `voxops`; and whether it is whole, as in a block, or may be cut short, as in prose."""
+    text = page.read_text("utf-8")
+    for language, block in fences(page):
+        if language in {"sh", "console", "text", "bash", ""}:
+            for line in re.sub(r"(?m)(^|\s)#.*", "", block.replace("\\\n", " ")).splitlines():
+                if language != "console" or line.startswith("$"):
+                    yield from ((line[found.end() :], True) for found in COMMAND.finditer(line))
+    for span in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
+        for found in COMMAND.finditer(span):
+            yield re.sub(r"[][]", "", span[found.end() :].replace("\\|", "|")), False
+
+
+def test_the_parser_takes_every_command_line(monkeypatch):
+    def refused(_: argparse.ArgumentParser, message: str) -> None:
+        raise ValueError(message)
+
+    monkeypatch.setattr(argparse.ArgumentParser, "error", refused)
+    wrong, taken = [], Counter[str]()
+    for page in PAGES:
+        for line, whole in command_lines(page):
+            try:
+                _parser().parse_args(words(line))
+            except ValueError as error:
+                if whole or not re.search("arguments are required|expected one argument", str(error)):
+                    wrong.append(f"{page.relative_to(HOME)}: voxops {line}: {error}")
+            except SystemExit:  # --version, --help
+                pass
+            taken[page.name] += 1
+    assert not wrong, "\n".join(wrong)
+    assert taken["cron.md"] > 10 and taken["README.md"] > 8, "the pattern finds nothing any more"
+
+
+def test_a_command_line_that_the_parser_does_not_take_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "`voxops runs --jsn`, `voxops resume`\n\n```sh\n. env && voxops digest --pots X >/dev/null || [ 1 ]\nvoxops resume | '\n```\n"
+    )
+    assert [(words(line), whole) for line, whole in command_lines(page)] == [
+        (["digest", "--pots", "1"], True), (["resume"], True), (["runs", "--jsn"], False), (["resume"], False),
+    ]  # fmt: skip
+
+
+# -- cron --------------------------------------------------------------------------------------------------------------
+
+FIELD = r"(?:\*|\d+(?:-\d+)?)(?:/\d+)?(?:,\d+(?:-\d+)?)*"
+SCHEDULE = re.compile(rf"^((?:{FIELD} +){{5}})(.*)$")
+MOST = (59, 23, 31, 12, 7)
+
+
+def crontab() -> tuple[list[str], dict[str, str]]:
+    """The commands of the page's crontab, and its settings."""
+    (block,) = (text for _, text in fences(HOW_TO / "cron.md") if SCHEDULE.search(text.splitlines()[-1]))
+    commands, settings = [], {}
+    for line in block.splitlines():
+        if scheduled := SCHEDULE.match(line):
+            for field, most in zip(scheduled[1].split(), MOST, strict=True):
+                assert all(int(number) <= most for number in re.findall(r"\d+", field)), line
+            commands.append(scheduled[2])
+        else:
+            name, _, value = line.partition("=")
+            settings[name] = value
+    return commands, settings
+
+
+def test_the_crontab_has_its_form():
+    commands, settings = crontab()
+    rows = re.findall(r"^\| [^|]+ \| `… && (.*?)` \|$", (HOW_TO / "cron.md").read_text("utf-8"), flags=re.MULTILINE)
+    assert len(commands) == 1 and len(rows) == 3
+    assert set(settings) == {"MAILTO", "PATH"}
+    assert "$" not in settings["PATH"], "cron sets a variable as it is written"
+    assert not [each for each in (*commands, *rows) if re.search(r"(?<!\\)%", each)], "it would end the command"
+    prefix, _, _ = commands[0].partition("voxops")
+    for row in rows:
+        subprocess.run(["sh", "-n", "-c", prefix + row], check=True)
+
+
+@pytest.fixture
+def machine(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine with the command `voxops`, whose home is a new folder; `voxops.pid` there names the last command."""
+    bin_, home = tmp_path / "bin", tmp_path / "home"
+    bin_.mkdir()
+    home.mkdir()
+    for name in [name for name in os.environ if name.startswith(("VOXBURST_", "VOXOPS_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(Path(vx.__file__).parents[1]))
+    monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("VOXBURST_API_URL", sandbox.url)
+    command = bin_ / "voxops"
+    command.write_text(f'#!/bin/sh\necho $$ >"{home}/voxops.pid"\nexec "{sys.executable}" -m voxops "$@"\n')
+    command.chmod(0o755)
+    return home
+
+
+def shell(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    """A script as cron would run it, in a shell of its own."""
+    return subprocess.run(
+        ["sh", "-c", script], cwd=folder, env=os.environ | more, capture_output=True, text=True, check=False
+    )
+
+
+def campaign_sheet(name: str) -> pd.DataFrame:
+    hours = pd.date_range("2026-04-01T09:00Z", periods=ROWS, freq="h").strftime("%Y-%m-%dT%H:%MZ")
+    rows = {"row_id": [f"r{row}" for row in range(ROWS)], "content": [f"Cup {row} of {name}" for row in range(ROWS)]}
+    return pd.DataFrame({**rows, "accounts": "twitter:@aldercoffee", "scheduled_for": hours})
+
+
+def left_half_done(sandbox: Sandbox, campaign: str, ledger: Path | None = None) -> str:
+    """A run of a laptop, of which the API refused a call; its id."""
+    sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/bulk", status=401, code="UNAUTHORIZED", nth=2))
+    with vx.connect(sandbox.api_key, url=sandbox.url, ledger=ledger) as ws:
+        run = ws.run(vx.plan_create(campaign_sheet(campaign), key="row_id", campaign=campaign)).wait(30)
+        assert (run.results()["outcome"] == "pending").any()
+    sandbox.clear_faults()
+    assert 0 < len(sandbox.effects("post.create")) < ROWS
+    return str(run.id)
+
+
+def created_once(sandbox: Sandbox, rows: int) -> bool:
+    marks = [effect["mark"] for effect in sandbox.effects("post.create")]
+    return len(marks) == len(set(marks)) == rows and sandbox.duplicates() == []
+
+
+def test_the_scripts_of_the_page_about_cron_do_what_it_says(sandbox, machine):
+    env, report, resume = (text for language, text in fences(HOW_TO / "cron.md") if language == "sh")
+    assert shell(env.replace("vb_live_…", sandbox.api_key), machine).returncode == 0
+    file = machine / ".voxburst.env"
+    assert file.stat().st_mode & 0o077 == 0
+    setting = f". {shlex.quote(str(file))}\n"
+
+    ((command,), _) = crontab()
+    before = len(sandbox.requests(acting=True))
+    with raw.serve(raw.answer(b"")) as hook:
+        done = shell(f'{command} --post "$DIGEST_URL"', machine, DIGEST_URL=hook.url)
+        ((head, body),) = hook.requests
+    assert (done.returncode, done.stderr) == (3, "")
+    assert "for somebody to look at" in done.stdout and len(done.stdout.splitlines()) <= 13
+    assert json.loads(body)["attention"] and sandbox.api_key.encode() not in head + body
+
+    done = shell(setting + report, machine)
+    assert (done.returncode, done.stdout) == (0, "for somebody to look at: triage.html\n"), done.stderr
+    assert "<html" in (machine / "triage.html").read_text("utf-8") and (machine / "summary.txt").read_text()
+    assert len(sandbox.requests(acting=True)) == before
+
+    run = left_half_done(sandbox, "spring")
+    done = shell(setting + resume, machine)
+    said = json.loads(done.stdout)
+    assert (done.returncode, said["run"], said["succeeded"], said["left"]) == (0, run, ROWS, [])
+    assert created_once(sandbox, ROWS)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_nightly_script_retries_what_failed_and_says_by_its_status_if_anything_is_left(
+    sandbox, status, monkeypatch
+):
+    (script,) = (text for language, text in fences(HOW_TO / "cron.md") if language == "python")
+    sandbox.set_switches(recovery_rate=1.0 if status == 0 else 0.0)
+    connect = vx.connect
+    monkeypatch.setattr(vx, "connect", lambda: connect(sandbox=sandbox))
+    with pytest.raises(SystemExit) as ended:
+        exec(script, {})
+    assert ended.value.code == status
+    tried = [effect["post"] for effect in sandbox.effects("post.retry")]
+    assert 0 < len(tried) == len(set(tried))
+
+
+# -- Airflow -----------------------------------------------------------------------------------------------------------
+
+
+class Airflow:
+    """What Airflow does with a DAG, as far as the page needs it: it calls tasks in order, and tries those again that may be."""
+
+    class AirflowException(Exception):
+        pass
+
+    class AirflowFailException(AirflowException):
+        pass
+
+    def __init__(self) -> None:
+        self.tries = Counter[str]()
+        self.results: dict[str, Any] = {}
+        self.failed: dict[str, str] = {}
+
+    def task(self, *, retries: int = 0) -> Callable[[Callable[..., Any]], Any]:
+        def decorate(function: Callable[..., Any]) -> Any:
+            def call(**values: Any) -> Any:
+                for _ in range(1 + retries):
+                    self.tries[function.__name__] += 1
+                    try:
+                        self.results[function.__name__] = json.loads(json.dumps(function(**values)))  # as XCom does
+                    except self.AirflowFailException as error:
+                        self.failed[function.__name__] = str(error)
+                        return None
+                    except self.AirflowException:
+                        continue
+                    return self.results[function.__name__]
+                self.failed[function.__name__] = "no try is left"
+                return None
+
+            def expand(**lists: list[Any]) -> list[Any]:
+                ((name, values),) = lists.items()
+                return [call(**{name: value}) for value in values or ()]  # one whose upstream has failed is skipped
+
+            call.expand = expand  # type: ignore[attr-defined]
+            return call
+
+        return decorate
+
+    def run(self, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Import a file of DAGs."""
+        modules = {
+            "airflow": {}, "airflow.sdk": {"task": self.task, "dag": lambda **_: lambda function: function},
+            "airflow.exceptions": {"AirflowException": self.AirflowException, "AirflowFailException": self.AirflowFailException},
+            "pendulum": {"datetime": lambda *_, tz: tz},
+        }  # fmt: skip
+        for name, members in modules.items():
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+            vars(sys.modules[name]).update(members)
+        exec(script, {})
+
+
+def dags() -> str:
+    (script,) = (text for language, text in fences(HOW_TO / "airflow.md") if language == "python")
+    assert script.count("/data/voxops") == 1
+    return script
+
+
+def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    left = left_half_done(sandbox, "farewell", tmp_path / "ledger.sqlite")
+    (machine / ".local/share/voxops/home").unlink()  # another machine, as that of a worker is
+    campaign_sheet("opening").to_excel(tmp_path / "opening.xlsx", index=False)
+
+    def kill() -> None:
+        until(lambda: len(sandbox.effects("post.create")) > ROWS)
+        os.kill(int((machine / "voxops.pid").read_text()), signal.SIGKILL)
+        sandbox.clear_faults()
+        sandbox.advance(600)  # the lease of who was killed is over, and what may be on its way has arrived
+        sandbox.set_speed(30)
+
+    sandbox.add_fault(Fault("delay", "POST", "/v1/posts/bulk", seconds=3600, when="after", nth=2))
+    killer = threading.Thread(target=kill)
+    killer.start()
+    airflow = Airflow()
+    airflow.run(dags().replace("    digest()\n", "").replace("/data/voxops", str(tmp_path)), monkeypatch)
+    killer.join()
+    assert (airflow.tries, airflow.failed) == ({"unfinished": 1, "resume": 1, "sync": 2}, {})
+    assert (airflow.results["resume"]["run"], airflow.results["resume"]["succeeded"]) == (left, ROWS)
+    assert airflow.results["sync"]["left"] == [], "what the first try created is there already"
+    assert created_once(sandbox, 2 * ROWS)
+
+
+@pytest.mark.parametrize(
+    ("status", "tries"), [(0, 1), (1, 4), (2, 1), (3, 1), (130, 4), ("KILL", 4)], ids=lambda value: str(value)
+)
+def test_a_dag_tries_again_what_its_table_says(status, tries, machine, monkeypatch):
+    ends = f"kill -s {status} $$" if isinstance(status, str) else f"exit {status}"
+    runs, asked = '[{"run": "run_1", "pending": 1, "unknown": 0}]', machine / "asked"
+    (machine.parent / "bin" / "voxops").write_text(f"#!/bin/sh\necho \"$@\" >>'{asked}'\necho '{runs}'\n{ends}\n")
+    airflow = Airflow()
+    airflow.run(dags(), monkeypatch)
+    tasks = ["digest", "unfinished", "sync", *(["resume"] if status == 0 else [])]
+    assert airflow.tries == dict.fromkeys(tasks, tries)
+    assert airflow.failed.keys() == (set(tasks) if status else set())
+    for line in asked.read_text().splitlines():
+        assert _parser().parse_args(line.split()).json
+
+
+# -- the digest's JSON -------------------------------------------------------------------------------------------------
+
+
+def test_the_page_about_the_digest_names_each_field(capsys, tmp_path):
+    text = (HOME / "docs" / "reference" / "digest.md").read_text("utf-8")
+    fields, finding, kinds = (
+        {name: row for row in table.splitlines()[2:] for name in re.findall("`([^`]+)`", row.split("|")[1])}
+        for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    )
+    state = str(tmp_path / "state.json")
+    with raw.serve(raw.answer(b"")) as hook:
+        words = ["digest", "--sandbox", "--since-last", "--state", state, "--json", "--post", hook.url]
+        assert main(words) == 3
+        ((_, sent),) = hook.requests
+    report = json.loads(capsys.readouterr().out)
+    assert set(report) == set(fields)
+    assert set(report) - set(json.loads(sent)) == {"posted"}
+    seen = set()
+    for each in report["findings"]:
+        further = set(re.findall("`([^`]+)`", kinds[each["kind"]].split("|")[2]))
+        assert set(each) == set(finding) | further, each["kind"]
+        seen.add(each["kind"])
+    assert seen >= {"at risk", "lost deliveries", "cause"}
+    assert set(re.findall("`([^`]+)`", finding["kind"].split("|")[2])) == set(kinds)
