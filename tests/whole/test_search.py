@@ -29,6 +29,7 @@ def test_posts_are_found_by_text_campaign_owner_and_tag(ws, sandbox):
         assert set(search) <= set(found.attrs["filters"])
     assert "filtered_here" not in ws.posts(limit=1).attrs
     assert len(ws.posts(text="ristretto", status="published")) == 0, "nothing is near: an empty frame"
+    assert len(ws.posts(campaign="Launch 8")) == 0, "another number is another name: next week's campaign, not a typo"
     assert len(ws.posts(text="ristretto", limit=1)) == 1
     assert len(ws.posts(platform="X")) == len(ws.posts(platform="twitter")) > 0
     assert len(ws.posts(status="all")) == len(ws.posts())

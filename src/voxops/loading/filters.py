@@ -197,7 +197,8 @@ class Search:
             for one in self._words(posts, name) if getattr(self, name) else ():
                 known |= one
             for word in getattr(self, name):
-                meant = None if word.strip().casefold() in known else near(word, known.values(), 0.7)
+                same = [each for each in known.values() if _digits(each) == _digits(word)]  # 2027 is no typo of 2026
+                meant = None if word.strip().casefold() in known else near(word, same, 0.7)
                 if meant is not None:
                     raise ConfigError(f"{name}={word!r}: no post has it; did you mean {meant!r}?")
 
@@ -256,3 +257,7 @@ def any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series
     return pd.Series(
         [any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool
     )
+
+
+def _digits(word: str) -> str:
+    return "".join(filter(str.isdigit, word))
