@@ -52,9 +52,9 @@ FRAMES: Makers = {
     "webhooks": ("ws.webhooks", lambda c: c.ws.webhooks()),
     "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
-    "tagged campaign": ("vx.tag_links", lambda c: vx.tag_links(CAMPAIGN, source="voxops")),
+    "tagged campaign": ("vx.tag_links", lambda _: vx.tag_links(CAMPAIGN, source="voxops")),
     "campaign with slots": (
-        "vx.fill_slots", lambda c: vx.fill_slots(CAMPAIGN.assign(slot="next"), {"noon": "12:30"}, start="2026-03-05", tz="UTC"),
+        "vx.fill_slots", lambda _: vx.fill_slots(CAMPAIGN.assign(slot="next"), {"noon": "12:30"}, start="2026-03-05", tz="UTC"),
     ),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
     "uploads": ("ws.upload", lambda c: c.ws.upload([c.folder / "menu.pdf", c.folder / "none.pdf"])),
@@ -62,7 +62,7 @@ FRAMES: Makers = {
     "plan of a fix": ("plan.frame", lambda c: vx.plan_fix(c.fixed).frame),
     "plan of a cancel": ("plan.frame", lambda c: vx.plan_cancel(c.posts[c.posts["status"] == "scheduled"]).frame),
     "plan of a redelivery": ("plan.frame", lambda c: c.redelivery.frame),
-    "plan of creates": ("plan.frame", lambda c: vx.plan_create(CAMPAIGN, key="row_id").frame),
+    "plan of creates": ("plan.frame", lambda _: vx.plan_create(CAMPAIGN, key="row_id").frame),
     "results": ("run.results", lambda c: c.run.results()),
     "failed rows": ("run.failed", lambda c: c.run.failed()),
     "blocked rows": ("run.blocked", lambda c: c.run.blocked()),
@@ -73,9 +73,9 @@ FRAMES: Makers = {
     "runs": ("ws.runs", lambda c: c.ws.runs().reset_index()),
     "ledger": ("ws.ledger", lambda c: c.ws.ledger()),
     "reconciled": ("ws.reconcile", lambda c: c.ws.reconcile()),
-    "events": ("vx.webhooks.events", lambda c: vx.webhooks.events([EVENT])),
+    "events": ("vx.webhooks.events", lambda _: vx.webhooks.events([EVENT])),
     "joined events": ("vx.webhooks.join_events", lambda c: vx.webhooks.join_events(c.recorded, c.posts)),
-    "matrix": ("vx.matrix", lambda c: vx.matrix()),
+    "matrix": ("vx.matrix", lambda _: vx.matrix()),
     "archived posts": ("archive.posts", lambda c: c.archive.posts()),
     "archived targets": ("archive.targets", lambda c: c.archive.targets()),
     "archived deliveries": ("archive.deliveries", lambda c: c.archive.deliveries()),
@@ -83,7 +83,7 @@ FRAMES: Makers = {
     "archived causes": ("archive.causes", lambda c: c.archive.causes()),
     "archived service levels": ("archive.levels", lambda c: c.archive.levels()),
     "answer of SQL": ("archive.sql", lambda c: c.archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts")),
-    "back from Arrow": ("vx.from_arrow", lambda c: vx.from_arrow(pa.table({"name": ["a", None], "n": [1, None]}))),
+    "back from Arrow": ("vx.from_arrow", lambda _: vx.from_arrow(pa.table({"name": ["a", None], "n": [1, None]}))),
 }  # fmt: skip
 
 # The same calls with arguments that add columns, and frames that are no result of a function: attributes and parts of reports.

@@ -9,17 +9,19 @@ import argparse
 import inspect
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import _frames
+
 import voxops as vx
+from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
 from voxops.analysis.triage import RULES, Rule
 from voxops.api.endpoints import ENDPOINTS, Field, Operation, signature_of
-from voxops.api.matrix import MATRIX, polled
+from voxops.api.matrix import MATRIX, Endpoint, polled
 from voxops.api.reasons import SENTENCES
 from voxops.archive import Archive
 from voxops.archive.sync import Synced
@@ -29,7 +31,10 @@ from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
 from voxops.rehearsal import Rehearsal
+from voxops.views._panel_base import Panel
 from voxops.views._report import Report
+from voxops.views._report_sections import ReportContent
+from voxops.views.view import View
 
 if TYPE_CHECKING:
     from docutils.nodes import document
@@ -61,7 +66,14 @@ PLAN: Groups = {"": "frame canary cost eligible held action"}
 REPORT: Groups = {"": "to_html to_markdown to_text to_excel to_csv to_parquet to_ics tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats levels causes sql"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
-_SPOKEN = {"Workspace.": "ws.", "Run.": "run.", "Plan.": "plan.", "Report.": "report.", "Archive.": "archive.", "AsyncClient.": "client."}
+_SPOKEN = {
+    "Workspace.": "ws.",
+    "Run.": "run.",
+    "Plan.": "plan.",
+    "Report.": "report.",
+    "Archive.": "archive.",
+    "AsyncClient.": "client.",
+}
 
 # Pages: name -> title, one line, and what is on it: functions and classes of a namespace, classes with their members.
 Listed = str | tuple[type, Groups]
@@ -78,14 +90,14 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         ["triage", "targets", "causes", "compare", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, service levels, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
-    "webhooks": ("vx.webhooks: webhook events", "Events, verified, read, and as a frame.", ["webhooks."]),
+    "webhooks": ("vx.webhooks: webhook events", "Events, verified, read, and as a frame.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject post"})]),
     "sheets": ("Campaign sheets", "A sheet, read, with links and times, ready to check and to plan.", ["read_campaign", "tag_links", "fill_slots"]),
     "plan": (
         "Plan",
         "From a frame to a table of requests, of which none is sent: ``ws.run(plan)`` sends it.",
         [
             "plan_retry", "plan_fix", "plan_create", "plan_sync", "plan_update", "plan_cancel", "plan_redeliver",
-            (vx.Plan, PLAN),
+            (vx.Plan, PLAN), (Cost, {}),
         ],
     ),
     "rehearse": ("Rehearse a plan", "A plan run many times in the sandbox, by the failure rates of your history.", ["rehearse", (Rehearsal, {"": "causes"})]),
@@ -94,8 +106,8 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "What ``ws.run(plan)``, ``ws.watch(...)`` and ``ws.attach(id)`` return, here named ``run``. Each method is also a coroutine of ``run.aio``, with the same parameters; ``await run`` waits.",
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
-    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", "from_arrow"]),
-    "reports": ("Report: HTML, Markdown, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT)]),
+    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", "from_arrow", (View, {}), (Panel, {"": "code plan run frame"})]),
+    "reports": ("Report: HTML, Markdown, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (
         "Archive: history on disk",
@@ -106,7 +118,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "AsyncClient: the API's client",
         "For scripts and services, here named ``client``; in a notebook it is ``ws.client``.",
         [
-            (vx.AsyncClient, CLIENT), (vx.PostFields, {}), (Handle, {}), (Ending, {}), (Listing, {"": "pages"}), (Page, {}), (Reply, {}),
+            (vx.AsyncClient, CLIENT), (vx.PostFields, {"": "new changes"}), (Handle, {}), (Ending, {}), (Listing, {"": "pages"}), (Page, {}), (Reply, {"": "data ok date request_id"}),
             (Uploaded, {}), (Presigned, {}), (Progress, {}),
         ],
     ),
@@ -117,11 +129,12 @@ def names_page(name: str) -> str:
     """Return a page of public names in reStructuredText; autodoc reads the docstrings."""
     title, line, listed = PAGES[name]
     parts = [f".. {_COMMENT}", _heading(title, "="), line]
+    classes = {one[0].__name__ for one in listed if not isinstance(one, str)}  # they come with their members
     for one in listed:
         if not isinstance(one, str):
             parts += _class(*one)
         elif one.endswith("."):
-            parts += [_member(f"voxops.{one}{each}") for each in dir(getattr(vx, one[:-1]))]
+            parts += [_member(f"voxops.{one}{each}") for each in dir(getattr(vx, one[:-1])) if each not in classes]
         else:
             parts.append(_member(f"voxops.{one}"))
     if name == "client":
@@ -155,7 +168,11 @@ def _class(kind: type, groups: Groups) -> Iterator[str]:
         if title:
             yield _heading(title, "-")
         for name in names.split():
-            sort = "autoproperty" if isinstance(inspect.getattr_static(kind, name), property) else "automethod"
+            sort = (
+                "autoproperty"
+                if isinstance(inspect.getattr_static(kind, name), property | cached_property)
+                else "automethod"
+            )
             yield f".. {sort}:: {home_of(kind)}.{name}"
 
 
@@ -191,7 +208,12 @@ def _operation_row(one: Operation) -> tuple[str, str, str, str]:
             shown, keyword = [*shown, "*"], True
         shown.append(each.name if each.default is each.empty else f"{each.name}={each.default!r}")
     more = f"{one.says} {one.returns}".strip()
-    return f"``{group}.{name}({', '.join(shown)})``", f"``{' '.join(one.call)}``", more.replace("`", "``").replace("````", "``"), f"``{one.returned}``"
+    return (
+        f"``{group}.{name}({', '.join(shown)})``",
+        f"``{' '.join(one.call)}``",
+        more.replace("`", "``").replace("````", "``"),
+        f"``{one.returned}``",
+    )
 
 
 def _parameters() -> list[tuple[str, str, str]]:
@@ -218,7 +240,13 @@ def _rst_table(heads: Sequence[str], rows: Iterable[Sequence[str]], widths: str)
 def names_index() -> str:
     """Return the list of all names by task, from the package's docstring, with links."""
     doc = (vx.__doc__ or "").partition("====\n")[2]
-    lines = [f"<!-- {_COMMENT} -->", "# Public names", "", "Everything that `import voxops as vx` offers, by task. What is not here is private.", ""]
+    lines = [
+        f"<!-- {_COMMENT} -->",
+        "# Public names",
+        "",
+        "Everything that `import voxops as vx` offers, by task. What is not here is private.",
+        "",
+    ]
     for line in doc.splitlines():
         if found := re.match(r"`(\w+)`\s+(.+)", line):
             lines.append(f"| {_link_of(found[1])} | {_md(found[2])} |")
@@ -264,7 +292,14 @@ def frames() -> dict[str, tuple[str, Any]]:
 
 
 _OWN_COLUMNS = {"answer of SQL", "back from Arrow"}  # frames whose columns the caller names
-_LATER = "planned rows,results,rows to mend,rows that did not go"  # kinds of frames that keep the columns of what was planned
+# Kinds of frames that keep the columns of what was planned, with those of their own.
+_LATER: Mapping[str, Collection[str]] = {
+    "planned rows": PLAN_TYPES,
+    "results": {**RESULT_TYPES, "campaign": ""},
+    "rows to mend": ("reason", "reason_code", "outcome", "attempt"),
+    "rows that did not go": ("why",),
+}
+_PLANNED = ("posts", "targets", "triaged targets", "deliveries", "campaign rows")
 _SECTIONS = {"watched": "watched things", "schedule": "schedule of a report"}  # frames of no kind
 
 
@@ -279,14 +314,16 @@ def columns_by_kind() -> dict[str, tuple[list[str], dict[str, str]]]:
             calls.append(call)
         for head, dtype in frame.dtypes.items():
             dtypes.setdefault(str(head), str(dtype))
-    inputs = {name for kind, (_, dtypes) in found.items() if kind not in _LATER.split(",") for name in dtypes}
-    for kind in _LATER.split(","):
-        own = {name: dtype for name, dtype in found[kind][1].items() if f"{kind}.{name}" in COLUMNS or name not in inputs or name in _PLANNED}
-        found[kind] = found[kind][0], own
+    inputs = {name for kind in _PLANNED for name in found[kind][1]}
+    for kind, own in _LATER.items():
+        calls, dtypes = found[kind]
+        kept = {
+            name: dtype for name, dtype in dtypes.items() if name in own or (own is PLAN_TYPES and name not in inputs)
+        }
+        found[kind] = calls, kept
     return found
 
 
-_PLANNED = set("act eligible reason reason_code attempt outcome waiting_for error_code error_message tries campaign why".split())
 # Columns that an analyst adds to a frame, beside those that a loaded or planned frame shows.
 ADDED = (
     "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "team", "new_content", "new_media_url",
@@ -304,9 +341,14 @@ def columns_page() -> str:
     ]
     for kind, (calls, dtypes) in columns_by_kind().items():
         said = ", ".join(f"`{call}`" for call in calls)
-        keeps = " The columns of the frame that was planned come first." if kind in _LATER.split(",") else ""
+        keeps = " The columns of the frame that was planned come first." if kind in _LATER else ""
         parts += [f"## {kind[0].upper()}{kind[1:]}", f"Returned by {said}.{keeps}"]
-        parts.append(_table(("column", "title", "dtype", "unit", "meaning"), [_column_row(name, dtype, kind) for name, dtype in dtypes.items()]))
+        parts.append(
+            _table(
+                ("column", "title", "dtype", "unit", "meaning"),
+                [_column_row(name, dtype, kind) for name, dtype in dtypes.items()],
+            )
+        )
     parts += [
         "## Columns that you may add",
         "A plan, a check or a load takes these from the frame or sheet that you pass. Each is optional.",
@@ -327,7 +369,13 @@ def others() -> list[str]:
 def _column_row(name: str, dtype: str, kind: str) -> tuple[str, ...]:
     found = column_named(name, kind)
     short = "UTC time" if dtype == "datetime64[us, UTC]" else dtype
-    return f"`{name}`", _plain(found.title), f"`{short}`" if short == dtype else short, _plain(found.unit), _plain(found.meaning)
+    return (
+        f"`{name}`",
+        _plain(found.title),
+        f"`{short}`" if short == dtype else short,
+        _plain(found.unit),
+        _plain(found.meaning),
+    )
 
 
 def _added_row(name: str) -> tuple[str, ...]:
@@ -363,15 +411,26 @@ def reasons_page() -> str:
         if name in {"errors", "exit"}:
             continue
         parts += [f"## {group['title']}", f"{group['intro']} Shown in {group['shown']}."]
-        parts.append(_table(("code", "sentence", "what to do"), [(f"`{code}`", _plain(_sentence(code, group)), _md(cure)) for code, cure in group["cures"].items()]))
+        parts.append(
+            _table(
+                ("code", "sentence", "what to do"),
+                [(f"`{code}`", _plain(_sentence(code, group)), _md(cure)) for code, cure in group["cures"].items()],
+            )
+        )
     parts += [
         "## Error codes that triage knows",
         "The API or a platform reports them in `error_code` of a target. `vx.triage` shows the verdict and what to do (`remedy`); "
         "with *yes*, `vx.plan_retry` sends it again. Rules of your own come first: `vx.triage(posts, rules={…})`.",
-        _table(("code", "verdict", "retried", "what to do"), [_rule_row(code, rule) for rule in RULES for code in rule.codes]),
+        _table(
+            ("code", "verdict", "retried", "what to do"),
+            [_rule_row(code, rule) for rule in RULES for code in rule.codes],
+        ),
         "## Guesses from the message",
         "A failure whose code is unknown or missing is judged by the words of its message. A guess is never retried by itself.",
-        _table(("message contains", "verdict", "what to do"), [(f"`{_bars(rule.pattern)}`", str(rule.verdict), _plain(rule.remedy)) for rule in RULES if rule.pattern]),
+        _table(
+            ("message contains", "verdict", "what to do"),
+            [(f"`{_bars(rule.pattern)}`", str(rule.verdict), _plain(rule.remedy)) for rule in RULES if rule.pattern],
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -406,7 +465,9 @@ def errors_page() -> str:
     ]
     todo = cures()["errors"]["cures"] if "errors" in cures() else {}
     for name in _by_tree(errors.VoxopsError):
-        parts.append(f"## {name}\n\n```{{eval-rst}}\n.. autoexception:: voxops.errors.{name}()\n```\n\n**What to do:** {todo.get(name, '')}")
+        parts.append(
+            f"## {name}\n\n```{{eval-rst}}\n.. autoexception:: voxops.errors.{name}()\n```\n\n**What to do:** {todo.get(name, '')}"
+        )
     return "\n\n".join(parts) + "\n"
 
 
@@ -458,13 +519,22 @@ def commands_page() -> str:
         f"<!-- {_COMMENT} -->\n# Commands",
         "The command `voxops` does the same job as a notebook, for a terminal and for scheduled jobs. The key comes from `VOXBURST_API_KEY`, "
         "the address from `VOXBURST_API_URL` or `--url`. How to schedule them: [cron](../../how-to/cron.md).",
-        _table(("command", "what it does"), [(f"[`voxops {name}`](#voxops-{name.replace(' ', '-')})", _md(said[name])) for name in commands()]),
+        _table(
+            ("command", "what it does"),
+            [(f"[`voxops {name}`](#voxops-{name.replace(' ', '-')})", _md(said[name])) for name in commands()],
+        ),
         "## Exit status",
-        _table(("status", "means", "a job should"), [(f"`{code}`", _md(means), _md(does)) for code, (means, does) in cures()["exit"]["statuses"].items()]),
+        _table(
+            ("status", "means", "a job should"),
+            [(f"`{code}`", _md(means), _md(does)) for code, (means, does) in cures()["exit"]["statuses"].items()],
+        ),
         "## JSON",
         "With `--json` a command prints one line of JSON in plain ASCII on standard output, and everything else on standard error. Rows have "
         "the [columns](columns.md) of the frame, missing values are null, and times are ISO text in UTC.",
-        _table(("command", "fields"), [(f"`voxops {name}`", _md(fields)) for name, fields in cures()["exit"]["json"].items()]),
+        _table(
+            ("command", "fields"),
+            [(f"`voxops {name}`", _md(fields)) for name, fields in cures()["exit"]["json"].items()],
+        ),
     ]
     for name, parser in commands().items():
         status = f"\n\n{parser.epilog}" if parser.epilog else ""
@@ -479,7 +549,11 @@ def _capital(text: str) -> str:
 
 
 def _option_row(one: argparse.Action) -> tuple[str, str]:
-    value = "" if one.nargs == 0 else str(one.metavar or ("{" + ",".join(map(str, one.choices)) + "}" if one.choices else one.dest.upper()))
+    value = (
+        ""
+        if one.nargs == 0
+        else str(one.metavar or ("{" + ",".join(map(str, one.choices)) + "}" if one.choices else one.dest.upper()))
+    )
     names = [f"`{name}{f' {value}' if value else ''}`" for name in one.option_strings] or [f"`{value}`"]
     needed = " (required)" if one.required and one.option_strings else ""
     return ", ".join(names), f"{_md(one.help or '')}{needed}"
@@ -490,22 +564,34 @@ def _option_row(one: argparse.Action) -> tuple[str, str]:
 
 def matrix_page() -> str:
     """Return the capability matrix with how to read it."""
-    heads = ("row", "call", "idempotent", "2xx is", "items", "events", "sent again", "poll", "scope", "note")
     parts = [
         f"<!-- {_COMMENT} -->\n# Endpoint capability matrix",
-        "Each row is a write of the API; reads need no row. **Idempotent**: the server recognises a repeated `Idempotency-Key`. **2xx is**: an "
-        "outcome, or only *queued*; then *poll* names what to read until it has ended. **Items**: the call can half succeed, so each item is "
-        "read, whatever the status is. **Events**: the webhook events that follow. **Sent again**: whether it may be sent again after a lost "
-        "answer: *safe*, only *with key*, or *never*. **Scope**: what the API key needs.",
-        "A cell with `*` is inferred, not quoted from the API's page; a call whose *sent again* is inferred is sent again only under a key. "
-        "[Section 7 of the API](../../explanation/api.md#7-the-capability-matrix) says how the matrix drives the client, "
-        "`vx.matrix()` returns it as a frame, and `voxops matrix --check` tries each row against the sandbox.",
-        _table(heads, [_matrix_row(row) for row in MATRIX]),
+        "Each row is a write of the API; reads need no row. A cell with `*` is inferred, not quoted from the API's page.",
+        _table(("column", "how to read it"), _MATRIX_HEADS.items()),
+        "[Section 7 of the API](../../explanation/api.md#7-the-capability-matrix) says how the matrix drives the client. `vx.matrix()` returns "
+        "it as a frame, and `voxops matrix --check` tries each row against the sandbox.",
     ]
+    for group in dict.fromkeys(row.group for row in MATRIX):
+        rows = [_matrix_row(row) for row in MATRIX if row.group == group]
+        scope = f"The key needs the scope `{group}:write`, as far as the API's list of scopes tells (inferred)."
+        parts += [f"## {_capital(group)}", scope, _table(tuple(_MATRIX_HEADS), rows)]
     return "\n\n".join(parts) + "\n"
 
 
-def _matrix_row(row: Any) -> tuple[str, ...]:
+_MATRIX_HEADS = {
+    "row": "Its number, as errors and tests name it.",
+    "call": "Method and path, with `:id` for an identifier.",
+    "idempotent": "Whether the server recognises a repeated `Idempotency-Key`.",
+    "2xx is": "An *outcome*; or only *queued*, and then what to poll until it has ended.",
+    "items": "*Read each*: the call can half succeed, so each item of the answer is read, whatever the status is.",
+    "sent again": "Whether it may be sent again after a lost answer: *safe*, only *with key*, or *never*. Where this is inferred, voxops sends "
+    "it again only under its key.",
+    "events": "The webhook events that follow.",
+    "note": "The remark of the API's page.",
+}
+
+
+def _matrix_row(row: Endpoint) -> tuple[str, ...]:
     def cell(text: str, name: str) -> str:
         return (text or "–") + ("\\*" if name in row.inferred else "")
 
@@ -513,12 +599,10 @@ def _matrix_row(row: Any) -> tuple[str, ...]:
         str(row.row),
         f"`{row}`",
         cell("yes" if row.idempotent else "no", "idempotent"),
-        "queued" if row.is_async else "an outcome",
+        f"queued, poll the {polled(row)}" if row.is_async else "outcome",
         "read each" if row.partial else "–",
-        cell(", ".join(f"`{event}`" for event in row.emits), "emits"),
         cell(str(row.resend), "retry_safe"),
-        polled(row) or "–",
-        f"`{row.group}:write`" if row.path.startswith("/") else "–",
+        cell(", ".join(f"`{event}`" for event in row.emits), "emits"),
         _plain(row.note) or "–",
     )
 
@@ -526,37 +610,46 @@ def _matrix_row(row: Any) -> tuple[str, ...]:
 # Writing them.
 
 
-def pages() -> dict[str, str]:
-    """Return all generated pages: file name -> text."""
-    return {
-        "names.md": names_index(),
-        **{f"names-{name}.rst": names_page(name) for name in PAGES},
-        "columns.md": columns_page(),
-        "reasons.md": reasons_page(),
-        "errors.md": errors_page(),
-        "commands.md": commands_page(),
-        "matrix.md": matrix_page(),
-    }
+MAKERS: Mapping[str, Callable[[], str]] = {
+    "names.md": names_index,
+    **{f"names-{name}.rst": partial(names_page, name) for name in PAGES},
+    "columns.md": columns_page,
+    "reasons.md": reasons_page,
+    "errors.md": errors_page,
+    "commands.md": commands_page,
+    "matrix.md": matrix_page,
+}
+
+
+@cache
+def page(name: str) -> str:
+    """Return one generated page."""
+    return MAKERS[name]()
 
 
 def write(folder: Path = FOLDER) -> None:
     """Write the pages that have changed, and remove those that are no more."""
     folder.mkdir(parents=True, exist_ok=True)
-    texts = pages()
     for path in folder.iterdir():
-        if path.name not in texts:
+        if path.name not in MAKERS:
             path.unlink()
-    for name, text in texts.items():
+    for name in MAKERS:
         path = folder / name
-        if not path.exists() or path.read_text("utf-8") != text:
-            path.write_text(text, "utf-8")
+        if not path.exists() or path.read_text("utf-8") != page(name):
+            path.write_text(page(name), "utf-8")
 
 
 # Links in docstrings.
 
 _NAMES = re.compile(r"(?<![`:\w])`(?P<one>[\w.]+)`(?![`_])|``(?P<two>[\w.]+)(?P<call>\(\))?``")
 _RAISED = re.compile(r"\*\*((?:[A-Z]\w+)(?:, [A-Z]\w+)*)\*\*(?= --)")
-_SPEAKERS = {"vx": "voxops", "ws": "voxops.Workspace", "run": "voxops.Run", "plan": "voxops.Plan", "client": "voxops.AsyncClient"}
+_SPEAKERS = {
+    "vx": "voxops",
+    "ws": "voxops.Workspace",
+    "run": "voxops.Run",
+    "plan": "voxops.Plan",
+    "client": "voxops.AsyncClient",
+}
 
 
 @cache
@@ -588,7 +681,10 @@ def linked(line: str, context: str) -> str:
 
     def raised(found: re.Match[str]) -> str:
         links = (full_name(name, context) for name in found[1].split(", "))
-        return ", ".join(f":py:exc:`{name} <{full}>`" if full else f"**{name}**" for name, full in zip(found[1].split(", "), links, strict=True))
+        return ", ".join(
+            f":py:exc:`{name} <{full}>`" if full else f"**{name}**"
+            for name, full in zip(found[1].split(", "), links, strict=True)
+        )
 
     return _RAISED.sub(raised, _NAMES.sub(link, line))
 
@@ -606,9 +702,11 @@ def _say_as_written(_app: Sphinx, tree: document) -> None:
     for node in tree.findall(addnodes.desc_addname):
         text = node.astext()
         spoken = _SPOKEN.get(text.removeprefix("voxops."), text)
-        spoken = f"vx.{spoken.removeprefix('voxops.')}" if spoken.startswith("voxops.") and "._" not in spoken else spoken
-        node.clear()
-        node += Text(spoken)
+        spoken = (
+            f"vx.{spoken.removeprefix('voxops.')}" if spoken.startswith("voxops.") and "._" not in spoken else spoken
+        )
+        node.children = []
+        node.append(Text(spoken))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,8 @@ from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.api import reasons
 from voxops.client import AsyncClient, SteppedClock
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))  # what makes the reference is tested, and has every public frame
 
 # No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.
 settings.register_profile(
