@@ -130,9 +130,14 @@ def names_page(name: str) -> str:
     title, line, listed = PAGES[name]
     parts = [f".. {_COMMENT}", _heading(title, "="), line]
     classes = {one[0].__name__ for one in listed if not isinstance(one, str)}  # they come with their members
+    heading, divided = "What these take and return", False  # a heading of a class must not take in the next one
     for one in listed:
         if not isinstance(one, str):
+            if divided:
+                parts.append(_heading(heading, "-"))
+                heading = ""
             parts += _class(*one)
+            divided = bool(heading) and any(one[1])
         elif one.endswith("."):
             parts += [_member(f"voxops.{one}{each}") for each in dir(getattr(vx, one[:-1])) if each not in classes]
         else:
@@ -169,11 +174,9 @@ def _class(kind: type, groups: Groups) -> Iterator[str]:
             yield _heading(title, "-")
         for name in names.split():
             sort = (
-                "autoproperty"
-                if isinstance(inspect.getattr_static(kind, name), property | cached_property)
-                else "automethod"
+                "property" if isinstance(inspect.getattr_static(kind, name), property | cached_property) else "method"
             )
-            yield f".. {sort}:: {home_of(kind)}.{name}"
+            yield f".. auto{sort}:: {home_of(kind)}.{name}"
 
 
 def _endpoints() -> Iterator[str]:
@@ -455,20 +458,31 @@ def errors_page() -> str:
     """Return the page of all errors: the tree, and each with when it is raised, its attributes, and what to do."""
     from voxops import errors
 
-    tree = inspect.cleandoc(errors.__doc__ or "").partition("::\n")[2].partition("\n\nNo message")[0].strip("\n")
     parts = [
         f"<!-- {_COMMENT} -->\n# Errors",
         "Every deliberate error is a `VoxopsError`, in `vx.errors`: one `except vx.VoxopsError` catches them all. A single unfit row never "
         "raises: it is not eligible, with its [reason](reasons.md). In a notebook an error shows your own lines and its message; no message "
         "contains the API key.",
-        f"```text\n{inspect.cleandoc(tree)}\n```",
+        "\n".join(_tree(errors.__doc__ or "")),
     ]
-    todo = cures()["errors"]["cures"] if "errors" in cures() else {}
     for name in _by_tree(errors.VoxopsError):
+        todo = f"**What to do:** {_rst(cures()['errors']['cures'][name])}"
         parts.append(
-            f"## {name}\n\n```{{eval-rst}}\n.. autoexception:: voxops.errors.{name}()\n```\n\n**What to do:** {todo.get(name, '')}"
+            f"({name.lower()})=\n\n```{{eval-rst}}\n.. autoexception:: voxops.errors.{name}()\n\n   {todo}\n```"
         )
     return "\n\n".join(parts) + "\n"
+
+
+def _tree(doc: str) -> Iterator[str]:
+    """Yield the tree of errors, of the docstring of their module, as a nested list."""
+    for line in doc.splitlines():
+        if found := re.match(r"    ( *)(\w+)(?: {2,}(.+))?$", line):
+            yield f"{found[1]}- [`{found[2]}`](#{found[2].lower()})" + (f": {_md(found[3])}" if found[3] else "")
+
+
+def _rst(markdown: str) -> str:
+    """Return a line of Markdown with code as reStructuredText."""
+    return markdown.replace("`", "``")
 
 
 def _by_tree(kind: type) -> Iterator[str]:
@@ -643,6 +657,9 @@ def write(folder: Path = FOLDER) -> None:
 
 _NAMES = re.compile(r"(?<![`:\w])`(?P<one>[\w.]+)`(?![`_])|``(?P<two>[\w.]+)(?P<call>\(\))?``")
 _RAISED = re.compile(r"\*\*((?:[A-Z]\w+)(?:, [A-Z]\w+)*)\*\*(?= --)")
+_TYPED = re.compile(r"(?<!\*)\*([A-Z]\w+)\*(?!\*)")
+_CITED = re.compile(r"\b[Rr]ules? \d+(?:(?:, | and | to )\d+)*")
+_CONTRACT = re.compile(r" \(contract: [^)]*\)")
 _SPEAKERS = {
     "vx": "voxops",
     "ws": "voxops.Workspace",
@@ -686,7 +703,25 @@ def linked(line: str, context: str) -> str:
             for name, full in zip(found[1].split(", "), links, strict=True)
         )
 
-    return _RAISED.sub(raised, _NAMES.sub(link, line))
+    def typed(found: re.Match[str]) -> str:
+        full = full_name(found[1], context)
+        return f":py:obj:`{found[1]} <{full}>`" if full and full != context else found[0]
+
+    line = _CITED.sub(lambda found: re.sub(r"\d+", _rule_link, found[0]), _CONTRACT.sub("", line))
+    return _TYPED.sub(typed, _RAISED.sub(raised, _NAMES.sub(link, line)))
+
+
+def _rule_link(found: re.Match[str]) -> str:
+    """Return a link to a rule of `exactly-once.md`, by its number."""
+    return f"`{found[0]} <../../explanation/exactly-once.html#{rules()[int(found[0])]}>`__"
+
+
+@cache
+def rules() -> dict[int, str]:
+    """Return the anchor of each rule, as MyST makes it of its heading."""
+    text = (HERE / "explanation" / "exactly-once.md").read_text("utf-8")
+    headings = re.findall(r"^### (Rule (\d+): .+)$", text, re.MULTILINE)
+    return {int(number): re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title, number in headings}
 
 
 def _link_docstring(_app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]) -> None:

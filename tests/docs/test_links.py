@@ -37,7 +37,8 @@ def heading_anchors(path: Path) -> frozenset[str]:
         for line in text.splitlines()
         if line.startswith("#")
     }
-    return frozenset(made | set(re.findall(r'<a id="([^"]+)"', text)))
+    by_hand = re.findall(r'<a id="([^"]+)"|^\((\w+)\)=$', text, re.MULTILINE)
+    return frozenset(made | {first or second for first, second in by_hand})
 
 
 @cache
