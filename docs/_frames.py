@@ -120,7 +120,7 @@ def scene() -> Iterator[SimpleNamespace]:
         archive = ws.archive(folder / "history")
         archive.sync()
         triaged = vx.triage(vx.targets(posts))
-        recorded = vx.webhooks.events([{**EVENT, "data": {**EVENT["data"], "id": posts["post_id"].iloc[0]}}])
+        recorded = vx.webhooks.events([{"type": "post.published", "data": {"id": posts["post_id"].iloc[0]}}])
         run = ws.run(vx.plan_retry(triaged).canary(1))
         run.wait()
         created = ws.run(vx.plan_create(CAMPAIGN.head(1), key="row_id")).wait()
