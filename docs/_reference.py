@@ -158,7 +158,7 @@ def _member(path: str) -> str:
         thing = getattr(thing, part)
     if inspect.isclass(thing):
         return f".. autoclass:: {path}()"
-    return f".. {'autofunction' if callable(thing) and inspect.isfunction(thing) else 'autodata'}:: {path}"
+    return f".. autofunction:: {path}" if inspect.isfunction(thing) else f".. autodata:: {path}\n   :no-value:"
 
 
 def home_of(kind: type) -> str:

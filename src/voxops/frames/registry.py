@@ -308,9 +308,9 @@ _COLUMNS = (
     Column("post_failed_targets", "post's failures", "Number of failed targets of the joined post.", unit="targets", kind="number"),
     Column("post_workspace_id", "post's workspace", "Workspace of the joined post.", kind="id", width=112),
     # plans
-    Column("act", "act", "Name of the act that would be sent, such as retry or create; missing if the row is not eligible.", kind="word", width=92),
+    Column("act", "act", "Name of the act that would be sent; missing if the row is not eligible.", kind="word", width=92),
     Column("eligible", "sent", "True if the row would be sent.", kind="flag", width=44),
-    Column("reason", "reason", "Reason why the row would be sent, or why not."),
+    Column("reason", "reason", "Reason why the row would be sent, or why not; in runs and the ledger, the reason given by the user."),
     Column("rows to mend.reason", "reason", "Why the row has failed or is blocked: what a person must mend."),
     Column("rows to mend.campaign", "campaign", "Name of the campaign under which the row is created."),
     Column("runs.reason", "reason", "Reason that was given for the run, for the audit trail."),
