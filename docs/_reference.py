@@ -256,7 +256,10 @@ def names_index() -> str:
             lines.append(f"| {_link_of(found[1])} | {_md(found[2])} |")
         elif line and "=" not in line:
             lines += ["", f"## {line}", "", "| name | what it is |", "|---|---|"]
-    return "\n".join(lines) + "\n"
+    lines += ["", "## The pages", "", "| page | what it has |", "|---|---|"]
+    lines += [f"| [{_md(title)}](names-{name}.rst) | {_md(line)} |" for name, (title, line, _) in PAGES.items()]
+    contents = ["", "```{toctree}", ":hidden:", "", *(f"names-{name}" for name in PAGES), "```"]
+    return "\n".join([*lines, *contents]) + "\n"
 
 
 def _link_of(name: str) -> str:

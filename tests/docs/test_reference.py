@@ -265,6 +265,7 @@ def test_no_cell_of_the_table_of_endpoints_is_empty():
 def test_every_page_is_in_the_table_of_contents():
     index = (HOME / "docs" / "reference" / "index.md").read_text("utf-8")
     named = re.findall(r"^generated/([\w-]+)$", index, re.MULTILINE)
+    named += re.findall(r"^(names-\w+)$", reference.page("names.md"), re.MULTILINE)
     assert sorted(named) == sorted(name.partition(".")[0] for name in reference.MAKERS)
 
 
