@@ -120,7 +120,7 @@ class AsyncClient(Groups):
     Attributes
     ----------
     posts, accounts, media, webhooks, uploads, analytics
-        Typed methods, one for each row of `voxops.api.endpoints`.
+        The typed methods for each endpoint, by part of the API.
     url : str
         The API's address, without ``/v1``.
     clock : Clock
