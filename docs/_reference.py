@@ -193,7 +193,7 @@ def _endpoints() -> Iterator[str]:
         yield _heading(f"client.{group}", "^")
         yield (inspect.getdoc(GROUPS[group]) or "").partition("\n")[0]
         rows = [_operation_row(one) for one in ENDPOINTS if one.name.partition(".")[0] == group]
-        yield _rst_table(("method", "call", "what it does", "returns"), rows, "34 24 28 14")
+        yield _rst_table(("method", "call", "what it does", "returns"), rows, "28 29 23 20")
         if group == "uploads":
             for name in ("send", "send_all", "renew", "status"):
                 yield f".. automethod:: {FileUploads.__module__}.FileUploads.{name}"
@@ -203,7 +203,7 @@ def _endpoints() -> Iterator[str]:
 
 
 def _operation_row(one: Operation) -> tuple[str, str, str, str]:
-    group, _, name = one.name.partition(".")
+    name = one.name.partition(".")[2]
     parameters = [each for each in signature_of(one).parameters.values() if each.name != "self"]
     shown: list[str] = []
     keyword = False
@@ -213,7 +213,7 @@ def _operation_row(one: Operation) -> tuple[str, str, str, str]:
         shown.append(each.name if each.default is each.empty else f"{each.name}={each.default!r}")
     more = f"{one.says} {one.returns}".strip()
     return (
-        f"``{group}.{name}({', '.join(shown)})``",
+        f"``{name}({', '.join(shown)})``",
         f"``{' '.join(one.call)}``",
         more.replace("`", "``").replace("````", "``"),
         f"``{one.returned}``",
