@@ -18,7 +18,8 @@ from voxops._support import eventloop
 from voxops.api import reasons
 from voxops.client import AsyncClient, SteppedClock
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))  # what makes the reference is tested, and has every public frame
+# What makes the reference is there; it is tested, and has every public frame.
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
 # No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.
 settings.register_profile(
