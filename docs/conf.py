@@ -21,7 +21,7 @@ os.environ["IPYTHONDIR"] = _profiles.name
 
 project = "voxops"
 version = release = voxops.__version__
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "_reference"]
 exclude_patterns = ["README.md"]
 nitpicky = True
 
@@ -40,7 +40,9 @@ nb_ipywidgets_js = {}  # displays are static copies: no page loads anything from
 autodoc_typehints = "none"  # the docstring's section Parameters has the types
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
-napoleon_use_ivar = True
+napoleon_use_param = napoleon_use_rtype = False  # types are words: no link to a class that is not documented
+napoleon_custom_sections = [("Attributes", "params_style")]
+toc_object_entries_show_parents = "hide"
 
 # Look
 html_theme = "shibuya"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +17,9 @@ from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
 from voxops.api import reasons
 from voxops.client import AsyncClient, SteppedClock
+
+# What makes the reference is there; it is tested, and has every public frame.
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
 # No law depends on how fast this machine is just now. `make proof` draws ten times as many examples of each.
 settings.register_profile(

@@ -88,8 +88,9 @@ def connect(
     transport : httpx.AsyncBaseTransport, optional
         Sends the requests instead of connections of voxops's own.
     hooks : mapping, optional
-        Functions that see each request and answer, for logs and metrics: ``{"request": [...], "response": [...]}``, called with an
-        ``httpx.Request``, whose headers contain the API key, and an ``httpx.Response``. One that fails is logged, and changes nothing.
+        Functions that see each request and answer, for logs and metrics: ``{"request": [...], "response": [...]}``. They are called
+        with an ``httpx.Request``, whose headers contain the API key, and an ``httpx.Response`` with its body, and may be coroutines.
+        One that fails is logged, and changes nothing.
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.

@@ -191,7 +191,7 @@ class Snapshot:
 
     @property
     def settled(self) -> int:
-        """Items that no longer wait: succeeded, failed, or blocked until a person changes something."""
+        """Items that no longer wait, since they have succeeded, failed, or are blocked until a person changes something."""
         return self.done + self.count(Outcome.BLOCKED)
 
     @property
@@ -201,7 +201,7 @@ class Snapshot:
 
     @property
     def needs_you(self) -> int:
-        """Items that a person must look at: blocked or unknown, and not at rest."""
+        """Items that a person must look at, which are blocked or unknown, and not at rest."""
         return self.count(Outcome.BLOCKED) + self.count(Outcome.UNKNOWN) - self.at_rest
 
 

@@ -107,7 +107,7 @@ class Rehearsal:
 
     @property
     def causes(self) -> str:
-        """The causes in one line: rows that are refused, then publications that fail, most first."""
+        """The causes in one line, of rows that are refused, then of publications that fail, most first."""
         certain = Counter(self.by_row.loc[self.by_row["certain"], "error_code"].dropna())
         said = [f"{safe.many(count, 'row')} refused: {code}" for code, count in certain.most_common()]
         failures = self.frame[["platform", "error_code", "failed", "low", "high"]].itertuples(index=False)

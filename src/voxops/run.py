@@ -117,7 +117,7 @@ class Run:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The newest state: counts by platform and outcome, reasons to wait, the last transitions."""
+        """The newest state, with counts by platform and outcome, reasons to wait and the last transitions."""
         return self._snapshot
 
     @property

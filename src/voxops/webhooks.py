@@ -38,6 +38,7 @@ def __dir__() -> list[str]:
     return __all__
 
 
+#: The body of a webhook as a framework hands it over, as bytes or text of JSON, or as the decoded object.
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
 # The header with the signature; the second is its retired name (contract: K1-1).

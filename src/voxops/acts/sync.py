@@ -245,7 +245,7 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         From ``ws.posts(campaign=…)``, joined to rows by their marks; others are left alone. A column ``override`` (True), here or in the
         sheet, lets the sheet win over what somebody has edited.
     key, campaign : str
-        The column that names a row for ever, and the campaign, which needs a name.
+        As for `plan_create`; the campaign needs a name.
     withdraw : bool
         Withdraw the posts of rows that are gone, which are listed in any case.
 

@@ -1,7 +1,7 @@
 """Reasons as codes with parameters, and the catalogue of their sentences.
 
 Code compares codes; a sentence is formatted only for display. It begins in lower case, says what, where and what to do
-in at most 30 words, and ends without a full stop.
+in at most 30 words, and ends without a full stop. The docs say of each code what to do: `docs/reference/cures.toml`.
 """
 
 from __future__ import annotations

@@ -78,8 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run_command=do.run_demo)
 
     sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
-    sandbox.add_argument("--port", type=_port, default=8765)
-    sandbox.add_argument("--seed", type=int, default=7)
+    sandbox.add_argument("--port", type=_port, default=8765, help="port of the API, 0 for a free one (default: 8765)")
+    sandbox.add_argument(
+        "--seed", type=int, default=7, help="another campaign; the same seed gives the same one (default: 7)"
+    )
     sandbox.add_argument("--state", type=Path, help="keep the state in this file")
     sandbox.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per second (default: 1)")
     sandbox.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")

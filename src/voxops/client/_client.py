@@ -108,32 +108,19 @@ class AsyncClient(Groups):
     ----------
     api_key : str or Secret
         The API key. It is sent to the API's own host only and is in no repr, ``vars``, pickle or traceback.
-    url : str
-        The API's address, with or without ``/v1``; plain http only to this machine.
-    max_wait : float, str or timedelta
-        Maximum time that a call waits for the rate limit: seconds, or such as ``"5min"``.
-    timeout : float, str or timedelta
-        Time for each request: connection, sending and the whole answer; an upload has more, by its size.
-    concurrency : int
-        Maximum number of requests in flight.
+    url, concurrency, proxy, verify, transport, hooks
+        As for ``vx.connect``; by default the public API.
+    max_wait, timeout : float, str or timedelta
+        As for ``vx.connect``; a number is one of seconds.
     clock : Clock, optional
         Elapsed seconds and sleep; real time by default.
     rng : random.Random, optional
         Source of jitter and of keys; the system's by default.
-    transport : httpx.AsyncBaseTransport, optional
-        Sends the requests in the place of connections of the client's own.
-    proxy : str, optional
-        Address of a proxy; by default ``HTTPS_PROXY`` or ``ALL_PROXY``, but for ``NO_PROXY``. An API on this machine has none.
-    verify : True, path or ssl.SSLContext
-        File of the certificates to trust; by default that of ``SSL_CERT_FILE``, then the HTTP library's own.
-    hooks : mapping, optional
-        Functions by name, ``request`` and ``response``, that are called with each ``httpx.Request``, whose headers contain the API key,
-        and each ``httpx.Response``, with its body; both may be coroutines. One that fails is logged, and changes nothing.
 
     Attributes
     ----------
     posts, accounts, media, webhooks, uploads, analytics
-        Typed methods, one for each row of `voxops.api.endpoints`.
+        The typed methods for each endpoint, by part of the API.
     url : str
         The API's address, without ``/v1``.
     requests : int

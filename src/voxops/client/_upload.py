@@ -64,7 +64,7 @@ class Presigned:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of one file: `sent` of `size` bytes; `sent` restarts at 0 with each try."""
+    """Progress of the file at `path`: `sent` of `size` bytes; `sent` restarts at 0 with each try."""
 
     path: Path
     sent: int

@@ -32,7 +32,7 @@ _MEMBERS = {
 
 @dataclass(frozen=True, eq=False)
 class Report(ReportContent):
-    """A finished report, returned by `report`. Its title, headline, facts and sections are those of `ReportContent`.
+    """A finished report, returned by `report`; a `ReportContent` in any form.
 
     Attributes
     ----------
