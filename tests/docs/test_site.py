@@ -17,7 +17,7 @@ from tests.browser.server import FLAGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TASKS = {
-    "campaign": ("upload a content calendar", "schedule many posts from csv", "check a sheet before posting"),
+    "campaign": ("upload a content calendar", "schedule many posts from csv", "find free time slots"),
     "retry": ("retry failed posts", "send failed posts again", "post failed what now"),
     "mend-in-excel": ("fix rows in excel", "correct failed rows in a spreadsheet", "edit xlsx and read it again"),
     "reschedule": ("reschedule posts", "move posts to another time", "change scheduled time"),
