@@ -17,6 +17,7 @@ from tests.browser.server import FLAGS
 
 DOCS = Path(__file__).parents[2] / "docs"
 TASKS = {
+    "campaign": ("upload a content calendar", "schedule many posts from csv", "find free time slots"),
     "retry": ("retry failed posts", "send failed posts again", "post failed what now"),
     "mend-in-excel": ("fix rows in excel", "correct failed rows in a spreadsheet", "edit xlsx and read it again"),
     "reschedule": ("reschedule posts", "move posts to another time", "change scheduled time"),
@@ -26,6 +27,7 @@ TASKS = {
     "lost-laptop": ("laptop lost", "resume after crash", "kernel died"),
     "duplicates": ("find duplicate posts", "posted twice", "remove duplicates"),
     "share-a-report": ("send report to manager", "export html report", "share results by mail"),
+    "deliveries": ("webhook failed", "missing webhook events", "receiver was down"),
     "cron": ("cron", "run every morning", "schedule on a server"),
     "airflow": ("airflow dag", "airflow retry task", "run in airflow"),
     "service": ("fastapi", "async web service", "asyncio server"),
