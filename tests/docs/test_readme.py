@@ -86,16 +86,17 @@ CLAIMS = {
     "what failed, as a new attempt, and what was never sent; the reason of each first": f"{HERE}test_what_is_to_mend_comes_with_its_reason_first",
     "here, an account that has expired": BLOCKS_RUN,
     "A row is created once for each campaign name, from any notebook, on any laptop. Every created post has a mark, and a ledger that doesn't know a campaign looks for it first": "promise/test_lost_ledger.py::test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark",
-    "At length: mend rows in Excel, follow a sheet that changes, reschedule, withdraw, work in two": PAGES,
+    "At length: plan a campaign, mend rows in Excel, follow a sheet that changes, reschedule, withdraw, work in two": PAGES,
     # job three
     "success rate, attempts, exact p50, p95 and p99 latency": "analysis/test_deliveries.py::test_quantiles_are_nearest_ranks_of_the_sorted_latencies",
     "windows in which a receiver was down": "analysis/test_deliveries.py::test_an_outage_is_found_with_its_edges_and_its_symptom",
     "with why: what a receiver rejected, it would reject again": "analysis/test_deliveries.py::test_lost_deliveries_are_what_redelivery_is_for",
+    "At length: examine deliveries": PAGES,
     "`ws.panel(log)` shows the log as a panel, where a webhook and a window are picked": "views/test_panels.py::test_a_webhook_and_a_window_are_picked_and_the_page_says_what_is_read",
     "A long history is kept on disk, where a second sync reads only the newest and what is still open": "archive/test_archive.py::test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing",
     "Past one machine, workers of Dask give the same statistics to the last digit": "analysis/test_cluster.py::test_files_on_two_workers_give_the_same_digits",
     # the promise, below its table
-    "All conditions, and the rules that make it hold: exactly once": PAGES,
+    "What each line means for you: the promise. All conditions and rules: exactly once": PAGES,
     "A key names what is requested, for which failure or row, as which deliberate attempt": f"{HERE}test_a_key_names_what_is_requested_for_which_row_and_attempt",
     "It is on disk, with the bytes, before the bytes leave": "power/test_power.py::test_what_was_sent_and_said_is_on_disk_whenever_the_power_fails",
     "The same failure gives the same key on any machine": "acts/test_golden_keys.py::test_golden_keys_never_change",
@@ -114,12 +115,12 @@ CLAIMS = {
     "`await run` waits for a run": "whole/test_awaits.py::test_tasks_groups_and_background_tasks_take_the_methods",
     # where to read on, and developing
     "One Monday: a tutorial, from install to report": PAGES,
-    "How to: a page for each task. Reference: names, columns, the sandbox, notebooks": PAGES,
-    "Explanation: the rules, what is known of the API, security, how it is proved": PAGES,
+    "How to: a page for each task. Reference: names, columns, reason codes, errors, commands": PAGES,
+    "Explanation: the promise, the rules, what is known of the API, security, architecture, decisions": PAGES,
     "`make docs` builds these pages as a site, in `build/docs`": MAKE,
     "what a change must pass; make proof is for a release": MAKE,
     "ruff, mypy strict": MAKE,
-    "CONTRIBUTING.md is the map, CHANGELOG.md what has changed": PAGES,
+    "CONTRIBUTING.md says where a change belongs, CHANGELOG.md what has changed": PAGES,
 }
 PROMISE = {
     "one ledger": "test_one_ledger.py",
