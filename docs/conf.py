@@ -49,6 +49,7 @@ html_theme = "shibuya"
 html_title = "voxops"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["site.js"]
 html_search_scorer = str(Path(__file__).parent / "_search.js")
 html_show_sourcelink = False
 html_copy_source = False
