@@ -196,7 +196,8 @@ class Switches:
             if name not in types:
                 near = get_close_matches(name, types, 1)
                 raise ValueError(
-                    f"no such switch: {name}; " + (f"did you mean {near[0]}?" if near else "docs/reference/sandbox.md names them")
+                    f"no such switch: {name}; "
+                    + (f"did you mean {near[0]}?" if near else "docs/reference/sandbox.md names them")
                 )
             try:
                 values[name] = msgspec.convert(value, _types()[name], strict=False)
