@@ -104,7 +104,7 @@ dist: $(VENV)/tools  ## Build and check wheel and source archive, and test each 
 	$(BIN)/python -m tests.dist dist/*
 
 release-check: $(VENV)/tools  ## Name all that stands against a release, under TAG=v1.2.3 as well
-	$(BIN)/python -m tests.release $(TAG)
+	$(BIN)/python -m tests.release '$(TAG)'
 
 audit: $(VENV)/tools  ## Report licences, known vulnerabilities and the wheel's files of what is installed; X="archive lab" adds extras
 	$(PYTHON) -m venv .venv-audit
