@@ -15,7 +15,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks docs pictures dist audit clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks docs pictures dist release-check audit clean help
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -102,6 +102,9 @@ dist: $(VENV)/tools  ## Build wheel and source archive, and try each in an empty
 	$(BIN)/python -m build --outdir dist .
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
+
+release-check: $(VENV)/tools  ## Name all that stands against a release, under TAG=v1.2.3 as well
+	$(BIN)/python -m tests.release '$(TAG)'
 
 audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of what is installed; a release waits for it; X="archive lab" adds extras
 	$(PYTHON) -m venv .venv-audit

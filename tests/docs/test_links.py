@@ -127,7 +127,10 @@ def test_every_rule_is_cited_by_a_test_or_by_a_table():
 
 @pytest.mark.parametrize(
     "page",
-    [*sorted(set(DOCS.rglob("*.md")) - set(GENERATED.glob("*"))), HOME / "README.md", HOME / "CONTRIBUTING.md"],
+    [
+        *sorted(set(DOCS.rglob("*.md")) - set(GENERATED.glob("*"))),
+        *(HOME / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ],
     ids=lambda p: str(p.relative_to(HOME)),
 )
 def test_links_inside_the_repository_lead_somewhere(page):
@@ -165,11 +168,15 @@ def test_the_map_names_files_that_are_there(page):
 
 def test_the_changelog_is_one_page_in_the_form_of_keep_a_changelog():
     text = (HOME / "CHANGELOG.md").read_text("utf-8")
-    assert re.findall(r"^## (.*)", text, flags=re.MULTILINE) == ["[Unreleased]"], "nothing has been released"
-    kinds = re.findall(r"^### (.*)", text, flags=re.MULTILINE)
-    assert kinds == [
-        kind for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security") if kind in kinds
-    ]
-    assert len(text.partition("## [Unreleased]")[2].splitlines()) <= 60
-    removed = re.findall(r"`(\w+)`", text.partition("### Removed")[2])
+    sections = re.split(r"^## (.*)\n", text, flags=re.MULTILINE)
+    first, *released = sections[1::2]
+    assert first == "[Unreleased]"
+    assert [each for each in released if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", each)] == []
+    for section in sections[2::2]:
+        kinds = re.findall(r"^### (.*)", section, flags=re.MULTILINE)
+        assert kinds == [
+            kind for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security") if kind in kinds
+        ]
+        assert len(section.splitlines()) <= 60
+    removed = re.findall(r"`(\w+)`", text.partition("### Removed")[2].partition("\n#")[0])
     assert removed and not set(removed) & set(vx.__all__)

@@ -70,7 +70,7 @@ def test_it_comes_back_as_it_was(frames, name):
 def test_it_is_converted_to_the_types_of_arrow_and_to_plain_records(frames, name):
     frame = frames[name]
     for whole in (frame, frame.iloc[:0]):
-        arrow = whole.convert_dtypes(dtype_backend="pyarrow")
+        arrow = whole.copy().convert_dtypes(dtype_backend="pyarrow")  # pandas before 3.1.1 writes into the frame
         assert arrow.shape == whole.shape
         assert {str(dtype) for dtype in arrow.dtypes if not isinstance(dtype, pd.ArrowDtype)} <= {"object", "category"}
     records = frame.to_dict("records")
@@ -226,7 +226,11 @@ def test_times_that_lost_their_zone_on_the_way_get_none_by_guess():
 
 def test_without_pyarrow_everything_can_be_imported_and_from_arrow_says_what_to_install():
     code = (
-        "import sys; sys.modules['pyarrow'] = sys.modules['duckdb'] = None\n"
+        "import sys\n"
+        "class Without:\n"
+        " def find_spec(self, name, *_):\n"
+        "  if name.partition('.')[0] in {'pyarrow', 'duckdb'}: raise ModuleNotFoundError(name=name)\n"
+        "sys.meta_path.insert(0, Without())\n"
         "from voxops import *\n"
         "import voxops as vx\n"
         "try:\n vx.from_arrow(None)\n"

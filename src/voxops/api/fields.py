@@ -194,11 +194,11 @@ def ident(name: str, value: Any) -> str:
     return value
 
 
-https = Fits(lambda value: _begins(value, "https://"), "must be an https address")
+https: Fits = Fits(lambda value: _begins(value, "https://"), "must be an https address")
 # The API decides whether it accepts plain http, and which events exist.
-web_address = Fits(lambda value: _begins(value, "https://", "http://"), "must be an http or https address")
-page_id = Fits(lambda value: isinstance(value, str), 'takes a text; "" clears the selection')
-event_names = Fits(
+web_address: Fits = Fits(lambda value: _begins(value, "https://", "http://"), "must be an http or https address")
+page_id: Fits = Fits(lambda value: isinstance(value, str), 'takes a text; "" clears the selection')
+event_names: Fits = Fits(
     lambda value: _are_texts(value) and len(value) > 0, 'takes a list such as ["post.failed"], or ["*"] for all'
 )
 
@@ -475,10 +475,10 @@ BULK_VIDEOS = 20  # (contract: MED)
 BULK_MEDIA = 100  # media presigned or validated at once; assumed, since nothing is documented
 VALIDATED = 100  # platforms or media of one validation; undocumented, there are 15 platforms
 
-bulk_posts = Many(BULK_POSTS, _bulk_post)
-bulk_videos = Many(BULK_VIDEOS, Shape({"content": CONTENT_OR_NONE, "scheduledFor": instant}))
-bulk_files = Many(BULK_MEDIA, file_item)
-validated_media = Many(VALIDATED, mapping, least=0)
+bulk_posts: Many = Many(BULK_POSTS, _bulk_post)
+bulk_videos: Many = Many(BULK_VIDEOS, Shape({"content": CONTENT_OR_NONE, "scheduledFor": instant}))
+bulk_files: Many = Many(BULK_MEDIA, file_item)
+validated_media: Many = Many(VALIDATED, mapping, least=0)
 
 
 def bulk_video_files(name: str, value: Any) -> list[dict[str, Any]]:

@@ -185,6 +185,8 @@ def _times_in(name: str, column: Any) -> Any:
 
 def _words_in(column: Any) -> Any:
     """Convert repeated texts, each once."""
+    if not column.num_chunks:  # pyarrow 18 can't combine no chunks of a dictionary
+        return pd.array([], dtype=STRING_DTYPE)
     column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
     words = pd.array(np.array([*column.dictionary.to_pylist(), None], object), dtype=STRING_DTYPE)
     codes = column.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)

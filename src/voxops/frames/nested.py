@@ -17,7 +17,7 @@ from __future__ import annotations
 from abc import ABCMeta
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, repeat
-from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeAlias, overload
 
 import msgspec
 import numpy as np
@@ -139,10 +139,13 @@ def gather(groups: Sequence[Targets]) -> dict[str, list[Any]]:
 
 # The class of pandas' own dtypes: of these alone `convert_dtypes(dtype_backend="pyarrow")` asks for their `base`, and would
 # fail for another that NumPy does not know. It has no public name.
-_OwnDtype: Any = pd.CategoricalDtype.__bases__[0]
+if TYPE_CHECKING:
+    _OwnDtype = ExtensionDtype
+else:
+    _OwnDtype = pd.CategoricalDtype.__bases__[0]
 
 
-class NestedDtype(_OwnDtype):  # type: ignore[misc]
+class NestedDtype(_OwnDtype):
     """The base of the dtypes of this module.
 
     Its name is ``object``, which pandas writes into Parquet files and DuckDB reads. Without voxops neither knows another name, and
@@ -152,10 +155,12 @@ class NestedDtype(_OwnDtype):  # type: ignore[misc]
     type = object
     kind = "O"
     name: ClassVar[str]
-    base = np.dtype(object)
+    base: ClassVar[np.dtype[np.object_]] = np.dtype(object)
     na_value: None = None
     array: ClassVar[Any]
-    __hash__ = ExtensionDtype.__hash__
+
+    def __hash__(self) -> int:
+        return ExtensionDtype.__hash__(self)
 
     @classmethod
     def construct_array_type(cls) -> Any:

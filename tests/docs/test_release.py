@@ -1,0 +1,192 @@
+"""A release is refused while anything stands against it; what a release is made of keeps to its own rules."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from tests import release
+
+ROOT = release.ROOT
+READ = ("pyproject.toml", "CHANGELOG.md", "CITATION.cff", "SECURITY.md", "src/voxops/__init__.py")
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+WORKFLOWS = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (ROOT / ".github/workflows").glob("*.yml")}
+FORMS = sorted(path for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml") if path.stem != "config")
+
+
+def edit(path: Path, pattern: str, by: str) -> None:
+    """Replace the only place that matches."""
+    text, count = re.subn(pattern, by, path.read_text("utf-8"), flags=re.MULTILINE)
+    assert count == 1, f"{pattern} is {count} times in {path.name}"
+    path.write_text(text, "utf-8")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of what the check reads, with every blank filled in and the version dated, whatever the state of the original."""
+    for name in READ:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    project = tmp_path / "pyproject.toml"
+    text = re.sub(r"^(?:# )?(?:license|authors) = .*\n", "", project.read_text("utf-8"), flags=re.MULTILINE)
+    text = re.sub(r"^(?:# )?\[project\.urls\]\n(?:(?:# )?\w+ = .*\n)*", "", text, flags=re.MULTILINE)
+    urls = "".join(
+        f'{name} = "https://voxops.example/{name}"\n' for name in ("Homepage", "Documentation", "Repository")
+    )
+    filled = 'license = "MIT"\nauthors = [{ name = "A. Writer" }, { name = "Alder & Co" }]\n'
+    project.write_text(
+        text.replace("[project]\n", f"[project]\n{filled}", 1)
+        + f'\n[project.urls]\n{urls}Security = "mailto:security@voxops.example"\n',
+        "utf-8",
+    )
+    (tmp_path / "LICENSE").write_text("You may.\n", "utf-8")
+    (tmp_path / "CHANGELOG.md").write_text(
+        f"# Changelog\n\n## [Unreleased]\n\n## [{VERSION}] - 2026-12-01\n\n### Added\n\n- All of it.\n\n## [0.0.1] - 2026-01-01\n",
+        "utf-8",
+    )
+    citation = tmp_path / "CITATION.cff"
+    kept = {"cff-version", "type", "message", "title", "version"}
+    cited = {key: value for key, value in yaml.safe_load(citation.read_text("utf-8")).items() if key in kept}
+    cited |= {
+        "authors": [{"given-names": "A.", "family-names": "Writer"}, {"name": "Alder & Co"}],
+        "license": "MIT",
+        "url": "https://voxops.example/Homepage",
+        "repository-code": "https://voxops.example/Repository",
+        "date-released": "2026-12-01",
+    }
+    citation.write_text(yaml.safe_dump(cited), "utf-8")
+    with (tmp_path / "SECURITY.md").open("a", encoding="utf-8") as file:
+        file.write("\nOr write to security@voxops.example.\n")
+    return tmp_path
+
+
+def test_a_tree_without_blanks_may_be_released_under_its_tag(tree):
+    assert release.faults(tree) == []
+    assert release.faults(tree, f"v{VERSION}") == []
+
+
+def test_this_tree_is_refused_while_a_blank_is_left_and_each_is_named():
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    blank = {key for key in release.BLANKS if re.search(rf"^# {key.removeprefix('urls.')} = ", project, re.MULTILINE)}
+    found = release.faults(ROOT)
+    assert {key for key in release.BLANKS if any(f"pyproject.toml: {key} is blank" in each for each in found)} == blank
+    assert any(each.startswith("LICENSE") for each in found) is not (ROOT / "LICENSE").exists()
+
+
+@pytest.mark.parametrize("key", release.BLANKS)
+def test_each_blank_alone_is_named_with_what_to_write(tree, key):
+    name = key.removeprefix("urls.")
+    edit(tree / "pyproject.toml", rf"^{name} = .*\n", "")
+    (found,) = release.faults(tree)
+    assert found.startswith(f"pyproject.toml: {key} is blank")
+    assert f"{name} = " in found
+
+
+@pytest.mark.parametrize("left", ['"…"', '""'])
+def test_a_placeholder_is_blank(tree, left):
+    edit(tree / "pyproject.toml", r"^Homepage = .*", f"Homepage = {left}")
+    assert [each.partition(" is")[0] for each in release.faults(tree)] == ["pyproject.toml: urls.Homepage"]
+
+
+@pytest.mark.parametrize(("file", "pattern", "by", "said"), [
+    ("src/voxops/__init__.py", r'^__version__ = ".*"', '__version__ = "9.9.9"', f'write __version__ = "{VERSION}"'),
+    ("CITATION.cff", r"^version: .*", "version: 9.9.9", f"write version: {VERSION}"),
+    ("CITATION.cff", r"^license: .*\n", "", "write license: MIT"),
+    ("CITATION.cff", r"^url: .*", "url: https://other.example", "write url: https://voxops.example/Homepage"),
+    ("CITATION.cff", r"^repository-code: .*\n", "", "write repository-code: https://voxops.example/Repository"),
+    ("CITATION.cff", r"^date-released: .*", "date-released: '2026-11-30'", "write date-released: 2026-12-01"),
+    ("CITATION.cff", r"Alder & Co", "Somebody", "the authors of pyproject.toml: A. Writer, Alder & Co"),
+    ("SECURITY.md", r"security@voxops.example", "us", "SECURITY.md: write security@voxops.example"),
+    ("CHANGELOG.md", r"^## \[Unreleased\]\n", "", "an empty section ## [Unreleased]"),
+    ("CHANGELOG.md", r"^## \[Unreleased\]\n", "## [Unreleased]\n\n- Something new.\n", "leave [Unreleased] empty"),
+    ("CHANGELOG.md", r" - 2026-12-01", "", f"no section of {VERSION}"),
+    ("CHANGELOG.md", r"^### Added\n\n- All of it.\n", "", f"the section of {VERSION} is empty"),
+    ("CHANGELOG.md", r"^# Changelog", "# Changelog\n\nNothing has been released yet.", "nothing has been released"),
+    ("LICENSE", r"^You may.\n", "", "LICENSE: missing"),
+])  # fmt: skip
+def test_each_fault_alone_is_found(tree, file, pattern, by, said):
+    edit(tree / file, pattern, by)
+    (found,) = release.faults(tree)
+    assert said in found
+    assert found.startswith(file)
+
+
+def test_a_tag_of_another_version_is_refused(tree):
+    (found,) = release.faults(tree, "v9.9.9")
+    assert found == f"tag v9.9.9: pyproject.toml has {VERSION}. Tag v{VERSION}, or change the version"
+
+
+def test_all_faults_are_named_at_once(tree):
+    (tree / "LICENSE").unlink()
+    edit(tree / "pyproject.toml", r"^version = .*", 'version = "9.9.9"')
+    edit(tree / "pyproject.toml", r"^license = .*\n", "")
+    assert len(release.faults(tree, f"v{VERSION}")) == 6
+
+
+def test_the_citation_has_what_its_format_requires():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["cff-version"] == "1.2.0"
+    assert str(cited["version"]) == VERSION
+    assert all({"name"} == set(each) or {"given-names", "family-names"} <= set(each) for each in cited["authors"])
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda path: path.stem)
+def test_a_form_of_the_forge_is_one_and_asks_for_no_key(form):
+    asked = yaml.safe_load(form.read_text("utf-8"))
+    assert {"name", "description", "body"} <= set(asked)
+    fields = [each for each in asked["body"] if each["type"] != "markdown"]
+    assert len({each["id"] for each in fields}) == len(fields)
+    assert all(each["attributes"]["label"] for each in fields)
+    assert not [each for each in fields if "key" in each["attributes"]["label"].lower()]
+
+
+def test_a_report_of_a_defect_names_the_version_and_runs_against_the_sandbox():
+    asked = {
+        each.get("id"): each for each in yaml.safe_load((ROOT / ".github/ISSUE_TEMPLATE/bug.yml").read_text())["body"]
+    }
+    assert "voxops --version" in asked["version"]["attributes"]["description"]
+    assert "vx.connect(sandbox=True)" in asked["steps"]["attributes"]["value"]
+    assert asked["secrets"]["attributes"]["options"][0]["required"] is True
+
+
+def steps(workflow):
+    return [(name, step) for name, job in workflow["jobs"].items() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_workflow_only_reads_and_pins_its_actions(name):
+    workflow = WORKFLOWS[name]
+    assert workflow["permissions"] == {"contents": "read"}
+    used = [step["uses"] for _, step in steps(workflow) if "uses" in step]
+    assert used
+    assert [
+        each for each in used if not re.fullmatch(r"(actions|pypa)/[\w/-]+@(v\d+|release/v\d+|[0-9a-f]{40})", each)
+    ] == []
+    assert "secrets." not in (ROOT / f".github/workflows/{name}.yml").read_text("utf-8")
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values()) or name != "release"
+
+
+def test_a_release_is_checked_and_proved_before_it_is_built_once_and_published_without_a_token():
+    jobs = WORKFLOWS["release"]["jobs"]
+    assert [(name, job.get("needs")) for name, job in jobs.items()] == [
+        ("check", None), ("proof", "check"), ("build", "proof"), ("publish", "build"),
+    ]  # fmt: skip
+    assert {name for name, job in jobs.items() if "permissions" in job} == {"publish"}
+    assert jobs["publish"]["permissions"] == {"id-token": "write", "attestations": "write", "contents": "read"}
+    assert jobs["publish"]["environment"] == "pypi"
+    assert not [step for name, step in steps(WORKFLOWS["release"]) if name == "publish" and "run" in step], (
+        "it runs nothing of ours"
+    )
+    assert [name for name, step in steps(WORKFLOWS["release"]) if step.get("run") == "make dist"] == ["build"]
+    assert any(step.get("run") == 'make release-check TAG="$GITHUB_REF_NAME"' for step in jobs["check"]["steps"])
+
+
+def test_each_python_that_is_promised_is_tried_by_ci():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    promised = {found[1] for each in project["classifiers"] if (found := re.fullmatch(r".*Python :: (\d\.\d+)", each))}
+    assert promised <= set(WORKFLOWS["ci"]["jobs"]["test"]["strategy"]["matrix"]["python"])
