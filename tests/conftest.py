@@ -88,6 +88,7 @@ def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
 
 # Files that take long, the longest first: a worker that begins one of them last would leave the other idle.
 LONG = (
+    "docs/test_site.py",
     "views/test_browser.py",
     "whole/test_kernel.py",
     "engine/test_chaos.py",
