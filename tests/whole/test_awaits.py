@@ -49,8 +49,8 @@ def test_every_method_has_a_coroutine_as_its_twin(blocking: type, awaitable: typ
     method, twin = getattr(blocking, name), getattr(awaitable, name)
     named = [inspect.signature(each).parameters for each in (method, twin)]
     assert list(named[0].items()) == list(named[1].items())
-    is_right = inspect.isasyncgenfunction if name == "events" else asyncio.iscoroutinefunction
-    assert is_right(twin) and not asyncio.iscoroutinefunction(method)
+    is_right = inspect.isasyncgenfunction if name == "events" else inspect.iscoroutinefunction
+    assert is_right(twin) and not inspect.iscoroutinefunction(method)
     assert inspect.getdoc(twin)
 
 
