@@ -484,7 +484,7 @@ def _summed(plan: Plan, rows: Sequence[int], known: _Known, tries: Sequence[_Try
         lines.append((platform, code, publications[platform], *_range(seen, known.counts.get((platform, code), 0))))
     frame = pd.DataFrame(lines, columns=list(_FAILURES)).astype(_FAILURES)
     frame = frame.sort_values(["failed", "platform", "error_code"], ascending=[False, True, True], ignore_index=True)
-    used = sum(known.counts.get(cause, 0) for cause in causes)
+    used = sum(count for (platform, _), count in known.counts.items() if platform in publications)
     mean, low, high = _range([each.failures.total() for each in tries], used)
     high = min(high + _unseen(publications, known), publications.total())
     middle = sorted(tries, key=lambda each: each.ends)[len(tries) // 2]
@@ -519,6 +519,8 @@ def _range(seen: Sequence[int], rests_on: int) -> tuple[float, int, int]:
     the history, whose failures have the relative error of a count.
     """
     mean = sum(seen) / len(seen)
+    if rests_on and not mean:  # it has failed in the history, and in none of n rehearsals: up to 3 / n, by the rule of three
+        return 0.0, 0, math.ceil(3 / len(seen))
     known = max(1, rests_on)
     spread = 2 * math.sqrt(mean * (1 + 1 / len(seen)) + mean**2 / known)
     return mean, max(0, math.floor(mean - spread)), math.ceil(mean + spread)

@@ -110,6 +110,13 @@ def test_what_has_not_failed_yet_may_fail():
         assert ("; the history has no publication on linkedin" in repr(found)) == bool(unknown)
 
 
+def test_what_has_failed_before_may_fail_though_no_rehearsal_did():
+    past = history(["published"] * 39 + ["failed"], "linkedin", error_code="RATE_LIMITED")
+    plan = vx.plan_create(sheet(2, "linkedin:@aldercoffee"), key="row_id")
+    found = vx.rehearse(plan, past, now=LAST - pd.Timedelta("2D"), seeds=1)
+    assert (found.publications, found.failed, found.low, found.high) == (2, 0, 0, 2)
+
+
 def test_joined_histories_count_each_target_once():
     at = pd.Timestamp("2026-03-01T09:00Z")
     ids = [f"p{number}" for number in range(40)]
