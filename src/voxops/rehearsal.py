@@ -519,7 +519,9 @@ def _range(seen: Sequence[int], rests_on: int) -> tuple[float, int, int]:
     the history, whose failures have the relative error of a count.
     """
     mean = sum(seen) / len(seen)
-    if rests_on and not mean:  # it has failed in the history, and in none of n rehearsals: up to 3 / n, by the rule of three
+    if (
+        rests_on and not mean
+    ):  # it has failed in the history, and in none of n rehearsals: up to 3 / n, by the rule of three
         return 0.0, 0, math.ceil(3 / len(seen))
     known = max(1, rests_on)
     spread = 2 * math.sqrt(mean * (1 + 1 / len(seen)) + mean**2 / known)
