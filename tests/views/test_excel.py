@@ -120,7 +120,7 @@ def test_dates_that_a_program_may_have_turned_round_are_refused(tmp_path: Path) 
     clear = [["a", "t", "x", datetime(2027, 3, 13, 9)], text]
     for rows in ([turned], [text], clear, [turned, ["b", "t", "x", "2027-11-13 9:00"]]):
         assert len(vx.read_campaign(workbook(tmp_path / "x.xlsx", *rows), **said)) == len(rows)  # type: ignore[arg-type]
-    one = "D2 are dates, none after the 12th of a month, and D3 numeric texts: .* may have swapped day and month"
+    one = "D2 are dates, none after the 12th of a month, and D3 numeric texts"
     for count, why in ((1, one), (7, "D2, D3, D4, D5, D6 and 2 more are dates")):
         with pytest.raises(vx.errors.PlanError, match=why):
             vx.read_campaign(workbook(tmp_path / "x.xlsx", *[turned] * count, text), **said)  # type: ignore[arg-type]
