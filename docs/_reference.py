@@ -764,7 +764,7 @@ class IndexRows(SphinxTransform):
                     seen.add(name.astext())
                     place = f"row-{len(seen)}"
                     name.insert(0, addnodes.index(entries=[("single", name.astext(), place, "main", None)]))
-                    name["ids"].append(place)
+                    row["ids"].append(place)
                 break
 
 
