@@ -748,18 +748,21 @@ def _say_as_written(_app: Sphinx, tree: nodes.document) -> None:
         node.append(nodes.Text(spoken))
 
 
+_INDEXED = {"reference/words", "reference/generated/columns", "reference/generated/reasons"}
+
+
 class IndexRows(SphinxTransform):
-    """Lead a search for a column or a code to the first row of it, not just to a page of hundreds."""
+    """Lead a search for a column, a code or a word to the first row of it, not just to a page of hundreds."""
 
     default_priority = 700  # before Sphinx collects what a page indexes
 
     def apply(self, **_: Any) -> None:
         """Give each row of these pages a place and an entry of the index."""
-        if self.env.docname not in {"reference/generated/columns", "reference/generated/reasons"}:
+        if self.env.docname not in _INDEXED:
             return
         seen: set[str] = set()
         for row in self.document.findall(nodes.row):
-            for name in row[0].findall(nodes.literal):
+            for name in (each for kind in (nodes.literal, nodes.strong) for each in row[0].findall(kind)):
                 if name.astext() not in seen:
                     seen.add(name.astext())
                     place = f"row-{len(seen)}"
