@@ -103,10 +103,10 @@ dist: $(VENV)/tools  ## Build wheel and source archive, and try each in an empty
 	$(BIN)/python -m twine check --strict dist/*
 	$(BIN)/python -m tests.dist dist/*
 
-release-check: $(VENV)/tools  ## Name all that stands against a release, under TAG=v1.2.3 as well
+release-check: $(VENV)/tools  ## List what blocks a release; TAG=v1.2.3 also checks that tag
 	$(BIN)/python -m tests.release '$(TAG)'
 
-audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of what is installed; a release waits for it; X="archive lab" adds extras
+audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of what is installed; run before a release; X="archive lab" adds extras
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip --disable-pip-version-check --quiet install 'pip-audit>=2.9,<3'
 	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)

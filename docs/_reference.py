@@ -11,8 +11,8 @@ import re
 import tomllib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
+from operator import attrgetter
 from pathlib import Path
-from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import _frames
@@ -68,14 +68,9 @@ PLAN: Groups = {"": "frame canary cost eligible held action"}
 REPORT: Groups = {"": "to_html to_markdown to_text to_excel to_csv to_parquet to_ics tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats levels causes sql"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
-_SPOKEN = {
-    "Workspace.": "ws.",
-    "Run.": "run.",
-    "Plan.": "plan.",
-    "Report.": "report.",
-    "Archive.": "archive.",
-    "AsyncClient.": "client.",
-}
+SPOKEN: Mapping[str, type] = {
+    "ws": vx.Workspace, "run": vx.Run, "plan": vx.Plan, "report": Report, "archive": Archive, "client": vx.AsyncClient,
+}  # fmt: skip
 
 # Pages: name -> title, one line, and what is on it: functions and classes of a namespace, classes with their members.
 Listed = str | tuple[type, Groups]
@@ -155,9 +150,7 @@ def _heading(text: str, line: str) -> str:
 
 def _member(path: str) -> str:
     """Return the directive of a function, class or constant."""
-    thing: Any = vx
-    for part in path.split(".")[1:]:
-        thing = getattr(thing, part)
+    thing = attrgetter(path.removeprefix("voxops."))(vx)
     if inspect.isclass(thing):
         return f".. autoclass:: {path}()"
     return f".. autofunction:: {path}" if inspect.isfunction(thing) else f".. autodata:: {path}\n   :no-value:"
@@ -205,19 +198,13 @@ def _endpoints() -> Iterator[str]:
 
 
 def _operation_row(one: Operation) -> tuple[str, str, str, str]:
-    name = one.name.partition(".")[2]
-    parameters = [each for each in signature_of(one).parameters.values() if each.name != "self"]
-    shown: list[str] = []
-    keyword = False
-    for each in parameters:
-        if each.kind is each.KEYWORD_ONLY and not keyword:
-            shown, keyword = [*shown, "*"], True
-        shown.append(each.name if each.default is each.empty else f"{each.name}={each.default!r}")
-    more = f"{one.says} {one.returns}".strip()
+    bare = [
+        each.replace(annotation=each.empty) for name, each in signature_of(one).parameters.items() if name != "self"
+    ]
     return (
-        f"``{name}({', '.join(shown)})``",
+        f"``{one.name.partition('.')[2]}{inspect.Signature(bare)}``",
         f"``{' '.join(one.call)}``",
-        more.replace("`", "``").replace("````", "``"),
+        _rst(f"{one.says} {one.returns}".strip()),
         f"``{one.returned}``",
     )
 
@@ -226,13 +213,18 @@ def _parameters() -> list[tuple[str, str, str]]:
     seen: dict[tuple[str, str, str], list[str]] = {}
     fields: Iterable[tuple[Operation, Field]] = ((one, field) for one in ENDPOINTS for field in one.fields)
     for one, field in fields:
-        key = field.name, field.type.removesuffix(" | None"), field.says.replace("`", "``").replace("````", "``")
+        key = field.name, field.type.removesuffix(" | None"), _rst(field.says)
         seen.setdefault(key, []).append(one.name)
     names = [name for name, *_ in seen]
     return [
         (f"``{name}``" + (f" of {', '.join(f'``{each}``' for each in methods)}" if names.count(name) > 1 else ""), f"``{kind}``", says)
         for (name, kind, says), methods in sorted(seen.items())
     ]  # fmt: skip
+
+
+def _rst(text: str) -> str:
+    """Return a line, whose code stands between single or double backticks, as reStructuredText."""
+    return text.replace("`", "``").replace("````", "``")
 
 
 def _rst_table(heads: Sequence[str], rows: Iterable[Sequence[str]], widths: str) -> str:
@@ -351,7 +343,7 @@ def columns_page() -> str:
     for kind, (calls, dtypes) in columns_by_kind().items():
         said = ", ".join(f"`{call}`" for call in calls)
         keeps = " The columns of the frame that was planned come first." if kind in _LATER else ""
-        parts += [f"## {kind[0].upper()}{kind[1:]}", f"Returned by {said}.{keeps}"]
+        parts += [f"## {_capital(kind)}", f"Returned by {said}.{keeps}"]
         parts.append(
             _table(
                 ("column", "title", "dtype", "unit", "meaning"),
@@ -376,19 +368,12 @@ def others() -> list[str]:
 
 
 def _column_row(name: str, dtype: str, kind: str) -> tuple[str, ...]:
+    code, title, unit, meaning = _added_row(name, kind)
+    return code, title, "UTC time" if dtype == "datetime64[us, UTC]" else f"`{dtype}`", unit, meaning
+
+
+def _added_row(name: str, kind: str = "") -> tuple[str, ...]:
     found = column_named(name, kind)
-    short = "UTC time" if dtype == "datetime64[us, UTC]" else dtype
-    return (
-        f"`{name}`",
-        _plain(found.title),
-        f"`{short}`" if short == dtype else short,
-        _plain(found.unit),
-        _plain(found.meaning),
-    )
-
-
-def _added_row(name: str) -> tuple[str, ...]:
-    found = column_named(name)
     return f"`{name}`", _plain(found.title), _plain(found.unit), _plain(found.meaning)
 
 
@@ -403,10 +388,7 @@ def cures() -> dict[str, dict[str, Any]]:
 
 def readable(sentence: str) -> str:
     """Return a sentence with its parameters as placeholders, ``{count:,}`` as ‹count›."""
-    parts = []
-    for text, name, _, _ in Formatter().parse(sentence):
-        parts += [text, "" if name is None else f"‹{name}›"]
-    return "".join(parts)
+    return re.sub(r"\{(\w+)[^}]*\}", r"‹\1›", sentence)
 
 
 def reasons_page() -> str:
@@ -486,11 +468,6 @@ def _tree(doc: str) -> Iterator[str]:
             yield f"{found[1]}- [`{found[2]}`](#{found[2].lower()})" + (f": {_md(found[3])}" if found[3] else "")
 
 
-def _rst(markdown: str) -> str:
-    """Return a line of Markdown with code as reStructuredText."""
-    return markdown.replace("`", "``")
-
-
 def _by_tree(kind: type) -> Iterator[str]:
     """Yield the names of an error and of those below it, as the tree has them."""
     if kind.__name__ in vx.errors.__all__:
@@ -504,45 +481,36 @@ def _by_tree(kind: type) -> Iterator[str]:
 # Commands.
 
 
-def commands() -> dict[str, argparse.ArgumentParser]:
-    """Return every command by its words, such as ``archive sync``, with its parser."""
+@cache
+def commands() -> dict[str, tuple[argparse.ArgumentParser, str]]:
+    """Return every command by its words, such as ``archive sync``: its parser, and what it does in a line."""
 
-    def below(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    def below(
+        parser: argparse.ArgumentParser, words: str, says: str
+    ) -> Iterator[tuple[str, tuple[argparse.ArgumentParser, str]]]:
         subs = [one for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
         for sub in subs:
+            helps = {choice.dest: str(choice.help or "") for choice in sub._choices_actions}
             for name, one in sub.choices.items():
-                yield from below(one, (*words, name))
+                yield from below(one, f"{words} {name}".strip(), helps.get(name, ""))
         if not subs:
-            yield " ".join(words), parser
+            yield words, (parser, says)
 
-    return dict(below(_parser(), ()))
-
-
-def helps() -> dict[str, str]:
-    """Return the one-line help of each command."""
-    found: dict[str, str] = {}
-
-    def below(parser: argparse.ArgumentParser, words: str) -> None:
-        for sub in (one for one in parser._actions if isinstance(one, argparse._SubParsersAction)):
-            for choice in sub._choices_actions:
-                found[f"{words}{choice.dest}"] = str(choice.help or "")
-            for name, one in sub.choices.items():
-                below(one, f"{words}{name} ")
-
-    below(_parser(), "")
-    return found
+    return dict(below(_parser(), "", ""))
 
 
 def commands_page() -> str:
     """Return the page of all commands and their options."""
-    said = helps()
     parts = [
         f"<!-- {_COMMENT} -->\n# Commands",
         "The command `voxops` does the same job as a notebook, for a terminal and for scheduled jobs. The key comes from `VOXBURST_API_KEY`, "
         "the address from `VOXBURST_API_URL` or `--url`. How to schedule them: [cron](../../how-to/cron.md).",
         _table(
             ("command", "what it does"),
-            [(f"[`voxops {name}`](#voxops-{name.replace(' ', '-')})", _md(said[name])) for name in commands()],
+            [
+                (f"[`voxops {name}`](#voxops-{name.replace(' ', '-')})", _md(says))
+                for name, (_, says) in commands().items()
+            ],
         ),
         "## Exit status",
         _table(
@@ -557,9 +525,9 @@ def commands_page() -> str:
             [(f"`voxops {name}`", _md(fields)) for name, fields in cures()["exit"]["json"].items()],
         ),
     ]
-    for name, parser in commands().items():
+    for name, (parser, says) in commands().items():
         status = f"\n\n{parser.epilog}" if parser.epilog else ""
-        parts.append(f"## voxops {name}\n\n{_capital(said[name])}.{status}")
+        parts.append(f"## voxops {name}\n\n{_capital(says)}.{status}")
         rows = [_option_row(one) for one in parser._actions if not isinstance(one, argparse._HelpAction)]
         parts.append(_table(("option", "what it does"), rows))
     return "\n\n".join(parts) + "\n"
@@ -668,13 +636,6 @@ _WRITTEN = {"voxops.", "voxops.deliveries.", "voxops.webhooks.", "voxops.plots."
 _TYPED = re.compile(r"(?<!\*)\*([A-Z]\w+)\*(?!\*)")
 _CITED = re.compile(r"\b[Rr]ules? \d+(?:(?:, | and | to )\d+)*")
 _CONTRACT = re.compile(r" \(contract: [^)]*\)")
-_SPEAKERS = {
-    "vx": "voxops",
-    "ws": "voxops.Workspace",
-    "run": "voxops.Run",
-    "plan": "voxops.Plan",
-    "client": "voxops.AsyncClient",
-}
 
 
 @cache
@@ -689,9 +650,11 @@ def full_name(name: str, context: str) -> str | None:
     """Return the documented name that a docstring means: of the same class or module, or public; None if there is none."""
     first, _, rest = name.partition(".")
     tries = [f"{context}.{name}", f"{context.rpartition('.')[0]}.{name}", f"voxops.{name}", f"voxops.errors.{name}"]
-    if first in _SPEAKERS and rest:
-        tries = [f"{_SPEAKERS[first]}.{rest}", f"voxops.errors.{name.rpartition('.')[2]}" if "errors." in name else ""]
-    tries += [each for each in documented() if each.endswith(f".{name}") and each.split(".")[1] not in vx.__all__]
+    if rest and (first == "vx" or first in SPOKEN):
+        tries = [f"{home_of(SPOKEN[first]) if first in SPOKEN else 'voxops'}.{rest}"]
+    tries += [
+        each for each in sorted(documented()) if each.endswith(f".{name}") and each.split(".")[1] not in vx.__all__
+    ]
     return next((each for each in tries if each in documented()), None)
 
 
@@ -729,7 +692,12 @@ def rules() -> dict[int, str]:
     """Return the anchor of each rule, as MyST makes it of its heading."""
     text = (HERE / "explanation" / "exactly-once.md").read_text("utf-8")
     headings = re.findall(r"^### (Rule (\d+): .+)$", text, re.MULTILINE)
-    return {int(number): re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title, number in headings}
+    return {int(number): anchor(title) for title, number in headings}
+
+
+def anchor(title: str) -> str:
+    """Return the anchor that a forge, and MyST, makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-")
 
 
 def _link_docstring(_app: Sphinx, _what: str, name: str, _obj: Any, _options: Any, lines: list[str]) -> None:
@@ -739,9 +707,10 @@ def _link_docstring(_app: Sphinx, _what: str, name: str, _obj: Any, _options: An
 
 def _say_as_written(_app: Sphinx, tree: nodes.document) -> None:
     """Show names as they are written in a notebook: ``vx.triage``, ``ws.posts``."""
+    names = {f"{kind.__name__}.": f"{name}." for name, kind in SPOKEN.items()}
     for node in tree.findall(addnodes.desc_addname):
         text = node.astext()
-        spoken = _SPOKEN.get(text.removeprefix("voxops."), text)
+        spoken = names.get(text, text)
         if spoken.startswith("voxops."):  # a class that only calls return has no place that a reader could write
             spoken = f"vx.{spoken.removeprefix('voxops.')}" if spoken in _WRITTEN else ""
         node.children = []

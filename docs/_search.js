@@ -1,16 +1,12 @@
 // Ranks what a search finds: tasks before the reference before explanations, and pages whose own title has the words of the query.
 // Sphinx by itself counts one word only, wherever a heading has it, and sorts the many that are equal by the alphabet.
 const PARTS = { tutorial: 6, "how-to": 12, reference: 4, explanation: 0 };
-const asked = () => {
-  const stemmer = new Stemmer();
-  const words = new URLSearchParams(window.location.search).get("q") ?? "";
-  return splitQuery(words.toLowerCase()).map((word) => stemmer.stemWord(word));
-};
+const stems = (text) => splitQuery(text.toLowerCase()).map((word) => new Stemmer().stemWord(word));
 const inTitle = (docname) => {
   const { docnames, titles } = Search._index;
-  const stemmer = new Stemmer();
-  const title = new Set(splitQuery(titles[docnames.indexOf(docname)].toLowerCase()).map((word) => stemmer.stemWord(word)));
-  return asked().filter((word) => title.has(word)).length;
+  const title = stems(titles[docnames.indexOf(docname)]);
+  const query = new URLSearchParams(window.location.search).get("q") ?? "";
+  return stems(query).filter((word) => title.includes(word)).length;
 };
 var Scorer = {
   score: ([docname, , , , score]) => score + (PARTS[docname.split("/")[0]] ?? 0) + 8 * inTitle(docname),

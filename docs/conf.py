@@ -22,7 +22,6 @@ os.environ["IPYTHONDIR"] = _profiles.name
 project = "voxops"
 version = release = voxops.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "_reference"]
-exclude_patterns = ["README.md"]
 nitpicky = True
 
 # Pages
@@ -34,7 +33,9 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_show_tb = True
 nb_merge_streams = True
-nb_ipywidgets_js = {}  # displays are static copies: no page loads anything from another machine
+nb_ipywidgets_js: dict[
+    str, dict[str, str]
+] = {}  # displays are static copies: no page loads anything from another machine
 
 # Reference
 autodoc_typehints = "none"  # the docstring's section Parameters has the types

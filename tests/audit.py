@@ -1,4 +1,4 @@
-"""What an installation brings along: ``make audit``; X="archive lab" adds extras. It reports, and a release waits for it; a landing does not.
+"""What an installation brings along: ``make audit``; X="archive lab" adds extras. Run it before a release; no change waits for it.
 
 Prints the licences (see `tests.licences`), what is known against the installed versions, as pip-audit finds it, and the files of the wheel in
 ``dist``. Ends with 1 where a person must act, and with 3 where it can't tell, since advisories could not be had.

@@ -13,7 +13,7 @@ from typing import Any
 from voxops.api import records
 from voxops.client import groups
 
-FILE = Path(groups.__file__).with_suffix(".pyi")
+FILE = Path(__file__).parents[1] / "src" / "voxops" / "client" / "groups.pyi"
 HEAD = '''"""Generated from `voxops.api.endpoints` by ``python -m tests.client_stub``; edit the table instead."""
 
 from collections.abc import Mapping, Sequence

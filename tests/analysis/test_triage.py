@@ -204,6 +204,7 @@ def test_triage_adds_four_columns_and_changes_nothing_else():
     triaged = triage(rows)
     pd.testing.assert_frame_equal(rows, before)
     pd.testing.assert_frame_equal(triaged[list(rows.columns)], rows)
+    assert set(triaged.columns) - set(rows.columns) == {"cause", "verdict", "remedy", "retryable"}
     added = triaged[["cause", "verdict", "retryable"]]
     assert added.to_numpy().tolist() == [
         ["RATE_LIMITED twitter: wait <n> s", "retry", True], ["NO_CODE twitter: Token expired", "reconnect account", False],

@@ -223,6 +223,20 @@ def test_the_nightly_script_retries_what_failed_and_says_by_its_status_if_anythi
     assert 0 < len(tried) == len(set(tried))
 
 
+def test_the_digest_is_mailed_once_while_nothing_new_happens(sandbox, machine):
+    (script,) = (text for language, text in fences(HOW_TO / "share-a-report.md") if language == "sh")
+    mails, mail = machine / "mails", machine.parent / "bin" / "mail"
+    mail.write_text(f'#!/bin/sh\necho "$@" >>"{mails}"; cat >>"{mails}"\n')
+    mail.chmod(0o755)
+    (machine / ".voxburst.env").write_text(f"export VOXBURST_API_KEY={sandbox.api_key}\n")
+    assert shell(script, machine).stderr == ""
+    first = mails.read_text()
+    assert "somebody has to act team@example.com" in first.splitlines()[0]
+    assert "things for somebody to look at" in first
+    assert shell(script, machine).stderr == ""
+    assert mails.read_text() == first, "nothing is new, so nothing is mailed"
+
+
 # -- Airflow -----------------------------------------------------------------------------------------------------------
 
 

@@ -31,11 +31,7 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 def heading_anchors(path: Path) -> frozenset[str]:
     """The anchors that a forge makes of a page's headings, and those written by hand."""
     text = reference.page(path.name) if path.parent == GENERATED else path.read_text("utf-8")
-    made = {
-        re.sub(r"[^\w\- ]", "", line.lstrip("# ").strip().lower()).replace(" ", "-")
-        for line in text.splitlines()
-        if line.startswith("#")
-    }
+    made = {reference.anchor(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")}
     by_hand = re.findall(r'<a id="([^"]+)"|^\((\w+)\)=$', text, re.MULTILINE)
     return frozenset(made | {first or second for first, second in by_hand})
 

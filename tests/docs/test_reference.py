@@ -134,8 +134,6 @@ def test_each_code_is_in_one_group():
 @pytest.mark.parametrize("name", [name for name in reference.cures() if name != "exit"])
 def test_what_to_do_is_a_short_sentence_about_names_that_exist(name):
     for code, cure in reference.cures()[name]["cures"].items():
-        sentences = re.split(r"(?<=[.:]) (?=[A-Z`])", cure)
-        assert all(words(each) <= MOST_WORDS for each in sentences), code
         assert words(cure) <= MOST_WORDS, code
         assert cure.endswith("."), code
         for call in re.findall(r"\b(vx|ws|run)\.([\w.]+)", cure):
@@ -220,12 +218,16 @@ def test_every_error_says_when_it_is_raised_and_what_to_do():
 
 @pytest.mark.parametrize("name", reference.commands())
 def test_every_command_and_option_says_what_it_does(name):
-    assert reference.helps()[name]
-    options = [one for one in reference.commands()[name]._actions if not isinstance(one, argparse._HelpAction)]
+    parser, says = reference.commands()[name]
+    assert says
+    options = [one for one in parser._actions if not isinstance(one, argparse._HelpAction)]
     assert [one.dest for one in options if not one.help] == []
-    page = reference.page("commands.md")
-    assert f"\n## voxops {name}\n" in page
-    assert [one.dest for one in options if reference._option_row(one)[0] not in page] == []
+    section = reference.page("commands.md").partition(f"\n## voxops {name}\n")[2].partition("\n## ")[0]
+    assert [
+        one.dest
+        for one in options
+        if not re.search(rf"`{(*one.option_strings, one.dest)[0]}\b", section, re.IGNORECASE)
+    ] == []
 
 
 def test_every_command_says_what_its_json_is_and_every_status_is_one_that_the_code_returns():

@@ -168,7 +168,7 @@ def test_a_workflow_only_reads_and_pins_its_actions(name):
         each for each in used if not re.fullmatch(r"(actions|pypa)/[\w/-]+@(v\d+|release/v\d+|[0-9a-f]{40})", each)
     ] == []
     assert "secrets." not in (ROOT / f".github/workflows/{name}.yml").read_text("utf-8")
-    assert all("timeout-minutes" in job for job in workflow["jobs"].values()) or name != "release"
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
 
 
 def test_a_release_is_checked_and_proved_before_it_is_built_once_and_published_without_a_token():
