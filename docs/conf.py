@@ -33,9 +33,8 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_show_tb = True
 nb_merge_streams = True
-nb_ipywidgets_js: dict[
-    str, dict[str, str]
-] = {}  # displays are static copies: no page loads anything from another machine
+# Displays are static copies: no page loads anything from another machine.
+nb_ipywidgets_js: dict[str, dict[str, str]] = {}
 
 # Reference
 autodoc_typehints = "none"  # the docstring's section Parameters has the types
