@@ -130,6 +130,8 @@ class TestInChromium:
             if f"how-to/{task}" not in found[query][:3]
         }
         assert missed == {}
+        assert "tutorial" in page.evaluate(ask, "207")[:3], "a status is a word of the search"
+        assert page.evaluate(ask, "glossary") == ["reference/words"]
 
     @pytest.mark.parametrize("width", [1366, 800, 400])
     def test_no_code_heading_or_text_is_cut_at_the_edge(self, page, site, width):
