@@ -61,6 +61,10 @@ def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, url, tmp_path, capsy
     assert main(["runs", *options]) == 0
     (listed,) = said(capsys)
     assert (listed["run"], listed["action"]) == (run.id, "retry")
+    assert main(["runs", *options[:-1]]) == 0
+    heads, row, zone = capsys.readouterr().out.splitlines()
+    assert heads.startswith("run ") and row.split()[0] == run.id, "it can be pasted after voxops resume"
+    assert zone == "times in UTC"
     before = len(sandbox.requests(acting=True))
     assert main(["resume", run.id, "--look", *options]) == 3
     assert said(capsys)["pending"] > 0
