@@ -16,6 +16,9 @@ from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import _frames
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
 
 import voxops as vx
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
@@ -37,7 +40,6 @@ from voxops.views._report_sections import ReportContent
 from voxops.views.view import View
 
 if TYPE_CHECKING:
-    from docutils.nodes import document
     from sphinx.application import Sphinx
 
 HERE = Path(__file__).parent
@@ -735,22 +737,43 @@ def _link_docstring(_app: Sphinx, _what: str, name: str, _obj: Any, _options: An
     lines[:] = [line if line.lstrip().startswith(">>>") else linked(line, name) for line in lines]
 
 
-def _say_as_written(_app: Sphinx, tree: document) -> None:
+def _say_as_written(_app: Sphinx, tree: nodes.document) -> None:
     """Show names as they are written in a notebook: ``vx.triage``, ``ws.posts``."""
-    from docutils.nodes import Text
-    from sphinx import addnodes
-
     for node in tree.findall(addnodes.desc_addname):
         text = node.astext()
         spoken = _SPOKEN.get(text.removeprefix("voxops."), text)
         if spoken.startswith("voxops."):  # a class that only calls return has no place that a reader could write
             spoken = f"vx.{spoken.removeprefix('voxops.')}" if spoken in _WRITTEN else ""
         node.children = []
-        node.append(Text(spoken))
+        node.append(nodes.Text(spoken))
+
+
+_INDEXED = {"reference/words", "reference/generated/columns", "reference/generated/reasons"}
+
+
+class IndexRows(SphinxTransform):
+    """Lead a search for a column, a code or a word to the first row of it, not just to a page of hundreds."""
+
+    default_priority = 700  # before Sphinx collects what a page indexes
+
+    def apply(self, **_: Any) -> None:
+        """Give each row of these pages a place and an entry of the index."""
+        if self.env.docname not in _INDEXED:
+            return
+        seen: set[str] = set()
+        for row in self.document.findall(nodes.row):
+            for name in (each for kind in (nodes.literal, nodes.strong) for each in row[0].findall(kind)):
+                if name.astext() not in seen:
+                    seen.add(name.astext())
+                    place = f"row-{len(seen)}"
+                    name.insert(0, addnodes.index(entries=[("single", name.astext(), place, "main", None)]))
+                    row["ids"].append(place)
+                break
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Write the pages before Sphinx looks for them."""
+    app.add_transform(IndexRows)
     app.connect("builder-inited", lambda _: write())
     app.connect("autodoc-process-docstring", _link_docstring, priority=900)
     app.connect("doctree-read", _say_as_written)

@@ -39,6 +39,10 @@ TASKS = {
 CUT = """() => [...document.querySelectorAll("pre, h1, h2, h3, p, dt, .sig")]
   .filter((each) => each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).display !== "inline")
   .map((each) => each.textContent.trim().slice(0, 80))"""
+HITS = """(query) => {
+  history.replaceState(null, "", `?q=${encodeURIComponent(query)}`);
+  return Search._performSearch(...Search._parseQuery(query)).reverse();
+}"""
 WIDER = "() => document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
@@ -115,23 +119,33 @@ class TestInChromium:
         page.wait_for_selector("#search-results li a")
         shown = page.locator("#search-results li > a").evaluate_all("(links) => links.map((link) => link.pathname)")
         assert "/how-to/retry.html" in shown[:3]
-        ask = """(query) => {
-            history.replaceState(null, "", `?q=${encodeURIComponent(query)}`);
-            return Search._performSearch(...Search._parseQuery(query)).reverse().map((hit) => hit[0]);
-        }"""
-        assert page.evaluate(ask, "retry failed posts")[:3] == [
-            path.removeprefix("/").removesuffix(".html") for path in shown[:3]
-        ]
-        found = {query: page.evaluate(ask, query) for queries in TASKS.values() for query in queries}
-        missed = {
-            query: found[query][:3]
-            for task, queries in TASKS.items()
-            for query in queries
-            if f"how-to/{task}" not in found[query][:3]
-        }
+
+        def ask(query: str) -> list[str]:
+            return [hit[0] for hit in page.evaluate(HITS, query)[:3]]
+
+        assert ask("retry failed posts") == [path.removeprefix("/").removesuffix(".html") for path in shown[:3]]
+        asked = [(task, query) for task, queries in TASKS.items() for query in queries]
+        missed = {query: found for task, query in asked if f"how-to/{task}" not in (found := ask(query))}
         assert missed == {}
         assert "tutorial" in page.evaluate(ask, "207")[:3], "a status is a word of the search"
         assert page.evaluate(ask, "glossary") == ["reference/words"]
+
+    @pytest.mark.parametrize(
+        ("name", "on"),
+        [
+            ("time_without_offset", "reasons"),
+            ("subject_unknown", "reasons"),
+            ("retryable", "columns"),
+            ("ledger", "words"),
+        ],
+    )
+    def test_the_search_leads_to_the_row_of_a_code_column_or_word(self, page, name, on):
+        page.goto("/search.html?q=row")
+        page.wait_for_selector("#search-results li a")
+        docname, _, anchor, *_ = page.evaluate(HITS, name)[0]
+        assert docname.endswith(f"/{on}")
+        page.goto(f"/{docname}.html{anchor}")
+        assert page.locator(f"{anchor} td").first.inner_text() == name
 
     @pytest.mark.parametrize("width", [1366, 800, 400])
     def test_no_code_heading_or_text_is_cut_at_the_edge(self, page, site, width):
