@@ -19,3 +19,12 @@ var Scorer = {
   term: 5,
   partialTerm: 2,
 };
+// Sphinx leaves numbers out of a query; here a status, such as 429, is a word like others.
+const parse = Search._parseQuery;
+Search._parseQuery = (query) => {
+  const parsed = parse(query);
+  splitQuery(query)
+    .filter((word) => /^\d{3}$/.test(word))
+    .forEach((word) => [1, 3].forEach((place) => parsed[place].add(word)));
+  return parsed;
+};

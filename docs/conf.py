@@ -8,6 +8,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sphinx.application import Sphinx
+from sphinx.search.en import SearchEnglish
+
 import voxops
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -61,3 +64,16 @@ html_theme_options = {
     "show_ai_links": False,
     "globaltoc_expand_depth": 1,
 }
+
+
+class WithStatuses(SearchEnglish):
+    """English, where a status of HTTP is a word, too: see ``_search.js``."""
+
+    def word_filter(self, word: str) -> bool:
+        """Return whether the index has a word."""
+        return super().word_filter(word) or (len(word) == 3 and word.isdigit())
+
+
+def setup(app: Sphinx) -> None:
+    """Take the place of Sphinx's own English."""
+    app.add_search_language(WithStatuses)

@@ -254,7 +254,9 @@ def test_accounts_tags_and_what_can_not_be_changed(desk):
     shown = {(*post.tags, post.targets[0].account_id) for post in desk.sandbox.world.posts.values()}
     assert shown == {(desk.account,), ("z", desk.other)}
     (posts := desk.posts()).attrs = {}
-    assert said(desk.plan(changed, posts=posts)) == "none:sync_account none:sync_as_is"
+    unnamed = desk.plan(changed, posts=posts)
+    assert said(unnamed) == "none:sync_account none:sync_as_is"
+    assert "load the posts again with ws.posts(campaign=…)" in unnamed.frame["reason"].iloc[0]
 
 
 def test_a_text_for_one_platform_can_not_be_changed_as_media_can_not(desk):

@@ -127,6 +127,8 @@ class TestInChromium:
         asked = [(task, query) for task, queries in TASKS.items() for query in queries]
         missed = {query: found for task, query in asked if f"how-to/{task}" not in (found := ask(query))}
         assert missed == {}
+        assert "tutorial" in ask("207"), "a status is a word of the search"
+        assert "reference/words" in ask("glossary")
 
     @pytest.mark.parametrize(
         ("name", "on"),

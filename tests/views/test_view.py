@@ -195,6 +195,14 @@ def test_a_cut_cell_opens_to_its_full_text_and_a_published_post_is_a_link(triage
     assert f'title="{identifier}"' in html, "an id without its middle is whole on hovering"
 
 
+def test_the_id_of_a_run_is_whole_so_that_it_can_be_pasted(ws: vx.Workspace, run: vx.Run) -> None:
+    listed = vx.view(ws.runs())
+    assert run.id in repr(listed)
+    assert run.id in Reader.of(listed._repr_html_()).text
+    (pasted,) = {word for word in repr(listed).split() if word == run.id}
+    assert ws.attach(pasted).wait(60).results()["outcome"].to_list() == run.results()["outcome"].to_list()
+
+
 def test_what_is_wrong_comes_first_and_the_frame_stays_as_it_is(triaged: pd.DataFrame) -> None:
     before = triaged.copy()
     assert triaged["cause"].isna().iloc[0]

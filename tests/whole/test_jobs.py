@@ -61,6 +61,10 @@ def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, url, tmp_path, capsy
     assert main(["runs", *options]) == 0
     (listed,) = said(capsys)
     assert (listed["run"], listed["action"]) == (run.id, "retry")
+    assert main(["runs", *options[:-1]]) == 0
+    heads, row, zone = capsys.readouterr().out.splitlines()
+    assert heads.startswith("run ") and row.split()[0] == run.id, "it can be pasted after voxops resume"
+    assert zone == "times in UTC"
     before = len(sandbox.requests(acting=True))
     assert main(["resume", run.id, "--look", *options]) == 3
     assert said(capsys)["pending"] > 0
@@ -265,6 +269,18 @@ def test_a_digest_is_ten_lines_of_what_is_new_whose_it_is_and_what_comes_next(sa
     left = int(first["failed"] - first["mended"])
     mine = next(line for line in lines if "ticket 4711" in line)
     assert f": {left} failed" in mine and first.name in mine, "rows that a later run has mended don't count"
+
+
+def test_what_a_digest_says_of_a_blocked_run_shows_its_blocked_rows(sandbox, url, tmp_path, capsys):
+    ledger = str(tmp_path / "a.sqlite")
+    row = {"row_id": "a", "content": "Open.", "accounts": "threads:@nobody", "scheduled_for": "2099-03-06T09:00Z"}
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+        run = ws.run(vx.plan_create(pd.DataFrame([row]), key="row_id", campaign="opening")).wait(60)
+        capsys.readouterr()
+        assert main([*digest(url, tmp_path), "--ledger", ledger, "--json"]) == 3
+        (found,) = (each for each in said(capsys)["findings"] if each["kind"] == "run")
+        assert found["next"] == f"ws.attach({run.id!r}).blocked()"
+        assert ws.attach(run.id).blocked()["row_id"].to_list() == ["a"]
 
 
 def failed_targets(sandbox: Sandbox) -> list[Any]:

@@ -137,12 +137,13 @@ def _runs(runs: pd.DataFrame) -> list[Concern]:
         if counts:
             ids = tuple(f"{name} {number}" for name, count in counts.items() for number in range(count))
             waits = counts.keys() & {"pending", "unknown"}
+            rows = "failed" if "failed" in counts else "blocked"
             details = {
                 "action": str(row["action"]),
                 "campaign": None if pd.isna(row["campaign"]) else str(row["campaign"]) or None,
                 "reason": None if pd.isna(row["reason"]) else str(row["reason"]),
                 "whose": str(row["who"]),
-                "next": f"voxops resume {run}" if waits else f"ws.attach({str(run)!r}).failed()",
+                "next": f"voxops resume {run}" if waits else f"ws.attach({str(run)!r}).{rows}()",
                 **counts,
             }
             found.append(Concern("run", str(run), ids, details))

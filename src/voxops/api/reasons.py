@@ -155,8 +155,8 @@ SENTENCES: dict[str, str] = {
     "too_late": "the post is already {status}",
     "withdrawn_when_created": "its create has not ended; the post is withdrawn when it exists",
     # Sync.
-    "sync_account": "the account {value} is not known here; name accounts by their ids, or load the posts again ("
-    + _LOST + ")",
+    "sync_account": "the account {value} is not known here; name accounts by their ids, or load the posts again with "
+    "ws.posts(campaign=…) (" + _LOST + ")",
     "sync_as_is": "as the sheet says",
     "sync_doubled": "several posts bear the mark of this row: {posts}; cancel all but one of them",
     "sync_draft": "{post} is a draft, as after an approver sent it back; schedule or delete it",

@@ -113,12 +113,18 @@ def say(line: str) -> None:
 
 
 def print_frame(frame: pd.DataFrame, names: Sequence[str] | None = None) -> None:
-    """Print a frame, by default the columns that matter; without markup or control characters of others."""
+    """Print a frame, by default the columns that matter, and the zone of its times; without markup or control characters of others."""
     from voxops._support.drawing import to_text
-    from voxops.frames.table import frame_table
+    from voxops.frames.table import frame_table, shown_columns
+    from voxops.frames.times import shown_zone
 
     named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
-    print(to_text([frame_table(named, names)]) if len(frame) else "nothing yet")
+    if frame.empty:
+        print("nothing yet")
+        return
+    print(to_text([frame_table(named, names)]))
+    if any(isinstance(named[name].dtype, pd.DatetimeTZDtype) for name in names or shown_columns(named)):
+        print(f"times in {shown_zone(named)}")
 
 
 def emit_or_say(options: argparse.Namespace, value: Any, line: str) -> None:

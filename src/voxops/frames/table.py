@@ -24,7 +24,8 @@ from voxops.model import Outcome, Verdict
 NONE = "–"
 _ROOM, _LEAST = 1320, 110  # pixels of a row on a laptop, and of a column without a width
 _TEXT, _WHOLE = 160, 1000  # characters of a text in a row, and where the cell is opened
-_ID, _ADDRESS = 12, 36  # characters of an id and of an address
+_ID, _ADDRESS = 12, 36  # characters of an id and of an address that are cut
+_RUN_ID = 14  # characters of a run's id, which is whole, since it is pasted into ws.attach
 _YEAR = 34  # pixels of a year
 _LOOKED_AT = 1000  # rows checked first: a column that is not empty nearly always shows it there
 _OUTCOMES = {Outcome.FAILED: 0, Outcome.UNKNOWN: 1, Outcome.BLOCKED: 2, Outcome.PENDING: 3}  # order of reading
@@ -126,11 +127,11 @@ def cell_of(
 
 
 def text_of(value: Any, column: Column, tz: str | tzinfo, *, years: bool = False) -> str:
-    """Return one value as its row shows it: ids and addresses without their middle, times to the minute."""
+    """Return one value as its row shows it: long ids and addresses without their middle, times to the minute."""
     if is_missing(value):
         return ""
     if column.kind == "id":
-        return safe.middle(value, _ID)
+        return safe.middle(value, _ID if len(str(value)) > _RUN_ID else _RUN_ID)
     if column.kind == "address" and isinstance(value, str):
         return safe.middle(safe.short_address(value), _ADDRESS)
     if isinstance(value, pd.Timestamp) and column.kind == "day":

@@ -144,8 +144,8 @@ def view(
     Returns
     -------
     View
-        Shows itself in a notebook cell. Ids are shortened (hover to see all), a published post is a link, and empty columns are left
-        out. ``view.frame`` is the frame.
+        Shows itself in a notebook cell. Long ids are shortened, and the ids of runs are whole; a published post is a link, and empty
+        columns are left out. ``view.frame`` is the frame, with each id whole.
 
     Raises
     ------
