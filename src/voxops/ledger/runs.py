@@ -52,7 +52,7 @@ class Runs(Part):
         """
         rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", run)
         if not rows:
-            raise RunNotFound(f"no run {run} in this ledger; ws.runs() lists them")
+            raise RunNotFound(f"no run {run!r} in this ledger; ws.runs() lists them")
         value = dict(rows[0])
         return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone", "trust_lists")})
 
