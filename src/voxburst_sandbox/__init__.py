@@ -27,8 +27,8 @@ voxops, so client and sandbox check each other. ``docs/reference/sandbox.md`` de
 ``received(since=0)``                  deliveries to the built-in webhook receiver: host path headers body at
 ``receiver(**behaviour)``              how the built-in receiver answers, e.g. ``status=503, times=2``
 ``authorize(state)``                   agree to connect an account; returns ``code`` and ``state``
-``touch(post_id)``                     edit a post's tags in the web page: `updatedAt` moves, nothing else
-``person.edit(post_id, …)``            an actor in the web page, see `Person`; copies keep the metadata
+``touch(post_id)``                     edit a post's tags in the dashboard: `updatedAt` moves, nothing else
+``person.edit(post_id, …)``            a person in the dashboard, see `Person`; copies keep the metadata
 ``plant_post(content, accounts, …)``   add a post without an effect, e.g. ``status="pending_approval", daysOld=40``
 ``set_switches(**changes)``            change readings of the contract, see `Switches`; ``switches`` are those in force
 ``state()``                            seed, clock, workspace, counts

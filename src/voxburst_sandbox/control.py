@@ -39,7 +39,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# -- actors in the web page -------------------------------------------------------------------------------------------
+# -- people in the dashboard ------------------------------------------------------------------------------------------
 
 
 class Act(Generic[P]):
@@ -128,7 +128,7 @@ def _backdate(world: World, post: Post, *, days: float) -> Post:
 
 
 class Person:
-    """An actor in the web page; each method returns the id of the post, or of its copy.
+    """A person in the dashboard; each method returns the id of the post, or of its copy.
 
     ValueError where the post's status does not allow the act.
     """
@@ -245,7 +245,7 @@ def _find(world: World, key: str) -> Post:
 
 
 async def _touch(world: World, post: str) -> dict[str, str]:
-    """Edit a post's tags in the web page: `updatedAt` moves, nothing else."""
+    """Edit a post's tags in the dashboard: `updatedAt` moves, nothing else."""
     found = _find(world, post)
     found.tags = [*found.tags, "edited"]
     world.touch(found, world.now())
