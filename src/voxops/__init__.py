@@ -35,10 +35,10 @@ Plan
 `plan_fix`              correct failed posts, then send them again
 `plan_create`           create the posts of a campaign sheet
 `plan_sync`             create, change and withdraw posts until the campaign shows its sheet
-`plan_update`           change posts that have not gone out
-`plan_cancel`           cancel posts that have not gone out
+`plan_update`           change posts that are not published yet
+`plan_cancel`           cancel posts that are not published yet
 `plan_redeliver`        send lost webhook deliveries again
-`Plan`                  what these return: a table of requests, of which none is sent
+`Plan`                  what these return: a table of requests, none of them sent
 `rehearse`              a plan run many times in the sandbox, by the failure rates of your history
 `Run`                   what ``ws.run(plan)`` returns: progress and results
 Show
@@ -48,7 +48,7 @@ Show
 `to_excel`              frames as a workbook
 `from_arrow`            a frame back from Polars, DuckDB, Parquet or Arrow
 Script
-`AsyncClient`           the API's client by itself
+`AsyncClient`           the API's client on its own
 `PostFields`            the fields of a post, typed
 `VoxopsError`           the base of all errors
 `errors`                all errors

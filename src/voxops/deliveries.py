@@ -1,7 +1,7 @@
 """Webhook deliveries: statistics, service levels, outages, losses; and statistics in parts, for Dask, Spark and files.
 
 =====================  ============================================================================
-The log of deliveries names no post. `about_posts` takes it from recorded events, and else guesses from kind and time.
+The delivery log does not name posts. `about_posts` takes them from recorded events, or else guesses from kind and time.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     Deliveries of an endpoint are sorted by ``created_at``. One with a failed *first attempt* counts +1, one that succeeded at once
     −1; those in flight are left out. An outage is a stretch of maximal sum (Ruzzo and Tompa): failures outnumber successes from
     either end, and no extension has a larger sum. Stretches with a sum below `at_least` are noise. So a single success does not
-    split an outage, and a steady rate of single failures is none. A pause longer than `gap` ends a stretch.
+    split an outage, and a steady rate of single failures is not one. A pause longer than `gap` ends a stretch.
 
     Parameters
     ----------

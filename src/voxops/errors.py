@@ -136,7 +136,7 @@ class LedgerError(VoxopsError):
 
 
 class TransportError(VoxopsError):
-    """No response: nobody listens, the connection broke, or a timeout.
+    """No response: nothing listens, the connection broke, or a timeout.
 
     Attributes
     ----------
@@ -214,7 +214,7 @@ class NotFoundError(ApiError):
 
 
 class RunNotFound(NotFoundError):
-    """The ledger has no run of this id; the API was not asked."""
+    """The ledger has no run with this id; no request was sent."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, status=404, code="NOT_FOUND")

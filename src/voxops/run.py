@@ -433,14 +433,14 @@ class Run:
         Written with ``vx.to_excel(path, mend=run.to_mend())``, mended in a spreadsheet and read with ``vx.read_campaign(path)``, they are
         planned again: what has failed as its next attempt, what never left as the same. Files that ``media`` names are looked for where
         the workbook is, so keep it with them, or pass ``folder=``. Rows that the plan did not send are not among
-        them: ``run.plan.frame`` says why, and a duplicate by itself would go out.
+        them: ``run.plan.frame`` says why, and a duplicate on its own would be sent.
 
         Returns
         -------
         pandas.DataFrame
             ``reason reason_code outcome`` (string), and the columns of the sheet in its order, as they were planned. Also ``attempt``
             (Int64) if the sheet has it or a row has failed, and ``campaign`` (string) if the run was given one. A sheet's own columns
-            ``reason`` and ``outcome``, and those that plans fill, are left out. For other acts as of `failed`.
+            ``reason`` and ``outcome``, and those that plans fill, are left out. For other acts, the columns of `failed`.
 
         Raises
         ------

@@ -204,7 +204,7 @@ class Session(BoardLoader):
     async def upload(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
         """Upload files, three at once, and wait until posts can use them.
 
-        A run uploads by itself what the column ``media`` of its sheet names, and nothing again that was uploaded here. A file whose
+        A run uploads automatically what the column ``media`` of its sheet names, but nothing again that was uploaded here. A file whose
         bytes were uploaded before, under any name, is not uploaded again, and an interrupted upload goes on.
 
         Parameters

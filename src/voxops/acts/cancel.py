@@ -1,4 +1,4 @@
-"""Cancel: withdraw posts that have not gone out (matrix row 6)."""
+"""Cancel: withdraw posts that are not published yet (matrix row 6)."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class _Made(Protocol):
 
 
 def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
-    """Plan to withdraw posts that have not gone out (matrix row 6), or to undo a create run.
+    """Plan to withdraw posts that are not published yet (matrix row 6), or to undo a create run.
 
     Parameters
     ----------

@@ -185,7 +185,7 @@ class Plan:
     def canary(self, n: int = 3) -> Plan:
         """Return a plan that tries the first `n` rows of each cause first.
 
-        The others of a cause follow by themselves when its canaries have ended and at least half of them succeeded; otherwise
+        The other rows of a cause follow automatically when its canaries have ended and at least half of them succeeded; otherwise
         they are blocked (rule 7). For creates the first `n` rows are the canaries. Members are fixed by the order of the keys,
         so the same frame gives the same canaries.
 

@@ -1,4 +1,4 @@
-"""Update: change or move posts that have not gone out, under the version that was read (matrix row 2).
+"""Update: change or move posts that are not published yet, under the version that was read (matrix row 2).
 
 The request is absolute, also for a new time, so sending it twice has the effect of once. A post that somebody else has changed is
 blocked, not overwritten. A change is settled when the post shows the requested fields. Under one name a field of a post is set once.
@@ -296,7 +296,7 @@ def plan_update(
     by: timedelta | str | None = None,
     change: str | None = None,
 ) -> Plan:
-    """Plan to change posts that have not gone out, or to move them to another time (matrix row 2).
+    """Plan to change posts that are not published yet, or to move them to another time (matrix row 2).
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def _cure(frame: pd.DataFrame, name: str, missing: Iterable[str]) -> str:
     if ids and any(zoned.fullmatch(str(head)) for head in frame.columns):
         by = " and ".join(filter(None, (", ".join(ids[:-1]), ids[-1])))
         return (
-            "its heads are those of vx.to_excel, whose times are local and for reading: save the frame as Parquet or CSV, "
+            "its column headers are those of vx.to_excel, whose times are local and for reading: save the frame as Parquet or CSV, "
             f"and join the edited column to it by {by}"
         )
     return ""

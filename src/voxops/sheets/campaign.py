@@ -85,10 +85,10 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
     best = max(known, key=lambda number: known[number], default=0)
     if best and known[best] > max(here, 1):
-        return f" The heads seem to be in row {best}: read_campaign(path, header={best})."
+        return f" The column headers seem to be in row {best}: read_campaign(path, header={best})."
     # A title merged over several cells is the same text in each of them.
     if read.rows and len(set(filter(None, map(_tidy, read.header)))) < 2:
-        return " If the heads are in another row, pass its number in the spreadsheet, such as read_campaign(path, header=3)."
+        return " If the column headers are in another row, pass its number in the spreadsheet, such as read_campaign(path, header=3)."
     return ""
 
 
@@ -164,7 +164,7 @@ def read_campaign(
     r"""Read a campaign sheet, from a CSV file or an Excel workbook.
 
     A workbook that `voxops.to_excel` has written of a sheet's rows is read as that sheet was, without further arguments. It has the
-    sheet's zone, heads and date order in a hidden sheet. A head that somebody has renamed is read by its new name.
+    sheet's zone, column headers and date order in a hidden sheet. A renamed header is read by its new name.
 
     Parameters
     ----------

@@ -266,7 +266,7 @@ def _with_heads(
     heads = next((row for number, row in filled if number == at), None)
     if wanted is not None and heads is None:
         raise PlanError(
-            f"row {wanted} of {path} is empty; header= is the spreadsheet's number of the row with the heads."
+            f"row {wanted} of {path} is empty; header= is the spreadsheet's number of the row with the column headers."
         )
     return Sheet(list(map(str, heads or [])), [each for each in filled if each[0] > at], about, top[:_TOP])
 

@@ -40,7 +40,7 @@ def fill_slots(
     Rows without ``scheduled_for`` take their times in the order of the sheet. If the column ``slot`` is ``next``, a row takes the first
     slot from `start` on that no other row holds on any of its accounts. If it names a slot, the row takes that slot's next free day. So
     new rows belong at the end of a sheet: above others, they move those. Posts that are scheduled already don't count; ``ws.check``
-    warns of them. On a day whose clocks skip a slot's time it is left out, and of a time that is there twice the first is taken.
+    warns about them. A slot is left out on a day whose clocks skip its time; if its time occurs twice, the first is taken.
 
     Parameters
     ----------

@@ -65,7 +65,7 @@ def to_excel(
     *unnamed : object
         Refused, since each sheet needs a name.
     tz : str, optional
-        Time zone of the times, named in the heads of their columns, since Excel knows no zones. Default: that of the
+        Time zone of the times, named in the headers of their columns, since Excel knows no zones. Default: that of the
         workspace each frame was loaded from, else UTC. Times of a campaign sheet stay in the sheet's zone.
     **sheets : DataFrame, Plan or Run
         Name of a sheet -> its content: a frame, the frame of a plan, or the results of a run.
@@ -88,9 +88,9 @@ def to_excel(
     apostrophe, which ``vx.read_campaign`` removes. Whole numbers of more than 15 digits are text. Times that a zone has twice are
     ISO text. A text that is longer than a cell is cut and says so.
 
-    Rows of a campaign sheet (from ``vx.read_campaign``, or ``run.to_mend()``) are written as the sheet had them, under its heads and in
-    its order. Times are date cells of its zone, in two columns if it had two. ``vx.read_campaign`` finds heads, zone and date order in a
-    hidden sheet, which spreadsheets keep when they save the workbook.
+    Rows of a campaign sheet (from ``vx.read_campaign``, or ``run.to_mend()``) are written as the sheet had them, under its column headers
+    and in its order. Times are date cells of its zone, in two columns if it had two. ``vx.read_campaign`` finds headers, zone and date
+    order in a hidden sheet, which spreadsheets keep when they save the workbook.
 
     Examples
     --------

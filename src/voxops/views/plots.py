@@ -126,7 +126,7 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
 
 
 def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw when how many posts are scheduled: day by hour, or week by weekday if they span more than five weeks.
+    """Draw how many posts are scheduled when: day by hour, or week by weekday if they span more than five weeks.
 
     If they span more than a year, the 53 weeks with the most posts are drawn, and a line below says how many lie outside.
 

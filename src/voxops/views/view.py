@@ -1,4 +1,4 @@
-"""A frame for reading: the columns that matter, one line a row, times in the analyst's zone."""
+"""A frame for reading: the columns that matter, one line per row, times in the analyst's zone."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def view(
     tz: str | None = None,
     live: bool = False,
 ) -> View:
-    """Show a frame for reading: the eight to ten columns that matter, one line a row.
+    """Show a frame for reading: the eight to ten columns that matter, one line per row.
 
     Parameters
     ----------
