@@ -90,7 +90,7 @@ CLAIMS = {
     # job three
     "success rate, attempts, exact p50, p95 and p99 latency": "analysis/test_deliveries.py::test_quantiles_are_nearest_ranks_of_the_sorted_latencies",
     "periods in which a receiver was down": "analysis/test_deliveries.py::test_an_outage_is_found_with_its_edges_and_its_symptom",
-    "and why; a rejected delivery would be rejected again": "analysis/test_deliveries.py::test_lost_deliveries_are_what_redelivery_is_for",
+    "what was lost, and why; a rejected one would be rejected again": "analysis/test_deliveries.py::test_lost_deliveries_are_what_redelivery_is_for",
     "In detail: examine deliveries": PAGES,
     "`ws.panel(log)` shows the log as a panel, where you pick a webhook and a time window": "views/test_panels.py::test_a_webhook_and_a_window_are_picked_and_the_page_says_what_is_read",
     "A long history is kept on disk, where a second sync reads only what is new and what is still open": "archive/test_archive.py::test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing",
