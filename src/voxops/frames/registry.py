@@ -323,7 +323,7 @@ _COLUMNS = (
     Column("now_scheduled_for", "time now", "Instant at which the post is scheduled, where it is to change.", unit="UTC", kind="time", width=128),
     Column("now_tags", "tags now", "Tags of the post, where they are to change."),
     Column("now_account_ids", "accounts now", "Accounts of the post, where they are to change."),
-    Column("override", "override", "True where the sheet wins over what somebody has edited in the web page."),
+    Column("override", "override", "True where the sheet wins over what somebody has edited in the dashboard."),
     Column("new_content", "new text", "Text that the post would get."),
     Column("new_media_url", "new media", "Address of the media file that the target would get.", kind="address"),  # it may be signed
     Column("new_scheduled_for", "new time", "Instant at which the post would go out.", unit="UTC", kind="time", width=128),
