@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from voxops._support.files import create_file, make_folder, replacing, write_file
+from voxops._support.files import create_file, make_folder, replacing, unwritable, write_file
 from voxops.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
@@ -101,6 +101,13 @@ def test_a_pipe_or_a_folder_is_not_replaced(tmp_path):
     for name in ("pipe", "folder"):
         with pytest.raises(FileExistsError, match="is not a file"):
             write_file(tmp_path / name, "x")
+
+
+def test_a_name_that_is_taken_and_a_folder_that_is_not_ours_need_other_advice(tmp_path):
+    taken = unwritable(tmp_path / "copy.sqlite", FileExistsError(17, "File exists"))
+    assert str(taken).endswith("copy.sqlite can't be written: File exists. Choose another name.")
+    closed = unwritable(tmp_path / "copy.sqlite", PermissionError(13, "Permission denied"))
+    assert str(closed).endswith("Permission denied. Choose a folder in which you may write.")
 
 
 def test_nothing_takes_the_place_of_a_database(tmp_path):

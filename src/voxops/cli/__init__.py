@@ -185,7 +185,9 @@ def _parser() -> argparse.ArgumentParser:
     what = ledger.add_mutually_exclusive_group()
     what.add_argument("--runs", action="store_true", help="the runs instead of their rows")
     what.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
-    what.add_argument("--copy", type=Path, metavar="TO", help="copy the ledger whole, also while a kernel uses it")
+    what.add_argument(
+        "--copy", type=Path, metavar="TO", help="copy the ledger whole into a new file, also while a kernel uses it"
+    )
     what.add_argument(
         "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
     )
