@@ -396,7 +396,7 @@ def reasons_page() -> str:
     parts = [
         f"<!-- {_COMMENT} -->\n# Reason codes",
         "Code compares `reason_code`; people read the sentence beside it. Parts in ‹brackets› differ from row to row. "
-        "The last column says what to do.",
+        "The last column says what to do. A row that would be sent has the code `ready`, whatever its sentence says.",
     ]
     for name, group in cures().items():
         if name in {"errors", "exit"}:
