@@ -342,7 +342,7 @@ class Run:
 
     @blocking
     async def cancel(self) -> Run:
-        """Abandon rows that were never sent. Rows that were sent can't be withdrawn; they are watched to their end.
+        """Abandon rows that were never sent. Rows that were sent are watched to their end; ``vx.plan_cancel(run)`` withdraws their posts.
 
         Examples
         --------

@@ -242,8 +242,8 @@ class Loader:
             archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value
             or a list; an empty one, such as a selection without rows, matches no post.
         since, until : Timestamp, str or timedelta, optional
-            ISO text with an offset, an offset before now such as ``"7D"``, by the server's clock, or ``"today"`` or
-            ``"yesterday"``, from midnight in the workspace's zone (``vx.connect(tz=)``). They apply to the latest of scheduled,
+            ISO text, an offset before now such as ``"7D"``, by the server's clock, or ``"today"`` or
+            ``"yesterday"``, from midnight in the workspace's zone (``vx.connect(tz=)``). Text needs an offset if the workspace has no zone. They apply to the latest of scheduled,
             published, updated and created. ``"+3D"`` and ``"tomorrow"`` are in the future.
         limit : int, optional
             Maximum number of rows.
@@ -270,8 +270,8 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset, or a status, platform, account, campaign, owner or tag is likely a typo, which
-            must not return an empty frame. An unknown status without posts gives a warning, and so does a past `until` with
+            If a time can't be read, or has no offset where the workspace has no zone. Or if a status, platform, account, campaign,
+            owner or tag is likely a typo, which must not return an empty frame. An unknown status without posts gives a warning, and so does a past `until` with
             scheduled posts.
         ApiError, TransportError, DecodeError
             If the API can't be read.
@@ -375,7 +375,7 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read or has no offset, `success` is not True, False or None, or the event is likely a typo.
+            If a time can't be read, or has no offset where the workspace has no zone. Or if `success` is not True, False or None, or the event is likely a typo.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -542,7 +542,7 @@ class Loader:
         PlanError
             If a frame has no ``post_id``.
         ConfigError
-            If a time can't be read or has no offset.
+            If a time can't be read, or has no offset where the workspace has no zone.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
