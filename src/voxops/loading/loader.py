@@ -242,9 +242,9 @@ class Loader:
             archived`` or ``all``; platform (``twitter linkedin …``), and account id or ``platform:@name``, of one target. One value
             or a list; an empty one, such as a selection without rows, matches no post.
         since, until : Timestamp, str or timedelta, optional
-            ISO text, an offset before now such as ``"7D"``, by the server's clock, or ``"today"`` or
-            ``"yesterday"``, from midnight in the workspace's zone (``vx.connect(tz=)``). Text needs an offset if the workspace has no zone. They apply to the latest of scheduled,
-            published, updated and created. ``"+3D"`` and ``"tomorrow"`` are in the future.
+            ISO text, an offset before now such as ``"7D"``, by the server's clock, or ``"today"`` or ``"yesterday"``, from midnight in
+            the workspace's zone (``vx.connect(tz=)``). Text needs an offset if the workspace has no zone. They apply to the latest of
+            scheduled, published, updated and created. ``"+3D"`` and ``"tomorrow"`` are in the future.
         limit : int, optional
             Maximum number of rows.
         text : str or list of str, optional
@@ -261,18 +261,19 @@ class Loader:
         pandas.DataFrame
             One row per post: ``post_id status content content_type`` (string), ``scheduled_for published_at created_at
             updated_at`` (datetime64[us, UTC]), ``targets`` (list of targets, for ``vx.targets``), ``failed_targets`` (Int64), ``tags
-            metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for
-            them (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
-            (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. With `campaign`,
-            ``sync_withdrew_at`` (datetime64[us, UTC]) if ``vx.plan_sync`` of this ledger has withdrawn some, and account names in ``attrs``. ``attrs`` record the time, source and filters of
-            the load and whether it is complete; ``archive`` has the rows from there and possibly missed changes.
+            metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for them
+            (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
+            (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. With
+            `campaign`, ``sync_withdrew_at`` (datetime64[us, UTC]) if ``vx.plan_sync`` of this ledger has withdrawn some, and account
+            names in ``attrs``. ``attrs`` record the time, source and filters of the load and whether it is complete; ``archive`` has the
+            rows from there and possibly missed changes.
 
         Raises
         ------
         ConfigError
-            If a time can't be read, or has no offset where the workspace has no zone. Or if a status, platform, account, campaign,
-            owner or tag is likely a typo, which must not return an empty frame. An unknown status without posts gives a warning, and so does a past `until` with
-            scheduled posts.
+            If a time can't be read, or has no offset where the workspace has no zone. If a status, platform, account, campaign, owner or
+            tag is likely a typo, which must not return an empty frame. An unknown status without posts gives a warning, and so does a
+            past `until` with scheduled posts.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
@@ -375,7 +376,8 @@ class Loader:
         Raises
         ------
         ConfigError
-            If a time can't be read, or has no offset where the workspace has no zone. Or if `success` is not True, False or None, or the event is likely a typo.
+            If a time can't be read, or has no offset where the workspace has no zone. If `success` is not True, False or None, or the
+            event is likely a typo.
         ApiError, TransportError, DecodeError
             If the API can't be read.
 
