@@ -569,6 +569,24 @@ def test_a_report_fits_screens_and_telephones(bare: Bare, triaged: pd.DataFrame,
     assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def test_a_view_shows_heads_times_and_the_ids_of_runs_whole(
+    bare: Bare, ws: vx.Workspace, triaged: pd.DataFrame
+) -> None:
+    ws.run(vx.plan_retry(triaged)).wait()
+    page = bare.page()
+    runs, targets = (vx.view(frame)._repr_html_() for frame in (ws.runs(), triaged))
+    page.set_content(f'<div style="width:1000px;font:13px sans-serif">{runs!s}{targets!s}</div>')
+    # The ellipsis begins where the text meets the cell's padding, which scrollWidth does not tell.
+    cut = """cells => cells.filter(cell => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        return text.getBoundingClientRect().width > cell.clientWidth - parseFloat(getComputedStyle(cell).paddingRight);
+    }).map(cell => cell.textContent)"""
+    whole = page.locator('th, [data-h="run"], [data-h="started"], [data-h="changed"]')
+    assert whole.count() > 10
+    assert whole.evaluate_all(cut) == []
+
+
 def test_a_view_cuts_the_end_of_a_text_also_where_it_runs_from_the_right(bare: Bare) -> None:
     texts = [text * 5 for text in ("מבצע אביב על פולי קפה ", "عرض الربيع على حبوب ", "Spring offer on beans ")]
     sheet = pd.DataFrame({"row_id": list("abc"), "content": texts, "accounts": "twitter:@a", "scheduled_for": "soon"})
