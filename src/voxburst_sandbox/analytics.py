@@ -303,12 +303,11 @@ def _words(call: Call, name: str) -> set[str] | None:
     return {word.strip() for word in call.query.get(name, "").split(",") if word.strip()} or None
 
 
-_SPAN = "startDate endDate since granularity"
 ROUTES = (
-    Route("GET /v1/analytics/posts/{id}", _post, "Figures", query=f"{_SPAN} metrics"),
-    Route("POST /v1/analytics/posts/{id}/refresh", _refresh_post, "Figures", "202"),
-    Route("GET /v1/analytics/accounts/{id}", _account, "AccountFigures", query=_SPAN),
-    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account, "AccountFigures", "202"),
-    Route("GET /v1/analytics/overview", _overview, "Tally", query=_SPAN),
-    Route("GET /v1/analytics/aggregate", _aggregate, "Tally", query=f"{_SPAN} limit accountIds platforms"),
+    Route("GET /v1/analytics/posts/{id}", _post),
+    Route("POST /v1/analytics/posts/{id}/refresh", _refresh_post),
+    Route("GET /v1/analytics/accounts/{id}", _account),
+    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account),
+    Route("GET /v1/analytics/overview", _overview),
+    Route("GET /v1/analytics/aggregate", _aggregate),
 )
