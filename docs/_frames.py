@@ -52,10 +52,6 @@ FRAMES: Makers = {
     "webhooks": ("ws.webhooks", lambda c: c.ws.webhooks()),
     "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
-    "tagged campaign": ("vx.tag_links", lambda _: vx.tag_links(CAMPAIGN, source="voxops")),
-    "campaign with slots": (
-        "vx.fill_slots", lambda _: vx.fill_slots(CAMPAIGN.assign(slot="next"), {"noon": "12:30"}, start="2026-03-05", tz="UTC"),
-    ),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
     "uploads": ("ws.upload", lambda c: c.ws.upload([c.folder / "menu.pdf", c.folder / "none.pdf"])),
     "plan of a retry": ("plan.frame", lambda c: vx.plan_retry(c.triaged).frame),
@@ -97,9 +93,6 @@ MORE: Makers = {
     "plan of new texts": ("plan.frame", lambda c: vx.plan_update(c.waiting.assign(new_content="new", new_tags="a;b"), change="t").frame),
     "plan of a sync": ("plan.frame", lambda c: vx.plan_sync(CAMPAIGN, c.owned, key="row_id", campaign="spring").frame),
     "results of creates": ("run.results", lambda c: c.created.results()),
-    "rehearsed failures": ("Rehearsal.frame", lambda c: c.rehearsal.frame),
-    "rehearsed rows": ("Rehearsal.by_row", lambda c: c.rehearsal.by_row),
-    "rehearsed plans": ("vx.rehearse", lambda c: vx.rehearse({"one": c.plan}, c.posts, seeds=1).reset_index()),
     "rows that did not go": ("report.frames", lambda c: c.report["left"]),
     "schedule": ("report.frames", lambda c: c.report["schedule"]),
 }  # fmt: skip
@@ -141,8 +134,5 @@ def all_frames() -> dict[str, tuple[str, pd.DataFrame]]:
         with vx.connect(sandbox=c.sandbox, owner_field="owner", campaign_field="campaign", team_field="team") as ws:
             c.owned = ws.posts()
         c.waiting = c.posts[c.posts["status"] == "scheduled"]
-        account = c.ws.accounts().query("status == 'active'")["account_id"].iloc[0]
-        c.plan = vx.plan_create(CAMPAIGN.head(1).assign(accounts=account), key="row_id", campaign="rehearsed")
-        c.rehearsal = vx.rehearse(c.plan, c.posts, seeds=1)
         c.report = vx.report(c.created).frames
         return found | {name: (call, make(c)) for name, (call, make) in MORE.items()}

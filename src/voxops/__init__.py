@@ -29,8 +29,6 @@ Understand
 `matrix`                the API's capability matrix
 Plan
 `read_campaign`         a campaign sheet, ready to check and to plan
-`tag_links`             a campaign sheet with UTM parameters on its links
-`fill_slots`            times for the rows of a sheet, from slots such as every morning at nine
 `plan_retry`            send failed posts again
 `plan_fix`              correct failed posts, then send them again
 `plan_create`           create the posts of a campaign sheet
@@ -39,7 +37,6 @@ Plan
 `plan_cancel`           cancel posts that are not published yet
 `plan_redeliver`        send lost webhook deliveries again
 `Plan`                  what these return: a table of requests, none of them sent
-`rehearse`              a plan run many times in the sandbox, by the failure rates of your history
 `Run`                   what ``ws.run(plan)`` returns: progress and results
 Show
 `view`                  a frame as a table that can be filtered and sorted
@@ -81,11 +78,8 @@ if TYPE_CHECKING:
     from voxops._support.eventloop import allow_nested_loops
     from voxops.connection import aconnect, connect
     from voxops.frames.arrow import from_arrow
-    from voxops.rehearsal import rehearse
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
-    from voxops.sheets.links import tag_links
-    from voxops.sheets.slots import fill_slots
     from voxops.views import plots
     from voxops.views.excel import to_excel
     from voxops.views.report import report
@@ -112,7 +106,6 @@ __all__ = [
     "connect",
     "deliveries",
     "errors",
-    "fill_slots",
     "from_arrow",
     "matrix",
     "plan_cancel",
@@ -124,9 +117,7 @@ __all__ = [
     "plan_update",
     "plots",
     "read_campaign",
-    "rehearse",
     "report",
-    "tag_links",
     "targets",
     "to_excel",
     "triage",
@@ -144,13 +135,10 @@ _LATER = {
     "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
     "connect": "voxops.connection",
-    "fill_slots": "voxops.sheets.slots",
     "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
-    "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "tag_links": "voxops.sheets.links",
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }

@@ -159,7 +159,6 @@ _COLUMNS = (
     Column("delivered_at", "delivered", "Instant at which the receiver accepted the delivery.", unit="UTC", kind="time", width=136),
     Column("deliveries.retry_count", "retries", "Number of attempts after the first.", unit="attempts", kind="number"),
     Column("why", "why", "Reason why a delivery is lost, or why an account or post is at risk."),
-    Column("rehearsed rows.why", "why", "Reason why the row fails, or how often publications on its platform have failed so."),
     Column("rows that did not go.why", "why", "Reason why the row did not go: that of its failure, of its block, or of the plan."),
     Column("rows that did not go.campaign", "campaign", "Name of the campaign under which the row would be created."),
     Column("reason_code", "reason code", "Code of the reason beside it."),
@@ -263,12 +262,6 @@ _COLUMNS = (
     Column("account_ids", "account ids", "Account ids of the row, instead of accounts, separated by semicolons."),
     Column("campaign rows.scheduled_for", "scheduled", "Time of the row as text, with its offset.", unit="ISO text", kind="number"),
     Column("media", "media", "Files, https addresses or ids of media, separated by semicolons."),
-    Column("content_before", "text before", "Content of the row before vx.tag_links changed its links."),
-    Column("utm_source", "utm source", "Value of utm_source for the row's links, in place of the argument of vx.tag_links."),
-    Column("utm_medium", "utm medium", "Value of utm_medium for the row's links, in place of the argument of vx.tag_links."),
-    Column("utm_campaign", "utm campaign", "Value of utm_campaign for the row's links, in place of the argument of vx.tag_links."),
-    Column("utm_term", "utm term", "Value of utm_term for the row's links, in place of the argument of vx.tag_links."),
-    Column("utm_content", "utm content", "Value of utm_content for the row's links, in place of the argument of vx.tag_links."),
     Column("first_comment", "first comment", "Text of the first comment below the post."),
     Column("row", "row number", "Position of the row, from 0.", unit="from 0"),
     Column("endpoints.row", "row", "Number of the endpoint in the capability matrix.", unit="1 to 39"),
@@ -331,7 +324,6 @@ _COLUMNS = (
     Column("new_account_ids", "new accounts", "Accounts on which the post would go out."),
     Column("again", "again", "True if the delivery is sent again on purpose, though it was rejected or sent before."),
     Column("force", "force", "True if the row is sent although an account is unknown, or known to be unable to publish."),
-    Column("slot", "slot", "The slot from which vx.fill_slots takes the time: its name, or next.", kind="word", width=80),
     Column("twin", "duplicate", "True if a duplicate of the row is intended."),
     # results
     Column("status_before", "status before", "Status of the post, target or delivery when it was planned; missing for creates."),
@@ -385,30 +377,6 @@ _COLUMNS = (
     Column("resend", "again", "Whether the call may be sent again after an ambiguous failure: safe, with key or never."),
     Column("polled", "poll", "Resource to poll until the call has ended; empty for none."),
     Column("inferred", "inferred", "Names of the cells that are inferred, not quoted from the API's page."),
-    # rehearsal
-    Column("publications", "publications", "Number of publications: on the platform, or of a whole plan.", unit="publications", kind="number"),
-    Column("rehearsed failures.failed", "would fail", "Expected number of publications that fail by this error.", unit="publications", kind="number"),
-    Column("low", "from", "Lower end of the range of failed publications in 19 of 20 runs.", unit="publications", kind="number"),
-    Column("high", "to", "Upper end of the range of failed publications in 19 of 20 runs.", unit="publications", kind="number"),
-    Column("certain", "certain", "True if the row fails in any case.", kind="flag", width=64),
-    Column("rehearsed rows.failure_share", "risk", "Share of publications of the history that failed so; missing without a history.", unit="0 to 1", kind="share", width=64),
-    Column("rehearsed rows.low", "from", "Lower end of the range of the risk.", unit="0 to 1", kind="share", width=64),
-    Column("rehearsed rows.high", "to", "Upper end of the range of the risk.", unit="0 to 1", kind="share", width=64),
-    Column("plan", "plan", "Name or number of the rehearsed plan.", width=90),
-    Column("rehearsed plans.rows", "rows", "Number of rows that would be created.", unit="rows", kind="number"),
-    Column("refused", "refused", "Number of rows that the API or the plan would refuse.", unit="rows", kind="number"),
-    Column("rehearsed plans.failed", "would fail", "Expected number of publications that fail.", unit="publications", kind="number"),
-    Column("sent_by", "sent by", "Instant at which the last row would be created.", unit="UTC", kind="time", width=136),
-    Column("sent_by_low", "sent from", "Instant at which the last row would be created, in the fastest of the rehearsals.", unit="UTC", kind="time", width=136),
-    Column("sent_by_high", "sent to", "Instant at which the last row would be created, in the slowest of the rehearsals.", unit="UTC", kind="time", width=136),
-    Column("ends", "ends", "Instant at which the last publication would end.", unit="UTC", kind="time", width=136),
-    Column("ends_low", "ends from", "Instant at which the last publication would end, in the fastest of the rehearsals.", unit="UTC", kind="time", width=136),
-    Column("ends_high", "ends to", "Instant at which the last publication would end, in the slowest of the rehearsals.", unit="UTC", kind="time", width=136),
-    Column("requests", "requests", "Number of requests in all.", unit="requests", kind="number"),
-    Column("requests_low", "requests from", "Number of requests in the rehearsal with the fewest.", unit="requests", kind="number"),
-    Column("requests_high", "requests to", "Number of requests in the rehearsal with the most.", unit="requests", kind="number"),
-    Column("reads", "reads", "Number of reads among the requests.", unit="requests", kind="number"),
-    Column("causes", "causes", "Causes for which rows are refused, then those of failed publications, with numbers."),
     # reports and plans
     Column("explained columns.column", "column", "Name of the column in the frame."),
     Column("explained columns.title", "title", "Title of the column in views, panels, reports and workbooks."),
@@ -444,8 +412,8 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content_before content "
-        "media scheduled_for slot event_type url status_code post_id delivery_id attempt",
+        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content "
+        "media scheduled_for event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),
@@ -489,13 +457,6 @@ KINDS: tuple[Kind, ...] = (
     _kind("causes in weeks", "week cause targets", ""),
     _kind("duplicates", "copies delivered evidence", ""),
     _kind("verified causes", "tried recovered failed_same", ""),
-    _kind(
-        "rehearsed plans",
-        "refused sent_by ends requests",
-        "plan rows refused publications failed low high causes ends requests",
-    ),
-    _kind("rehearsed rows", "certain failure_share", "certain failure_share low high why error_code platform row_id"),
-    _kind("rehearsed failures", "publications failed low high", ""),
     _kind("endpoints", "idempotent asynchronous resend", ""),
     _kind(
         "outages",
@@ -558,7 +519,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "campaign rows",
         "row_id content accounts scheduled_for",
-        "row_id accounts scheduled_for slot content_before content media tags first_comment",
+        "row_id accounts scheduled_for content media tags first_comment",
     ),
 )
 _TIME = 128  # pixels of a time
