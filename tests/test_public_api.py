@@ -30,9 +30,9 @@ TARGETS = pd.DataFrame({
 })  # fmt: skip
 FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
 LISTED = {
-    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns compare "
+    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
                "connect deliveries errors "
-               "from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
+               "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
@@ -73,7 +73,7 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
 
 
-REMOVED = {"vx": "fill_slots rehearse tag_links"}
+REMOVED = {"vx": "compare fill_slots from_arrow rehearse tag_links"}
 
 
 @pytest.mark.parametrize(
