@@ -58,7 +58,6 @@ targets. Also 30 days of deliveries of 3 webhooks, whose ``*.example`` hosts lea
 from __future__ import annotations
 
 from voxburst_sandbox.control import API_KEY, SECOND_API_KEY, Person, Remote
-from voxburst_sandbox.seed import FixtureAccount, FixtureWorld
 from voxburst_sandbox.server import Sandbox, main, serve
 from voxburst_sandbox.switches import Fault, Switches
 
@@ -66,8 +65,6 @@ __all__ = [
     "API_KEY",
     "SECOND_API_KEY",
     "Fault",
-    "FixtureAccount",
-    "FixtureWorld",
     "Person",
     "Remote",
     "Sandbox",

@@ -30,7 +30,6 @@ from voxburst_sandbox.app import Api, index_page
 from voxburst_sandbox.control import Remote
 from voxburst_sandbox.gates import CONNECTION, Guard, Limiter
 from voxburst_sandbox.media import Storage
-from voxburst_sandbox.seed import FixtureWorld
 from voxburst_sandbox.store import Disk
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import Receiver
@@ -232,8 +231,6 @@ class Sandbox(Remote):
         read ``Date``. The seeded campaign ends at the start.
     tls : path or None
         Folder of the certificate: every port speaks https. Clients must trust `certificate`.
-    fixture : FixtureWorld or None
-        The accounts, media and time of a real workspace, instead of the seeded campaign.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
 
@@ -259,7 +256,6 @@ class Sandbox(Remote):
         deliveries: int = 4500,
         real_time: bool = False,
         tls: str | Path | None = None,
-        fixture: FixtureWorld | None = None,
         workspace: str | None = None,
     ) -> None:
         for name, number in {"posts": posts, "deliveries": deliveries, "speed": speed}.items():
@@ -281,13 +277,12 @@ class Sandbox(Remote):
         self._stopped = False
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
-        self._fixture = fixture
-        first = system_time() if real_time else START if fixture is None else fixture.began()
+        first = system_time() if real_time else START
         # A second ahead of the last time on file, so that time never runs backwards over a restart.
         clock = VirtualClock(
             max(facts["now"] + 1000, first if real_time else 0) if facts else first,
             1.0 if real_time else speed,
-            beginning=system_time if real_time else None if fixture is None else fixture.began,
+            beginning=system_time if real_time else None,
         )
         handlers = {
             **publishing.HANDLERS,
@@ -310,11 +305,8 @@ class Sandbox(Remote):
     def _plant(self, *, empty: bool = False) -> None:
         """Fill the world."""
         self._limiter.clear()
-        if self._fixture is not None:
-            self._fixture.plant(self.world)
-        else:
-            posts, deliveries = (0, 0) if empty else self._size
-            seed.plant(self.world, posts=posts, deliveries=deliveries)
+        posts, deliveries = (0, 0) if empty else self._size
+        seed.plant(self.world, posts=posts, deliveries=deliveries)
         self.world.reindex()
         self.world.flush()
 

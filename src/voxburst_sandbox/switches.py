@@ -126,8 +126,6 @@ class Switches:
     failure_rates : mapping
         Platform to error code to share of publications that fail with it, instead of `failure_rate`; a platform that is not
         named never fails.
-    publish_seconds_by : mapping
-        Platform to least and longest time from queue to result, instead of `publish_seconds`.
     recovery_rate : float
         Share of retried passing failures that succeed.
     publish_seconds : tuple of float
@@ -186,7 +184,6 @@ class Switches:
     failure_rate: float = 0.06
     recovery_rate: float = 0.85
     failure_rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    publish_seconds_by: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     publish_seconds: tuple[float, float] = (5.0, 60.0)
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:

@@ -146,17 +146,6 @@ vx.deliveries.lost(log, now=naive) => now=
 vx.deliveries.levels(log, now=naive) => now=
 vx.plots.delivery_volume(log, tz='Mars/Base') => tz='Mars/Base' is not a time zone
 vx.plots.schedule_calendar(posts, tz='Mars/Base') => tz='Mars/Base' is not a time zone
-vx.rehearse(plan, posts, seeds='3') => seeds=
-vx.rehearse(plan, posts, seeds=0) => seeds=0
-vx.rehearse(plan, posts, rate_limit=0) => rate_limit=
-vx.rehearse(plan, posts, now=pd.Timestamp('2026-03-02')) => has no time zone
-vx.rehearse(plan, posts, now='garbage') => is not a time
-vx.rehearse(plan, posts, now=[1]) => is not a time
-vx.rehearse(plan, posts.head(0)) => no publication
-vx.rehearse(vx.plan_create(sheet.assign(scheduled_for=None), key='row_id'), posts) => creates
-vx.rehearse(sheet, posts) => rehearse() takes a plan, not DataFrame
-vx.rehearse(plan, None) => takes the history, not NoneType
-vx.rehearse(plan, 'history') => takes the history, not str
 vx.webhooks.events(None) => vx.webhooks.events takes
 vx.webhooks.events(pd.DataFrame({'payload': ['{}']})) => vx.webhooks.events takes
 vx.webhooks.join_events(None, posts) => vx.webhooks.events
