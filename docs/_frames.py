@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -32,7 +31,6 @@ FRAMES: Makers = {
     "triaged": ("vx.triage", lambda c: c.triaged),
     "causes": ("vx.causes", lambda c: vx.causes(c.triaged)),
     "columns": ("vx.columns", lambda c: vx.columns(c.triaged).reset_index()),
-    "compared": ("vx.compare", lambda c: vx.compare(c.triaged, vx.targets(c.ws.posts())).reset_index()),
     "deliveries": ("ws.deliveries", lambda c: c.log),
     "statistics": ("vx.deliveries.stats", lambda c: vx.deliveries.stats(c.log, by=["day", "endpoint"])),
     "statistics in part": ("vx.deliveries.partial", lambda c: c.part),
@@ -79,7 +77,6 @@ FRAMES: Makers = {
     "archived causes": ("archive.causes", lambda c: c.archive.causes()),
     "archived service levels": ("archive.levels", lambda c: c.archive.levels()),
     "answer of SQL": ("archive.sql", lambda c: c.archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts")),
-    "back from Arrow": ("vx.from_arrow", lambda _: vx.from_arrow(pa.table({"name": ["a", None], "n": [1, None]}))),
 }  # fmt: skip
 
 # The same calls with arguments that add columns, and frames that are no result of a function: attributes and parts of reports.
@@ -88,7 +85,6 @@ MORE: Makers = {
     "targets of owners": ("vx.targets", lambda c: vx.targets(c.owned)),
     "causes of owners": ("vx.causes", lambda c: vx.causes(vx.triage(c.owned))),
     "targets after tries": ("vx.triage", lambda c: vx.triage(c.ws.posts())),
-    "runs compared": ("vx.compare", lambda c: vx.compare(c.run, c.run)),
     "plan of changes": ("plan.frame", lambda c: vx.plan_update(c.waiting, by="1D", change="later").frame),
     "plan of new texts": ("plan.frame", lambda c: vx.plan_update(c.waiting.assign(new_content="new", new_tags="a;b"), change="t").frame),
     "plan of a sync": ("plan.frame", lambda c: vx.plan_sync(CAMPAIGN, c.owned, key="row_id", campaign="spring").frame),

@@ -64,7 +64,7 @@ RUN: Groups = {
     "The plan": "plan",
 }
 PLAN: Groups = {"": "frame canary cost eligible held action"}
-REPORT: Groups = {"": "to_html to_markdown to_text to_excel to_csv to_parquet to_ics tickets"}
+REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats levels causes sql"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
 SPOKEN: Mapping[str, type] = {
@@ -83,7 +83,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
     "understand": (
         "Understand what failed",
         "Posts and targets with cause, verdict and remedy, and what has changed.",
-        ["triage", "targets", "causes", "compare", "columns", "matrix", (vx.Rule, {"": "fits"})],
+        ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, service levels, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
     "webhooks": ("vx.webhooks: webhook events", "Events, verified, read, and as a frame.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject post"})]),
@@ -101,8 +101,8 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "What ``ws.run(plan)``, ``ws.watch(...)`` and ``ws.attach(id)`` return, here named ``run``. Each method is also a coroutine of ``run.aio``, with the same parameters; ``await run`` waits.",
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
-    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", "from_arrow", (View, {}), (Panel, {"": "code plan run frame"})]),
-    "reports": ("Report: HTML, Markdown, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
+    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "code plan run frame"})]),
+    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (
         "Archive: history on disk",
@@ -290,7 +290,7 @@ def frames() -> dict[str, tuple[str, Any]]:
     }
 
 
-_OWN_COLUMNS = {"answer of SQL", "back from Arrow"}  # frames whose columns the caller names
+_OWN_COLUMNS = {"answer of SQL"}  # frames whose columns the caller names
 # Kinds of frames that keep the columns of what was planned, with those of their own.
 _LATER: Mapping[str, Collection[str]] = {
     "planned rows": PLAN_TYPES,

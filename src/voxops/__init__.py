@@ -22,7 +22,6 @@ Understand
 `targets`               posts as one row per post and platform
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
-`compare`               two loads of the same targets, or two runs
 `deliveries`            webhook deliveries: statistics, service levels, outages, losses
 `webhooks`              webhook events: verified, read, as a frame
 `Rule`                  a rule of your own for `triage`
@@ -40,10 +39,9 @@ Plan
 `Run`                   what ``ws.run(plan)`` returns: progress and results
 Show
 `view`                  a frame as a table that can be filtered and sorted
-`report`                a triage as one file: HTML, Markdown, tickets
+`report`                a triage as one file, and as tickets
 `plots`                 figures
 `to_excel`              frames as a workbook
-`from_arrow`            a frame back from Polars, DuckDB, Parquet or Arrow
 Script
 `AsyncClient`           the API's client on its own
 `PostFields`            the fields of a post, typed
@@ -65,7 +63,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.sync import plan_sync
 from voxops.acts.update import plan_update
-from voxops.analysis.causes import causes, compare
+from voxops.analysis.causes import causes
 from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
 from voxops.client import AsyncClient, PostFields
@@ -77,7 +75,6 @@ if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
     from voxops.connection import aconnect, connect
-    from voxops.frames.arrow import from_arrow
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
@@ -102,11 +99,9 @@ __all__ = [
     "allow_nested_loops",
     "causes",
     "columns",
-    "compare",
     "connect",
     "deliveries",
     "errors",
-    "from_arrow",
     "matrix",
     "plan_cancel",
     "plan_create",
@@ -135,7 +130,6 @@ _LATER = {
     "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
     "connect": "voxops.connection",
-    "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
     "report": "voxops.views.report",

@@ -141,11 +141,6 @@ _COLUMNS = (
     Column("rows", "rows", "Number of rows in the last span.", unit="rows", kind="number"),
     Column("last_week", "span before", "Number of rows in the span before the last.", unit="rows", kind="number"),
     Column("before", "before", "Number of rows in the time before both spans.", unit="rows"),
-    # compare
-    Column("was", "before", "Status or outcome in the first load or run; absent if it has no such row."),
-    Column("now", "after", "Status or outcome in the second load or run; absent if it has no such row."),
-    Column("changes of status.rows", "rows", "Number of targets with this pair of statuses.", unit="targets", kind="number"),
-    Column("changes between runs.change", "change", "Difference between two runs: newly failing, recovered, only before, only after, otherwise or same."),
     # deliveries
     Column("delivery_id", "delivery", "Id of the webhook delivery.", kind="id", width=112),
     Column("webhook_id", "webhook", "Id of the webhook.", kind="id", width=112),
@@ -452,8 +447,6 @@ KINDS: tuple[Kind, ...] = (
     _kind("statistics", "deliveries succeeded failed in_flight success_rate", ""),
     _kind("service levels", "in_time late budget_left", ""),
     _kind("partial statistics", "state attempts deliveries latency_ms", ""),
-    _kind("changes of status", "was now rows", ""),
-    _kind("changes between runs", "was now change", ""),
     _kind("causes in weeks", "week cause targets", ""),
     _kind("duplicates", "copies delivered evidence", ""),
     _kind("verified causes", "tried recovered failed_same", ""),
