@@ -236,6 +236,7 @@ class Archive:
         files = [path for kind in COLUMNS for path in self._files(kind)]
         try:
             with connected() as connection:
+                connection.execute("SET python_enable_replacements = false")  # a frame of the caller is not a table
                 for kind in COLUMNS:
                     add_view(connection, kind, kind, self._files(kind))
                 connection.execute(TARGETS_VIEW)

@@ -126,9 +126,8 @@ def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """Connect in UTC; data that exceed the memory go to a temporary folder, which is removed."""
     with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
         connection.execute(f"SET temp_directory = {_literal(Path(spill))}")  # else .tmp in the current folder
-        connection.execute("SET python_enable_replacements = false")  # a frame of the caller is not a table
         yield connection
 
 
@@ -190,7 +189,6 @@ class State(TypedDict):
 _VERSION = 1
 UNKNOWN_DAY = "unknown"  # the day of records without a time; the others are named as 2026-03-02
 _STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
-_ASIDE = ".new"
 _DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
 # Files that file browsers and notebooks create in any folder.
 _LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
@@ -222,6 +220,21 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._writer: duckdb.DuckDBPyConnection | None = (
+            None  # for all of a sync, since to connect takes longer than to read
+        )
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Connect, in a sync to its database; ConfigError for a damaged file."""
+        try:
+            if self._writer is not None:
+                yield self._writer.cursor()
+            else:
+                with connected() as connection:
+                    yield connection
+        except duckdb.Error as error:
+            raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -257,20 +270,23 @@ class Store:
                 ) from error
             try:
                 for left in (self.root / _STATE, *(folder / _PART for folder in self._days())):
-                    left.with_name(left.name + _ASIDE).unlink(missing_ok=True)
-                yield
+                    _new(left).unlink(missing_ok=True)
+                with connected() as self._writer:
+                    yield
             except OSError as error:
                 raise ConfigError(
                     f"the archive {self.root} can't be written: {error.strerror or error}. Its earlier files are intact; "
                     "make room, or mend the folder, and sync again"
                 ) from error
+            finally:
+                self._writer = None
             lock.execute("ROLLBACK")
 
     def _refuse_foreign_files(self) -> None:
         """Raise a ConfigError for a folder with other files and no archive."""
         if (self.root / _STATE).exists():
             return
-        ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
+        ours = {_LOCK, f"{_LOCK}-journal", f"{_STATE}.new"} | _LITTER  # a first sync may have been killed
         for path in sorted(self.root.iterdir()):
             begun = (
                 path.name in COLUMNS
@@ -366,14 +382,10 @@ class Store:
         ConfigError
             If a file is damaged.
         """
-        paths = [*(self.files(kind).values() if files is None else files)]
-        try:
-            with connected() as connection:
-                add_view(connection, kind, kind, paths)
-                shown = ", ".join(COLUMNS[kind]) if columns == "*" else columns
-                return to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
-        except duckdb.Error as error:
-            raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
+        shown = ", ".join(COLUMNS[kind]) if columns == "*" else columns
+        with self._connected() as connection:
+            add_view(connection, kind, kind, [*(self.files(kind).values() if files is None else files)])
+            return to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
 
     def merge(self, kind: str, frame: pd.DataFrame) -> int:
         """Merge records, which replace those with the same id; return how many files changed.
@@ -384,17 +396,14 @@ class Store:
             f"{name}{'::JSON' if type_.endswith(']') else ''}::{type_} AS {name}"
             for name, type_ in COLUMNS[kind].items()
         )
-        try:
-            with connected() as connection:
-                connection.register("records", _plain(kind, frame))
-                connection.execute(
-                    f"CREATE TEMP TABLE new AS SELECT *, coalesce(created_at::DATE::VARCHAR, '{UNKNOWN_DAY}') AS day FROM (SELECT {typed} FROM records)"
-                )
-                days = {day for (day,) in connection.execute("SELECT DISTINCT day FROM new").fetchall()}
-                days |= {UNKNOWN_DAY} & set(self.files(kind))  # a record that shows its time now leaves this file
-                written = [path for day in sorted(days) for path in self._merge_day(connection, kind, day)]
-        except duckdb.Error as error:
-            raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
+        with self._connected() as connection:
+            connection.register("records", _plain(kind, frame))
+            connection.execute(
+                f"CREATE TEMP TABLE new AS SELECT *, coalesce(created_at::DATE::VARCHAR, '{UNKNOWN_DAY}') AS day FROM (SELECT {typed} FROM records)"
+            )
+            days = {day for (day,) in connection.execute("SELECT DISTINCT day FROM new").fetchall()}
+            days |= {UNKNOWN_DAY} & set(self.files(kind))  # a record that shows its time now leaves this file
+            written = [path for day in sorted(days) for path in self._merge_day(connection, kind, day)]
         for path in written:
             _rename(path)
         for folder in {folder for path in written for folder in path.parents if self.root in folder.parents}:
@@ -415,22 +424,27 @@ class Store:
                 return []
             rows = f"{rows} UNION ALL {kept}"
         make_folder(path.parent)
-        with _aside(path) as file:
+        with _aside(path):
             # Row groups are the unit that a filter on time can skip.
             options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
             try:
                 connection.execute(
-                    f"COPY (FROM ({rows}) ORDER BY created_at DESC, {key}) TO {_literal(Path(file.name))} ({options})"
+                    f"COPY (FROM ({rows}) ORDER BY created_at DESC, {key}) TO {_literal(_new(path))} ({options})"
                 )
             except duckdb.IOException as error:
                 raise OSError(str(error)) from error
         return [path]
 
 
+def _new(path: Path) -> Path:
+    """Return where a file is written before it gets its final name."""
+    return path.with_name(f"{path.name}.new")
+
+
 @contextmanager
 def _aside(path: Path) -> Iterator[BinaryIO]:
     """Write a file to rename later; it is on disk when the block ends."""
-    with create_file(path.with_name(path.name + _ASIDE)) as file:
+    with create_file(_new(path)) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -438,4 +452,4 @@ def _aside(path: Path) -> Iterator[BinaryIO]:
 
 def _rename(path: Path) -> None:
     """Rename written files to their final names."""
-    path.with_name(path.name + _ASIDE).replace(path)
+    _new(path).replace(path)
