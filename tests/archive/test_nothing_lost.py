@@ -224,8 +224,7 @@ class History:
     def compare(self, *, checked: bool = False) -> None:
         """Sync and compare: all records only if no sync may lack one, or after a check."""
         self.archive.sync(full=checked)
-        for status in WAITING:
-            pd.testing.assert_frame_equal(self.archive.posts(status=status), self.ws.posts(status=status))
+        pd.testing.assert_frame_equal(self.archive.posts(status=WAITING), self.ws.posts(status=WAITING))
         posts = self.archive.posts()
         stored = {"posts": posts[posts["status"] != "deleted"], "deliveries": self.archive.deliveries()}
         for kind, frame in stored.items():
