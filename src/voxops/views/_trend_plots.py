@@ -1,74 +1,20 @@
-"""Figures over weeks: the error budget of each endpoint, and causes of failures by week."""
+"""A figure over weeks: causes of failures by week."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from voxops._support import safe
-from voxops._support.safe import short_address
 from voxops.frames.columns import need_frame
-from voxops.frames.palette import OTHER, OUTCOME, series_colours
+from voxops.frames.palette import OTHER, series_colours
 from voxops.views import _axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["cause_weeks", "error_budgets"]
-
-_WIDEST = 3  # budgets; a longer bar is cut there, and its label has the number
-_LEVELS = ("url", "share", "met", "budget_left", "burn_long", "burn_short", "burning")
-
-
-def error_budgets(levels: pd.DataFrame, ax: Axes | None = None, *, most: int = 15) -> Axes:
-    """Draw how much of its error budget each endpoint has spent; beyond the line at 100 % it is exhausted.
-
-    Bars end at 300 %, as the axis says; the number beside such a bar is the true value.
-
-    Parameters
-    ----------
-    levels : pandas.DataFrame
-        From ``vx.deliveries.levels``: columns ``url share met budget_left burn_long burn_short burning``. Endpoints with too few
-        deliveries for a verdict have no bar.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw.
-    most : int
-        Most endpoints shown, those with the least budget left first.
-    """
-    from matplotlib.ticker import PercentFormatter
-
-    need_frame(levels, _LEVELS, "plots.error_budgets() needs service levels", "Use vx.deliveries.levels(log).")
-    shown = levels.sort_values("budget_left", na_position="last", kind="stable").head(most)
-    ax = _axes.axes(ax, 1.2 + 0.36 * max(len(shown), 2))
-    places = list(range(len(shown) - 1, -1, -1))
-    whole = (1 - shown["budget_left"]).astype("Float64").fillna(0).clip(lower=0)
-    spent = whole.clip(upper=_WIDEST).tolist()
-    met = shown["met"].fillna(False)
-    colours = [OUTCOME["succeeded" if good else "failed"].colour for good in met]
-    bars = ax.barh(places, spent, color=colours, height=0.62)
-    clear = {"facecolor": _axes.ground(ax), "edgecolor": "none", "pad": 0.6}  # hides the line behind the label
-    ax.bar_label(bars, labels=[_verdict(row) for row in shown.to_dict("records")], padding=4, bbox=clear)
-    ax.axvline(1.0, color=OTHER.colour, linewidth=1, linestyle="--", zorder=0)
-    ax.set_xlim(0, max(1.6, 1.6 * max(spent, default=1)))
-    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    if (whole > _WIDEST).any():  # bars are cut at the last tick
-        ax.set_xticks(range(int(_WIDEST) + 1), [*(f"{100 * at}%" for at in range(int(_WIDEST))), "300% and more"])
-    _axes.name_rows(ax, {place: short_address(url) for place, url in zip(places, shown["url"], strict=True)})
-    ax.set_xlabel("error budget spent (% of what may miss)")
-    return _axes.finish(ax, "x", empty=shown.empty)
-
-
-def _verdict(row: dict[Any, Any]) -> str:
-    """Return the text at the end of a bar."""
-    if pd.isna(row["share"]):
-        return "too few deliveries"
-    burning = row["burning"] is not pd.NA and bool(row["burning"])
-    spent = 1 - row["budget_left"]
-    parts = [f"{safe.percent(row['share'], 2)} in time"]
-    parts += [f"{100 * spent:.0f} % spent"] if spent > _WIDEST else []
-    parts += [f"burning {row['burn_short']:.1f}×"] if burning else []
-    return ", ".join(parts)
+__all__ = ["cause_weeks"]
 
 
 def cause_weeks(weeks: pd.DataFrame, ax: Axes | None = None, *, most: int = 6) -> Axes:

@@ -20,7 +20,7 @@ from voxops.frames.times import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import delivery_delay, delivery_volume, endpoint_heatmap, latency_bands, outage_bands
 from voxops.views._performance import performance
-from voxops.views._trend_plots import cause_weeks, error_budgets
+from voxops.views._trend_plots import cause_weeks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +32,6 @@ __all__ = [
     "delivery_delay",
     "delivery_volume",
     "endpoint_heatmap",
-    "error_budgets",
     "latency_bands",
     "outage_bands",
     "outcomes_by_platform",
