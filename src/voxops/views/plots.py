@@ -19,15 +19,12 @@ from voxops.frames.records import latest_rows, latest_targets
 from voxops.frames.times import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import delivery_delay, delivery_volume, endpoint_heatmap, latency_bands, outage_bands
-from voxops.views._performance import performance
-from voxops.views._trend_plots import cause_weeks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
     "before_after",
-    "cause_weeks",
     "causes_by_platform",
     "delivery_delay",
     "delivery_volume",
@@ -35,7 +32,6 @@ __all__ = [
     "latency_bands",
     "outage_bands",
     "outcomes_by_platform",
-    "performance",
     "schedule_calendar",
 ]
 
