@@ -22,7 +22,7 @@ Understand
 `targets`               posts as one row per post and platform
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
-`deliveries`            webhook deliveries: statistics, service levels, outages, losses
+`deliveries`            webhook deliveries: statistics, outages, copies, losses
 `webhooks`              webhook events: verified, read, as a frame
 `Rule`                  a rule of your own for `triage`
 `matrix`                the API's capability matrix

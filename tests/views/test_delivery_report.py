@@ -119,18 +119,6 @@ def test_logs_that_were_joined_and_overlap_are_reported_as_one() -> None:
         assert "Sent twice" not in {section.title for section in made.sections}
 
 
-def test_service_levels_are_a_section_and_a_frame() -> None:
-    fine = [delivery(n, f"2026-02-20T10:{n % 60:02}:{n // 60:02}Z") for n in range(120)]
-    made = report(log(*fine, *down(6, "2026-02-21T10:00:00Z", 500)))
-    found = section(made, "Service levels")
-    assert found.text.startswith("99 % must arrive within 5 min")
-    assert found.table.iloc[0][["deliveries", "in time", "failed"]].tolist() == [126, 120, 6]
-    assert made.frames["levels"]["met"].tolist() == [False]
-    assert "s3cret" not in made.frames["levels"].to_csv()
-    young = report(troubled(), within="10min", target=0.5)
-    assert "50 % must arrive within 10 min" in section(young, "Service levels").text
-
-
 def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> None:
     """Five failed, four never arrived: the fifth event reached the receiver by a later delivery."""
     again = [

@@ -129,7 +129,7 @@ def causes(
 def _by_week(triaged: pd.DataFrame, tz: str) -> pd.DataFrame:
     keys = ["cause", "verdict", "platform"]
     triaged = need_frame(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
-    rows = triaged[triaged["cause"].notna()]
+    rows = unnamed_index(triaged[triaged["cause"].notna()])
     rows = rows[keys].assign(week=span_start(rows["updated_at"], "week", tz))
     table = rows.groupby(["week", *keys], sort=True, dropna=False, observed=True).size()
     return table.astype("Int64").reset_index(name="targets")

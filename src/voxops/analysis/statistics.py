@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxops._support.arguments import did_you_mean, list_of_text
 from voxops.errors import PlanError
-from voxops.frames.columns import booleans, need_frame
+from voxops.frames.columns import booleans, need_frame, unnamed_index
 from voxops.frames.records import last_of_each
 from voxops.frames.times import day_starts, shown_zone
 
@@ -151,7 +151,7 @@ def stats(log: pd.DataFrame, by: str | Sequence[str] = (), *, tz: str | None = N
     if taken := sorted({*_TAKEN, *_COLUMNS}.intersection(columns)):  # its values would be read as the count
         raise PlanError(f"by={taken[0]!r}: the statistics have a column with that name; rename the log's")
     tz = shown_zone(log, tz)
-    log = need_log(deduplicate(log), "stats()", [name for name in columns if name not in SPANS])
+    log = unnamed_index(need_log(deduplicate(log), "stats()", [name for name in columns if name not in SPANS]))
     keys = {name: span_start(log["created_at"], name, tz) if name in SPANS else log[name] for name in columns}
     for name, column in zip(names, columns, strict=True):
         if keys[column].dtype == object and not keys[column].map(pd.api.types.is_hashable).all():
