@@ -72,14 +72,18 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
 
 
-REMOVED = {"vx": "compare fill_slots from_arrow rehearse tag_links"}
+REMOVED = {
+    "vx": "compare fill_slots from_arrow rehearse tag_links",
+    "deliveries": "about_posts finish levels merge partial",
+    "webhooks": "events join_events",
+}
 
 
 @pytest.mark.parametrize(
     ("owner", "name"), [(owner, name) for owner, names in REMOVED.items() for name in names.split()]
 )
 def test_a_removed_name_is_an_attribute_error(owner: str, name: str) -> None:
-    thing = {"vx": vx}[owner]
+    thing = {"vx": vx, "deliveries": vx.deliveries, "webhooks": vx.webhooks}[owner]
     with pytest.raises(AttributeError, match=name):
         getattr(thing, name)
 

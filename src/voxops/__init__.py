@@ -23,7 +23,7 @@ Understand
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
 `deliveries`            webhook deliveries: statistics, outages, copies, losses
-`webhooks`              webhook events: verified, read, as a frame
+`webhooks`              webhook events: verified and read
 `Rule`                  a rule of your own for `triage`
 `matrix`                the API's capability matrix
 Plan
