@@ -555,7 +555,7 @@ def matrix_page() -> str:
         "Each row is a write of the API; reads need no row. A cell with `*` is inferred, not quoted from the API's page.",
         _table(("column", "how to read it"), _MATRIX_HEADS.items()),
         "[Section 7 of the API](../../explanation/api.md#7-the-capability-matrix) says how the matrix drives the client. `vx.matrix()` returns "
-        "it as a frame, and `voxops matrix --check` tries each row against the sandbox.",
+        "it as a frame.",
     ]
     for group in dict.fromkeys(row.group for row in MATRIX):
         rows = [_matrix_row(row) for row in MATRIX if row.group == group]

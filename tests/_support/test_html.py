@@ -79,13 +79,6 @@ def test_markdown_escapes_what_would_be_markup_or_call_somebody_and_no_more(text
     assert safe.markdown(text) == markdown
 
 
-def test_a_chat_shows_text_and_calls_nobody():
-    text = "<!channel> @here see [x](https://evil.example) & <https://evil.example|your bank>\nnext"
-    shown = safe.chat(text)
-    assert not set("<>\n") & set(shown)
-    assert shown.startswith("&lt;!\u2060channel&gt; @\u2060here see [x]\u2060(https")
-
-
 def test_durations_are_as_a_person_says_them():
     seconds = (-1, 0, 89, 90, 3600, 5400, 7200, 200_000)
     assert [safe.duration(each) for each in seconds] == [

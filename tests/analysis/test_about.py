@@ -1,4 +1,4 @@
-"""Which post a delivery is about: recorded, guessed with odds, or why it is unknown; and what the digest makes of an outage."""
+"""Which post a delivery is about: recorded, guessed with odds, or why it is unknown."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import pytest
 
 import voxops as vx
 from voxops import deliveries as module
-from voxops.analysis.digest import concerns, digest
-from voxops.model import Verdict
 
 AT = pd.Timestamp("2026-03-02T09:00:00Z")
 
@@ -154,28 +152,3 @@ def test_guesses_are_right_at_least_as_often_as_they_say(sandbox):
     assert right.mean() >= live["odds"].mean()
     seeded = table[~table["delivery_id"].isin(truth)]
     assert (seeded["about"] == "likely").mean() < 0.1
-
-
-def found(said: dict[str, Any]) -> list[tuple[str, str, int]]:
-    return [(one["kind"], one["change"], one["rows"]) for one in said["findings"]]
-
-
-def test_an_outage_and_a_cause_are_concerns_by_name_and_an_address_loses_its_secrets():
-    url = "https://hooks.example/T0/secret?token=abc"
-    outages = pd.DataFrame({"url": url, "start": [AT, AT], "recovered_at": [pd.NaT, AT]})
-    triaged = pd.DataFrame({
-        "post_id": ["p1", "p1", "p2"], "platform": ["x", "y", "x"], "account_id": "a", "cause": ["expired", "expired", "later"],
-        "verdict": [Verdict.RECONNECT, Verdict.RECONNECT, Verdict.WAIT], "remedy": "connect it", "updated_at": AT,
-    })  # fmt: skip
-    said, memory = digest(concerns(triaged, outages=outages))
-    assert found(said) == [("receiver down", "there", 1), ("cause", "there", 2)]
-    assert "abc" not in json.dumps([said, memory])
-    # a later log shows another beginning of the same outage
-    begun = concerns(outages=outages.assign(start=AT + pd.Timedelta("1h")))
-    assert digest(begun, digest(concerns(outages=outages))[1])[0]["findings"] == []
-    later, kept = digest(concerns(triaged.head(1), outages=outages.tail(1)), memory)
-    assert (later["attention"], later["findings"], len(later["gone"])) == (False, [], 1)
-    back, _ = digest(concerns(triaged, outages=outages), kept)
-    assert [(one["kind"], one["change"], one["more"]) for one in back["findings"]] == [
-        ("receiver down", "came back", 1), ("cause", "worse", 1),
-    ]  # fmt: skip

@@ -108,7 +108,6 @@ CLAIMS = {
     "is sent only to the API's own host": "client/test_client.py::test_the_key_stays_with_its_host_when_redirected",
     # commands
     "exit code 3 if something needs a person": f"{HERE}test_the_exit_code_of_triage_is_3_if_something_needs_a_person",
-    "what is new, worse or gone, whose it is, and the next command": "whole/test_jobs.py::test_a_digest_is_ten_lines_of_what_is_new_whose_it_is_and_what_comes_next",
     "Every command takes `--json`": "whole/test_jobs.py::test_every_command_prints_json",
     "there are recipes for cron and Airflow": PAGES,
     "In scripts and services, every method of a workspace and a run has an async twin: `await ws.aio.posts(...)`, `await run.aio.results()`": "whole/test_awaits.py::test_every_method_has_a_coroutine_as_its_twin",

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
-from html import escape as entities
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -87,7 +86,6 @@ _IDENTIFIER = re.compile(r"[\w.:~-]+")
 _BLOCK = re.compile(
     r"^(\d{1,9})?([-+.)=>#])(?=[\s=#>-]|$)|^(>)"
 )  # a list, a rule, a quotation or a heading, where a line begins with it
-_CALL = re.compile(r"([@!#\]])")  # begin a mention and end a link's text in a chat
 _MENTION = re.compile(r"(@(?=\w)|#(?=\d)|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may break: after a joint, and within a word wider than a column, such as an id.
@@ -149,11 +147,6 @@ def markdown(value: object, limit: int = 200) -> str:
     text = _BLOCK.sub(lambda found: f"{found[1] or ''}\\{found[2] or found[3]}", text)
     # Ticket systems find these in the rendered text, where an escape is gone; an invisible joiner splits them.
     return _MENTION.sub("\\1\u2060", text)
-
-
-def chat(value: object, limit: int = 200) -> str:
-    """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a custom text."""
-    return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
 
 
 def code(value: object) -> str:

@@ -104,7 +104,7 @@ class Transport:
     def renew(self) -> None:
         """Open new pools, without closing connections of another event loop or process."""
         self._api, self._storage = (
-            connections(
+            _connections(
                 self._timeout,
                 most,
                 trust_env=self._outside,
@@ -300,14 +300,14 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def connections(
+def _connections(
     timeout: float,
     most: int,
     *,
     trust_env: bool,
-    transport: AsyncTransport | None = None,
-    proxy: httpx.Proxy | None = None,
-    verify: ssl.SSLContext | None = None,
+    transport: AsyncTransport | None,
+    proxy: httpx.Proxy | None,
+    verify: ssl.SSLContext,
 ) -> httpx.AsyncClient:
     """Return a pool of connections without cookies.
 
@@ -327,7 +327,7 @@ def connections(
             limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,
             trust_env=trust_env,
-            verify=verify or _certificates(True, trust_env=trust_env),
+            verify=verify,
             transport=transport,
             proxy=proxy,
         )
