@@ -29,7 +29,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "frames/records.py": (FRAMES,), "frames/packing.py": (FRAMES,), "frames/times.py": (FRAMES, SHEETS), "frames/columns.py": (FRAMES, SHEETS),
     "sheets/campaign.py": (SHEETS,), "sheets/rules.py": (SHEETS,), "client/_pages.py": (CLIENT,), "client/_pace.py": (CLIENT,),
     "analysis/triage.py": (ANALYSIS,), "analysis/causes.py": (ANALYSIS,), "analysis/statistics.py": (ANALYSIS,),
-    "analysis/digest.py": (ANALYSIS, WHOLE), "deliveries.py": (ANALYSIS,),
+    "deliveries.py": (ANALYSIS,),
     "archive/sync.py": (ARCHIVE,), "archive/store.py": (ARCHIVE,), "archive/query.py": (ARCHIVE, ANALYSIS),
     "views/_report_sections.py": (VIEWS,), "views/_delivery_report.py": (VIEWS,), "cli/commands.py": ("tests/whole/test_cli.py", WHOLE),
 }  # fmt: skip

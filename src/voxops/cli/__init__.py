@@ -112,7 +112,6 @@ def _parser() -> argparse.ArgumentParser:
         said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
         each.add_argument("--tz", type=_zone, help=said)
         each.add_argument("--html", type=Path, help="write a self-contained HTML file")
-        each.add_argument("--markdown", type=Path, help="write Markdown for a ticket")
         each.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
 
     archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")
