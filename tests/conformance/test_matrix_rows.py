@@ -37,7 +37,7 @@ def test_nothing_happened_twice_in_all_of_it(opened):
 @pytest.mark.parametrize("switches", [
     {"uppercase_status": True, "wrapped_objects": True, "delete_204": True, "pagination": "snake"},
     {"error_shape": "toplevel", "validation_status": 422, "forbidden_code": "FORBIDDEN", "webhook_flag": "active",
-    "pagination": "none"},
+    "pagination": "none", "accounts_envelope": "accounts"},
     {"event_shape": "middle", "event_envelope": "sdk", "media_lowercase": False},
     {"event_shape": "oldest", "publish_on_create": False, "string_errors": True, "no_metadata": True},
     {"linger_failed_seconds": 3, "bulk_status": "200", "workspace_keys": True},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from tests.chaos import world
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
-from voxops.cli import main
+from voxops.cli import _parser, main
 from voxops.ledger.ledger import Ledger
 
 
@@ -26,6 +28,36 @@ def command(*words: str, stdout: Any) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
     run = [sys.executable, "-m", "voxops", *words]
     return subprocess.run(run, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False)
+
+
+COMMANDS = """
+demo --json --ledger --out --state
+sandbox --deliveries --json --now --port --posts --rate-limit --receiver-port --seed --speed --state --storage-port --switch --tls
+triage --csv --html --json --sandbox --since --tz --url
+deliveries --by --csv --html --json --sandbox --since --tz --url
+archive sync --full --json --sandbox --since --url path
+runs --json --ledger --sandbox --url
+resume --foreign --json --ledger --look --sandbox --timeout --trust-lists --url run
+sync --campaign --json --key --ledger --reason --run --sandbox --tz --url --withdraw sheet
+"""
+
+
+def commands(parser: argparse.ArgumentParser, *words: str) -> Iterator[str]:
+    """Each command with its options, as a line."""
+    names, parsers = [], {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            parsers = action.choices
+        elif not isinstance(action, argparse._HelpAction):
+            names += action.option_strings or [action.dest]
+    if not parsers:
+        yield " ".join((*words, *sorted(names)))
+    for name, each in parsers.items():
+        yield from commands(each, *words, name)
+
+
+def test_the_commands_and_their_options_are_these():
+    assert list(commands(_parser())) == COMMANDS.split("\n")[1:-1]
 
 
 ODDS = "--posts=-1 --deliveries=-1 --rate-limit=-5 --speed=inf --port=70000 --port=-1 --storage-port=x --receiver-port=65536"
