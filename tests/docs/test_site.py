@@ -34,7 +34,7 @@ TASKS = {
     "service": "fastapi",
     "proxy": "proxy",
     "long-history": "webhook history",
-    "recipes": "find free time slots",
+    "recipes": "free time slots",
     "past-one-machine": "spark",
 }
 CUT = """() => [...document.querySelectorAll("pre, h1, h2, h3, p, dt, .sig")]
