@@ -84,9 +84,6 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         counts = {outcome: int((results["outcome"] == outcome).sum()) for outcome in OUTCOMES}
         twice = len(sandbox.duplicates())
         failed = int((triaged["status"] == "failed").sum())
-        console.print("  read again, by cause: recovered of tried")
-        for cause, now in run.verify().iterrows():
-            console.print(f"    {now['recovered']:>3} of {now['tried']:<3} {safe.plain(cause, 70)}", markup=False)
         retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
         print(  # noqa: T201
@@ -120,6 +117,6 @@ def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:
         run = ws.run(plan, reason=REASON)
     columns = (TextColumn("  {task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
-        run.follow(_Bars(progress, run.snapshot.total))
+        run.observe(_Bars(progress, run.snapshot.total))
         run.wait()
     return run
