@@ -64,7 +64,7 @@ RUN: Groups = {
     "The plan": "plan",
 }
 PLAN: Groups = {"": "frame canary cost eligible held action"}
-REPORT: Groups = {"": "to_html to_markdown to_text to_excel to_csv to_parquet to_ics tickets"}
+REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats levels causes sql"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
 SPOKEN: Mapping[str, type] = {
@@ -102,7 +102,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
     "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "code plan run frame"})]),
-    "reports": ("Report: HTML, Markdown, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
+    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (
         "Archive: history on disk",

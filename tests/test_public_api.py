@@ -29,7 +29,7 @@ TARGETS = pd.DataFrame({
     "error_message": "no",
     "post_status": "failed", "updated_at": MOMENT,
 })  # fmt: skip
-FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
+FORMS = "frames to_csv to_excel to_html"
 LISTED = {
     "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
                "connect deliveries errors "
@@ -38,9 +38,8 @@ LISTED = {
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
     "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
-    "plots": (vx.plots, "before_after cause_weeks causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
-              "error_budgets "
-              "latency_bands outage_bands outcomes_by_platform performance schedule_calendar"),
+    "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
+              "latency_bands outage_bands outcomes_by_platform schedule_calendar"),
     "archive": (Archive(Path("nowhere")), "causes deliveries files levels path posts sql stats sync targets"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),

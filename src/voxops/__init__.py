@@ -39,7 +39,7 @@ Plan
 `Run`                   what ``ws.run(plan)`` returns: progress and results
 Show
 `view`                  a frame as a table that can be filtered and sorted
-`report`                a triage as one file: HTML, Markdown, tickets
+`report`                a triage as one file, and as tickets
 `plots`                 figures
 `to_excel`              frames as a workbook
 Script
