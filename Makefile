@@ -117,4 +117,4 @@ audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of wha
 	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)
 
 clean:
-	rm -rf .venv .venv-* build dist
+	rm -rf .venv .venv-* build dist mutants
