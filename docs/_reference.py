@@ -58,8 +58,8 @@ WORKSPACE: Groups = {
     "Keep and close": "archive close",
 }
 RUN: Groups = {
-    "Wait and follow": "wait events follow show running snapshot",
-    "What became of the rows": "results failed blocked to_mend verify made copies",
+    "Wait and follow": "wait events show running snapshot",
+    "What became of the rows": "results failed to_mend made copies",
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
@@ -325,7 +325,7 @@ def columns_by_kind() -> dict[str, tuple[list[str], dict[str, str]]]:
 
 # Columns that an analyst adds to a frame, beside those that a loaded or planned frame shows.
 ADDED = (
-    "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "team", "new_content", "new_media_url",
+    "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "new_content", "new_media_url",
     "new_scheduled_for", "new_tags", "new_account_ids", "account_ids", "content_type", "content:instagram",
 )  # fmt: skip
 
@@ -555,7 +555,7 @@ def matrix_page() -> str:
         "Each row is a write of the API; reads need no row. A cell with `*` is inferred, not quoted from the API's page.",
         _table(("column", "how to read it"), _MATRIX_HEADS.items()),
         "[Section 7 of the API](../../explanation/api.md#7-the-capability-matrix) says how the matrix drives the client. `vx.matrix()` returns "
-        "it as a frame, and `voxops matrix --check` tries each row against the sandbox.",
+        "it as a frame.",
     ]
     for group in dict.fromkeys(row.group for row in MATRIX):
         rows = [_matrix_row(row) for row in MATRIX if row.group == group]
