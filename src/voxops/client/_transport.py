@@ -6,7 +6,6 @@ Only `Transport.send` sends the API key, to the API's own address. Redirects are
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import socket
@@ -53,8 +52,6 @@ class _Bounds:
     seconds: float
     size: int
 
-
-_log = logging.getLogger("voxops.client")
 
 # A cached answer proves nothing about the current state (rule 14).
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
