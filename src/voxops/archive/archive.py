@@ -55,7 +55,7 @@ class Archive:
     tz : str
         Time zone of times without an offset, and for display; ``ws.archive(path)`` passes the workspace's.
     people : mapping of str to str, optional
-        ``owner``, ``campaign``, ``team`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
+        ``owner``, ``campaign`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
 
     Notes
     -----
