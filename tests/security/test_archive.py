@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -109,6 +110,17 @@ def test_whoever_wants_files_says_so_and_still_only_reads(archive, tmp_path):
     with pytest.raises(ConfigError, match="one SELECT"):
         archive.sql(f"COPY posts TO '{tmp_path / 'out.csv'}'", allow_file_access=True)
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works_in(archive, tmp_path, monkeypatch):
+    (tmp_path / ".tmp").write_text("mine")  # where DuckDB would put it
+    monkeypatch.chdir(tmp_path)
+    small = {"threads": 1, "memory_limit": "29MB"}
+    monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config=small))
+    query = (
+        "SELECT max(place) AS n FROM (SELECT row_number() OVER (ORDER BY hash(i)) AS place FROM range(2000000) AS t(i))"
+    )
+    assert archive.sql(query)["n"].tolist() == [2_000_000]
 
 
 def test_a_folder_reads_itself_whatever_its_name(tmp_path):

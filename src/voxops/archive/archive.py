@@ -212,7 +212,7 @@ class Archive:
         ----------
         query : str
             One SELECT over the tables ``posts``, ``targets`` (a row per post and platform) and ``deliveries``, with the columns of the
-            frames and ``day`` (text, UTC).
+            frames and ``day`` (text, UTC); ``metadata`` is JSON text.
         parameters : sequence or mapping, optional
             Values of ``?`` or ``$name`` in the query; never put values into its text.
         allow_file_access : bool

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -46,15 +46,50 @@ CREATE TEMP VIEW targets AS SELECT * REPLACE (try_cast(published_at AS TIMESTAMP
   SELECT post_id, unnest(CASE WHEN len(targets) > 0 THEN targets ELSE [NULL] END, recursive := true),
     status AS post_status, updated_at, scheduled_for, content, workspace_id, created_at, day FROM posts)
 """
-# How a type of DuckDB is fetched: the first that matches. The others are nested values and texts.
-_FETCHED = [
-    (re.compile(_TIME), "epoch_us({})"),
-    (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)"),
-    (re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT"),
-    (re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE"),
-    (re.compile(r"BOOLEAN|.*\]|STRUCT.*|MAP.*"), "{}"),
-    (re.compile(".*", re.DOTALL), "{}::VARCHAR"),
-]
+
+
+def _times(values: Any, missing: Any) -> Any:
+    return pd.DatetimeIndex(np.where(missing, NAT, values).view("M8[us]")).array
+
+
+def _cells(values: Any, missing: Any) -> list[Any]:
+    plain = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in values)
+    return [None if gone else cell for gone, cell in zip(missing, plain, strict=True)]
+
+
+def _targets(values: Any, missing: Any) -> TargetsArray:
+    cells = [cell or [] for cell in _cells(values, missing)]
+    fields = (target.values() for cell in cells for target in cell)
+    return TargetsArray._from_sequence(Targets.of(fields).split(map(len, cells)))
+
+
+# Types of DuckDB, how they are fetched, and how they become a column; the first that matches.
+_FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
+    (re.compile(_TIME), "epoch_us({})", lambda values, missing: _times(values, missing).tz_localize("UTC")),
+    (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)", _times),
+    (
+        re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT",
+        lambda values, missing: pd.arrays.IntegerArray(np.where(missing, 0, values), missing),
+    ),
+    (
+        re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE",
+        lambda values, missing: pd.arrays.FloatingArray(np.where(missing, 0.0, values), missing),
+    ),
+    (re.compile("BOOLEAN"), "{}", lambda values, missing: pd.arrays.BooleanArray(values.copy(), missing)),
+    (re.compile(re.escape(_TARGETS)), "{}", _targets),
+    (
+        re.compile(re.escape(_LIST)), "{}",
+        lambda values, missing: ListArray._from_sequence([cell or [] for cell in _cells(values, missing)]),
+    ),
+    (
+        re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL), "{}",
+        lambda values, missing: pd.Series(_cells(values, missing), dtype=object),
+    ),
+    (
+        re.compile(".*", re.DOTALL), "{}::VARCHAR",
+        lambda values, missing: pd.array(_cells(values, missing), dtype=STRING_DTYPE),
+    ),
+]  # fmt: skip
 
 
 def isin(column: str, parameter: str) -> str:
@@ -64,50 +99,21 @@ def isin(column: str, parameter: str) -> str:
 
 def to_frame(answer: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     """Fetch an answer of DuckDB with the dtypes of this package; ConfigError for two columns of one name."""
-    types = dict(zip(answer.columns, map(str, answer.types), strict=True))
-    if len(types) < len(answer.columns):
-        twice = next(name for name in types if answer.columns.count(name) > 1)
+    names = answer.columns
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise ConfigError(
             f"two columns of the result are named {twice!r}; rename them in the query, such as posts.{twice} AS post_{twice}"
         )
-    fetched = [
-        f"{next(how for fits, how in _FETCHED if fits.fullmatch(kind)).format(_quoted(name))} AS {_quoted(name)}"
-        for name, kind in types.items()
-    ]
-    values = answer.project(", ".join(fetched)).fetchnumpy()
-    rows = len(next(iter(values.values())))
-    return pd.DataFrame({name: _column(name, types[name], values[name]) for name in types}, index=pd.RangeIndex(rows))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _column(name: str, kind: str, values: Any) -> Any:
-    """Convert one fetched column by its type."""
-    missing, data = np.ma.getmaskarray(values), np.ma.getdata(values)
-    if kind == _TIME or kind.startswith("TIMESTAMP") or kind == "DATE":
-        times = pd.DatetimeIndex(np.where(missing, NAT, data).view("M8[us]"))
-        return (times.tz_localize("UTC") if kind == _TIME else times).array
-    if data.dtype == np.int64:
-        return pd.arrays.IntegerArray(np.where(missing, 0, data), missing)
-    if data.dtype == np.bool_:
-        return pd.arrays.BooleanArray(data.copy(), missing)
-    if data.dtype == np.float64:
-        return pd.arrays.FloatingArray(np.where(missing, 0.0, data), missing)
-    cells = [None if gone else cell for gone, cell in zip(missing, data, strict=True)]
-    if kind == _TARGETS:
-        fields = (target.values() for cell in cells if cell is not None for target in cell.tolist())
-        lengths = [0 if cell is None else len(cell) for cell in cells]
-        return TargetsArray._from_sequence(Targets.of(fields).split(lengths))
-    if kind == _LIST:
-        return ListArray._from_sequence([[] if cell is None else cell.tolist() for cell in cells])
-    if name == "metadata":
-        with suppress(ValueError):  # a column of the query's own with this name
-            return JsonArray._from_sequence([None if cell is None else decode(cell) for cell in cells])
-    if _FETCHED[-2][0].fullmatch(kind):
-        return pd.Series([cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in cells], dtype=object)
-    return pd.array(cells, dtype=STRING_DTYPE)
+    kinds = [next(row for row in _FETCHED if row[0].fullmatch(str(kind))) for kind in answer.types]
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    shown = ", ".join(f"{sql.format(name)} AS {name}" for name, (_, sql, _) in zip(quoted, kinds, strict=True))
+    values = list(answer.project(shown).fetchnumpy().values())
+    columns = {
+        name: finish(np.ma.getdata(column), np.ma.getmaskarray(column))
+        for name, column, (_, _, finish) in zip(names, values, kinds, strict=True)
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(values[0])))
 
 
 def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
@@ -115,7 +121,7 @@ def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for name, type_ in COLUMNS[kind].items():
         columns[name] = frame[name].array
-        if type_ not in {"BIGINT", "BOOLEAN", _TIME}:
+        if type_ == "VARCHAR" or type_.endswith("]"):
             cells = columns[name].to_numpy(object, na_value=None)
             texts = clean_texts([None if cell is None else text(cell) for cell in cells])
             columns[name] = pd.array(texts, dtype=STRING_DTYPE)
@@ -233,7 +239,7 @@ class Store:
             else:
                 with connected() as connection:
                     yield connection
-        except duckdb.Error as error:
+        except (duckdb.Error, ValueError) as error:  # or it has texts that are not JSON
             raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
 
     @contextmanager
@@ -385,7 +391,12 @@ class Store:
         shown = ", ".join(COLUMNS[kind]) if columns == "*" else columns
         with self._connected() as connection:
             add_view(connection, kind, kind, [*(self.files(kind).values() if files is None else files)])
-            return to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
+            frame = to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
+            if "metadata" in frame:
+                frame["metadata"] = JsonArray._from_sequence(
+                    [decode(cell) for cell in frame["metadata"].fillna("null")]
+                )
+            return frame
 
     def merge(self, kind: str, frame: pd.DataFrame) -> int:
         """Merge records, which replace those with the same id; return how many files changed.
