@@ -430,7 +430,9 @@ class Store:
     def _write_day(self, connection: duckdb.DuckDBPyConnection, kind: str, day: str) -> Path:
         """Write the day's rows of `new`, and those of `old` that they do not replace, beside its file."""
         key, names, path = KEY[kind], ", ".join(COLUMNS[kind]), self.root / kind / f"day={day}" / _PART
-        kept = f"SELECT {names} FROM old ANTI JOIN new USING ({key}) WHERE day = '{day}'"
+        # Only this file: else each day would open all of them.
+        add_view(connection, "old", kind, [path] if path.exists() else [])
+        kept = f"SELECT {names} FROM old ANTI JOIN new USING ({key})"
         rows = f"SELECT {names} FROM new WHERE day = '{day}' UNION ALL {kept}"
         # Row groups are the unit that a filter on time can skip.
         options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
