@@ -20,7 +20,6 @@ from voxops.engine.reduce import Ending, Event
 from voxops.engine.rules import (
     Block,
     CallFacts,
-    Cut,
     Decision,
     Facts,
     Read,
@@ -198,13 +197,11 @@ DECIDES = (
 )  # fmt: skip
 
 
-def _fits(row: str | None, kind: str, says: Any, size: int = 50, **facts: Any) -> Example:
-    return Example(row, CallFacts(**{"now": NOW, "kind": kind, "size": size, "chunk": 50, **facts}), says)
+def _fits(row: str | None, kind: str, says: Any, **facts: Any) -> Example:
+    return Example(row, CallFacts(**{"now": NOW, "kind": kind, **facts}), says)
 
 
 _HAND = "nobody has changed the ledger by hand"
-_SMALL = "it is small enough"
-_WHOLE = "it is the whole chunk, or the campaign is quiet"
 _COVERS = "it acts on exactly what was chosen"
 _LEFT = "no row has left it"
 _SEEN = "no row was seen"
@@ -220,15 +217,6 @@ _OFTEN = "it was not tried too often"
 FITS = (
     _fits(_HAND, "create", _block("ledger_changed_by_hand"), harmed=True),
     _fits(_HAND, "resend", _block("ledger_changed_by_hand"), harmed=True, left=True),
-    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10),
-    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 100), size=49, others=NOW - 10, unshared=True, less=NOW - 35),
-    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10, since=NOW - 900),
-    _fits(_WHOLE, "create", _block("others_at_work"), size=49, others=NOW - 10, since=NOW - 900.5),
-    _fits(_WHOLE, "create", _wait("short_call", NOW + 100), size=49, unshared=True, less=NOW - 35, listed=NOW),
-    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, listed=NOW - 66),
-    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, since=NOW - 9999),
-    _fits(_SMALL, "create", Cut(25), most=25, others=NOW),
-    _fits(_SMALL, "create", Cut(1), size=2, chunk=2, most=1),
     _fits(_COVERS, "retry", _block("other_target_open"), covers=Reason("other_target_open")),
     _fits(_LEFT, "resend", _wait("resend_partly_done", holds=False), left=True),
     _fits(_SEEN, "resend", _wait("resend_partly_done", holds=False), seen=True),
@@ -241,12 +229,9 @@ FITS = (
     _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
     _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=6), tries=6),
     _fits(_OFTEN, "create", _wait("tried_often", holds=False, times=6), tries=6),
-    _fits(None, "create", Send(), most=50, less=NOW, others=NOW),
-    _fits(None, "create", Send(), size=49, others=NOW - 75),
-    _fits(None, "create", Send(), size=49, less=NOW - 10),
-    _fits(None, "create", Send(), size=49, unshared=True, less=NOW - 200, listed=NOW - 65, others=NOW - 75),
-    _fits(None, "retry", Send(), size=1, most=0),
-    _fits(None, "resend", Send(), size=1, tries=5),
+    _fits(None, "create", Send(), tries=5),
+    _fits(None, "retry", Send()),
+    _fits(None, "resend", Send(), tries=5),
 )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def test_rule_17_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, statu
     assert rig.count(expected(plan)).holds
 
 
-def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(rig):
+def test_rule_12_rows_of_a_batch_refused_as_a_whole_go_one_by_one_and_the_named_one_has_failed(rig):
     rig.sandbox.set_switches(record_bodies=True)
     kernel, refused = rig.kernel(), {"action": "status", "status": 400, "code": "VALIDATION_ERROR", "nth": 1}
     rig.sandbox.add_fault(*failing({**refused, "details": {"index": 3}}, path=BULK))
@@ -102,9 +102,21 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     assert table.loc[table["outcome"] == "failed", "content"].tolist() == [fourth]
     rig.sandbox.add_fault(*failing(refused, {**refused, "status": 422, "code": "", "nth": 2}, path=BULK))
     other = kernel.run(plan_create(rig.campaign(8, start=20), key="row_id"))
-    assert outcomes(other) == {"succeeded": 8}
-    assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
-    rig.each_once(15)
+    assert outcomes(other) == {"succeeded": 7, "failed": 1}, "one row of its own was refused, too"
+    assert other["idempotency_key"].nunique() == 8
+    rig.each_once(14)
+
+
+def test_rule_12_a_batch_that_is_always_refused_fails_within_ninety_seconds(rig):
+    """Fifty rows, refused together and each by itself: told at once, as the server counts its time."""
+    kernel, begun = rig.kernel(), rig.sandbox.now()
+    rig.sandbox.add_fault(
+        Fault(action="status", status=400, code="VALIDATION_ERROR", method="POST", path=BULK, times=60)
+    )
+    assert outcomes(kernel.run(rig.plan_rows(50))) == {"failed": 50}
+    assert rig.sandbox.now() - begun <= timedelta(seconds=90)
+    assert len(rig.acts()) == 51
+    assert not rig.created()
 
 
 BATCH = 50

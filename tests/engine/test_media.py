@@ -250,13 +250,6 @@ def test_a_row_whose_medium_fails_is_blocked_the_others_go_on_and_running_again_
     rig.each_once(4)
 
 
-def test_a_chunk_of_which_a_row_is_blocked_waits_as_any_short_call(rig, folder):
-    """Another laptop may have been luckier, and sends the whole chunk."""
-    began = rig.clock.monotonic()
-    rig.kernel().run(planned(sheet(rig, folder, ["a.jpg", "broken.jpg"])))
-    assert rig.clock.monotonic() - began > 135
-
-
 def test_a_file_that_has_changed_since_the_plan_blocks_its_rows_and_nothing_of_it_is_sent(rig, folder):
     kernel, plan = rig.kernel(), planned(sheet(rig, folder, ["a.jpg", "b.png", "a.jpg"]))
     Image.new("RGB", (400, 400), "green").save(folder / "a.jpg")

@@ -13,13 +13,12 @@ from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
 
 from voxops.acts.act import blocked
 from voxops.api.reasons import Reason
-from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
+from voxops.api.timing import PROOF_AFTER, is_ambiguous
 from voxops.engine import reduce, rules
 from voxops.engine.reduce import Event
 from voxops.engine.rules import (
     Block,
     CallFacts,
-    Cut,
     Facts,
     Read,
     Release,
@@ -164,11 +163,9 @@ def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about, done, kno
     assert decide(done, about, known) == Settle(done)
 
 
-FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool" and field.name != "unshared"]
+FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool"]
 CALL_FACTS = st.builds(
-    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), size=st.integers(1, 50), chunk=st.integers(1, 50),
-    unshared=BOOL, less=AGO, listed=AGO, others=AGO, most=st.none() | st.integers(1, 50),
-    since=AGO, covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
+    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
     **dict.fromkeys(FLAGS, BOOL),
 )  # fmt: skip
 
@@ -179,19 +176,6 @@ def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known):
     assert isinstance(fit(again), Send) == (
         not any(getattr(again, name) for name in (*FLAGS, "doubtful")) and again.tries < rules.RESENDS
     )
-    assert not isinstance(fit(again), Cut)
-
-
-@given(CALL_FACTS)
-def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_busy_campaign(known):
-    known = replace(known, kind="create", size=min(known.size, known.chunk))
-    said = fit(known)
-    if isinstance(said, Cut):
-        assert 0 < said.size < known.size, "it is asked again, of less"
-    if isinstance(said, Send) and known.size < known.chunk:
-        assert known.others is None or NOW - known.others >= CAMPAIGN_QUIET
-        late = known.less is None or (known.listed is not None and known.listed >= known.less + RESEND_UNANSWERED)
-        assert late or not known.unshared
 
 
 CODES = st.sampled_from(

@@ -27,7 +27,6 @@ from voxops.ledger import seen as seen_module
 from voxops.ledger.calls import Calls
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
-from voxops.ledger.runs import Runs
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
@@ -253,11 +252,6 @@ class Removal:
     unsettled: bool = True
 
 
-# The same rows on two laptops, and one batch is refused as a whole.
-REFUSED_WHOLE = Case(
-    "create", rows=2, ledgers=2, people=False, reading=Reading(lag=60.0, ignore_keys=True), fates=("ok",), runs=0, only=("meet", "wait"),
-    opening=(("run", 0), ("meet", 0, "400"), ("other ledger",)), begin=(("run", 1),),
-)  # fmt: skip
 ONE, TWO = Case("create"), Case("create", rows=2, people=False)
 RETRY = Case("retry")
 FEW = ("ok", "lost", "500 before")
@@ -369,18 +363,6 @@ REMOVALS = (
         ), 4, rule("of a duplicate's cancel"),
     ),
     # Rows of `fit`.
-    Removal(
-        "a refused batch is halved", "17", "run 0; meet 0 400",
-        replace(TWO, fates=("ok", "400")), 2, fit("it is small enough"),
-    ),
-    Removal(
-        "a short call waits", "27 ◆", "run 0; meet 0 400; other ledger; run 1",
-        REFUSED_WHOLE, 3, fit("it is the whole chunk"),
-    ),
-    Removal(
-        "a short call waits until its chunk has been less for 135 s", "27 ◆", "run 0; meet 0 400; other ledger; run 1",
-        REFUSED_WHOLE, 3, constant(Runs, "became_less", nothing),
-    ),
     Removal(
         "no row has left what is sent again", "11", "run 0; meet 0 partial",
         replace(TWO, reading=LATE_AND_FORGOTTEN, fates=("ok", "partial")), 2, fit("no row has left it"),

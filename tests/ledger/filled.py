@@ -65,7 +65,7 @@ def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: 
 
 
 Cells = dict[tuple[Any, ...], Any]
-TABLES = ("meta", "requests", "calls", "call_rows", "runs", "frames", "run_rows", "chunks", "seen")
+TABLES = ("meta", "requests", "calls", "call_rows", "runs", "frames", "run_rows", "seen")
 
 
 def cells(ledger: Ledger) -> Cells:

@@ -176,12 +176,12 @@ def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(led
     call = send(ledger, [one, two])
     ended(ledger, call)
     assert [each.id for each in ledger.requests.past(one.item.subject)] == [one.id]
-    _, changed = change(ledger, lambda: ledger.requests.release([one.id], most=4, page=413))
-    assert changed == of("requests", one.id, call=None, most=4, page=413) | {("call_rows", call.id, 0, "void"): 1}
+    _, changed = change(ledger, lambda: ledger.requests.release([one.id], alone=True, page=413))
+    assert changed == of("requests", one.id, call=None, alone=1, page=413) | {("call_rows", call.id, 0, "void"): 1}
     assert ledger.requests.past(one.item.subject) == []
     ended(ledger, send(ledger, [one]))
-    ledger.requests.release([one.id], most=None)
-    assert (now(ledger, one).most, now(ledger, one).page) == (4, 413), "it never grows"
+    ledger.requests.release([one.id])
+    assert (now(ledger, one).alone, now(ledger, one).page) == (True, 413), "for ever"
     ledger.requests.detach([two.id])
     assert [each.id for each in ledger.requests.past(two.item.subject)] == [two.id], "what left may have had an effect"
 

@@ -1,4 +1,4 @@
-"""Runs, their rows and chunks, and posts as they were seen: what each verb writes, finds and leaves alone."""
+"""Runs, their rows, and posts as they were seen: what each verb writes, finds and leaves alone."""
 
 from __future__ import annotations
 
@@ -140,22 +140,6 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger: Ledge
     assert ledger.seen.unknown(["p", "old", "a", "hand", "new"]) == {"hand", "new"}, (
         "a list alone showed it, and no mark"
     )
-
-
-def test_rule_27_the_newest_post_of_others_is_known_by_campaign_and_of_all(ledger: Ledger) -> None:
-    assert ledger.seen.last_by_others("campaign") is None
-    ledger.seen.learn(
-        [replace(POST, created=T1), replace(POST, post_id="q", created=T0), Seen("hand", T2, "scheduled")]
-    )
-    assert ledger.seen.last_by_others("campaign") == 1_772_442_000.0
-    assert ledger.seen.last_by_others(None) == 1_772_528_400.0
-    (mine,) = add(ledger, row("one"))
-    done(ledger, mine)
-    assert ledger.seen.last_by_others("campaign") == 1_772_442_000.0, "found, and not sent from here"
-    (sent,) = add(ledger, row("two"))
-    ledger.calls.end(send(ledger, [sent]), "unknown", now=NOW)
-    done(ledger, sent)
-    assert ledger.seen.last_by_others("campaign") == 1_772_355_600.0
 
 
 def test_what_lists_have_shown_never_goes_back(ledger: Ledger) -> None:

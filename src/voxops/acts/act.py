@@ -165,8 +165,8 @@ class Request:
 
     `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
     it is blocked. `seen` is the state that settled it, `position` its place in its call. `asked` is the attempt that the analyst's frame
-    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show,
-    and `most` the size of the largest call that may carry it. `page` is the status under which a proxy's page refused it.
+    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show.
+    `alone` says that it goes in a call of its own, since a batch with it was refused. `page` is the status under which a proxy's page refused it.
     """
 
     id: int
@@ -183,7 +183,7 @@ class Request:
     call: int | None = None
     confirmed: bool = False
     alike: str | None = None
-    most: int | None = None
+    alone: bool = False
     page: int | None = None
 
 

@@ -228,8 +228,6 @@ SENTENCES: dict[str, str] = {
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
     "no_account": "{said}",
     "time_passed": "its time has passed",
-    "others_at_work": "others keep creating posts of this campaign; run it again later, or pass one_by_one=True",
-    "short_call": "part of a batch; it waits up to 150 seconds, so that another laptop's posts show first",
     "withdrawn_since": "created as {post}, {status} since; to create it again, set a column attempt to {attempt}",
     "duplicate_of": (
         "{post}, a duplicate of {own} ({status} since), shows something else; a column twin (True) says that it is another "
@@ -263,7 +261,6 @@ SENTENCES: dict[str, str] = {
     "media_failed": "the API did not take {value!r}: {said}; running it again tries once more",
     "media_file_lost": "the file {value!r} is not where it was when it was planned; plan the sheet again",
     "media_uploading": "waits for its media, which are uploaded or imported",
-    "campaign_busy": "somebody else is creating posts of this campaign; the run waits until no new ones appear",
     "canaries_failed": "blocked: {succeeded} of {canaries} canaries of its cause succeeded",
     "waits_for_canaries": "waits for the canaries of its cause",
     # An account, and what to do about it.

@@ -479,7 +479,6 @@ def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: fl
         ledger.requests.settle(done, now)
     if held:
         ledger.requests.say(held)
-        ledger.runs.became_less([one.id for one in held], now)
     return [*done, *held]
 
 

@@ -29,8 +29,8 @@ from voxops.engine.facts import Gate, Unsent, canaries_of, gate_of
 from voxops.engine.lists import rest
 from voxops.engine.opened import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
-from voxops.engine.rules import MEDIA_AWAITED, Block, Decision, Read, Settle, Wait
-from voxops.engine.send import Group, Sent, ask, fitting
+from voxops.engine.rules import MEDIA_AWAITED, Block, Decision, Read, Settle, Wait, fit
+from voxops.engine.send import Group, Sent, ask
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger.records import Call
 from voxops.ledger.runs import LIVES
@@ -272,7 +272,7 @@ class Driver:
                 continue
             act = act_named(request.item.act)
             place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group, row.canary is not None)
-            group = groups.setdefault(place, Group(current.run, act, row.chunk, []))
+            group = groups.setdefault(place, Group(current.run, act, []))
             group.ids.append(request.id)
             self._groups.setdefault(request.id, []).append((current, group))
         current.ready.extend(groups.values())
@@ -550,7 +550,7 @@ class Driver:
             current.reading += 1
             self._unread.append((current, group))
         elif sends:
-            _, verdict = fitting(self._known, group, sends)
+            verdict = fit(self._known.new(group.act, sends))
             if isinstance(verdict, Wait):
                 current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
                 self._wait(current, group, [verdict], happened)

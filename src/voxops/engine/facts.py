@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from voxops.acts import keys
 from voxops.acts.act import Act, Item, PostAct, Request, Subject, blocked, settled
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import asked_hash, shown_of_body
@@ -321,32 +320,14 @@ class Knowledge:
 
     # Calls.
 
-    def chunk(self, act: Act, requests: Sequence[Request], run: str, chunk: int, since: float | None) -> CallFacts:
-        """What is known of a new create call."""
-        ledger, readings = self.ledger, self.readings
-        size, less = ledger.runs.chunk(run, chunk)
-        most = min((one.most for one in requests if one.most is not None), default=None)
-        facts = CallFacts(
-            now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since
-        )
-        if len(requests) >= size or not act.bulk:
-            return replace(facts, chunk=len(requests))
-        sent = {one.id for one in requests}
-        missing = [state for request, state in ledger.runs.chunk_rows(run, chunk) if request not in sent]
-        marks = ledger.seen.lists_show_marks
-        others = ledger.seen.last_by_others(keys.campaign_mark(requests[0].item.campaign) if marks else None)
-        return replace(
-            facts,
-            unshared=any(state != "succeeded" for state in missing),
-            listed=None if readings.listed is None else readings.listed.at,
-            others=others,
-        )
-
-    def other(self, act: Act, requests: Sequence[Request]) -> CallFacts:
-        """What is known of a new call on a post or a delivery."""
+    def new(self, act: Act, requests: Sequence[Request]) -> CallFacts:
+        """What is known of a call that is sent for the first time."""
+        tries = self.tried(requests)
+        if act.about == "create":
+            return CallFacts(now=self.now, kind="create", tries=tries)
         state, _ = self.readings.subjects.get(str(requests[0].item.subject), (None, None))
         covers = act.covers([one.item for one in requests], state)
-        return CallFacts(now=self.now, kind="retry", size=len(requests), covers=covers)
+        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
@@ -364,7 +345,6 @@ class Knowledge:
         return CallFacts(
             now=self.now,
             kind="resend",
-            size=len(requests),
             left=len(requests) < call.size,
             seen=any(each.found is not None for each in facts.values()),
             doubtful=next(

@@ -311,7 +311,6 @@ class OpenCalls:
             page = call.http_status if call.refused else None
             ledger.requests.release([one.id for one in freed], page=page)
             undone = undo_unsent(ledger, [one.id for one in freed])
-            ledger.runs.became_less([one.id for one, _ in said], now)
         ledger.requests.say(
             [
                 replace(one, outcome=Outcome.PENDING, reason=each.reason)

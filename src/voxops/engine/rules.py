@@ -13,7 +13,6 @@ from typing import Literal
 from voxops.acts.act import Request
 from voxops.api.reasons import Reason
 from voxops.api.timing import (
-    CAMPAIGN_QUIET,
     CLEARED_FOR,
     CREATES_CLEARED_FOR,
     CREATES_FRESH_FOR,
@@ -30,7 +29,6 @@ from voxops.model import Outcome
 What = Literal["subject", "list"]  # one post or delivery; what is new in the list
 State = Literal["open", "unsent", "settled"]
 
-OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
 MEDIA_AWAITED = "media_uploading"  # the code of a row whose media are still to be uploaded or imported
 RESENDS = 6  # tries of a row in one run without a usable answer, in whichever call; after them it waits for a resume
 
@@ -423,13 +421,6 @@ def resend_after(call: Call) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """It may be sent with so many rows at most."""
-
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
 class CallFacts:
     """What is known of a call that is to be sent.
 
@@ -439,22 +430,6 @@ class CallFacts:
         Server time.
     kind : str
         ``create``, ``retry`` (one call for several targets), ``other`` or ``resend``.
-    size : int
-        Its rows.
-    chunk : int
-        The rows that the plan lets go in its chunk.
-    unshared : bool
-        Whether rows are missing for a reason that another laptop may not share.
-    less : float or None
-        When the chunk last became less.
-    listed : float or None
-        When the last reading of the list began.
-    others : float or None
-        When the newest post of the campaign by another ledger was created.
-    since : float or None
-        Since when `fit` makes it wait.
-    most : int or None
-        The largest call that may carry its rows (rule 17).
     covers : Reason or None
         Why it would act on more, or less, than was chosen.
     doubtful : Reason or None
@@ -471,14 +446,6 @@ class CallFacts:
 
     now: float
     kind: str
-    size: int
-    chunk: int = 0
-    unshared: bool = False
-    less: float | None = None
-    listed: float | None = None
-    others: float | None = None
-    since: float | None = None
-    most: int | None = None
     covers: Reason | None = None
     doubtful: Reason | None = None
     left: bool = False
@@ -500,54 +467,28 @@ class Fit:
     numbers: str
     of: str
     name: str
-    guard: Callable[[CallFacts], Wait | Block | Cut | None]
+    guard: Callable[[CallFacts], Wait | Block | None]
     without: str = ""
 
 
-def _unharmed(facts: CallFacts) -> Wait | Block | Cut | None:
+def _unharmed(facts: CallFacts) -> Wait | Block | None:
     return Block(Reason("ledger_changed_by_hand")) if facts.harmed else None
 
 
-def _small_enough(facts: CallFacts) -> Wait | Block | Cut | None:
-    return None if facts.most is None or facts.size <= facts.most else Cut(facts.most)
-
-
-def _whole(facts: CallFacts) -> Wait | Block | Cut | None:
-    """A call that is not its whole chunk waits for a quiet campaign; where others may not share why, also for a later reading."""
-    if facts.size >= facts.chunk:
-        return None
-    busy = facts.others is not None and facts.now - facts.others < CAMPAIGN_QUIET
-    until = 0.0 if not busy else (facts.others or 0.0) + CAMPAIGN_QUIET
-    if (
-        facts.unshared
-        and facts.less is not None
-        and (facts.listed is None or facts.listed < facts.less + RESEND_UNANSWERED)
-    ):
-        until = max(until, facts.less + RESEND_UNANSWERED)
-    if not until:
-        return None
-    if busy and facts.since is not None and facts.now - facts.since > OTHERS_AT_WORK_FOR:
-        return Block(Reason("others_at_work"))
-    return Wait(Reason("campaign_busy") if busy else Reason("short_call"), max(until, facts.now))
-
-
-def _covers(facts: CallFacts) -> Wait | Block | Cut | None:
+def _covers(facts: CallFacts) -> Wait | Block | None:
     return None if facts.covers is None else Block(facts.covers)
 
 
-def _certain(facts: CallFacts) -> Wait | Block | Cut | None:
+def _certain(facts: CallFacts) -> Wait | Block | None:
     return None if facts.doubtful is None else Wait(facts.doubtful, holds=False)
 
 
-def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | Cut | None]:
+def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | None]:
     return lambda facts: Wait(why, holds=False) if getattr(facts, name) else None
 
 
 FITS: tuple[Fit, ...] = (
     Fit("25", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
-    Fit("17", "create", "it is small enough", _small_enough, "a refused batch is halved, and its rows meet again in one call"),
-    Fit("27", "create", "it is the whole chunk, or the campaign is quiet", _whole,
-        "the same rows on two laptops, one batch refused as a whole, or one row's time passed in between: both rows twice"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
     Fit("11", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
     Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
@@ -565,7 +506,7 @@ FITS: tuple[Fit, ...] = (
 )  # fmt: skip
 
 
-def fit(facts: CallFacts) -> Send | Wait | Block | Cut:
+def fit(facts: CallFacts) -> Send | Wait | Block:
     """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Send`."""
     for row in FITS:
         if row.of in {"all", facts.kind}:

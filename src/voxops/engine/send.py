@@ -25,7 +25,7 @@ from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
-from voxops.engine.rules import MEDIA_AWAITED, Block, Cut, Decision, Read, Send, Wait, decide, fit
+from voxops.engine.rules import MEDIA_AWAITED, Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -49,12 +49,8 @@ class Group:
         The run.
     act : Act
         Their act.
-    chunk : int
-        Their chunk.
     ids : list of int
         The requests, also those that are not unsent any more.
-    since : float or None
-        Since when `fit` makes it wait, in server time; None where it does not.
     refusals, throttled : int
         How often no connection was made, and how often a rate limit refused it, in this run.
     idle : bool
@@ -65,9 +61,7 @@ class Group:
 
     run: str
     act: Act
-    chunk: int
     ids: list[int]
-    since: float | None = None
     refusals: int = 0
     throttled: int = 0
     idle: bool = False
@@ -152,8 +146,12 @@ class Sender:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
             return said[0] if said else None
         act = group.act
+        if alone := [one for one in requests if one.alone]:  # a batch with it was refused (rule 12)
+            requests = alone[:1]
+        if act.bulk:  # the order in which the form has them, since items are read by index
+            requests = sorted(requests, key=lambda one: one.item.identity)
         harmed = not ledger.requests.are_unharmed(one.id for one in requests)
-        requests, verdict = fitting(known, group, requests, harmed=harmed)
+        verdict = fit(replace(known.new(group.act, requests), harmed=harmed))
         if isinstance(verdict, Wait):
             return verdict
         if isinstance(verdict, Block):
@@ -180,7 +178,7 @@ class Sender:
         about = act_named(call.act).about
         if not all(isinstance(decide(one, about, facts[one.id]), Send) for one in requests):
             return None  # another sender has tried it since, or what was read is too old by now
-        if isinstance(fit(known.again(call, requests, facts)), Wait | Block | Cut):
+        if isinstance(fit(known.again(call, requests, facts)), Wait | Block):
             return None
         ledger.note_time(known.now)
         return ledger.calls.send_again(call, owner=self._owner, now=known.now)
@@ -290,7 +288,7 @@ class Sender:
         return Sent(call, ending, done, stops=stops)
 
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
-        """Nothing happened: a batch is read by its items, else fails the row that it names, else is halved; a single row has failed."""
+        """Nothing happened. A batch is read by its items; without any, the row that it names has failed, and the others go one by one."""
         ledger, now = self._ledger, self._known.now
         shown = act.settle_refusal(requests, event.data)
         said = [one for one in shown if one.outcome.final or one.outcome is Outcome.BLOCKED]
@@ -303,13 +301,11 @@ class Sender:
             error_code=event.code or f"HTTP_{event.status}",
             error_message=event.message,
         )
-        most = None
         if said or (shown and not event.page):
             kept = "unknown"  # rows that the items leave out, or say nothing readable of, are unknown
         elif call.size > 1 and act.bulk:
             kept, said = "released", [failed(named)] if named else []
             left = [one for one in requests if one is not named]
-            most = None if named else max(1, len(requests) // 2)
         else:
             kept, said, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
@@ -330,10 +326,9 @@ class Sender:
         self._doubt_media(said)
         ledger.requests.say(held)
         if kept == "released":
-            ledger.requests.release([one.id for one in left], most=most)
+            ledger.requests.release([one.id for one in left], alone=True)
             said += undo_unsent(ledger, [one.id for one in left]).values()
         if act.about == "create":
-            ledger.runs.became_less([one.id for one in requests], now)
             self._remember(act, [one for one in said if one.outcome is Outcome.SUCCEEDED], now)
         ledger.calls.close(call.id)
         return Sent(call, Ending("refused"), said)
@@ -386,24 +381,6 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     if any(isinstance(said, Wait) and said.reason.code == MEDIA_AWAITED for _, said in others):
         sends = []  # another laptop may have uploaded more by now: it would send another part of the chunk (rule 27)
     return sends, others
-
-
-def fitting(
-    known: Knowledge, group: Group, requests: Sequence[Request], *, harmed: bool = False
-) -> tuple[list[Request], Send | Wait | Block]:
-    """As many of these requests as may go in one call, and whether they may go now."""
-    rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
-    while True:
-        facts = (
-            known.chunk(group.act, rows, group.run, group.chunk, group.since)
-            if group.act.about == "create"
-            else known.other(group.act, rows)
-        )
-        verdict = fit(replace(facts, harmed=harmed, tries=known.tried(rows)))
-        if not isinstance(verdict, Cut):
-            group.since = (group.since or known.now) if isinstance(verdict, Wait) else None
-            return rows, verdict
-        rows = rows[: verdict.size]
 
 
 def _baseline(state: Any) -> Mapping[str, Any] | None:

@@ -36,7 +36,7 @@ SCHEMA = """
         blocked INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
         error_code TEXT, error_message TEXT, result_id TEXT,
         seen TEXT CHECK (json_type(seen) = 'object'), settled REAL CHECK (settled BETWEEN 0 AND 1e11),
-        confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), most INTEGER, page INTEGER,
+        confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), alone INTEGER NOT NULL DEFAULT 0, page INTEGER,
         created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11),
         UNIQUE (identity, attempt)
     ) STRICT;
@@ -83,10 +83,6 @@ SCHEMA = """
         PRIMARY KEY (run, row)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX run_rows_by_request ON run_rows (request);
-    CREATE TABLE chunks (
-        run TEXT NOT NULL REFERENCES runs (id), chunk INTEGER NOT NULL, size INTEGER NOT NULL, less REAL,
-        PRIMARY KEY (run, chunk)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE seen (
         post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
         op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,

@@ -181,7 +181,7 @@ def read_call(row: sqlite3.Row) -> Call:
     return Call(**value)
 
 
-_AS_KEPT = ("id", "error_code", "error_message", "result_id", "asked", "call", "alike", "most", "page")  # of a request
+_AS_KEPT = ("id", "error_code", "error_message", "result_id", "asked", "call", "alike", "page")  # of a request
 
 
 def read_request(row: sqlite3.Row) -> Request:
@@ -195,6 +195,7 @@ def read_request(row: sqlite3.Row) -> Request:
         settled_at=row["settled"],
         position=row["position"] or 0,
         confirmed=bool(row["confirmed"]),
+        alone=bool(row["alone"]),
     )
 
 

@@ -211,10 +211,11 @@ class Requests(Part):
         """These requests leave their call, which may have had an effect."""
         self._store.write(f"UPDATE requests SET call = NULL WHERE id {SOME}", ids)
 
-    def release(self, ids: Iterable[int], *, most: int | None = None, page: int | None = None) -> None:
+    def release(self, ids: Iterable[int], *, alone: bool = False, page: int | None = None) -> None:
         """Nothing of what was sent for these requests has happened: they are unsent again.
 
-        `most` bounds the calls that carry them from now on (rule 17); `page` is the status under which a proxy's page refused them.
+        `alone` says that each goes in a call of its own from now on (rule 12); `page` is the status under which a proxy's page refused
+        them.
         """
         released = list(ids)
         with self._store.atomic():
@@ -223,9 +224,9 @@ class Requests(Part):
                 released,
             )
             self._store.write(
-                """UPDATE requests SET call = NULL, reason = '', most = min(coalesce(most, ?1), coalesce(?1, most)), page = coalesce(?2, page)
+                """UPDATE requests SET call = NULL, reason = '', alone = alone OR ?1, page = coalesce(?2, page)
                    WHERE id IN (SELECT value FROM json_each(?3)) AND outcome = ''""",
-                most, page, released,
+                alone, page, released,
             )  # fmt: skip
 
     def _find(self, where: str, *values: Any) -> dict[int, Request]:

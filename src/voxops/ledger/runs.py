@@ -37,10 +37,6 @@ class Runs(Part):
                     for row in rows
                 ],
             )  # fmt: skip
-            self._store.write(
-                "INSERT INTO chunks (run, chunk, size) SELECT run, chunk, count(*) FROM run_rows WHERE run = ? GROUP BY chunk",
-                head.id,
-            )
 
     def head(self, run: str) -> RunHead:
         """What a run is.
@@ -206,30 +202,6 @@ class Runs(Part):
         for row in rows:
             found.setdefault(row["canary"], Counter())[row["now"]] += row["n"]
         return found
-
-    # Chunks (rule 27).
-
-    def chunk(self, run: str, chunk: int) -> tuple[int, float | None]:
-        """How many rows the plan lets go in a chunk, and when it last became less."""
-        ((size, less),) = self._store.query("SELECT size, less FROM chunks WHERE run = ? AND chunk = ?", run, chunk)
-        return size, less
-
-    def became_less(self, requests: Iterable[int], now: float) -> None:
-        """The chunks of these requests have lost a row for a reason that another laptop may not share."""
-        self._store.write(
-            f"UPDATE chunks SET less = ? WHERE (run, chunk) IN (SELECT run, chunk FROM run_rows WHERE request {SOME})",
-            now, requests,
-        )  # fmt: skip
-
-    def chunk_rows(self, run: str, chunk: int) -> list[tuple[int | None, str]]:
-        """The rows of a chunk: request, and what it is now: its outcome, ``blocked``, ``unsent`` or ``open``."""
-        rows = self._store.query(
-            """SELECT request, CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' WHEN outcome <> '' THEN outcome
-                   WHEN call IS NOT NULL THEN 'open' WHEN blocked THEN 'blocked' ELSE 'unsent' END AS now
-               FROM run_rows LEFT JOIN requests ON requests.id = request WHERE run = ? AND chunk = ?""",
-            run, chunk,
-        )  # fmt: skip
-        return [(request, now) for request, now in rows]
 
 
 def _whoami() -> str:

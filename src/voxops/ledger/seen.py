@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -95,16 +94,6 @@ class SeenPosts(Part):
             ids,
         )
         return {post for (post,) in rows}
-
-    def last_by_others(self, campaign_mark: str | None) -> float | None:
-        """When the newest post that this ledger did not create was created, of a campaign or, for None, of all; None for none."""
-        rows = self._store.query(
-            f"""SELECT max(created) FROM seen WHERE {"campaign_mark = ?" if campaign_mark is not None else "? IS NULL"}
-                AND NOT EXISTS (SELECT 1 FROM requests WHERE result_id = seen.post_id
-                                AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id))""",
-            campaign_mark,
-        )
-        return datetime.fromisoformat(rows[0][0]).timestamp() if rows[0][0] else None
 
     def _find(self, where: str, *values: Any) -> list[Seen]:
         rows = self._store.query(f"SELECT {_SEEN} FROM seen WHERE {where} ORDER BY created, post_id", *values)
