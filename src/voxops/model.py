@@ -75,7 +75,10 @@ class Clock(Protocol):
     """The engine's only source of elapsed seconds and its only way to sleep."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed instant; never goes back."""
+        """Seconds since some fixed instant, also those that the machine sleeps; never goes back."""
+
+    def wall(self) -> float:
+        """Seconds of the calendar clock; asked beside `monotonic`, since either may stand still while a machine sleeps."""
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass."""

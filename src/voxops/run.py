@@ -268,7 +268,7 @@ class Run:
         return self
 
     @blocking
-    async def resume(self, *, trust_lists: bool = False, foreign: bool = False) -> Run:
+    async def resume(self, *, trust_lists: bool = False) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
@@ -278,13 +278,6 @@ class Run:
         trust_lists : bool
             Where lists show no metadata, read by themselves only the posts that look like a row, and not all that this ledger has not
             seen yet. A post that was moved or mended since is then not found: its row is created again.
-        foreign : bool
-            Go on with a run that another user began, or this one on another machine.
-
-        Raises
-        ------
-        ConfigError
-            If somebody else began it, and `foreign` is False: look at what would be sent first.
 
         Examples
         --------
@@ -293,14 +286,13 @@ class Run:
         """
         if self._session is not None:
             self._session.usable()
-        trust_lists, foreign = true_or_false("trust_lists", trust_lists), true_or_false("foreign", foreign)
-        await self._resume(trust_lists=trust_lists, foreign=foreign)
+        await self._resume(trust_lists=true_or_false("trust_lists", trust_lists))
         return self
 
-    async def _resume(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
+    async def _resume(self, *, trust_lists: bool = False) -> None:
         """Let the senders go on, or start a new pass if the last has ended."""
         await self._is_over()
-        await self._job.allow(trust_lists=trust_lists, foreign=foreign)
+        await self._job.allow(trust_lists=trust_lists)
         if self._job.resume():
             self._begin()
 

@@ -193,7 +193,7 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo and not (plan.whole and (await self._acting()).contradicts(plan)):
+        if not plan.items and not plan.undo:
             return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
         run = await engine.bind(

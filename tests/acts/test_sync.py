@@ -236,7 +236,7 @@ def test_rule_32_a_row_whose_key_changed_is_not_created_where_its_old_post_stays
     desk.sync(desk.sheet(a="A", b="B"))
     plan = desk.plan(sheet := desk.sheet(a="A", n="B"), withdraw=True)
     desk.person.submit(desk.post("B"))
-    assert said(desk.run(plan)) == "create:first_failed withdraw:not_cancellable"
+    assert said(desk.run(plan)) == "create:looks_like_row withdraw:not_cancellable"
     assert said(desk.plan(sheet, withdraw=True)) == "none:sync_as_is create:sync_renamed withdraw:not_cancellable"
     assert desk.effects == {"create": 2, "person.submit": 1}
 

@@ -83,7 +83,7 @@ class Config:
     ledgers: int = 1  # 2: each sender has its own, as on two laptops
     speed: float = 30.0  # virtual seconds per real one
     timeout: float = 1.0
-    lease: float = 2.0
+    suspended: float = 3.0  # real seconds
     pace: float = 0.1
     seconds: float = 420.0  # after which the senders are asked to end
 
@@ -281,7 +281,6 @@ class Chaos:
                 "folder": str(self.folder),
                 "speed": self.speed,
                 "timeout": config.timeout,
-                "lease": config.lease,
                 "ledgers": config.ledgers,
                 "retention": self.reading.retention,
                 # Storms may refuse each request of the last row for longer than a pass or two try.
@@ -344,7 +343,7 @@ class Chaos:
         elif what == "suspend":
             name = self.rng.choice("ab")
             senders[name].signal(signal.SIGSTOP)
-            time.sleep(self.config.lease * 1.5)
+            time.sleep(self.config.suspended)
             senders[name].signal(signal.SIGCONT)
         elif what == "kill in flight":
             self._kill_in_flight(remote, url, senders)

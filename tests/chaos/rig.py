@@ -230,7 +230,6 @@ class Kernel:
         *,
         api_key: str | None = None,
         retention: float = RETENTION,
-        lease: float = 90.0,
         timeout: float = 5.0,
         people: Mapping[str, str] | None = None,
     ) -> None:
@@ -243,7 +242,7 @@ class Kernel:
             rng=random.Random(7),
             transport=getattr(rig.sandbox, "transport", None),
         )
-        self.ledger = Ledger(path, clock=rig.clock.monotonic, lease=lease)
+        self.ledger = Ledger(path, clock=rig.clock.monotonic)
         self.engine = Engine(
             self.client,
             self.ledger,

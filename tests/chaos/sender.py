@@ -92,7 +92,6 @@ async def work(wanted: dict[str, Any]) -> None:
     ledger = Ledger(
         ledger_path(folder, name, wanted["ledgers"]),
         clock=lambda: client.now().timestamp(),
-        lease=wanted["lease"] * wanted["speed"],
     )
     works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"])
     noted = _noted(folder, name)

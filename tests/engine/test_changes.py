@@ -75,7 +75,7 @@ def test_rule_02_what_somebody_changed_is_blocked_and_not_written_over(rig, monk
     kernel = rig.kernel()
     posts = kernel.posts("scheduled")
     person(rig, first, content="mended by hand")
-    run = kernel.bind(plan_update(posts.assign(new_content="from the notebook")))
+    run = kernel.bind(plan_update(posts.assign(new_content=[f"from the notebook {post}" for post in posts["post_id"]])))
     rig.sandbox.advance(100)
     read = kernel.engine.eyes.reader.post
 

@@ -143,6 +143,7 @@ class Flight:
     answer: tuple[int, Any] = (500, None)
     changed: bool = False
     waited: bool = True
+    ended: frozenset[str] = frozenset()  # texts of rows whose run was ended when it left
 
 
 @dataclass(frozen=True)
@@ -281,6 +282,8 @@ class Server:
                 self.violations.append(f"{item['content']} was created after its time, and goes out at once")
             if flight.sent > self.world.struck.get(item["content"], math.inf):
                 self.violations.append(f"{item['content']} was struck from the sheet, and went out")
+            if item["content"] in flight.ended:
+                self.violations.append(f"{item['content']} went out after its run was ended")
             self._put(scheduled(post_id, item["content"], now, item["scheduledFor"], item["metadata"]), now)
             row = item["metadata"].get("voxopsRow", item["content"])
             self.created[item["content"]] += 1
@@ -700,7 +703,7 @@ class Writer:
         if self._kernel.dead:
             raise asyncio.CancelledError
         (result,) = self._kernel.ledger.in_one_commit([work])
-        if isinstance(result, Call) and self._kernel.sleepy:
+        if isinstance(result, tuple) and isinstance(result[1], Call) and self._kernel.sleepy:
             self._kernel.sleepy, self._kernel.asleep = False, True
         await self._kernel.awake()
         if isinstance(result, Exception):
@@ -750,6 +753,10 @@ class Kernel:
     def monotonic(self) -> float:
         """Elapsed seconds, as clients see them."""
         return self.world.elapsed if self.world.server.reading.clock_stops else self.world.time - START
+
+    def wall(self) -> float:
+        """The calendar's clock, which goes on while a laptop sleeps."""
+        return self.world.time
 
     async def sleep(self, seconds: float) -> None:
         """Wait until so much time has passed."""
@@ -878,7 +885,6 @@ class Setting:
     scheduled: int = 0  # posts that wait to go out, created for rows by another ledger
     deliveries: int = 0
     soon: frozenset[int] = frozenset()  # rows whose time is near
-    canaries: int = 0  # rows that go first
     ledger: type[Ledger] = Ledger
 
 
@@ -897,6 +903,10 @@ class World:
         self.loaded: Plan | None = None  # what was planned from a frame of some time ago
         self.struck: dict[str, float] = {}  # texts of rows that no run wants any more -> since when
         self.undone: set[str] = set()  # texts of rows that are to be withdrawn with their run
+        self.ended: set[str] = set()  # the same texts, once their run was ended
+        self.undoing: set[tuple[Path, str]] = (
+            set()
+        )  # ledgers and runs whose undo a person runs until nothing is pending
         self.hangs = False  # whether a cell went on for hours
         self._name = 0
         self._ticks = 0
@@ -1010,6 +1020,7 @@ class World:
 
     async def launch(self, flight: Flight) -> Any:
         """Put a request on its way and wait for its answer."""
+        flight.ended = frozenset(self.ended)
         self.flights.append(flight)
         try:
             return await flight.reply
@@ -1042,8 +1053,7 @@ class World:
         })  # fmt: skip
         if attempt > 1:
             frame["attempt"] = attempt
-        plan = plan_create(frame, key="row_id")
-        return plan.canary(self.setting.canaries) if self.setting.canaries else plan
+        return plan_create(frame, key="row_id")
 
     def redeliveries(self) -> Plan:
         """A plan for every delivery that has not succeeded."""
@@ -1109,6 +1119,10 @@ class World:
             self.go_on()
             for kernel in self.alive:
                 kernel.drive_all(last=last)
+            self.go_on()
+            for kernel in self.alive:
+                for run in (run for path, run in self.undoing if path == kernel.path):
+                    kernel.start(kernel.undo(run))
             self.go_on()
             if not self.unsettled():
                 break

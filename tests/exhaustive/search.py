@@ -45,7 +45,6 @@ from voxops.engine.send import Group
 from voxops.frames.packing import pack
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
 
 FRESH = "fresh.sqlite"
@@ -56,7 +55,7 @@ History = tuple[Event, ...]
 FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
 FATES_OF_TWO = ("partial", "unread")
 LIMITS = ("429 middle", "402 middle")  # a limit breaks a batch off in its middle
-# A moment, until a look; longer than a lease and a reading's age; longer than absence needs.
+# A moment, until a look; longer than a request and a reading's age; longer than absence needs.
 WAITS = (7.0, 100.0, 320.0)
 
 
@@ -83,7 +82,6 @@ class Case:
     runs: int = 2  # how often the cell is run in one kernel
     last: bool = False  # whether only the last run of each ledger is resumed at the end
     equal: bool = False  # whether all rows have one text
-    canaries: int = 0  # rows that go first
     reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 31)
     begin: History = (("run", 0),)  # the first events that are counted
 
@@ -105,7 +103,6 @@ class Case:
             scheduled=self.rows if changes else 0,
             deliveries=self.rows if self.act == "redeliver" else 0,
             soon=self.soon,
-            canaries=self.canaries,
             ledger=self.ledger,
         )
 
@@ -179,7 +176,7 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
     """
     server = world.server
     shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
-    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, case.canaries, what))
+    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, what))
     if case.act != "create" or what in {"update", "move", "cancel"}:
         asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
 
@@ -224,8 +221,7 @@ def play(world: World, case: Case, event: Event) -> None:
             start(world, case, which)
         case ("run", which, what):
             if what == "part" and case.last and len(world.alive) == 1 and not world.alive[which].busy:
-                # What ran before lives for two minutes more.
-                world.struck.setdefault(f"row {case.rows - 1}", world.time + LIVES)
+                world.struck.setdefault(f"row {case.rows - 1}", world.time)
             start(world, case, which, what)
         case ("load",):
             world.loaded = planned(world, case)
@@ -239,6 +235,8 @@ def play(world: World, case: Case, event: Event) -> None:
             kernel.paused = False  # the run that undoes is a new one
             kernel.start(kernel.undo(run))
             world.undone |= {f"row {row}" for row in range(case.rows)}
+            world.undoing.add((kernel.path, run))
+            world.ended |= world.undone
         case ("stuck", which):
             kernel = world.alive[which]
             for run in kernel.runs()[-1:]:
@@ -405,9 +403,9 @@ def digest(world: World) -> str:
         sorted(map(str, server.running)), sorted(server.created.items()), sorted(server.executed.items()),
         sorted(round(event[0] - now, 2) for event in server.events),
         sorted(round(timer[0] - elapsed, 2) for timer in world.timers if not timer[2].done()),
-        [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, ago(f.sent)) for f in world.open_flights()],
+        [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, sorted(f.ended), ago(f.sent)) for f in world.open_flights()],
         [_of_kernel(kernel) for kernel in world.alive],
-        id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), world.api_key,
+        id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), sorted(world.ended), world.api_key,
     ]  # fmt: skip
     if world.setting.soon:
         state.append(round(now - model.START, 2))
@@ -419,7 +417,7 @@ def digest(world: World) -> str:
 
 _RUN = re.compile(r"run_[0-9a-f]+")
 _SKIPPED = {
-    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "owner, body, hash", "meta": "",
+    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "body, hash", "meta": "",
 }  # fmt: skip
 
 
@@ -481,7 +479,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         ],
         sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
-        len(driver._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
+        len(driver._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2),
         len(driver._senders), sorted(driver._readers), sorted(driver._notified),
         [
             (runs.get(one.run), [(name, _plain(value, now)) for name, value in vars(one).items() if name not in _OF_EVENTS])
@@ -611,8 +609,6 @@ def lost(world: World, case: Case) -> list[str]:
             for post in ours(world)
             if not any(other.is_live for other in ours(world) if other.born == post.born)
         ]
-    if case.canaries and outcomes.get("row 0") is Outcome.FAILED and server.created["row 1"]:
-        problems.append("the canary failed, and the others went out")
     if settles:
         # What the API has refused to withdraw is told as failed.
         refused = {

@@ -101,7 +101,7 @@ FOUND = {
     "the same, between commit and send": (Case("create", rows=2, ledgers=2, people=False), (("nod", 0), *SLEPT)),
     "a run ends whose act a later plan has abandoned; it read for the abandoned call for ever": (
         Case("retry", reading=Reading(linger=600.0)), (("run", 0), ("meet", 0, "lost"), ("night",), ("stuck", 0))),
-    "a kernel rests while another sends a call again; it looked a hundred times a second until that one's lease was over": (
+    "a kernel rests while another sends a call again; it looked a hundred times a second until that one had ended": (
         ONE["move"],
         (("run", 0), ("meet", 0, "500 after"), ("meet", 0, "lost"), ("restart",), ("doze", 0), ("doze", 1), ("wait", 100.0), ("run", 0, "move"),
          ("wait", 320.0), ("wake", 1), ("wait", 100.0))),
@@ -133,7 +133,7 @@ def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_ask
 
 
 @pytest.mark.parametrize("tries", [1, 2])
-def test_who_slept_until_its_lease_was_over_goes_on(tries):
+def test_who_slept_since_a_call_was_written_goes_on(tries):
     """The call stayed "in flight" until another process wrote the ledger, and the loop looked a hundred times a second."""
     case = Case("retry")
     before = () if tries == 1 else (("run", 0), ("meet", 0, "lost"))

@@ -113,6 +113,16 @@ class Item:
         return str(self.seen.get("campaign", ""))
 
     @property
+    def campaign_as_written(self) -> str:
+        """The campaign of a create as its sheet names it."""
+        return str((self.seen.get("people") or {}).get("campaign", self.campaign))
+
+    @property
+    def creates(self) -> bool:
+        """Whether it creates a post."""
+        return "campaign" in self.seen
+
+    @property
     def named_accounts(self) -> list[str]:
         """The accounts of a create that are named, as ``platform:@name``, and not by their ids."""
         return [name for name in self.requested.get("accountIds", ()) if ":" in name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -55,9 +54,6 @@ from voxops.sheets.rules import (
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
-# A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
-_LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
-
 
 UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
 
@@ -87,8 +83,8 @@ def shown_of_state(state: PostState) -> str | None:
 
 
 def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
-    """Fingerprint of content as it is read, accounts and time."""
-    moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
+    """Fingerprint of content as it is read, accounts and minute."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(second=0, microsecond=0)
     return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
@@ -302,7 +298,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     if "account_ids" not in sheet.columns:
         need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
-    name, named = _campaign_of(sheet, campaign)
+    name = _campaign_of(sheet, campaign)
     written = " ".join((campaign or "").split())
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
@@ -311,7 +307,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     def judge(number: int, row: Row, reason: Reason | None) -> Judged:
         if reason is not None:
             return reason, None
-        seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
+        seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
         seen |= {"force": True} if forced[number] else {}
         people = people_of(row)
         if written and keys.campaign_name(people.get("campaign", written)) == name:
@@ -357,25 +353,19 @@ def _body_of(row: Row) -> dict[str, Any]:
     return body
 
 
-def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
-    """The campaign's canonical name, and whether anybody has named it: in the call, or in the frame (rule 29).
-
-    An empty column names none. One that reads like a number may have been written in another way: then rows that the ledger
-    knows under another name only are blocked.
-    """
+def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
+    """The campaign's canonical name: of the call, else of the frame."""
     if isinstance(campaign, str):
         if len(campaign) > METADATA_TEXT_CHARACTERS:
             raise PlanError(f"campaign= has {len(campaign):,} characters; it may have {METADATA_TEXT_CHARACTERS:,}")
-        return keys.campaign_name(campaign), True
+        return keys.campaign_name(campaign)
     if campaign is not None:
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
     names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
     if len(names) > 1:
         raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-    if name := "".join(names):
-        return name, not _LIKE_A_NUMBER.fullmatch(name)
     known = frame.attrs.get("campaign")
-    return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
+    return "".join(names) or (keys.campaign_name(known) if isinstance(known, str) else "")
 
 
 def _campaign_in(value: Any) -> str:

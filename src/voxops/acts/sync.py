@@ -151,7 +151,6 @@ class _Said:
     post: _Post | None = None
     body: Mapping[str, Any] | None = None
     attempt: int = 0  # 0 for the sheet's
-    replaces: tuple[str, ...] = ()
 
 
 def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -> _Said:
@@ -228,10 +227,9 @@ def _not_twice(said: _Said, mark: str, posts: Sequence[_Post], gone: Mapping[str
         if post.is_live and post.post_id in gone:
             eligible = said.eligible and gone[post.post_id].eligible
             said = replace(said, reason=Reason("sync_renamed", post=post.post_id), eligible=eligible)
-        elif post.is_live or (post.status in WITHDRAWN_STATUSES and not post.by_sync):
-            since = "" if post.is_live else f", {post.status} since"
-            return replace(said, reason=Reason("looks_like_row", post=post.post_id, since=since), eligible=False)
-    return replace(said, replaces=tuple(post.post_id for post in alike if post.is_live or post.by_sync))
+        elif post.is_live:
+            return replace(said, reason=Reason("looks_like_row", post=post.post_id, of=""), eligible=False)
+    return said
 
 
 def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: str, withdraw: bool = False) -> Plan:
@@ -321,8 +319,7 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
     for item in created.items:
         said = rows[item.row]
         if said.act == "create" and said.eligible:
-            seen = {**item.seen, "replaces": list(said.replaces)}
-            items[item.row] = replace(item, attempt=said.attempt, seen=seen)
+            items[item.row] = replace(item, attempt=said.attempt)
     for verb, planner in PLANNERS.items():
         done = {row: said for row, said in enumerate(rows) if said.act == verb and said.eligible}
         own, places = table.iloc[list(done)], list(done)

@@ -144,7 +144,6 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="where lists show no metadata, read by themselves only posts that look like a row: one that was changed since is made again",
     )
-    resume.add_argument("--foreign", action="store_true", help="go on with a run that another user or machine began")
     resume.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting after so many seconds")
     resume.set_defaults(run_command=do.run_resume)
 

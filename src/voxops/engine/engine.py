@@ -8,27 +8,23 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from voxops._support.eventloop import paused
-from voxops.acts.act import Request, Subject, settled
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.client import SteppedClock
-from voxops.engine.bind import Binder, contradicting
+from voxops.engine.bind import Binder
 from voxops.engine.drive import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
 from voxops.engine.media import Uploads
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
-from voxops.ledger.file import home
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import RunHead
 from voxops.ledger.writer import Writer
-from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -75,10 +71,7 @@ class Engine:
         self.eyes: Eyes = Eyes(client, Reader(client), self.known, self.commit)
         self.sender: Sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
         self.uploads: Uploads = Uploads(client, self.known, self.commit, self.rng)
-        self.driver: Driver = Driver(
-            client, self.known, self.eyes, self.sender, self.commit, self.uploads, self.withdrawals, self.rng
-        )
-        self._awaits = True  # whether withdrawals may wait for creates to end
+        self.driver: Driver = Driver(client, self.known, self.eyes, self.sender, self.commit, self.uploads, self.rng)
 
     async def commit(self, work: Callable[[], Any]) -> Any:
         """Do a piece of work in a transaction of the ledger; return when it is on disk."""
@@ -104,16 +97,13 @@ class Engine:
             plan.action,
             plan.campaign,
             plan.key,
-            plan.canaries,
             plan.held,
             self.known.now,
             failures=failures,
             trust_lists=trust_lists,
-            home=home(),
         )
 
         def work() -> None:
-            self.ledger.calls.expire()
             Binder(self.known, plan).bind(head, reason)
             if strange:  # too many posts to be read one by one: it is bound, and says so (see `trust_lists`)
                 self.ledger.runs.pause(run, paused=True)
@@ -121,8 +111,6 @@ class Engine:
 
         try:
             await self.commit(work)
-            self._awaits = True
-            await self.withdrawals()
         except asyncio.CancelledError as stop:
             if await self.leave(run):
                 stop.add_note(paused(run))
@@ -136,14 +124,9 @@ class Engine:
             _log.info("run %s paused, as the call that bound it was cancelled", run)
         return bound
 
-    def contradicts(self, plan: Plan) -> bool:
-        """Whether an earlier plan would still do what the sheet of this one does not ask for."""
-        return any(contradicting(self.ledger, plan))
-
     async def _read(self, plan: Plan, *, trust_lists: bool) -> int:
         """Read what a plan is about, and what is open on it; returns how many posts would have to be read one by one first."""
         eyes, items = self.eyes, plan.items
-        await self.commit(self.ledger.calls.expire)
         await self._look_at_open(plan)
         await eyes.accounts(items)
         creates = [item for item in items if act_named(item.act).about == "create"]
@@ -177,44 +160,10 @@ class Engine:
         if about:
             await self.driver.look(about)
 
-    async def withdrawals(self) -> bool:
-        """Withdrawals of what comes of a create: once that has ended, they are about its post, or about nothing; whether any has."""
-        if not self._awaits:
-            return False
-        waiting = self.ledger.requests.waiting_withdrawals()
-        self._awaits = bool(waiting)
-        return bool(waiting) and bool(await self.commit(lambda: self._resolve(waiting)))
-
-    def _resolve(self, waiting: list[Request]) -> int:
-        resolved = 0
-        made = {
-            (one.item.identity, one.item.attempt): one
-            for one in self.ledger.requests.latest(str(each.item.seen["of"]) for each in waiting).values()
-        }
-        for each in waiting:
-            create = made.get((str(each.item.seen["of"]), int(each.item.seen["attempt"])))
-            if create is not None and create.outcome is Outcome.SUCCEEDED and create.result_id:
-                post = create.result_id
-                item = replace(
-                    each.item,
-                    subject=Subject("post", post),
-                    path=f"/v1/posts/{post}/cancel",
-                    seen={**each.item.seen, "found": True},
-                )
-                self.ledger.requests.replace(each.id, item, asked=each.asked, alike=None)
-            elif create is None or create.outcome is Outcome.FAILED or create.call is None:
-                self.ledger.requests.settle([settled(each, Outcome.SUCCEEDED)], self.known.now)
-            else:
-                continue
-            resolved += 1
-        return resolved
-
     async def reconcile(self) -> None:
         """Look once at every open call, and read what was created since: what an exit has cut short. Nothing is sent."""
-        await self.commit(self.ledger.calls.expire)
         if self.ledger.seen.listed is not None or self.ledger.seen.looked_through is not None:
             await self.eyes.listing()
         opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
         if opened:
             await self.driver.look(opened)
-        await self.withdrawals()

@@ -24,10 +24,9 @@ from voxops.engine.job import PAUSES_WITHIN, Job
 from voxops.engine.lists import rest
 from voxops.engine.lookback import find_duplicates
 from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
-from voxops.errors import ConfigError, LedgerError
+from voxops.errors import LedgerError
 from voxops.frames.records import build
 from voxops.ledger import audit
-from voxops.ledger.file import home
 from voxops.model import WENT_THROUGH, Observer, Snapshot, Transition
 
 if TYPE_CHECKING:
@@ -107,20 +106,13 @@ class Execution(Job):
         """It was bound, and nobody has taken it: it stays paused (rule 22)."""
         await self._engine.leave(self.id)
 
-    async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
-        """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
-        head = self._ledger.runs.head(self.id)
-        if head.home != home() and not foreign:
-            raise ConfigError(
-                f"{self.id} was begun by another user or on another machine; run.results() shows in its pending and unknown rows what "
-                "would be sent. Resume it with foreign=True, or voxops resume --foreign, if you would send the same"
-            )
+    async def allow(self, *, trust_lists: bool = False) -> None:
+        """The run may send again: what paused it is over."""
 
         def work() -> None:
-            self._ledger.runs.adopt(self.id)
             if trust_lists:
                 self._ledger.runs.trust_lists(self.id)
-            if not head.undone:
+            if not self._ledger.runs.head(self.id).undone:
                 self._ledger.runs.pause(self.id, paused=False)
 
         await self._engine.commit(work)

@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from voxops.acts.act import Act, Item, PostAct, Request, Subject, blocked, settled
-from voxops.acts.cancel import CANCEL
-from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.create import shown_hash, shown_of_body
 from voxops.acts.redeliver import Redeliver
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
@@ -32,11 +31,12 @@ from voxops.engine import presence
 from voxops.engine.reduce import decoded
 from voxops.engine.rules import MEDIA_AWAITED, CallFacts, Facts
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call, Medium, RunHead, Seen
+from voxops.ledger.records import Call, Medium, Seen
 from voxops.loading.names import AccountNames, no_account
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"
+_SHOWN = frozenset({"content", "accountIds", "scheduledFor"})  # fields that a post shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +92,10 @@ class Readings:
 
 @dataclass
 class Gate:
-    """Why rows of one run are not sent: the run itself, or the canaries of a cause."""
+    """Why rows of one run are not sent; `acts` says that changes or withdrawals of it may yet free others."""
 
     stopped: Reason | None = None
-    canaries: Mapping[str, Reason] = field(default_factory=dict)
-    ahead: frozenset[int] = frozenset()  # requests that are canaries themselves
+    acts: bool = False
 
 
 class Knowledge:
@@ -127,6 +126,7 @@ class Knowledge:
         self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.failed_media: dict[str, Reason] = {}  # source -> why it failed, since a run that names it was begun
+        self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
         self.tries: Counter[int] = (
             Counter()
         )  # request -> tries without a usable answer, since its run was begun or resumed
@@ -362,28 +362,47 @@ class Knowledge:
         )
 
     def are_wanted(self, requests: Sequence[Request]) -> bool:
-        """Whether each is named by a run that lives, is not paused, and lets it go: its cause's canaries went well (rules 1 and 7)."""
-        wanted = self.ledger.runs.wanted(one.id for one in requests)
-        gates = {run: canaries_of(self.ledger, run) for run in set().union(*wanted.values()) if run}
-        return all(any(one.item.cause not in gates.get(run, ()) for run in wanted.get(one.id, ())) for one in requests)
+        """Whether each is named by a run that this kernel has bound or resumed, and that is neither paused nor undone (rule 9)."""
+        wanted = self.ledger.runs.wanted((one.id for one in requests), self.sending())
+        return all(one.id in wanted for one in requests)
+
+    def will_show(self, item: Item) -> str | None:
+        """Hash of what its post will show; None for what changes none of text, time and accounts, or where that is not known."""
+        body = item.requested
+        if item.creates:
+            return shown_of_body(body)
+        state, _ = self.readings.subjects.get(str(item.subject), (None, None))
+        if not isinstance(state, PostState) or not _SHOWN & body.keys():
+            return None
+        content, when = body.get("content", state.content), body.get("scheduledFor", state.scheduled_for)
+        accounts = body.get("accountIds") or state.accounts
+        return shown_hash(content, accounts, when) if content and when and accounts else None
+
+    def named(self, alike: Reason | None) -> Reason | None:
+        """Why a row would go out twice, with the row and campaign of the other post, where this ledger created it."""
+        if alike is None or alike.code != "looks_like_row":
+            return alike
+        made = self.ledger.requests.bearing((), [str(dict(alike.params)["post"])])
+        return alike.having(
+            of=f", row {made[-1].item.label} of campaign {made[-1].item.campaign_as_written!r}" if made else ""
+        )
 
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
         seen = self.ledger.seen
         bodies = {one.id: one.item.body or {} for one in requests}
         shown = {request: shown_of_body(body) for request, body in bodies.items()}
-        asked = {request: asked_hash(body) for request, body in bodies.items()}
         rows: dict[str | None, list[Seen]] = {}
         by_op: dict[str | None, list[Seen]] = {}
         for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
             rows.setdefault(post.row_mark, []).append(post)
             by_op.setdefault(post.op_mark, []).append(post)
-        alike = seen.alike(asked.values(), shown.values())
+        alike = seen.alike(shown.values())
         found: dict[int, tuple[Request | Reason | None, Reason | None]] = {}
         for one in requests:
             posts = rows.get(one.item.row_mark, [])
             posts += [post for post in by_op.get(one.item.mark, ()) if post not in posts]
-            same = [post for post in alike if post.asked == asked[one.id] or post.shown == shown[one.id]]
+            same = [post for post in alike if post.shown == shown[one.id]]
             found[one.id] = presence.judge(one, posts), presence.looks_like(one, same, ())
         return found
 
@@ -416,27 +435,27 @@ class Unsent:
     ) -> None:
         self._known = knowledge
         self._binding = binding
-        self._gate = gate
         self._now = knowledge.clock()
-        self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped)
+        self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped, run_acts=gate.acts)
         self._taken: dict[str, Request] = {}
         ledger = knowledge.ledger
         creates = [one for one in requests if act_named(one.item.act).about == "create"]
         others = {one.item.subject for one in requests if act_named(one.item.act).about != "create"}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
         self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
+        self._shown |= {
+            one.id: shown for one in requests if one.id not in self._shown and (shown := knowledge.will_show(one.item))
+        }
+        changes = [one for one in requests if one.id in self._shown and one.id not in self._verdicts]
+        posts = ledger.seen.alike(self._shown[one.id] for one in changes) if changes else []
+        self._alike = {one.id: [post for post in posts if post.shown == self._shown[one.id]] for one in changes}
         self._in_flight: dict[str | None, list[Request]] = {}  # by identity, and by what a post would show
         rows = [one.item.identity for one in creates]
-        for one in ledger.requests.in_flight(rows, self._shown.values()) if creates else ():
+        for one in ledger.requests.in_flight(rows, self._shown.values()) if self._shown else ():
             for name in (one.item.identity, one.alike):
                 self._in_flight.setdefault(name, []).append(one)
-        unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
-        self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
         sources = {source for one in creates for source in one.item.sources}
         self._media = ledger.media.get(sources) if sources else {}
-        replaced = [Subject("post", post) for one in creates for post in one.item.seen.get("replaces", ())]
-        about = ledger.requests.about(*replaced) if replaced else ()
-        self._withdrawals = {one.item.subject: one.outcome for one in about if one.item.act == CANCEL.name}
         self._calls: dict[str, list[Call]] = {}
         for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
@@ -451,17 +470,10 @@ class Unsent:
 
     def facts(self, request: Request) -> Facts:
         """What is known of one of them."""
-        gate, act = self._gate, act_named(request.item.act)
-        canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
+        act = act_named(request.item.act)
         known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
-        # What comes of a create is withdrawn once that has ended.
-        first: tuple[Outcome, ...] = (
-            (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
-        )
-        replaced = [Subject("post", post) for post in request.item.seen.get("replaces", ())]
-        first += tuple(self._withdrawals[post] for post in replaced if post in self._withdrawals)
         passed = act.has_passed(request.item, self._now)
-        return replace(self._base, canaries=canaries, first=first, passed=passed, **known)
+        return replace(self._base, passed=passed, **known)
 
     def _of_create(self, request: Request) -> dict[str, Any]:
         judged, alike = self._verdicts[request.id]
@@ -476,15 +488,13 @@ class Unsent:
                 if own
                 else presence.looks_like(request, (), others)
             )
-        campaigns = self._campaigns.get(request.item.label, set())
-        unnamed = not request.item.seen.get("named", True)
         known = self._known
         listed = known.readings.listed if known.accounts_read else None
         return {
+            "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
-            "alike": alike,
-            "other_campaign": unnamed and bool(campaigns) and request.item.campaign not in campaigns,
+            "alike": known.named(alike),
             "no_account": known.why_no_account(request.item),
             "media": self._why_no_media(request.item),
         }
@@ -500,14 +510,26 @@ class Unsent:
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":
-            return {}
+            return {"create_in_doubt": True}
         known, subject = self._known, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
         busy = known.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
         state, moment = known.readings.subjects.get(subject, (None, None))
         looked = None if busy is None else known.readings.looked(busy, moment)
-        found = {"busy": busy, "busy_moves": moves, "busy_read": looked is not None and looked >= PROOF_AFTER}
+        found: dict[str, Any] = {
+            "busy": busy,
+            "busy_moves": moves,
+            "busy_read": looked is not None and looked >= PROOF_AFTER,
+        }
+        if (shown := self._shown.get(request.id)) is not None:
+            others = [*self._in_flight.get(shown, ()), *filter(None, [self._taken.get(shown)])]
+            listed = known.readings.listed
+            found |= {
+                "makes": True,
+                "listed": None if listed is None else listed.at,
+                "alike": known.named(presence.looks_like(request, self._alike[request.id], others)),
+            }
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
         if moment is None:
@@ -535,27 +557,6 @@ class Unsent:
         creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
         wanted = {shown_of_body(one.item.body or {}) for one in creates}
         return seen.shown is None or not wanted or seen.shown in wanted
-
-
-def gate_of(ledger: Ledger, head: RunHead) -> Gate:
-    """What holds the rows of a run beside the run itself: its canaries."""
-    if not head.canaries:
-        return Gate()
-    rows = ledger.runs.rows(head.id)
-    ahead = frozenset(row.request for row in rows if row.canary is not None and row.request is not None)
-    return Gate(None, canaries_of(ledger, head.id), ahead)
-
-
-def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:
-    """Cause -> why its rows wait for their canaries, or are blocked; causes that may go on are left out (rule 7)."""
-    found = {}
-    for cause, counts in ledger.runs.canaries(run).items():
-        sent = counts.total() - counts["blocked"]
-        if counts["pending"] + counts["unknown"]:
-            found[cause] = Reason("waits_for_canaries")
-        elif not sent or counts["succeeded"] * 2 < sent:
-            found[cause] = Reason("canaries_failed", succeeded=counts["succeeded"], canaries=counts.total())
-    return found
 
 
 def utc(at: float) -> datetime:

@@ -208,13 +208,10 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
 
 
 def abandon(ledger: Ledger, run: str) -> None:
-    """Give up what a run never sent, but for what another run wants."""
+    """Abandon what a run never sent, until a plan wants it again."""
     requests = ledger.requests.of_run(run).values()
     unsent = [one for one in requests if one.call is None and one.outcome is Outcome.PENDING]
-    elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
-    ledger.requests.say(
-        [replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent if one.id not in elsewhere]
-    )
+    ledger.requests.say([replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent])
     ledger.runs.pause(run, paused=True)
 
 

@@ -235,29 +235,23 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
 
 
 def looks_like(request: Request, alike: Sequence[Seen], in_flight: Sequence[Request]) -> Reason | None:
-    """Why a row that is meant as one of its own would go out twice: a live post, or an open call, is or makes the same (rule 26)."""
+    """Why a row would go out twice: another live post, or an open call, shows or makes the same, in whichever campaign (rule 17)."""
     item = request.item
     if item.seen.get("twin"):
         return None
-    named = bool(item.seen.get("named", True))
-    campaign = keys.campaign_mark(item.campaign)
-    marks = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS) if alike else {}
+    marks = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS) if alike and item.creates else {}
     for post in alike:
-        if not post.is_ours and post.is_live:
-            return Reason("looks_like", post=post.post_id)
-        if post.row_mark == item.row_mark or post.op_mark in marks or not (post.is_live or post.withdrawn):
-            continue
-        if post.withdrawn and post.post_id in item.seen.get("replaces", ()):  # this sheet's sync has withdrawn it
-            continue
-        if post.campaign_mark == campaign:
-            return Reason("looks_like_row", post=post.post_id, since="" if post.is_live else f", {became(post)} since")
-        if post.is_live and not named:  # nobody has said for sure that it is another campaign (rule 29)
-            return Reason("looks_like_campaign", post=post.post_id)
-    for other in in_flight:
-        if other.id == request.id or (other.item.campaign and named and other.item.campaign != item.campaign):
-            continue
-        return Reason("alike_in_flight", row=other.item.label[:40])
-    return None
+        own = post.post_id == item.subject.id or (
+            item.creates and (post.row_mark == item.row_mark or post.op_mark in marks)
+        )
+        if post.is_live and not own:
+            return (
+                Reason("looks_like_row", post=post.post_id, of="")
+                if post.is_ours
+                else Reason("looks_like", post=post.post_id)
+            )
+    other = next((other for other in in_flight if other.id != request.id), None)
+    return None if other is None else Reason("alike_in_flight", row=other.item.label[:40])
 
 
 def became(post: Seen) -> str:

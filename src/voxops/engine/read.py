@@ -242,9 +242,8 @@ class Eyes:
         (waiting ones, look-alikes created by hand), and all posts of a row that requests a next attempt.
         """
         seen, window = self._ledger.seen, self._readings.window
-        bodies = [item.body or {} for item in requests]
         of_rows = seen.of_rows([item.row_mark for item in requests], [item.mark for item in requests])
-        alike = seen.alike(map(asked_hash, bodies), map(shown_of_body, bodies))
+        alike = seen.alike(filter(None, map(self._known.will_show, requests)))
         settled = self._client.now().timestamp() - PROOF_AFTER
         anew = {item.row_mark for item in requests if item.attempt > 1}
 

@@ -99,10 +99,8 @@ class Facts:
         Whether its call may be sent again once it is due; see `fit`.
     stopped : Reason or None
         Why no run that wants it sends.
-    canaries : Reason or None
-        Why its cause's canaries hold it; blocked where they failed.
-    first : tuple of Outcome
-        What became of what must come first in its plan.
+    create_in_doubt : bool
+        Whether it is about a create of which nobody knows whether it took effect.
     busy : Call or None
         An open call of another request on its subject.
     busy_moves, busy_read : bool
@@ -119,10 +117,12 @@ class Facts:
         Posts that bear a mark of its row.
     judged : Request or Reason or None
         What those posts make of it, or why they forbid it.
+    makes : bool
+        Whether it makes what a reader sees: a create, or a change of text, time or accounts.
     alike : Reason or None
-        A post, or another row, that looks like it.
-    other_campaign : bool
-        Whether this ledger knows a row of that name under other campaigns only, and nobody has named the campaign.
+        Another post, or another row, that shows the same accounts, minute and text.
+    run_acts : bool
+        Whether other acts of its run may yet free it: a change, or a withdrawal, that is not settled.
     kept : bool or None
         Of the cancel of a duplicate, whether the post to keep was just read as live and as requested; None where it must be read.
     no_account : Reason or None
@@ -141,8 +141,7 @@ class Facts:
     doubtful: Reason | None = None
     resends: bool = False
     stopped: Reason | None = None
-    canaries: Reason | None = None
-    first: tuple[Outcome, ...] = ()
+    create_in_doubt: bool = False
     busy: Call | None = None
     busy_moves: bool = True
     busy_read: bool = True
@@ -153,8 +152,9 @@ class Facts:
     done: Request | Reason | None = None
     posts: Sequence[Seen] = ()
     judged: Request | Reason | None = None
+    makes: bool = False
     alike: Reason | None = None
-    other_campaign: bool = False
+    run_acts: bool = False
     kept: bool | None = True
     no_account: Reason | None = None
     passed: bool = False
@@ -210,7 +210,7 @@ def _in_flight(_: Request, facts: Facts) -> Decision | None:
     call = facts.call
     if call is None or call.state != "sent":
         return None
-    return Wait(Reason("being_sent"), call.lease_until)
+    return Wait(Reason("being_sent"))
 
 
 def _moving(_: Request, facts: Facts) -> Decision | None:
@@ -259,16 +259,9 @@ def _run_sends(_: Request, facts: Facts) -> Decision | None:
     return None if facts.stopped is None else Wait(facts.stopped, holds=False)
 
 
-def _canaries(_: Request, facts: Facts) -> Decision | None:
-    if facts.canaries is None:
-        return None
-    return Block(facts.canaries) if facts.canaries.code == "canaries_failed" else Wait(facts.canaries)
-
-
-def _what_comes_first(_: Request, facts: Facts) -> Decision | None:
-    if any(each in {Outcome.FAILED, Outcome.BLOCKED} for each in facts.first):
-        return Block(Reason("first_failed"))
-    return Wait(Reason("waits_for_first")) if any(each is not Outcome.SUCCEEDED for each in facts.first) else None
+def _create_ended(_: Request, facts: Facts) -> Decision | None:
+    """What withdraws what comes of a create waits for a person: once that has ended, the cell is run again (rule 16)."""
+    return Wait(Reason("create_in_doubt"), holds=False) if facts.create_in_doubt else None
 
 
 def _subject_free(_: Request, facts: Facts) -> Decision | None:
@@ -287,6 +280,8 @@ def _subject_free(_: Request, facts: Facts) -> Decision | None:
 
 
 def _list_read(_: Request, facts: Facts) -> Decision | None:
+    if not facts.makes:
+        return None
     fresh = CREATES_CLEARED_FOR if facts.taking else CREATES_FRESH_FOR
     if facts.listed is not None and 0 <= facts.now - facts.listed <= fresh:
         return None
@@ -313,14 +308,12 @@ def _row_is_there(_: Request, facts: Facts) -> Decision | None:
     return _said(facts.judged)
 
 
-def _campaign_named(_: Request, facts: Facts) -> Decision | None:
-    return Block(Reason("other_campaign")) if facts.other_campaign else None
-
-
 def _looks_like(_: Request, facts: Facts) -> Decision | None:
     if facts.alike is None:
         return None
-    return Wait(facts.alike) if facts.alike.code == "alike_in_flight" else Block(facts.alike)
+    # A text that moves through thirty days meets the post of the next day, until that one has moved.
+    waits = facts.alike.code == "alike_in_flight" or facts.run_acts
+    return Wait(facts.alike) if waits else Block(facts.alike)
 
 
 def _done_already(_: Request, facts: Facts) -> Decision | None:
@@ -366,22 +359,20 @@ RULES: tuple[Rule, ...] = (
     Rule("18, 14, 19", "all", "open", "a reading settles it", _settled_by_evidence,
          "a failed retry is told pending for ever, or a post that is there is created again"),
     Rule("14", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
-    Rule("8, 21", "all", "open", "its call is in flight under a lease", _in_flight, "two kernels send one call"),
+    Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
     Rule("18", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
     Rule("18", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
     Rule("11, 14", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
     Rule("22", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
-    Rule("7", "all", "unsent", "its canaries went well", _canaries, "the batch goes out although its canaries failed"),
-    Rule("32", "all", "unsent", "what must come first in this plan is done", _what_comes_first, "a moved row meets its old post"),
+    Rule("16", "post", "unsent", "it is not about a create that is in doubt", _create_ended, "nothing is withdrawn of what is not known to be there"),
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
-    Rule("13", "create", "unsent", "the list was read within 10 s (15 s as it is sent)", _list_read, "a colleague's post of a minute ago is created again"),
+    Rule("10, 17", "all", "unsent", "the list was read within 10 s (15 s as it is sent), if it makes what a reader sees", _list_read, "a colleague's post of a minute ago is created again"),
     Rule("1", "post", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "an hour's rate limit, and what somebody has changed is overwritten"),
     Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "what has arrived since is sent again"),
     Rule("13", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
-    Rule("29", "create", "unsent", "the campaign was named", _campaign_named, "the failed rows of a file are created under no campaign again"),
-    Rule("26", "create", "unsent", "no live post looks like it, and no open call creates it", _looks_like, "a renamed row goes out twice"),
     Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
+    Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
     Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
@@ -435,7 +426,7 @@ class CallFacts:
     doubtful : Reason or None
         Of a resend: why nobody can tell whether it took effect.
     left, seen, unwanted, passed, forgotten, other_key, refused, stands : bool
-        Of a resend, in this order: whether a row has left it, a row was seen, no living run lets a row go, or a time has passed.
+        Of a resend, in this order: whether a row has left it, a row was seen, no run of this kernel wants a row, or a time has passed.
         Then whether the server may have forgotten its key, another API key sent it first, its key was refused, or a row has a
         post.
     tries : int
@@ -494,8 +485,7 @@ FITS: tuple[Fit, ...] = (
     Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
     Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
-    Fit("1, 7", "resend", "every row is wanted by a run that lives, is not paused, and whose canaries for it went well",
-        _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out, or the batch before its canaries"),
+    Fit("9", "resend", "every row is wanted by a run that this kernel sends", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
     Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
     Fit("12", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
     Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),

@@ -1,12 +1,11 @@
-"""Sending: one transaction decides again and writes the call, the lease is looked at once more, and how the try ended is written.
+"""Sending: one transaction decides again and writes the call, two clocks are asked at the wire, and how the try ended is written.
 
-The only place where the ledger and sending meet (rules 8, 10, 15 to 17, 21).
+The only place where the ledger and sending meet (rules 7, 8, 12 and 15).
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -37,6 +36,9 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("voxops.engine")
+
+LEAVES_WITHIN = 15.0  # seconds from the commit to the wire; whoever slept since must not send (rule 7)
+SET_BACK = 5.0  # seconds by which a clock may be set back meanwhile
 
 
 @dataclass(eq=False)
@@ -118,21 +120,30 @@ class Sender:
         self._commit = commit
         self._note = note
         self._people = people
-        self._owner = secrets.token_hex(8)
 
     async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, write the call of a group as sent, and send it once."""
         async with self._client.permit() as permit:
-            taken: Call | Decision | None = await self._commit(lambda: self.take(group, gate()))
+            clocks, taken = await self._commit(lambda: (self._clocks(), self.take(group, gate())))
             if not isinstance(taken, Call):
                 return Sent(decision=taken)
-            return await self._exchange(permit, taken)
+            return await self._exchange(permit, taken, clocks)
 
     async def send_again(self, call: int, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, and send a call once more under its key."""
         async with self._client.permit() as permit:
-            taken: Call | None = await self._commit(lambda: self.take_again(call, gate()))
-            return Sent() if taken is None else await self._exchange(permit, taken)
+            clocks, taken = await self._commit(lambda: (self._clocks(), self.take_again(call, gate())))
+            return Sent() if taken is None else await self._exchange(permit, taken, clocks)
+
+    def _clocks(self) -> tuple[float, float]:
+        """Elapsed seconds, and those of the wall's clock."""
+        clock = self._client.clock
+        return clock.monotonic(), clock.wall()
+
+    def _may_leave(self, committed: tuple[float, float]) -> bool:
+        """Whether both clocks say that the try was committed a moment ago (rule 7)."""
+        passed = [now - then for now, then in zip(self._clocks(), committed, strict=True)]
+        return all(-SET_BACK <= seconds <= LEAVES_WITHIN for seconds in passed)
 
     # The transaction.
 
@@ -164,7 +175,7 @@ class Sender:
         wire = Wire(media={source: one.media_id for source, one in media.items()}, people=self._people)
         form = act.form([one.item for one in requests], post, wire)
         return ledger.calls.send(
-            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
+            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, now=known.now,
         )  # fmt: skip
 
     def take_again(self, number: int, gate: Gate) -> Call | None:
@@ -181,26 +192,22 @@ class Sender:
         if isinstance(fit(known.again(call, requests, facts)), Wait | Block):
             return None
         ledger.note_time(known.now)
-        return ledger.calls.send_again(call, owner=self._owner, now=known.now)
+        return ledger.calls.send_again(call, now=known.now)
 
     # The wire.
 
-    async def _exchange(self, permit: Any, call: Call) -> Sent:
+    async def _exchange(self, permit: Any, call: Call, committed: tuple[float, float]) -> Sent:
         """Send a call that is written, and write how that ended."""
         if call.tries > 1:
             _log.info("retry: call %d under its key, %s %s, try %d", call.id, call.method, call.path, call.tries)
-        if not self._ledger.calls.holds(call):
-            _log.warning("claim lost: call %d is not sent, as its lease has ended", call.id)
-            unsent: Sent = await self._note(lambda: self.end(call, Event(None, sent=False)))
-            return unsent  # whoever slept since must not send
-        still = partial(self._ledger.calls.holds, call)  # asked when the connection stands, which may take long
+        still = partial(self._may_leave, committed)  # asked when the connection stands, which may take long
         version = (call.baseline or {}).get("version") if call.method == "PATCH" else None
         token = {} if version is None else {"version": version}
         try:
             reply = await permit.send(call.method, call.path, body=call.body, key=call.key, may_go=still, **token)
         except TransportError as error:
             if not error.sent and not still():
-                _log.warning("claim lost: call %d is not sent, as its lease has ended", call.id)
+                _log.warning("call %d is not sent: it was written more than %d s ago", call.id, LEAVES_WITHIN)
             event = Event(None, sent=error.sent, first=call.tries == 1)
             sent: Sent = await self._note(lambda: self.end(call, event))
             return replace(sent, error=error)
@@ -269,7 +276,7 @@ class Sender:
             reason=ending.reason,
         )
         if not last:
-            _log.warning("claim lost: another sender has taken call %d over", call.id)
+            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
         if not last and act.about != "create":
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
@@ -318,7 +325,7 @@ class Sender:
             reason=Reason("answer_without_row"),
         )
         if not last:
-            _log.warning("claim lost: another sender has taken call %d over", call.id)
+            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
             return Sent(call, Ending("refused"))
         held = [one for one in said if not one.outcome.final]
         ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])

@@ -203,7 +203,7 @@ def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[s
 
 def _stopped(ledger: Ledger, run: str) -> str:
     """Why rows of a run are not sent yet, for people: how its last pass ended, where none is under way."""
-    rows = ledger.query("SELECT state, note FROM runs WHERE id = ? AND lease_until = 0", run)
+    rows = ledger.query("SELECT state, note FROM runs WHERE id = ?", run)
     state, note = rows[0] if rows else ("", "")
     if state == "stopped":
         return f"stopped: {note}"
@@ -441,7 +441,7 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.runs.head(run)
     rows = ledger.query(
-        "SELECT row, item, canary FROM run_rows JOIN requests ON requests.id = request WHERE run = ? ORDER BY chunk, row",
+        "SELECT row, item FROM run_rows JOIN requests ON requests.id = request WHERE run = ? ORDER BY chunk, row",
         run,
     )
     table, why = _planned(ledger, run)
@@ -451,8 +451,6 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
         items=tuple(replace(read_item(row["item"]), row=row["row"]) for row in rows),
         campaign=head.campaign,
         key=head.key_column,
-        canaries=head.canaries,
-        first=frozenset(row["row"] for row in rows if row["canary"] is not None),
         why=why,
     )
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import platform
 import re
-import secrets
 import sqlite3
 import threading
 import warnings
@@ -15,7 +13,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-from voxops._support.files import flush_folder, make_folder, write_file
+from voxops._support.files import flush_folder, make_folder
 from voxops.errors import LedgerError
 
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
@@ -56,7 +54,6 @@ SCHEMA = """
         first_sent REAL NOT NULL CHECK (first_sent BETWEEN 0 AND 1e11), last_sent REAL NOT NULL CHECK (last_sent BETWEEN 0 AND 1e11),
         ended REAL CHECK (ended BETWEEN 0 AND 1e11),
         answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
-        owner TEXT, lease_until REAL,
         refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
@@ -70,16 +67,15 @@ SCHEMA = """
     CREATE INDEX call_rows_by_request ON call_rows (request);
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
-        home TEXT NOT NULL, created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), held INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
-        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0,
-        lease_until REAL NOT NULL DEFAULT 0
+        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     -- apart from its run, which is read before each send and written every few seconds
     CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL) STRICT;
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
-        reason TEXT NOT NULL, chunk INTEGER NOT NULL, canary TEXT,
+        reason TEXT NOT NULL, chunk INTEGER NOT NULL,
         PRIMARY KEY (run, row)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX run_rows_by_request ON run_rows (request);
@@ -91,9 +87,8 @@ SCHEMA = """
     ) STRICT;
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
-    CREATE INDEX seen_by_campaign ON seen (campaign_mark, created);
+    CREATE INDEX seen_by_campaign ON seen (campaign_mark);
     CREATE INDEX seen_by_shown ON seen (shown);
-    CREATE INDEX seen_by_asked ON seen (asked);
     CREATE TABLE media ( -- receipts of uploads and imports
         source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
         media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
@@ -116,29 +111,6 @@ def default_path(host: str, workspace_id: str) -> Path:
     import platformdirs  # most processes that import voxops open no ledger
 
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
-
-
-def home() -> str:
-    """Who writes here: a random name in the user's data folder, one for all kernels of a user on a machine (rule 25)."""
-    import platformdirs
-
-    return _home(Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "home")
-
-
-@cache
-def _home(path: Path) -> str:
-    """The random name in a file, which is kept, since a run asks for it again and again."""
-    try:
-        make_folder(path.parent)
-        if not path.exists():
-            own = path.with_name(f"home-{secrets.token_hex(4)}")
-            write_file(own, secrets.token_hex(16))
-            with suppress(FileExistsError):  # two kernels that begin at once agree on the first
-                os.link(own, path)
-            own.unlink()
-        return path.read_text(encoding="ascii")
-    except (OSError, ValueError):  # no such folder, or none to be written: at least the machine and the user
-        return hashlib.sha256(f"{platform.node()} {Path.home()}".encode()).hexdigest()[:32]
 
 
 def open_database(path: Path) -> sqlite3.Connection:

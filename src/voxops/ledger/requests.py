@@ -90,51 +90,6 @@ class Requests(Part):
         )
         return list(found.values())
 
-    def campaigns_of(self, labels: Iterable[str]) -> dict[str, set[str]]:
-        """The campaigns under which creates of rows of these names were ever sent (rule 29)."""
-        rows = self._store.query(
-            f"""SELECT DISTINCT label, campaign FROM requests
-                WHERE label {SOME} AND mark IS NOT NULL AND ({_MAY_HAVE_LEFT} OR result_id IS NOT NULL)""",
-            labels,
-        )
-        found: dict[str, set[str]] = {}
-        for label, campaign in rows:
-            found.setdefault(label, set()).add(campaign)
-        return found
-
-    def waiting_withdrawals(self) -> list[Request]:
-        """Unsent withdrawals of what comes of a create whose post is not known yet."""
-        where = "requests.subject LIKE 'row:%' AND requests.mark IS NULL AND requests.outcome = '' AND requests.call IS NULL"
-        return list(self._find(where).values())
-
-    def unfinished(self, campaign: str, since: float | None) -> list[Request]:
-        """Creates of a campaign that may still make a post, or have made one since an instant of server time."""
-        found = self._find(
-            """requests.campaign = ? AND requests.mark IS NOT NULL AND (requests.outcome = '' AND (requests.call IS NOT NULL
-                OR NOT requests.blocked) OR requests.outcome = 'succeeded' AND requests.settled >= ?)""",
-            campaign, since,
-        )  # fmt: skip
-        return list(found.values())
-
-    def unsent_withdrawals(self, campaign: str) -> list[Request]:
-        """Withdrawals that syncs of a campaign want and have not sent."""
-        found = self._find(
-            """requests.act = 'cancel' AND json_extract(requests.item, '$.seen.sync') = ? AND requests.outcome = ''
-                AND requests.call IS NULL AND NOT requests.blocked""",
-            campaign,
-        )
-        return list(found.values())
-
-    def unwanted(self, ids: Iterable[int]) -> set[int]:
-        """Which of these creates a withdrawal waits for."""
-        rows = self._store.query(
-            f"""SELECT one.id FROM requests AS one JOIN requests AS other ON other.subject = 'row::' || one.identity
-                WHERE one.id {SOME} AND other.mark IS NULL AND other.outcome = '' AND NOT other.blocked
-                  AND json_extract(other.item, '$.seen.attempt') = one.attempt""",
-            ids,
-        )
-        return {request for (request,) in rows}
-
     def created_between(self, since: float, until: float) -> dict[str, int]:
         """Post -> the create that has succeeded as it, of those that answers or readings settled in a span of server time."""
         rows = self._store.query(

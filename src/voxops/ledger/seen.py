@@ -78,9 +78,9 @@ class SeenPosts(Part):
         """Posts that bear the mark of one of these rows or attempts, the earliest first."""
         return self._find(f"row_mark {SOME} OR op_mark {SOME}", row_marks, op_marks)
 
-    def alike(self, asked: Iterable[str], shown: Iterable[str]) -> list[Seen]:
-        """Posts that were requested so, whatever they show since, or that look so (rule 26)."""
-        return self._find(f"asked {SOME} OR shown {SOME}", asked, shown)
+    def alike(self, shown: Iterable[str]) -> list[Seen]:
+        """Posts that show the same accounts, minute and text (rule 17)."""
+        return self._find(f"shown {SOME}", shown)
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Seen]:
         """Posts by their ids."""
