@@ -268,16 +268,10 @@ class Run:
         return self
 
     @blocking
-    async def resume(self, *, trust_lists: bool = False) -> Run:
+    async def resume(self) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
-
-        Parameters
-        ----------
-        trust_lists : bool
-            Where lists show no metadata, read by themselves only the posts that look like a row, and not all that this ledger has not
-            seen yet. A post that was moved or mended since is then not found: its row is created again.
 
         Examples
         --------
@@ -286,13 +280,13 @@ class Run:
         """
         if self._session is not None:
             self._session.usable()
-        await self._resume(trust_lists=true_or_false("trust_lists", trust_lists))
+        await self._resume()
         return self
 
-    async def _resume(self, *, trust_lists: bool = False) -> None:
+    async def _resume(self) -> None:
         """Let the senders go on, or start a new pass if the last has ended."""
         await self._is_over()
-        await self._job.allow(trust_lists=trust_lists)
+        await self._job.allow()
         if self._job.resume():
             self._begin()
 

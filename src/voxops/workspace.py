@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 import pandas as pd
 
 from voxops._support import document, eventloop, safe
-from voxops._support.arguments import true_or_false, whole_number
+from voxops._support.arguments import whole_number
 from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
@@ -147,9 +147,7 @@ class Session(BoardLoader):
                 self._engine = await self._identify()
         return self.engine
 
-    async def run(
-        self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None, trust_lists: bool = False
-    ) -> Run:
+    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
         """Bind a plan to the ledger and start its execution.
 
         Parameters
@@ -161,8 +159,6 @@ class Session(BoardLoader):
         stop_after_failures : int, optional
             Stop sending after so many failed rows. It stands in the ledger, so that a resume sends nothing more; a new run of the plan
             goes on. Failures of asynchronous acts arrive some time after the send; to risk only a few rows, use ``plan.canary``.
-        trust_lists : bool
-            See ``run.resume``. Without it, a run that would read posts one by one for more than ten minutes is paused, and says so.
 
         Returns
         -------
@@ -196,9 +192,7 @@ class Session(BoardLoader):
         if not plan.items and not plan.undo:
             return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
-        run = await engine.bind(
-            plan, reason, failures=stop_after_failures, trust_lists=true_or_false("trust_lists", trust_lists)
-        )
+        run = await engine.bind(plan, reason, failures=stop_after_failures)
         return self._started(partial(Execution, engine, run, look_back=True))
 
     async def upload(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> pd.DataFrame:

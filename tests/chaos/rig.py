@@ -232,6 +232,8 @@ class Kernel:
         retention: float = RETENTION,
         timeout: float = 5.0,
         people: Mapping[str, str] | None = None,
+        alone: bool = False,
+        told: bool = True,  # whether lists are known to show the metadata of posts
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
@@ -243,12 +245,15 @@ class Kernel:
             transport=getattr(rig.sandbox, "transport", None),
         )
         self.ledger = Ledger(path, clock=rig.clock.monotonic)
+        if told:
+            self.ledger.seen.note_metadata(shown=True)
         self.engine = Engine(
             self.client,
             self.ledger,
             credential=self.client.fingerprint(self.ledger.fingerprint),
             retention=retention,
             people=people,
+            alone=alone,
             rng=random.Random(7),
         )
         self.asleep = False  # set while its laptop sleeps: time passes for the others, whatever it has under way

@@ -70,13 +70,15 @@ class Reading:
     masked: bool = False  # marks are shown without their last characters
     lag: float = 0.0  # seconds until a change shows in lists; single reads show it at once
     clock_stops: bool = False  # of a laptop that sleeps
+    alone: bool = False  # whether a person says that only one ledger creates
 
 
 READINGS = {
     "assumed": Reading(), "forget": Reading(forget_on_5xx=True), "ignored": Reading(ignore_keys=True),
     "hour": Reading(retention=3600.0), "linger": Reading(linger=3.0), "queue": Reading(linger=600.0), "lag": Reading(lag=60.0),
     "lag-forget": Reading(lag=60.0, forget_on_5xx=True), "lag-ignored": Reading(lag=60.0, ignore_keys=True),
-    "no-list-marks": Reading(list_metadata=False), "no-metadata": Reading(metadata=False), "bare": Reading(metadata=False, texts=False),
+    "no-list-marks": Reading(list_metadata=False, alone=True), "no-metadata": Reading(metadata=False, alone=True),
+    "bare": Reading(metadata=False, texts=False, alone=True), "hidden": Reading(list_metadata=False),
     "clock-stops": Reading(clock_stops=True),
 }  # fmt: skip
 
@@ -742,7 +744,12 @@ class Kernel:
             mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),
         ):
             self.engine = engine.Engine(
-                self.client, self.ledger, credential=self.ledger.fingerprint(api_key), retention=86_400.0, rng=Mean()
+                self.client,
+                self.ledger,
+                credential=self.ledger.fingerprint(api_key),
+                retention=86_400.0,
+                alone=world.server.reading.alone,
+                rng=Mean(),
             )  # type: ignore[arg-type]
         self._tasks: list[asyncio.Task[Any]] = []
         self._executions: list[Execution] = []

@@ -436,7 +436,9 @@ def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
     with closing(sqlite3.connect(path)) as db:
         for (run,) in db.execute("SELECT id FROM runs ORDER BY rowid"):
             runs[run] = f"run {len(runs)}"
-        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
+        for (table,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        ).fetchall():
             if table == "meta":
                 for name, value in db.execute("SELECT name, value FROM meta WHERE name <> 'salt' ORDER BY name"):
                     at = float(value) if value[:1].isdigit() and "T" not in value else None
@@ -469,7 +471,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
         round(kernel.client._offset - world.time + elapsed, 2),
         [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.created.walk],
-        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), posts(readings.alone),
+        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), readings.foreign_mark, readings.read_singly,
         sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
         sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in opened.calls),
         [

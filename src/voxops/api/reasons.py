@@ -195,7 +195,7 @@ SENTENCES: dict[str, str] = {
     "rate_limited": "a limit of the API may have interrupted the request; it is read for, then sent again",
     "still_executing": "the server is still working on it",
     "key_conflict": "the API answered {status}{said}: something else was sent under its key; a next attempt has another key",
-    "cannot_tell": "a post without a mark may be it, and nothing tells them apart; look at the dashboard",
+    "unmarked_post": "{post} bears no mark and may be this row; look at it, and if it is not, set a column attempt to {attempt}",
     "changed_in_doubt": (
         "unknown whether it took effect, and changed since; look at the dashboard, or plan it as its next attempt, in a column attempt"
     ),
@@ -214,6 +214,12 @@ SENTENCES: dict[str, str] = {
     "paused": "the run is paused; run.resume() goes on",
     "cancelled": "cancelled before it was sent; run the plan again to send it",
     "undone": "a later plan has withdrawn its run; to create it, set a column attempt one higher",
+    "lists_hide_metadata": (
+        "the API's lists hide the metadata of posts, so no other laptop's posts would be found; if only this ledger creates posts here, "
+        "connect with vx.connect(alone=True)"
+    ),
+    "marks_of_another_ledger": "another ledger has created {post} here, and the API's lists hide its marks; create from that ledger alone",
+    "first_create_tells": "waits until a first post shows whether the API's lists show its metadata",
     "create_in_doubt": "whether its post was created is not known yet; run the cell again",
     "subject_busy": "another request on this post is open; wait for its outcome",
     "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run plans it anew",
@@ -244,10 +250,6 @@ SENTENCES: dict[str, str] = {
     ),
     "stopped_by_outage": "{said}; run.resume() goes on when the server is back",
     "stopped_by_error": "{said}; run.resume() goes on",
-    "lists_show_no_marks": (
-        "the lists show no metadata, and {posts} posts would be read one by one first; run.resume() reads them, "
-        "run.resume(trust_lists=True) reads look-alikes only"
-    ),
     "duplicates_found": "{rows} of these rows have duplicates: run.copies() lists what to withdraw",
     "collisions_found": "{rows} of these may have gone out twice: somebody else did the same; see notice in run.results()",
     "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.blocked()",

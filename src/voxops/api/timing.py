@@ -38,6 +38,8 @@ PROOF_AFTER = 300.0  # before absence is evidence (rule 14)
 # -- after a try, before an end counts (rule 18)
 
 # How long a retry count may be at the promised value beside the old status: it may rise when the try is queued.
+# How long after its last try a post without our marks may still be a row: an answer and its `createdAt` may be of two clocks (rule 11).
+CREATED_WITHIN = 600.0
 COUNT_SETTLES_AFTER = 30.0
 STUCK_AFTER = timedelta(minutes=10)  # after which a post in flight counts as stuck (contract: PLAY; rules 3 and 18)
 SERVER_RETRIES_FOR = timedelta(hours=1)  # during which the API may still retry a delivery itself (rule 19)

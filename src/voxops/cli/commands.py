@@ -326,7 +326,7 @@ def run_resume(options: argparse.Namespace) -> int:
             raise ConfigError(f"no run {options.run} in the ledger of this workspace; voxops runs lists them")
         run = ws.attach(options.run)
         if not options.look:
-            run.resume(trust_lists=options.trust_lists)
+            run.resume()
         results = run.wait(options.timeout).results()
     return _say_results(options, options.run, results)
 

@@ -58,7 +58,7 @@ class Known:
     shown : bool
         Whether its post shows what is asked now: both were mended alike.
     old : bool
-        Whether its call has been open for ten minutes without an end.
+        Whether its call has been open for ten minutes without an end; of a create, whether a person was told that a post may be it.
     ended : bool
         Whether a later plan has ended a run that wants it, for ever.
     """
@@ -166,7 +166,7 @@ CASES: tuple[Case, ...] = (
     Case("never wanted before", lambda k: k.request is None, _first),
     Case("undone, or not there, and meant as a next attempt", lambda k: k.undone and k.anew, lambda k: New(_next(k))),
     Case("undone, or not there", lambda k: k.undone, lambda _: Join()),
-    Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and not k.creates and k.old and (k.anew or k.again),
+    Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and k.old and (k.anew or k.again),
          lambda k: New(_next(k), abandon=True)),
     Case("open, and undone", lambda k: k.is_open and k.ended, lambda _: Refuse(Reason("undone"))),
     Case("open, with another body", lambda k: k.is_open and bool(k.differs), lambda k: Refuse(Reason("open_otherwise", fields=_fields(k)))),
@@ -277,6 +277,8 @@ class Binder:
             and call.state in {"accepted", "unknown"}
             and self._now - self._known.dated(call).end > STUCK_AFTER.total_seconds()
         )
+        if creates and call is not None:  # a person was told that a post may be it, and has looked
+            stuck = request.reason is not None and request.reason.code == "unmarked_post"
         hangs = not creates and self._hangs(item)
         return Known(
             item,

@@ -649,6 +649,8 @@ class Driver:
                 for each, _ in self._groups.get(one.id, ()):
                     each.open.add(call.id)
             self._open.follow(call)
+        else:
+            self._forget([call.id])
         if group is not None:
             group.idle = len(opened) == len(group.ids)
             if not group.idle:
@@ -721,7 +723,7 @@ class Driver:
                         await eyes.accounts(items)
                     await eyes.refresh(items, sending=True)
                     await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
-                    await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
+                    await eyes.metadata()
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
                 began = min(self._known.readings.subjects[each][1].at for each in wanted)
@@ -735,9 +737,6 @@ class Driver:
             for current, group in reversed(groups):  # before what was not read yet: what was read ages
                 current.reading -= 1
                 current.ready.appendleft(group)
-
-    def _trusts(self, groups: Sequence[tuple[Pass, Group]]) -> bool:
-        return all(self._ledger.runs.head(current.run).trust_lists for current, _ in groups)
 
     # Ending, and sleeping.
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from voxops._support.eventloop import paused
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
 from voxops.engine.drive import Driver
@@ -47,6 +46,8 @@ class Engine:
         Seconds for which the server is taken to remember a key.
     people : mapping of str to str, optional
         ``owner``, ``campaign`` and so on -> the metadata field under which creates send it.
+    alone : bool
+        Whether a person says that only this ledger creates posts here (rule 11).
     rng : random.Random
         Source of jitter.
     """
@@ -59,6 +60,7 @@ class Engine:
         credential: str,
         retention: float,
         people: Mapping[str, str] | None = None,
+        alone: bool = False,
         rng: random.Random | None = None,
     ) -> None:
         self.client: AsyncClient = client
@@ -67,7 +69,9 @@ class Engine:
         self._writer = Writer(ledger)
         if isinstance(client.clock, SteppedClock):
             client.clock.attend(lambda: self._writer.unwritten > 0)
-        self.known: Knowledge = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
+        self.known: Knowledge = Knowledge(
+            ledger, Readings(), client.now, credential=credential, retention=retention, alone=alone
+        )
         self.eyes: Eyes = Eyes(client, Reader(client), self.known, self.commit)
         self.sender: Sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
         self.uploads: Uploads = Uploads(client, self.known, self.commit, self.rng)
@@ -86,12 +90,10 @@ class Engine:
         self.driver.close()
         self._writer.close()
 
-    async def bind(
-        self, plan: Plan, reason: str | None, *, failures: int | None = None, trust_lists: bool = False
-    ) -> str:
+    async def bind(self, plan: Plan, reason: str | None, *, failures: int | None = None) -> str:
         """Read what the plan is about, write the run, and return its id. Nothing acts."""
         run = f"run_{secrets.token_hex(5)}"
-        strange = await self._read(plan, trust_lists=trust_lists)
+        await self._read(plan)
         head = RunHead(
             run,
             plan.action,
@@ -100,14 +102,10 @@ class Engine:
             plan.held,
             self.known.now,
             failures=failures,
-            trust_lists=trust_lists,
         )
 
         def work() -> None:
             Binder(self.known, plan).bind(head, reason)
-            if strange:  # too many posts to be read one by one: it is bound, and says so (see `trust_lists`)
-                self.ledger.runs.pause(run, paused=True)
-                self.ledger.runs.finish(run, state="paused", note=str(Reason("lists_show_no_marks", posts=strange)))
 
         try:
             await self.commit(work)
@@ -124,28 +122,22 @@ class Engine:
             _log.info("run %s paused, as the call that bound it was cancelled", run)
         return bound
 
-    async def _read(self, plan: Plan, *, trust_lists: bool) -> int:
-        """Read what a plan is about, and what is open on it; returns how many posts would have to be read one by one first."""
+    async def _read(self, plan: Plan) -> None:
+        """Read what a plan is about, and what is open on it."""
         eyes, items = self.eyes, plan.items
         await self._look_at_open(plan)
         await eyes.accounts(items)
         creates = [item for item in items if act_named(item.act).about == "create"]
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
-        much = 0
         if creates:
             await eyes.listing(waiting=True)
             await eyes.refresh(creates)
-            strange = eyes.strange()
-            if strange and eyes.is_much(strange) and not trust_lists:
-                much = len(strange)
-            else:
-                await eyes.read_strange(strange, creates, trust_lists=trust_lists)
+            await eyes.metadata()
         if others:
             statuses = Counter(str(item.seen.get("post_status")) for item in others)
             keeps = {f"post::{keep}": True for item in others if (keep := item.seen.get("keep"))}
             wanted = {str(item.subject): False for item in others}
             await eyes.subjects({**wanted, **keeps}, [status for status, _ in statuses.most_common()])
-        return much
 
     async def _look_at_open(self, plan: Plan) -> None:
         """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""

@@ -106,12 +106,10 @@ class Execution(Job):
         """It was bound, and nobody has taken it: it stays paused (rule 22)."""
         await self._engine.leave(self.id)
 
-    async def allow(self, *, trust_lists: bool = False) -> None:
+    async def allow(self) -> None:
         """The run may send again: what paused it is over."""
 
         def work() -> None:
-            if trust_lists:
-                self._ledger.runs.trust_lists(self.id)
             if not self._ledger.runs.head(self.id).undone:
                 self._ledger.runs.pause(self.id, paused=False)
 

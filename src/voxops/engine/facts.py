@@ -26,7 +26,15 @@ from voxops.api.evidence import (
 )
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, MEDIA_READY_FOR, PROOF_AFTER, SKEW
+from voxops.api.timing import (
+    CLOCKS_DIFFER,
+    COUNT_SETTLES_AFTER,
+    CREATED_WITHIN,
+    FRESH_FOR,
+    MEDIA_READY_FOR,
+    PROOF_AFTER,
+    SKEW,
+)
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
 from voxops.engine.rules import MEDIA_AWAITED, CallFacts, Facts
@@ -59,10 +67,10 @@ class Readings:
         When the last reading of the list began: of its top, and of all of it back to `since`.
     window : dict
         Posts that the last walk has shown, and those on top of it since.
-    alone : dict
-        Posts without a mark that were read by themselves since, None for one that does not exist.
-    lists_hide : bool or None
-        Whether lists show other metadata than single reads do, as one post has told; None where nobody has looked.
+    foreign_mark : str
+        Where lists hide metadata: a post with a mark that this ledger does not know, as its single read shows; ``""`` for none.
+    read_singly : bool
+        Whether the newest posts were read by themselves, where lists hide metadata.
     """
 
     subjects: dict[str, tuple[Any, Moment]] = field(default_factory=dict)
@@ -70,8 +78,8 @@ class Readings:
     walked: Moment | None = None
     since: float = 0.0
     window: dict[str, PostState] = field(default_factory=dict)
-    alone: dict[str, PostState | None] = field(default_factory=dict)
-    lists_hide: bool | None = None
+    foreign_mark: str = ""
+    read_singly: bool = False
     _over: dict[tuple[int, float], float] = field(default_factory=dict)
 
     def looked(self, call: Call, moment: Moment | None) -> float | None:
@@ -113,16 +121,26 @@ class Knowledge:
         Fingerprint of the API key in use.
     retention : float
         Seconds for which the server is taken to remember a key.
+    alone : bool
+        Whether a person says that only this ledger creates posts here.
     """
 
     def __init__(
-        self, ledger: Ledger, readings: Readings, now: Callable[[], datetime], *, credential: str, retention: float
+        self,
+        ledger: Ledger,
+        readings: Readings,
+        now: Callable[[], datetime],
+        *,
+        credential: str,
+        retention: float,
+        alone: bool = False,
     ) -> None:
         self.ledger: Ledger = ledger
         self.readings = readings
         self.clock = now
         self.credential = credential
         self.retention: float = retention - KEY_EARLY
+        self.alone = alone
         self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.failed_media: dict[str, Reason] = {}  # source -> why it failed, since a run that names it was begun
@@ -278,7 +296,7 @@ class Knowledge:
 
     def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
         """What the list makes of creates of which nobody knows (rules 13 to 15)."""
-        readings, seen = self.readings, self.ledger.seen
+        readings = self.readings
         whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
         looked = readings.looked(call, whole)
         base = Facts(
@@ -286,37 +304,36 @@ class Knowledge:
         )
         if call.state == "sent" or (looked is None and readings.listed is None):
             return {one.id: base for one in requests}, call
-        marks = seen.lists_show_marks
-        ids = self.unmarked(call, requests)
-        unmarked = [state for post in ids if (state := readings.alone.get(post, readings.window[post])) is not None]
-        posts = {**readings.window, **{state.post_id: state for state in unmarked}}
-        found = presence.match(requests, posts, unmarked, call.first_sent, call.last_sent, marks=marks)
-        unread = bool(set(ids) - readings.alone.keys())
-        proved = looked is not None and looked >= PROOF_AFTER and not unread
+        found = presence.match(requests, readings.window.values(), call.last_sent)
+        left = [one for one in requests if one.id not in found.found]
+        doubts = self._strangers(call, left)
+        proved = looked is not None and looked >= PROOF_AFTER
         facts = {}
         for one in requests:
             post = found.found.get(one.id)
             done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
-            doubtful = Reason("cannot_tell") if one.id in found.doubtful or unread else None
+            doubtful = None
+            if one.id in doubts:
+                doubtful = Reason("unmarked_post", post=doubts[one.id], attempt=one.item.attempt + 1)
             facts[one.id] = replace(
                 base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
             )
-        undecided = proved and any(each.doubtful for each in facts.values())  # also of what a limit has interrupted
+        undecided = proved and bool(doubts)  # also of what a limit has interrupted
         became = "unknown" if undecided else call.state
         return facts, replace(call, state=became, collided=call.collided or found.twice)
 
-    def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
+    def _strangers(self, call: Call, requests: Sequence[Request]) -> dict[int, str]:
         """Posts in the window without a mark that may be rows of a create call."""
         window = self.readings.window
-        bare = [post for post, state in window.items() if state.mark is None]
+        bare = [post for post, state in window.items() if state.mark is None] if requests else []
         if not bare:
-            return []
+            return {}
         known = self.ledger.seen.of_posts(bare)
         claimed = {post for post, one in known.items() if one.is_ours}
         claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
-        return presence.candidates(
-            requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
-        )
+        span = call.first_sent - SKEW, call.end + CREATED_WITHIN
+        shows = self.ledger.seen.lists_show_marks
+        return presence.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
 
     # Calls.
 
@@ -338,19 +355,12 @@ class Knowledge:
         stands = creates and any(
             one_judged is not None or look is not None for one_judged, look in self.verdicts(requests).values()
         )
-        # Lists that show neither marks nor texts prove nothing: what was sent may be any post.
-        blind = creates and not (
-            self.ledger.seen.lists_show_marks or any(state.content for state in self.readings.window.values())
-        )
         return CallFacts(
             now=self.now,
             kind="resend",
             left=len(requests) < call.size,
             seen=any(each.found is not None for each in facts.values()),
-            doubtful=next(
-                (each.doubtful for each in facts.values() if each.doubtful),
-                Reason("cannot_tell") if blind and self.readings.window else None,
-            ),
+            doubtful=next((each.doubtful for each in facts.values() if each.doubtful), None),
             unwanted=not self.are_wanted(requests),
             passed=any(act.has_passed(one.item, now) for one in requests),
             forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,
@@ -490,7 +500,10 @@ class Unsent:
             )
         known = self._known
         listed = known.readings.listed if known.accounts_read else None
+        hidden, first = self._hidden()
         return {
+            "hidden": hidden,
+            "waits_for_first": first,
             "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
@@ -498,6 +511,18 @@ class Unsent:
             "no_account": known.why_no_account(request.item),
             "media": self._why_no_media(request.item),
         }
+
+    def _hidden(self) -> tuple[Reason | None, bool]:
+        """Why marks can't be found in lists, and whether a first create must tell before others are sent (rule 11)."""
+        seen = self._known.ledger.seen
+        match seen.lists_show_metadata:
+            case None:
+                return None, bool(self._taken) or self._known.ledger.requests.any_created()
+            case False if self._known.readings.foreign_mark:
+                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), False
+            case False if not self._known.alone:
+                return Reason("lists_hide_metadata"), False
+        return None, False
 
     def _why_no_media(self, item: Item) -> Reason | None:
         """Why a medium of a create is not ready: it has failed since its run was begun, or is to be uploaded or read again first."""

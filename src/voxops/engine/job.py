@@ -92,8 +92,8 @@ class Job:
     async def leave(self) -> None:
         """It was bound, and nobody has taken it: it stays paused (rule 22)."""
 
-    async def allow(self, *, trust_lists: bool = False) -> None:
-        """What paused it in the ledger is over; `trust_lists` reads look-alikes only."""
+    async def allow(self) -> None:
+        """What paused it in the ledger is over."""
 
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002
         """Go on in this pass; True if it is over and another was made ready, which `go` works on."""

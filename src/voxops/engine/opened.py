@@ -306,7 +306,7 @@ class OpenCalls:
             ledger.requests.say([after for _, after in held])
         if freed:
             page = call.http_status if call.refused else None
-            ledger.requests.release([one.id for one in freed], page=page)
+            ledger.requests.release([one.id for one in freed], alone=True, page=page)
             undone = undo_unsent(ledger, [one.id for one in freed])
         ledger.requests.say(
             [

@@ -30,6 +30,7 @@ What = Literal["subject", "list"]  # one post or delivery; what is new in the li
 State = Literal["open", "unsent", "settled"]
 
 MEDIA_AWAITED = "media_uploading"  # the code of a row whose media are still to be uploaded or imported
+PATIENCE = 5.0  # seconds until what waits for a reading is looked at again
 RESENDS = 6  # tries of a row in one run without a usable answer, in whichever call; after them it waits for a resume
 
 
@@ -113,6 +114,10 @@ class Facts:
         What its act says of the subject as it was read.
     done : Request or Reason or None
         What its act says is there already, or was done under this name.
+    hidden : Reason or None
+        Why its mark could not be found in lists, which hide metadata.
+    waits_for_first : bool
+        Whether it is not known yet what lists show, and another create of this ledger will tell.
     posts : sequence of Seen
         Posts that bear a mark of its row.
     judged : Request or Reason or None
@@ -150,6 +155,8 @@ class Facts:
     listed: float | None = None
     forbidden: Reason | None = None
     done: Request | Reason | None = None
+    hidden: Reason | None = None
+    waits_for_first: bool = False
     posts: Sequence[Seen] = ()
     judged: Request | Reason | None = None
     makes: bool = False
@@ -304,6 +311,12 @@ def _said(said: Request | Reason | None) -> Decision | None:
     return Block(said) if isinstance(said, Reason) else Settle(said)
 
 
+def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
+    if facts.hidden is not None:
+        return Block(facts.hidden)
+    return Wait(Reason("first_create_tells"), facts.now + PATIENCE) if facts.waits_for_first else None
+
+
 def _row_is_there(_: Request, facts: Facts) -> Decision | None:
     return _said(facts.judged)
 
@@ -369,6 +382,8 @@ RULES: tuple[Rule, ...] = (
     Rule("10, 17", "all", "unsent", "the list was read within 10 s (15 s as it is sent), if it makes what a reader sees", _list_read, "a colleague's post of a minute ago is created again"),
     Rule("1", "post", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "an hour's rate limit, and what somebody has changed is overwritten"),
     Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "what has arrived since is sent again"),
+    Rule("11", "create", "unsent", "lists show the metadata of posts, or a first create tells whether they do", _marks_are_shown,
+         "two ledgers, lists without marks, a night between: twice, and nobody is told"),
     Rule("13", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
     Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),

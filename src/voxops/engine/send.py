@@ -159,6 +159,8 @@ class Sender:
         act = group.act
         if alone := [one for one in requests if one.alone]:  # a batch with it was refused (rule 12)
             requests = alone[:1]
+        elif act.bulk and ledger.seen.lists_show_metadata is None:
+            requests = requests[:1]
         if act.bulk:  # the order in which the form has them, since items are read by index
             requests = sorted(requests, key=lambda one: one.item.identity)
         harmed = not ledger.requests.are_unharmed(one.id for one in requests)

@@ -46,7 +46,8 @@ SCHEMA = """
     CREATE INDEX requests_by_mark ON requests (mark) WHERE mark IS NOT NULL;
     CREATE INDEX requests_alike ON requests (alike) WHERE alike IS NOT NULL;
     CREATE TABLE calls (
-        id INTEGER PRIMARY KEY, by_run TEXT NOT NULL, -- the run that sent it first
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, also where nothing of a try has happened
+        by_run TEXT NOT NULL, -- the run that sent it first
         act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
         subject TEXT NOT NULL, baseline TEXT CHECK (json_type(baseline) = 'object'), credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
@@ -69,7 +70,7 @@ SCHEMA = """
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
         created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), held INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
-        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0
+        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER
     ) STRICT;
     -- apart from its run, which is read before each send and written every few seconds
     CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL) STRICT;
@@ -82,8 +83,7 @@ SCHEMA = """
     CREATE TABLE seen (
         post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
         op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,
-        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL,
-        alone INTEGER NOT NULL DEFAULT 0 -- it was read by itself
+        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL
     ) STRICT;
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;

@@ -149,7 +149,6 @@ class RunHead:
     paused: bool = False
     undone: bool = False
     failures: int | None = None
-    trust_lists: bool = False
     note: str = ""
     reason: str | None = None
     who: str = ""

@@ -90,6 +90,14 @@ class Requests(Part):
         )
         return list(found.values())
 
+    def any_created(self) -> bool:
+        """Whether a create is in flight, in doubt, or has succeeded."""
+        return bool(
+            self._store.query(
+                "SELECT 1 FROM requests WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded') LIMIT 1"
+            )
+        )
+
     def created_between(self, since: float, until: float) -> dict[str, int]:
         """Post -> the create that has succeeded as it, of those that answers or readings settled in a span of server time."""
         rows = self._store.query(

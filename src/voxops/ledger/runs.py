@@ -20,7 +20,7 @@ class Runs(Part):
         """Write a run with its rows and their chunks."""
         with self._store.atomic() as db:
             db.execute(
-                f"""INSERT INTO runs ({_HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                f"""INSERT INTO runs ({_HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 astuple(replace(head, reason=well_formed(reason), who=_whoami())),
             )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
@@ -44,7 +44,7 @@ class Runs(Part):
         if not rows:
             raise RunNotFound(f"no run {run!r} in this ledger; ws.runs() lists them")
         value = dict(rows[0])
-        return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone", "trust_lists")})
+        return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone")})
 
     def rows(self, run: str) -> list[RunRow]:
         """The rows of a run, in the order of its plan."""
@@ -88,10 +88,6 @@ class Runs(Part):
     def undo(self, run: str) -> None:
         """A later plan withdraws what a run created: it never sends again."""
         self._store.write("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", run)
-
-    def trust_lists(self, run: str) -> None:
-        """A run reads look-alikes only, where lists show no marks."""
-        self._store.write("UPDATE runs SET trust_lists = 1 WHERE id = ?", run)
 
     def finish(self, run: str, *, state: str, note: str) -> None:
         """Note how a pass over a run ended."""

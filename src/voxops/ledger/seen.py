@@ -43,6 +43,18 @@ class SeenPosts(Part):
         """Whether lists have ever shown our marks, so that one that is absent says something (rule 14)."""
         return self._store.meta("lists_show_marks") is not None
 
+    @property
+    def lists_show_metadata(self) -> bool | None:
+        """Whether lists show the metadata of posts; None where no post has told yet (rule 11)."""
+        if self.lists_show_marks:
+            return True
+        found = self._store.meta("lists_metadata")
+        return None if found is None else found == "shown"
+
+    def note_metadata(self, *, shown: bool) -> None:
+        """A post has told whether lists show the metadata of posts."""
+        self._store.set_meta("lists_metadata", "shown" if shown else "hidden")
+
     def learn(
         self,
         posts: Iterable[Seen],
@@ -65,8 +77,6 @@ class SeenPosts(Part):
                     WHERE {_NEWER}""",
                 map(_VALUES, posts),
             )
-            alone = [one.post_id for one in posts if one.source == "single"]
-            self._store.write(f"UPDATE seen SET alone = 1 WHERE post_id {SOME}", alone)
             if latest is not None and latest > (self.listed or ""):
                 self._store.set_meta("listed", latest)
             if shows_marks and not self.lists_show_marks:
@@ -85,15 +95,6 @@ class SeenPosts(Part):
     def of_posts(self, ids: Iterable[str]) -> dict[str, Seen]:
         """Posts by their ids."""
         return {one.post_id: one for one in self._find(f"post_id {SOME}", ids)}
-
-    def unknown(self, ids: Iterable[str]) -> set[str]:
-        """Which of these posts this ledger has never read by themselves, nor seen with a mark."""
-        rows = self._store.query(
-            """SELECT value FROM json_each(?) WHERE NOT EXISTS (
-                   SELECT 1 FROM seen WHERE post_id = value AND (alone OR op_mark IS NOT NULL))""",
-            ids,
-        )
-        return {post for (post,) in rows}
 
     def _find(self, where: str, *values: Any) -> list[Seen]:
         rows = self._store.query(f"SELECT {_SEEN} FROM seen WHERE {where} ORDER BY created, post_id", *values)
