@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -32,7 +31,6 @@ FRAMES: Makers = {
     "triaged": ("vx.triage", lambda c: c.triaged),
     "causes": ("vx.causes", lambda c: vx.causes(c.triaged)),
     "columns": ("vx.columns", lambda c: vx.columns(c.triaged).reset_index()),
-    "compared": ("vx.compare", lambda c: vx.compare(c.triaged, vx.targets(c.ws.posts())).reset_index()),
     "deliveries": ("ws.deliveries", lambda c: c.log),
     "statistics": ("vx.deliveries.stats", lambda c: vx.deliveries.stats(c.log, by=["day", "endpoint"])),
     "statistics in part": ("vx.deliveries.partial", lambda c: c.part),
@@ -52,10 +50,6 @@ FRAMES: Makers = {
     "webhooks": ("ws.webhooks", lambda c: c.ws.webhooks()),
     "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
-    "tagged campaign": ("vx.tag_links", lambda _: vx.tag_links(CAMPAIGN, source="voxops")),
-    "campaign with slots": (
-        "vx.fill_slots", lambda _: vx.fill_slots(CAMPAIGN.assign(slot="next"), {"noon": "12:30"}, start="2026-03-05", tz="UTC"),
-    ),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
     "uploads": ("ws.upload", lambda c: c.ws.upload([c.folder / "menu.pdf", c.folder / "none.pdf"])),
     "plan of a retry": ("plan.frame", lambda c: vx.plan_retry(c.triaged).frame),
@@ -83,7 +77,6 @@ FRAMES: Makers = {
     "archived causes": ("archive.causes", lambda c: c.archive.causes()),
     "archived service levels": ("archive.levels", lambda c: c.archive.levels()),
     "answer of SQL": ("archive.sql", lambda c: c.archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts")),
-    "back from Arrow": ("vx.from_arrow", lambda _: vx.from_arrow(pa.table({"name": ["a", None], "n": [1, None]}))),
 }  # fmt: skip
 
 # The same calls with arguments that add columns, and frames that are no result of a function: attributes and parts of reports.
@@ -92,14 +85,10 @@ MORE: Makers = {
     "targets of owners": ("vx.targets", lambda c: vx.targets(c.owned)),
     "causes of owners": ("vx.causes", lambda c: vx.causes(vx.triage(c.owned))),
     "targets after tries": ("vx.triage", lambda c: vx.triage(c.ws.posts())),
-    "runs compared": ("vx.compare", lambda c: vx.compare(c.run, c.run)),
     "plan of changes": ("plan.frame", lambda c: vx.plan_update(c.waiting, by="1D", change="later").frame),
     "plan of new texts": ("plan.frame", lambda c: vx.plan_update(c.waiting.assign(new_content="new", new_tags="a;b"), change="t").frame),
     "plan of a sync": ("plan.frame", lambda c: vx.plan_sync(CAMPAIGN, c.owned, key="row_id", campaign="spring").frame),
     "results of creates": ("run.results", lambda c: c.created.results()),
-    "rehearsed failures": ("Rehearsal.frame", lambda c: c.rehearsal.frame),
-    "rehearsed rows": ("Rehearsal.by_row", lambda c: c.rehearsal.by_row),
-    "rehearsed plans": ("vx.rehearse", lambda c: vx.rehearse({"one": c.plan}, c.posts, seeds=1).reset_index()),
     "rows that did not go": ("report.frames", lambda c: c.report["left"]),
     "schedule": ("report.frames", lambda c: c.report["schedule"]),
 }  # fmt: skip
@@ -141,8 +130,5 @@ def all_frames() -> dict[str, tuple[str, pd.DataFrame]]:
         with vx.connect(sandbox=c.sandbox, owner_field="owner", campaign_field="campaign", team_field="team") as ws:
             c.owned = ws.posts()
         c.waiting = c.posts[c.posts["status"] == "scheduled"]
-        account = c.ws.accounts().query("status == 'active'")["account_id"].iloc[0]
-        c.plan = vx.plan_create(CAMPAIGN.head(1).assign(accounts=account), key="row_id", campaign="rehearsed")
-        c.rehearsal = vx.rehearse(c.plan, c.posts, seeds=1)
         c.report = vx.report(c.created).frames
         return found | {name: (call, make(c)) for name, (call, make) in MORE.items()}

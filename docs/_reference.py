@@ -33,7 +33,6 @@ from voxops.client import Ending, Handle, Listing, Page, Presigned, Progress, Re
 from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
-from voxops.rehearsal import Rehearsal
 from voxops.views._panel_base import Panel
 from voxops.views._report import Report
 from voxops.views._report_sections import ReportContent
@@ -65,7 +64,7 @@ RUN: Groups = {
     "The plan": "plan",
 }
 PLAN: Groups = {"": "frame canary cost eligible held action"}
-REPORT: Groups = {"": "to_html to_markdown to_text to_excel to_csv to_parquet to_ics tickets"}
+REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats levels causes sql"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
 SPOKEN: Mapping[str, type] = {
@@ -84,11 +83,11 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
     "understand": (
         "Understand what failed",
         "Posts and targets with cause, verdict and remedy, and what has changed.",
-        ["triage", "targets", "causes", "compare", "columns", "matrix", (vx.Rule, {"": "fits"})],
+        ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, service levels, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
     "webhooks": ("vx.webhooks: webhook events", "Events, verified, read, and as a frame.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject post"})]),
-    "sheets": ("Campaign sheets", "A sheet, read, with links and times, ready to check and to plan.", ["read_campaign", "tag_links", "fill_slots"]),
+    "sheets": ("Campaign sheets", "A sheet, read, ready to check and to plan.", ["read_campaign"]),
     "plan": (
         "Plan",
         "From a frame to a table of requests, of which none is sent: ``ws.run(plan)`` sends it.",
@@ -97,14 +96,13 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
             (vx.Plan, PLAN), (Cost, {}),
         ],
     ),
-    "rehearse": ("Rehearse a plan", "A plan run many times in the sandbox, by the failure rates of your history.", ["rehearse", (Rehearsal, {"": "causes"})]),
     "run": (
         "Run: wait, results, resume",
         "What ``ws.run(plan)``, ``ws.watch(...)`` and ``ws.attach(id)`` return, here named ``run``. Each method is also a coroutine of ``run.aio``, with the same parameters; ``await run`` waits.",
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
-    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", "from_arrow", (View, {}), (Panel, {"": "code plan run frame"})]),
-    "reports": ("Report: HTML, Markdown, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
+    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "code plan run frame"})]),
+    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (
         "Archive: history on disk",
@@ -292,7 +290,7 @@ def frames() -> dict[str, tuple[str, Any]]:
     }
 
 
-_OWN_COLUMNS = {"answer of SQL", "back from Arrow"}  # frames whose columns the caller names
+_OWN_COLUMNS = {"answer of SQL"}  # frames whose columns the caller names
 # Kinds of frames that keep the columns of what was planned, with those of their own.
 _LATER: Mapping[str, Collection[str]] = {
     "planned rows": PLAN_TYPES,
@@ -328,8 +326,7 @@ def columns_by_kind() -> dict[str, tuple[list[str], dict[str, str]]]:
 # Columns that an analyst adds to a frame, beside those that a loaded or planned frame shows.
 ADDED = (
     "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "team", "new_content", "new_media_url",
-    "new_scheduled_for", "new_tags", "new_account_ids", "account_ids", "content_type", "slot", "utm_source", "utm_medium", "utm_campaign",
-    "utm_term", "utm_content", "content:instagram",
+    "new_scheduled_for", "new_tags", "new_account_ids", "account_ids", "content_type", "content:instagram",
 )  # fmt: skip
 
 

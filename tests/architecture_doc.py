@@ -27,7 +27,7 @@ PLACES = {
     "archive": (1, 8), "run": (2, 8),
     "workspace": (1.5, 9),
     "connection": (1.5, 10),
-    "rehearsal": (1, 11), "demo": (2, 11), "conformance": (3, 11),
+    "demo": (2, 11), "conformance": (3, 11),
     "cli": (2.5, 12),
 }  # fmt: skip
 WIDE, HIGH, ACROSS, DOWN, MARGIN = 84, 24, 108, 52, 8  # in pixels: a box, from box to box, and around all

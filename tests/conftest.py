@@ -95,7 +95,6 @@ LONG = (
     "views/test_hostile.py",
     "whole/test_notebooks.py",
     "exhaustive/test_exhaustive.py",
-    "sandbox/test_openapi.py",
     "archive/test_archive.py",
     "conformance/test_matrix_rows.py",
     "analysis/test_deliveries.py",

@@ -28,18 +28,17 @@ TARGETS = pd.DataFrame({
     "error_message": "no",
     "post_status": "failed", "updated_at": MOMENT,
 })  # fmt: skip
-FORMS = "frames to_csv to_excel to_html to_markdown to_parquet to_text"
+FORMS = "frames to_csv to_excel to_html"
 LISTED = {
-    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns compare "
+    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
                "connect deliveries errors "
-               "fill_slots from_arrow matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
-               "read_campaign rehearse report tag_links "
+               "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
+               "read_campaign report "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
     "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
-    "plots": (vx.plots, "before_after cause_weeks causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
-              "error_budgets "
-              "latency_bands outage_bands outcomes_by_platform performance schedule_calendar"),
+    "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
+              "latency_bands outage_bands outcomes_by_platform schedule_calendar"),
     "archive": (Archive(Path("nowhere")), "causes deliveries files levels path posts sql stats sync targets"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
@@ -71,6 +70,18 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
         run = ws.run(plan).wait(60)
         assert [public(each) for each in (ws, plan, run)] == [WORKSPACE, PLAN, RUN]
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
+
+
+REMOVED = {"vx": "compare fill_slots from_arrow rehearse tag_links"}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(owner, name) for owner, names in REMOVED.items() for name in names.split()]
+)
+def test_a_removed_name_is_an_attribute_error(owner: str, name: str) -> None:
+    thing = {"vx": vx}[owner]
+    with pytest.raises(AttributeError, match=name):
+        getattr(thing, name)
 
 
 def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring() -> None:

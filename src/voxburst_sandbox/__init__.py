@@ -13,7 +13,7 @@ voxops, so client and sandbox check each other. ``docs/reference/sandbox.md`` de
         sb.effects("target.publish")      # what happened, not what was answered
         assert sb.duplicates() == []
 
-`Remote` controls a sandbox in another process, such as ``python -m voxburst_sandbox --port N``, with the same verbs:
+`Remote` controls a sandbox in another process, such as ``voxops sandbox --port N``, with the same verbs:
 
 =====================================  ==============================================================================
 ``now()``                              the virtual time, an aware datetime
@@ -35,7 +35,7 @@ voxops, so client and sandbox check each other. ``docs/reference/sandbox.md`` de
 ``reset(empty=False)``                 the seeded state again: records, clock, logs, faults
 =====================================  ==============================================================================
 
-**API keys**: ``vb_test_sandbox`` and ``vb_test_second`` (`second_api_key`) have full access to the same workspace, with
+**API keys**: ``vb_test_sandbox`` and ``vb_test_second`` have full access to the same workspace, with
 separate idempotency keys; ``vb_test_readonly`` only reads (403 on writes), ``vb_test_quota`` creates nothing (402).
 
 **Effects**: ``docs/reference/sandbox.md`` lists their kinds. A retry is one ``post.retry`` and a ``target.requeue`` per target (`cause`
@@ -57,21 +57,8 @@ targets. Also 30 days of deliveries of 3 webhooks, whose ``*.example`` hosts lea
 
 from __future__ import annotations
 
-from voxburst_sandbox.control import API_KEY, SECOND_API_KEY, Person, Remote
-from voxburst_sandbox.seed import FixtureAccount, FixtureWorld
-from voxburst_sandbox.server import Sandbox, main, serve
+from voxburst_sandbox.control import API_KEY, Person, Remote
+from voxburst_sandbox.server import Sandbox, serve
 from voxburst_sandbox.switches import Fault, Switches
 
-__all__ = [
-    "API_KEY",
-    "SECOND_API_KEY",
-    "Fault",
-    "FixtureAccount",
-    "FixtureWorld",
-    "Person",
-    "Remote",
-    "Sandbox",
-    "Switches",
-    "main",
-    "serve",
-]
+__all__ = ["API_KEY", "Fault", "Person", "Remote", "Sandbox", "Switches", "serve"]

@@ -23,26 +23,14 @@ from voxburst_sandbox.world import World, iso
 _HOUR, _DAY = 3_600_000, 86_400_000
 _MOST_DAYS = 365  # of the plan PRO
 _STEPS = {"HOURLY": _HOUR, "DAILY": _DAY, "WEEKLY": 7 * _DAY, "MONTHLY": 30 * _DAY}
-# Share of the followers that sees a post, and share of these that engages, by platform.
-_REACH = {"twitter": 0.06, "linkedin": 0.12, "instagram": 0.16, "facebook": 0.05, "bluesky": 0.2, "threads": 0.14}
-_ENGAGED = {
-    "twitter": 0.018,
-    "linkedin": 0.034,
-    "instagram": 0.047,
-    "facebook": 0.012,
-    "bluesky": 0.04,
-    "threads": 0.03,
-}
+# Share of the followers that sees a post, share of these that engages, and hours until it has two thirds of its figures, by platform.
+_PLATFORMS = {
+    "twitter": (0.06, 0.018, 6.0), "bluesky": (0.2, 0.04, 8.0), "threads": (0.14, 0.03, 12.0),
+    "facebook": (0.05, 0.012, 20.0), "instagram": (0.16, 0.047, 30.0), "linkedin": (0.12, 0.034, 40.0),
+}  # fmt: skip
+_OTHER = (0.08, 0.02, 16.0)
 # Shares of the engagements.
 _SHARES = {"likes": 0.68, "comments": 0.09, "shares": 0.08, "clicks": 0.11, "saves": 0.04}
-_HALF_LIFE = {
-    "twitter": 6.0,
-    "bluesky": 8.0,
-    "threads": 12.0,
-    "facebook": 20.0,
-    "instagram": 30.0,
-    "linkedin": 40.0,
-}  # hours
 _TOTALS = ("impressions", "reach", "engagements", *_SHARES)
 
 
@@ -92,8 +80,9 @@ def _final(world: World, target: Target) -> dict[str, float]:
     """Return what a publication will have gained in the end."""
     owner = world.accounts.get(target.account_id)
     followers = max(200, owner.followers if owner else 0)
-    reach = followers * _REACH.get(target.platform, 0.08) * uniform(0.4, 2.5, world.seed, "reach", target.id)
-    rate = _ENGAGED.get(target.platform, 0.02) * uniform(0.5, 1.8, world.seed, "engaged", target.id)
+    seen, engaged, _ = _PLATFORMS.get(target.platform, _OTHER)
+    reach = followers * seen * uniform(0.4, 2.5, world.seed, "reach", target.id)
+    rate = engaged * uniform(0.5, 1.8, world.seed, "engaged", target.id)
     impressions = reach * uniform(1.1, 1.9, world.seed, "seen", target.id)
     final = {"impressions": impressions, "reach": reach}
     return final | {name: impressions * rate * share for name, share in _SHARES.items()}
@@ -104,7 +93,7 @@ def _grown(target: Target, at: int) -> float:
     if target.published_at is None or at <= target.published_at:
         return 0.0
     hours = (at - target.published_at) / _HOUR
-    return 1 - exp(-hours / _HALF_LIFE.get(target.platform, 16.0))
+    return 1 - exp(-hours / _PLATFORMS.get(target.platform, _OTHER)[2])
 
 
 def _collected(world: World, post: Post, target: Target) -> int:
@@ -303,12 +292,11 @@ def _words(call: Call, name: str) -> set[str] | None:
     return {word.strip() for word in call.query.get(name, "").split(",") if word.strip()} or None
 
 
-_SPAN = "startDate endDate since granularity"
 ROUTES = (
-    Route("GET /v1/analytics/posts/{id}", _post, "Figures", query=f"{_SPAN} metrics"),
-    Route("POST /v1/analytics/posts/{id}/refresh", _refresh_post, "Figures", "202"),
-    Route("GET /v1/analytics/accounts/{id}", _account, "AccountFigures", query=_SPAN),
-    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account, "AccountFigures", "202"),
-    Route("GET /v1/analytics/overview", _overview, "Tally", query=_SPAN),
-    Route("GET /v1/analytics/aggregate", _aggregate, "Tally", query=f"{_SPAN} limit accountIds platforms"),
+    Route("GET /v1/analytics/posts/{id}", _post),
+    Route("POST /v1/analytics/posts/{id}/refresh", _refresh_post),
+    Route("GET /v1/analytics/accounts/{id}", _account),
+    Route("POST /v1/analytics/accounts/{id}/refresh", _refresh_account),
+    Route("GET /v1/analytics/overview", _overview),
+    Route("GET /v1/analytics/aggregate", _aggregate),
 )

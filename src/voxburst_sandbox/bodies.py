@@ -1,4 +1,4 @@
-"""Request bodies: each struct decodes, validates and describes one (contract: POST-2, POST-3, SCH, GS, MED, WH-3, BATCH-n).
+"""Request bodies: each struct decodes and validates one (contract: POST-2, POST-3, SCH, GS, MED, WH-3, BATCH-n).
 
 The functions below the structs are the rules for posts that a type can't express.
 """
@@ -26,7 +26,7 @@ MOST_COMMENT = 2_200
 
 # In either casing: the documents write them in upper case, clients send them in lower case, too.
 _PLATFORMS = [name for each in LIMITS for name in (each.upper(), each)]
-Platform = Annotated[str, Meta(pattern=f"^({'|'.join(_PLATFORMS)})$", extra_json_schema={"enum": _PLATFORMS})]
+Platform = Annotated[str, Meta(pattern=f"^({'|'.join(_PLATFORMS)})$")]
 Text = Annotated[str, Meta(pattern=r"\S")]
 _PORT = r"([0-5]?\d{1,4}|6[0-4]\d{3}|65[0-4]\d\d|655[0-2]\d|6553[0-5])"
 _HOST = rf"([\w.-]+|\[::1\])(:{_PORT})?([/?#]|$)"
@@ -46,10 +46,9 @@ EventType = Literal[
 ]  # fmt: skip
 
 
-def _items(kind: str, most: int) -> Meta:
+def _items(most: int) -> Meta:
     """Describe a list of at least one item, each of which is decoded, and refused, by itself."""
-    items = {"items": {"$ref": f"#/components/schemas/{kind}"}}
-    return Meta(min_length=1, max_length=most, extra_json_schema=items)
+    return Meta(min_length=1, max_length=most)
 
 
 class ThreadPost(Body):
@@ -62,7 +61,7 @@ class ThreadPost(Body):
 class NewPost(Body):
     """A post to create; a change is merged into the post and read as one."""
 
-    content: Annotated[Text, Meta(extra_json_schema={"maxLength": MOST_CHARACTERS})]
+    content: Text
     account_ids: Identifiers
     scheduled_for: Time | None = None
     content_type: ContentType | None = None
@@ -72,7 +71,6 @@ class NewPost(Body):
     tags: list[str] | None = None
     metadata: dict[str, Any] | None = None
     platform_overrides: dict[str, Any] | None = None
-    platform_metadata: dict[str, Any] | None = None
     thread_posts: Annotated[list[ThreadPost], Meta(max_length=25)] | None = None
     first_comment: Annotated[str, Meta(max_length=MOST_COMMENT)] | None = None
     first_comment_delay: Annotated[int, Meta(ge=0, le=60)] | None = None
@@ -110,14 +108,14 @@ class Validation(Body):
 class BulkPosts(Body):
     """Posts to create, each with its own result."""
 
-    posts: Annotated[list[Any], _items("NewPost", 50)]
+    posts: Annotated[list[Any], _items(50)]
     dry_run: bool = False
 
 
 class BulkVideos(Body):
     """Video posts to create, each with its own result."""
 
-    videos: Annotated[list[Any], _items("NewVideo", 20)]
+    videos: Annotated[list[Any], _items(20)]
     dry_run: bool = False
 
 
@@ -165,13 +163,13 @@ class NewFile(Body):
 class Files(Body):
     """Files to upload, each with its own result."""
 
-    files: Annotated[list[Any], _items("NewFile", 100)]
+    files: Annotated[list[Any], _items(100)]
 
 
 class Videos(Body):
     """Videos to upload, each with its own result."""
 
-    videos: Annotated[list[Any], _items("NewFile", 20)]
+    videos: Annotated[list[Any], _items(20)]
 
 
 class RemoteFile(Body):
@@ -200,19 +198,6 @@ class MediaIds(Body):
     """Media to check."""
 
     media_ids: Annotated[list[str], Meta(min_length=1, max_length=100)]
-
-
-class ImagePrompt(Body):
-    """An image to generate for a post."""
-
-    post_id: str
-    prompt: Text
-
-
-class ImageJob(Body):
-    """Images to generate."""
-
-    posts: Annotated[list[ImagePrompt], Meta(min_length=1, max_length=50)]
 
 
 class NewWebhook(Body):
@@ -245,7 +230,6 @@ class Batch(Body):
 
     operations: Annotated[list[Operation], Meta(min_length=1, max_length=100)]
     continue_on_error: bool = True
-    parallel: bool = False
 
 
 class Login(Body):

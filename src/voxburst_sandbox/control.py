@@ -24,22 +24,20 @@ from voxburst_sandbox.accounts import connection, oauth_code
 from voxburst_sandbox.bodies import Time
 from voxburst_sandbox.gates import is_loopback_address
 from voxburst_sandbox.http import Body, RefusedError
-from voxburst_sandbox.posts import approve, copy_post, move, require, unpublish
+from voxburst_sandbox.posts import approve, copy_post, move, require
 from voxburst_sandbox.publishing import await_time, publish_post
 from voxburst_sandbox.store import Post, Target, identifier
 from voxburst_sandbox.switches import Fault, Switches
 from voxburst_sandbox.world import World, by_kind, duplicates, instant, iso, parse_time
 
 API_KEY = "vb_test_sandbox"
-# A second key of the same workspace, with separate idempotency keys.
-SECOND_API_KEY = "vb_test_second"
 
 _DAY = 86_400_000
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-# -- people in the dashboard ------------------------------------------------------------------------------------------
+# -- a person in the dashboard -----------------------------------------------------------------------------------------
 
 
 class Act(Generic[P]):
@@ -117,16 +115,6 @@ def _reject(world: World, post: Post) -> Post:
     return move(world, post, "draft", "pending_approval")
 
 
-def _backdate(world: World, post: Post, *, days: float) -> Post:
-    """Move a post's creation and update so many days into the past."""
-    if days < 0:
-        raise ValueError("days must not be negative")
-    world.remove_post(post)
-    post.created_at -= round(days * _DAY)
-    post.updated_at -= round(days * _DAY)
-    return world.add_post(post)
-
-
 class Person:
     """A person in the dashboard; each method returns the id of the post, or of its copy.
 
@@ -139,13 +127,11 @@ class Person:
     edit = Act(_edit)
     delete = Act(_delete)
     withdraw = Act(_withdraw)
-    unpublish = Act(unpublish)
     duplicate = Act(_duplicate)
     post_copy = Act(_post_copy)
     submit = Act(_submit)
     approve = Act(approve)
     reject = Act(_reject)
-    backdate = Act(_backdate)
 
 
 # -- the verbs, as the server runs them -------------------------------------------------------------------------------
@@ -354,7 +340,6 @@ class Remote:
         verify = True if trust is None else ssl.create_default_context(cafile=trust)
         self._http = httpx.Client(trust_env=False, timeout=60, verify=verify)
         self.api_key = API_KEY
-        self.second_api_key = SECOND_API_KEY
         self.person = Person(lambda act, post, **more: self._person(act, post, **more)["post"])
 
     def __repr__(self) -> str:
@@ -458,7 +443,7 @@ class Remote:
 # -- the control calls ------------------------------------------------------------------------------------------------
 
 # Where a link on another site may lead.
-PAGES = ("/", "/api/openapi.json", "/api/openapi.yaml", "/_sandbox/oauth/authorize")
+AUTHORIZE = "/_sandbox/oauth/authorize"
 
 
 def routes(world: World) -> list[Route]:

@@ -7,7 +7,7 @@ Host must be this machine's, and a request that a browser marks as foreign is re
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from math import ceil
 from typing import Any
@@ -44,18 +44,18 @@ class Guard:
         Its port.
     open_to : callable or None
         Whether a foreign Host (lower case, with its port) is accepted; None accepts none.
-    pages : collection of str
-        Paths that a link on another site may lead to.
+    page : str
+        Path that a link on another site may lead to; empty for none.
     """
 
     def __init__(
-        self, app: ASGIApp, port: int, *, open_to: Callable[[str], bool] | None = None, pages: Collection[str] = ()
+        self, app: ASGIApp, port: int, *, open_to: Callable[[str], bool] | None = None, page: str = ""
     ) -> None:
         self._app = app
         self._hosts = {f"{name}:{port}" for name in _NAMES}
         self._origins = {f"{scheme}://{host}" for scheme in ("http", "https") for host in self._hosts}
         self._open_to = open_to
-        self._pages = frozenset(pages)
+        self._page = page
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the request, or refuse it before anything reads it."""
@@ -78,9 +78,9 @@ class Guard:
         return None
 
     def _followed(self, scope: Scope, headers: Headers) -> bool:
-        """Whether a link led to one of the pages that are open to links."""
+        """Whether a link led to the page that is open to links."""
         navigates = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
-        return scope["method"] == "GET" and navigates and scope["path"] in self._pages
+        return scope["method"] == "GET" and navigates and scope["path"] == self._page
 
 
 def _refuse(status: int, code: str, message: str) -> Response:
@@ -137,13 +137,11 @@ class Limiter:
         self._counts.clear()
 
 
-def too_many(world: World, seconds: float, code: str = "RATE_LIMITED") -> Answer:
-    """Return the 429, with its pause in seconds or as a date."""
-    after = (
-        http_date(world.shown_time() + int(seconds * 1000)) if world.switches.retry_after_date else str(ceil(seconds))
-    )
-    error = {"code": code, "message": f"too many requests, retry after {ceil(seconds)} s"}
-    return Answer(429, {"error": error}, headers={"Retry-After": after})
+def too_many(seconds: float) -> Answer:
+    """Return the 429, with its pause in seconds."""
+    pause = ceil(seconds)
+    error = {"code": "RATE_LIMITED", "message": f"too many requests, retry after {pause} s"}
+    return Answer(429, {"error": error}, headers={"Retry-After": str(pause)})
 
 
 class KeyStore:
@@ -158,7 +156,7 @@ class KeyStore:
             return None
         if not _KEY.fullmatch(call.key):
             refuse(400, "IDEMPOTENCY_INVALID_KEY", "a key has 8 to 255 letters, digits, - or _", key=call.key[:40])
-        name, asked = self._name(call), self._fingerprint(call)
+        name, asked = self._name(call), _fingerprint(call)
         if name in self._world.in_flight:
             if self._world.in_flight[name] != asked:
                 refuse(409, "IDEMPOTENCY_CONFLICT", "the key is in use for another request", key=call.key)
@@ -181,34 +179,20 @@ class KeyStore:
         name = self._name(call)
         if self._world.in_flight.pop(name, None) is None:
             return
-        switches = self._world.switches
-        forgotten = forget or (switches.forget_key_on_5xx and max(answer.status, sent_status) >= 500)
+        forgotten = forget or (self._world.switches.forget_key_on_5xx and max(answer.status, sent_status) >= 500)
         if forgotten or answer.status == 429 or (answer.status >= 500 and not call.changed):
             return
-        status, body = answer.status, answer.encoded().decode()
-        if switches.replay_sent_status and sent_status != status:
-            status, body = sent_status, '{"error":{"code":"INTERNAL_ERROR","message":"stored failure"}}'
-        self._world.answers.save(StoredAnswer(name, self._fingerprint(call), self._world.now(), status, body))
+        body = answer.encoded().decode()
+        self._world.answers.save(StoredAnswer(name, _fingerprint(call), self._world.now(), answer.status, body))
 
     def _name(self, call: Call) -> str:
         """Return the name that a key is stored under; each API key has its own unless the workspace shares them."""
         return f"{'' if self._world.switches.workspace_keys else call.api_key} {call.key}"
 
-    def _fingerprint(self, call: Call) -> str:
-        """Return method, path and body, as bytes or as JSON."""
-        body = call.body
-        if self._world.switches.json_bodies and body:
-            body = _canonical(body)
-        return sha256(b"\0".join((call.method.encode(), call.path.encode(), body))).hexdigest()
 
-
-def _canonical(body: bytes) -> bytes:
-    """Return JSON in one spelling; other bytes unchanged."""
-    try:
-        data: Any = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        return body
-    return msgspec.json.encode(data, order="sorted")
+def _fingerprint(call: Call) -> str:
+    """Return a digest of method, path and body."""
+    return sha256(b"\0".join((call.method.encode(), call.path.encode(), call.body))).hexdigest()
 
 
 # Key of a request's connection in the scope, for the faults that close it.
@@ -239,11 +223,11 @@ class Cut(Response):
             pass
 
 
-def inject(world: World, faults: list[Fault]) -> Answer | None:
+def inject(faults: list[Fault]) -> Answer | None:
     """Return the answer that a fault gives before the request takes effect; None if it may go on."""
     for fault in faults:
         if fault.action == "retry_after":
-            return too_many(world, fault.seconds)
+            return too_many(fault.seconds)
         if fault.when != "before":
             continue
         if fault.action in ("status", "drop", "truncate"):

@@ -194,24 +194,16 @@ class Call:
 
 
 class Route:
-    """One endpoint, and its description.
+    """One endpoint.
 
     Parameters
     ----------
     endpoint : str
         Method and path.
     handler : callable
-        Takes the call, and its decoded body if there is one; returns the answer.
-    answer : str
-        Shape of the answer in `openapi`, in brackets for a list; an endpoint without one is not described.
-    statuses : str
-        Statuses of a success.
+        Takes the call, and its decoded body if `body` names one; returns the answer.
     body : type of Body or None
-        The request body.
-    query : str
-        Names in the query, without those of paging.
-    raw : bool
-        The handler decodes the body itself.
+        The request body; None where there is none, and where the handler decodes it.
     keyed : bool
         An idempotency key is honoured.
     reads : bool
@@ -224,27 +216,22 @@ class Route:
         self,
         endpoint: str,
         handler: Callable[..., Answer],
-        answer: str = "",
-        statuses: str = "200",
         body: type[Body] | None = None,
         *,
-        query: str = "",
-        raw: bool = False,
         keyed: bool = True,
         reads: bool = False,
         public: bool = False,
     ) -> None:
         self.method, _, self.path = endpoint.partition(" ")
         self.pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.path))
-        self.handler, self.body, self.raw = handler, body, raw
-        self.answer, self.statuses, self.query = answer, statuses.split(), query.split()
+        self.handler, self.body = handler, body
         self.keyed, self.public = keyed, public
         self.reads = reads or self.method == "GET"
 
     def run(self, call: Call) -> Answer:
         """Return the handler's answer or its refusal."""
         try:
-            if self.body is None or self.raw:
+            if self.body is None:
                 return self.handler(call)
             return self.handler(call, call.read(self.body))
         except RefusedError as error:
@@ -290,7 +277,7 @@ def page(
 ) -> tuple[list[str], int, str | None]:
     """Return the ids of one page, newest first, its size, and the cursor of the next page.
 
-    `order` is ascending by instant and ordinal. The cursor names the last entry shown, so a list that grows in front
+    `order` is ascending by instant and ordinal. The cursor names the last entry shown, so a list that grows at its start
     neither repeats nor skips.
     """
     limit, skip = call.limit(default), call.offset()

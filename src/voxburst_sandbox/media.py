@@ -284,18 +284,18 @@ HANDLERS: dict[str, Handler] = {
 }
 
 ROUTES = (
-    Route("GET /v1/media", _list, "[Media]", query="status from to"),
-    Route("GET /v1/media/{id}", _get, "Media"),
-    Route("POST /v1/media/upload", _upload, "Upload", "201", NewFile),
-    Route("POST /v1/media/{id}/refresh-presign", _refresh, "Upload"),
-    Route("DELETE /v1/media/{id}", _delete, "Success"),
-    Route("POST /v1/media/{id}/validate", _validate, "Queued", "202"),
-    Route("POST /v1/media/register", _register, "Media", "201", RegisteredFile),
-    Route("POST /v1/media/bulk-presign", _bulk_presign, "BulkResult", "201 207", Files),
-    Route("POST /v1/media/bulk-video-upload-urls", _bulk_videos, "BulkResult", "201 207", Videos),
-    Route("POST /v1/media/bulk-validate", _bulk_validate, "BulkResult", "202", MediaIds),
-    Route("POST /v1/media/import-from-url", _import_url, "Media", "202", RemoteFile),
-    Route("POST /v1/media/import-from-drive", _import_drive, "Media", "202", DriveFile),
+    Route("GET /v1/media", _list),
+    Route("GET /v1/media/{id}", _get),
+    Route("POST /v1/media/upload", _upload, NewFile),
+    Route("POST /v1/media/{id}/refresh-presign", _refresh),
+    Route("DELETE /v1/media/{id}", _delete),
+    Route("POST /v1/media/{id}/validate", _validate),
+    Route("POST /v1/media/register", _register, RegisteredFile),
+    Route("POST /v1/media/bulk-presign", _bulk_presign, Files),
+    Route("POST /v1/media/bulk-video-upload-urls", _bulk_videos, Videos),
+    Route("POST /v1/media/bulk-validate", _bulk_validate, MediaIds),
+    Route("POST /v1/media/import-from-url", _import_url, RemoteFile),
+    Route("POST /v1/media/import-from-drive", _import_drive, DriveFile),
 )
 
 
@@ -316,7 +316,7 @@ class Storage:
         faults, cleared = world.faults.strike(request.method, path, path), world.faults.cleared
         entry["fault"] = named(faults)
         try:
-            answer = inject(world, faults) or await self._take(request, entry)
+            answer = inject(faults) or await self._take(request, entry)
             for fault in faults:
                 if fault.action == "delay":
                     await world.faults.hold(fault, cleared)

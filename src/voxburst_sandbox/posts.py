@@ -331,8 +331,7 @@ def _create_each(call: Call, items: list[Any], kind: type[NewPost], *, dry: bool
         results.append(_item(call, index, item, dry=dry))
     failed = sum(result["status"] == "failed" for result in results)
     created = 0 if dry else len(results) - failed
-    name = "dryRun" if call.world.switches.bulk_camel else "dry_run"
-    data = {name: dry, "total": len(results), "created": created, "failed": failed, "results": results}
+    data = {"dry_run": dry, "total": len(results), "created": created, "failed": failed, "results": results}
     if failed == len(results) and call.world.switches.bulk_status == "refuses":
         error = {"code": "VALIDATION_ERROR", "message": "no post was created"}
         return Answer(422, {"error": error, **data})
@@ -387,7 +386,7 @@ def _publish(call: Call) -> Answer:
 def _retry(call: Call) -> Answer:
     """POST /posts/:id/retry: re-queues every failed, pending and stuck target below the cap (contract: K1-2)."""
     world, post, at = call.world, find_post(call), call.world.now()
-    require(post, "failed", "partial", *(() if world.switches.strict_retry else ("publishing",)))
+    require(post, "failed", "partial", "publishing")
     retried: list[dict[str, Any]] = []
     skipped: list[dict[str, Any]] = []
     call.effect("post.retry", post=post.id)
@@ -402,8 +401,6 @@ def _retry(call: Call) -> Answer:
             skipped.append(shown | {"retryCount": target.retry_count, "reason": reason})
     world.keep(post)
     answer = {"id": post.id, "status": wire.word(world, post.status)}
-    if world.switches.retry_returns_post:
-        answer = wire.post(world, post)
     return single(world, answer | {"retriedPlatforms": retried, "skippedPlatforms": skipped}, 202)
 
 
@@ -462,25 +459,18 @@ def _cancel(call: Call) -> Answer:
     return _moved(call, "post.cancel", "cancelled", *_EDITABLE)
 
 
-def unpublish(world: World, post: Post) -> Post:
-    """Take a published post down."""
-    require(post, "published", "partial")
-    for target in post.targets:
-        if target.status == "published":
-            target.status, target.since = "unpublished", world.now()
-    return move(world, post, "unpublished", post.status)
-
-
 def _unpublish(call: Call) -> Answer:
     """POST /posts/:id/unpublish: takes a post down where its account is still active (contract: K1-2)."""
     world, post = call.world, find_post(call)
-    for target in post.targets:
+    require(post, "published", "partial")
+    published = [target for target in post.targets if target.status == "published"]
+    for target in published:
         owner = world.accounts.get(target.account_id)
-        if target.status == "published" and (owner is None or owner.status != "active"):
+        if owner is None or owner.status != "active":
             refuse(409, "CONFLICT", "the account is not active", accountId=target.account_id)
-    unpublish(world, post)
-    call.effect("post.unpublish", post=post.id)
-    return _shown(call, post)
+    for target in published:
+        target.status, target.since = "unpublished", world.now()
+    return _moved(call, "post.unpublish", "unpublished", "published", "partial")
 
 
 def _recur(call: Call) -> Answer:
@@ -510,44 +500,11 @@ def _set_recurrence(call: Call, kind: str, recurrence: dict[str, Any] | None, st
     return _shown(call, post, status)
 
 
-def _submit(call: Call) -> Answer:
-    """POST /posts/:id/start-approval: a draft or scheduled post waits for somebody's approval (contract: APR)."""
-    return _moved(call, "post.submit", "pending_approval", *_EDITABLE)
-
-
 def approve(world: World, post: Post) -> Post:
     """Approve a post: ``scheduled`` if it has a time, else ``approved``, which waits to be published."""
     move(world, post, "approved" if post.scheduled_for is None else "scheduled", "pending_approval")
     await_time(world, post)
     return post
-
-
-def _approve(call: Call) -> Answer:
-    """POST /posts/:id/approve: scheduled if it has a time, else it waits to be published (contract: APR)."""
-    post = approve(call.world, find_post(call))
-    call.effect("post.approve", post=post.id)
-    emit_post(call.world, "post.draft.approved", post, call.world.now())
-    return _shown(call, post)
-
-
-def _reject(call: Call) -> Answer:
-    """POST /posts/:id/reject: a draft again (contract: APR)."""
-    return _moved(call, "post.reject", "draft", "pending_approval")
-
-
-def _archive(call: Call) -> Answer:
-    """POST /posts/:id/archive: a post that has ended (contract: LIFE)."""
-    post = find_post(call)
-    before = post.status
-    answer = _moved(call, "post.archive", "archived", "published", "partial", "failed", "cancelled", "unpublished")
-    post.archived_from = before
-    return answer
-
-
-def _unarchive(call: Call) -> Answer:
-    """POST /posts/:id/unarchive: as it was before."""
-    post = find_post(call)
-    return _moved(call, "post.unarchive", post.archived_from or "draft", "archived")
 
 
 def _moved(call: Call, kind: str, status: str, *allowed: str) -> Answer:
@@ -557,27 +514,22 @@ def _moved(call: Call, kind: str, status: str, *allowed: str) -> Answer:
 
 
 ROUTES = (
-    Route("GET /v1/posts", _list, "[Post]", query="status platform accountId from to"),
-    Route("GET /v1/posts/{id}", _get, "Post"),
-    Route("POST /v1/posts", _create, "Post", "201", NewPost, raw=True),
-    Route("PATCH /v1/posts/{id}", _update, "Post", body=NewPost, raw=True),
-    Route("DELETE /v1/posts/{id}", _delete, "Success"),
-    Route("POST /v1/posts/{id}/clone", lambda call: _copy(call, "post.clone"), "Post", "201"),
-    Route("POST /v1/posts/{id}/duplicate", lambda call: _copy(call, "post.duplicate"), "Post", "201"),
-    Route("POST /v1/posts/validate", _validate, "Verdicts", body=Validation, keyed=False, reads=True),
-    Route("POST /v1/posts/bulk", _bulk, "BulkResult", "200 201 207", BulkPosts),
-    Route("POST /v1/posts/bulk-video", _bulk_video, "BulkResult", "200 201 207", BulkVideos),
-    Route("POST /v1/posts/{id}/publish", _publish, "Post", "202"),
-    Route("POST /v1/posts/{id}/retry", _retry, "Retried", "202"),
-    Route("POST /v1/posts/{id}/cancel", _cancel, "Post"),
-    Route("POST /v1/posts/{id}/unpublish", _unpublish, "Post"),
-    Route("POST /v1/posts/{id}/platforms/{target}/fix", _fix, "Fixed", "202", Fix),
-    Route("POST /v1/posts/{id}/start-approval", _submit, "Post"),
-    Route("POST /v1/posts/{id}/approve", _approve, "Post"),
-    Route("POST /v1/posts/{id}/reject", _reject, "Post"),
-    Route("POST /v1/posts/{id}/archive", _archive, "Post"),
-    Route("POST /v1/posts/{id}/unarchive", _unarchive, "Post"),
-    Route("POST /v1/posts/{id}/recurrence", _recur, "Post", "201", Recurrence, raw=True),
-    Route("PATCH /v1/posts/{id}/recurrence", _recur, "Post", body=Recurrence, raw=True),
-    Route("DELETE /v1/posts/{id}/recurrence", _stop_recurring, "Post"),
+    Route("GET /v1/posts", _list),
+    Route("GET /v1/posts/{id}", _get),
+    Route("POST /v1/posts", _create),
+    Route("PATCH /v1/posts/{id}", _update),
+    Route("DELETE /v1/posts/{id}", _delete),
+    Route("POST /v1/posts/{id}/clone", lambda call: _copy(call, "post.clone")),
+    Route("POST /v1/posts/{id}/duplicate", lambda call: _copy(call, "post.duplicate")),
+    Route("POST /v1/posts/validate", _validate, Validation, keyed=False, reads=True),
+    Route("POST /v1/posts/bulk", _bulk, BulkPosts),
+    Route("POST /v1/posts/bulk-video", _bulk_video, BulkVideos),
+    Route("POST /v1/posts/{id}/publish", _publish),
+    Route("POST /v1/posts/{id}/retry", _retry),
+    Route("POST /v1/posts/{id}/cancel", _cancel),
+    Route("POST /v1/posts/{id}/unpublish", _unpublish),
+    Route("POST /v1/posts/{id}/platforms/{target}/fix", _fix, Fix),
+    Route("POST /v1/posts/{id}/recurrence", _recur),
+    Route("PATCH /v1/posts/{id}/recurrence", _recur),
+    Route("DELETE /v1/posts/{id}/recurrence", _stop_recurring),
 )

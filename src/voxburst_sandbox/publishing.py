@@ -177,8 +177,7 @@ def _queue(world: World, post: Post, target: Target, at: int, hidden: int, *, ke
     """Give a target a new job, hidden for its first milliseconds, and return when it will end."""
     target.jobs += 1
     target.running += 1
-    shortest, longest = world.switches.publish_seconds_by.get(target.platform, world.switches.publish_seconds)
-    took = int(uniform(shortest, longest, world.seed, "queue", target.id, target.jobs) * 1000)
+    took = int(uniform(*world.switches.publish_seconds, world.seed, "queue", target.id, target.jobs) * 1000)
     waits = int(took * uniform(0.2, 0.6, world.seed, "wait", target.id, target.jobs))
     about: dict[str, Any] = {"post": post.id, "target": target.id, "job": target.jobs, "key": key}
     if hidden:

@@ -1,10 +1,8 @@
-"""The seeded campaign with its delivery history, and fixture worlds of real workspaces, which replace it."""
+"""The seeded campaign with its delivery history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from random import Random
 from typing import Any
@@ -16,7 +14,7 @@ from voxburst_sandbox.publishing import PLATFORMS, Attempt, failure, mark_publis
 from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webhook, fraction, identifier
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import BACKOFF, TIMEOUT_MS, latency_ms, queue_attempt
-from voxburst_sandbox.world import VirtualClock, World, instant, iso
+from voxburst_sandbox.world import VirtualClock, World, iso
 
 _MINUTE, _QUARTER, _HOUR, _DAY = 60_000, 900_000, 3_600_000, 86_400_000
 _MEDIA = 40
@@ -498,55 +496,3 @@ def _attempt(
         record.response_body = "OK" if host.startswith("ingest") else f'{{"received":"{record.event_id}"}}'
         return
     record.error = f"receiver answered {record.status_code}"
-
-
-# -- the fixture world -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FixtureAccount:
-    """An account of the real workspace; it can publish if it is ``active``."""
-
-    id: str
-    platform: str
-    username: str
-    status: str = "active"
-
-
-@dataclass(frozen=True, slots=True)
-class FixtureWorld:
-    """The accounts, media and time of a real workspace, instead of the seeded campaign.
-
-    Attributes
-    ----------
-    start : datetime
-        The first instant of its clock, with an offset.
-    accounts : iterable of FixtureAccount
-        All accounts.
-    media : iterable of str
-        Ids of images that are ready.
-    """
-
-    start: datetime
-    accounts: Iterable[FixtureAccount]
-    media: Iterable[str] = ()
-
-    def began(self) -> int:
-        """Return the first instant in milliseconds since 1970."""
-        return instant(self.start)
-
-    def plant(self, world: World) -> None:
-        """Fill an empty world."""
-        before = world.start - 365 * _DAY
-        for known in self.accounts:
-            name = known.username
-            account = Account(known.id, known.platform, name, name, "business", known.status, before, followers=5_000)
-            if known.platform == "facebook":
-                account.page_id, account.page_name = "page_1", name
-            world.accounts.save(account)
-        for key in self.media:
-            world.media.save(
-                Media(
-                    key, f"{key}.jpg", "image/jpeg", 500_000, "ready", before, url=f"https://cdn.voxburst.example/{key}"
-                )
-            )

@@ -1,8 +1,7 @@
-"""The sandbox as a server on three ports of this machine, and the command that serves it."""
+"""The sandbox as a server on three ports of this machine."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import math
@@ -26,11 +25,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from voxburst_sandbox import accounts, control, media, publishing, seed, webhooks
-from voxburst_sandbox.app import Api, index_page
+from voxburst_sandbox.app import Api
 from voxburst_sandbox.control import Remote
 from voxburst_sandbox.gates import CONNECTION, Guard, Limiter
 from voxburst_sandbox.media import Storage
-from voxburst_sandbox.seed import FixtureWorld
 from voxburst_sandbox.store import Disk
 from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.webhooks import Receiver
@@ -232,8 +230,6 @@ class Sandbox(Remote):
         read ``Date``. The seeded campaign ends at the start.
     tls : path or None
         Folder of the certificate: every port speaks https. Clients must trust `certificate`.
-    fixture : FixtureWorld or None
-        The accounts, media and time of a real workspace, instead of the seeded campaign.
     workspace : str or None
         Workspace id; None draws a fresh one for each start without a state file.
 
@@ -259,7 +255,6 @@ class Sandbox(Remote):
         deliveries: int = 4500,
         real_time: bool = False,
         tls: str | Path | None = None,
-        fixture: FixtureWorld | None = None,
         workspace: str | None = None,
     ) -> None:
         for name, number in {"posts": posts, "deliveries": deliveries, "speed": speed}.items():
@@ -281,13 +276,12 @@ class Sandbox(Remote):
         self._stopped = False
         disk = None if state is None else Disk(state)
         facts = {} if disk is None else disk.facts()
-        self._fixture = fixture
-        first = system_time() if real_time else START if fixture is None else fixture.began()
+        first = system_time() if real_time else START
         # A second ahead of the last time on file, so that time never runs backwards over a restart.
         clock = VirtualClock(
             max(facts["now"] + 1000, first if real_time else 0) if facts else first,
             1.0 if real_time else speed,
-            beginning=system_time if real_time else None if fixture is None else fixture.began,
+            beginning=system_time if real_time else None,
         )
         handlers = {
             **publishing.HANDLERS,
@@ -310,11 +304,8 @@ class Sandbox(Remote):
     def _plant(self, *, empty: bool = False) -> None:
         """Fill the world."""
         self._limiter.clear()
-        if self._fixture is not None:
-            self._fixture.plant(self.world)
-        else:
-            posts, deliveries = (0, 0) if empty else self._size
-            seed.plant(self.world, posts=posts, deliveries=deliveries)
+        posts, deliveries = (0, 0) if empty else self._size
+        seed.plant(self.world, posts=posts, deliveries=deliveries)
         self.world.reindex()
         self.world.flush()
 
@@ -392,15 +383,12 @@ class Sandbox(Remote):
         """Return the application of each port."""
         api = Api(self.world, self._limiter)
         ports = [sock.getsockname()[1] for sock in self._sockets]
-        pages = index_page(self.world, self.api_key)
         # Not as a route: no pattern of a route matches a path with a line break.
-        main = Router(
-            [*pages, *control.routes(self.world)], redirect_slashes=False, default=request_response(api.endpoint)
-        )
+        main = Router(control.routes(self.world), redirect_slashes=False, default=request_response(api.endpoint))
         storage = request_response(Storage(self.world).endpoint)
         receiver = request_response(Receiver(self.world).endpoint)
         return {
-            ports[0]: Guard(main, ports[0], pages=control.PAGES),
+            ports[0]: Guard(main, ports[0], page=control.AUTHORIZE),
             ports[1]: Guard(storage, ports[1]),
             ports[2]: Guard(receiver, ports[2], open_to=webhooks.is_example_host),
         }
@@ -459,70 +447,3 @@ def serve(*, speed: float = 1.0, now: bool = False, **options: Any) -> None:
 def _print(text: str) -> None:
     sys.stdout.write(f"sandbox: {text}\n")
     sys.stdout.flush()
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if _count(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535, 0 for a free one")
-    return int(text)
-
-
-def _speed(text: str) -> float:
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = math.nan
-    if not 0 <= speed < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
-    return speed
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    try:
-        return Switches.setting(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run ``python -m voxburst_sandbox``, which serves like ``voxops sandbox``, on a free port if none is named."""
-    parser = argparse.ArgumentParser(
-        prog="python -m voxburst_sandbox", description="Serve the VoxBurst API on this machine."
-    )
-    for name, text in {
-        "port": "port of the API on 127.0.0.1 (default: a free one)",
-        "storage-port": "port of the presigned storage (default: a free one)",
-        "receiver-port": "port of the webhook receiver (default: a free one)",
-    }.items():
-        parser.add_argument(f"--{name}", type=_port, default=0, help=text)
-    for name, default, text in (
-        ("rate-limit", 500, "requests a minute, 0 for no limit (default: 500)"),
-        ("posts", 500, "size of the seeded campaign (default: 500)"),
-        ("deliveries", 4500, "webhook deliveries of it (default: 4500)"),
-    ):
-        parser.add_argument(f"--{name}", type=_count, default=default, help=text)
-    parser.add_argument("--seed", type=int, default=7, help="what the campaign follows from (default: 7)")
-    parser.add_argument("--state", type=Path, help="file that keeps the state over restarts")
-    parser.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per real second (default: 1)")
-    parser.add_argument(
-        "--switch", type=_setting, action="append", default=[], metavar="NAME=VALUE", dest="switches",
-        help="another reading of the contract, such as list_lag_seconds=20; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--now", action="store_true", help="this machine's clock instead of a virtual one")
-    parser.add_argument(
-        "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
-    )
-    options = vars(parser.parse_args(argv))
-    options |= {"rate_limit": options["rate_limit"] or None, "switches": Switches().changed(dict(options["switches"]))}
-    try:
-        serve(**options)
-    except OSError as error:
-        _print(str(error.strerror or error))
-        return 1
-    return 0

@@ -73,7 +73,7 @@ class Target:
 class Post:
     """One post with its targets; `ordinal` breaks ties of `created_at`.
 
-    `archived_from` is the status before archiving, `analytics_at` when somebody last asked for fresh figures.
+    `analytics_at` is when somebody last asked for fresh figures.
     """
 
     id: str
@@ -93,7 +93,6 @@ class Post:
     first_comment: str | None = None
     first_comment_delay: int = 0
     recurrence: dict[str, Any] | None = None
-    archived_from: str = ""
     analytics_at: int = 0
 
 
@@ -136,15 +135,6 @@ class Media:
     width: int | None = None
     height: int | None = None
     sha256: str | None = None
-
-
-@dataclass(slots=True)
-class Job:
-    """Images to generate: each item names its post and its media file."""
-
-    id: str
-    created_at: int
-    items: list[list[str]]
 
 
 @dataclass(slots=True)
@@ -269,7 +259,6 @@ class Tables:
         self.posts = Table(Post)
         self.accounts = Table(Account)
         self.media = Table(Media)
-        self.jobs = Table(Job)
         self.webhooks = Table(Webhook)
         self.deliveries = Table(Delivery)
         self.events = Table(Event)

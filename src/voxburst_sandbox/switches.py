@@ -30,14 +30,10 @@ class Switches:
         Idempotency keys are accepted and forgotten: every request runs.
     forget_key_on_5xx : bool
         An answer of 500 or more leaves no key, although the request took effect.
-    replay_sent_status : bool
-        A replay repeats what went out, injected errors included, instead of the handler's own answer.
     key_retention_seconds : int
         How long a key is remembered, in virtual seconds.
     workspace_keys : bool
         Idempotency keys are shared by all API keys; by default each API key has its own.
-    json_bodies : bool
-        "Same body" means equal JSON, not equal bytes.
     listed_retry_counts, listed_target_ids : bool
         Listed posts show ``retryCount`` and ``postPlatformId`` too (the richer reading).
     no_retry_counts, no_target_ids, no_metadata : bool
@@ -50,10 +46,6 @@ class Switches:
         Lists show the posts as they were so many virtual seconds ago; single reads are current.
     single_reads_lag : bool
         Single reads lag as the lists do: what was just created is not found.
-    listed_error_characters : int
-        Lists cut error messages after so many characters; 0 shows them whole.
-    listed_whole_seconds : bool
-        Lists show times without milliseconds; single reads and answers show them.
     date_ahead_seconds : float
         The ``Date`` header is ahead of the clock by so much; nothing else is.
     linger_failed_seconds : float
@@ -62,10 +54,6 @@ class Switches:
     queue_hold_seconds : float
         After the 202 to a retry, fix or publish nothing at all shows for so many virtual seconds: neither status nor retry
         count nor `updatedAt`.
-    strict_retry : bool
-        A retry is refused with 409 unless the post is failed or partial; by default a post still publishing is accepted.
-    retry_returns_post : bool
-        The retry's answer is the whole post plus its lists.
     string_errors : bool
         ``platforms[].error`` is a string.
     uppercase_status : bool
@@ -78,7 +66,7 @@ class Switches:
         By default they are refused by name.
     pagination : str
         ``both``, ``snake``, ``camel`` or ``none``: spelling of the pagination object.
-    accounts_envelope, webhooks_envelope, deliveries_envelope : str
+    accounts_envelope, webhooks_envelope : str
         Name of the list in the answer; ``data`` comes with a pagination object, any other name without. ``both``: the list
         under ``data`` and under the name of its path.
     wrapped_objects : bool
@@ -94,8 +82,6 @@ class Switches:
         where none was created. ``200``, ``201``, ``207``, ``422``: whatever the results.
     bulk_refuses_whole : bool
         One bad item refuses the whole bulk with a 4xx that names it, instead of a result per item.
-    bulk_camel : bool
-        The bulk answer has ``dryRun`` instead of ``dry_run``.
     delete_204 : bool
         Deletes answer 204 without a body.
     media_lowercase : bool
@@ -104,8 +90,6 @@ class Switches:
         The validation map holds each platform in both cases.
     webhook_flag : str
         Webhooks show ``active``, ``enabled`` or ``both``.
-    delivery_event_ids : bool
-        Delivery records show ``eventId``.
     event_shape : str
         Data of events about posts: ``newest``, ``middle``, ``first`` (platforms as words, partial results as
         ``post.partial``) or ``oldest`` (one event per platform).
@@ -115,10 +99,6 @@ class Switches:
         Events make no deliveries, for loads where they would only cost time.
     no_identity : bool
         ``GET /v1/auth/me`` answers 404.
-    no_rate_headers : bool
-        ``X-RateLimit-*`` is missing.
-    retry_after_date : bool
-        ``Retry-After`` is an HTTP date instead of seconds.
     record_bodies : bool
         The record of requests shows each body as text, `sent`.
     failure_rate : float
@@ -126,8 +106,6 @@ class Switches:
     failure_rates : mapping
         Platform to error code to share of publications that fail with it, instead of `failure_rate`; a platform that is not
         named never fails.
-    publish_seconds_by : mapping
-        Platform to least and longest time from queue to result, instead of `publish_seconds`.
     recovery_rate : float
         Share of retried passing failures that succeed.
     publish_seconds : tuple of float
@@ -136,10 +114,8 @@ class Switches:
 
     ignore_keys: bool = False
     forget_key_on_5xx: bool = False
-    replay_sent_status: bool = False
     key_retention_seconds: int = 86_400
     workspace_keys: bool = False
-    json_bodies: bool = False
     listed_retry_counts: bool = False
     listed_target_ids: bool = False
     no_retry_counts: bool = False
@@ -149,13 +125,9 @@ class Switches:
     empty_listed_metadata: bool = False
     list_lag_seconds: float = 0.0
     single_reads_lag: bool = False
-    listed_error_characters: int = 0
-    listed_whole_seconds: bool = False
     date_ahead_seconds: float = 0.0
     linger_failed_seconds: float = 0.0
     queue_hold_seconds: float = 0.0
-    strict_retry: bool = False
-    retry_returns_post: bool = False
     string_errors: bool = False
     uppercase_status: bool = False
     publish_on_create: bool = True
@@ -163,30 +135,24 @@ class Switches:
     pagination: Literal["both", "snake", "camel", "none"] = "both"
     accounts_envelope: str = "data"
     webhooks_envelope: str = "both"
-    deliveries_envelope: str = "data"
     wrapped_objects: bool = False
     error_shape: Literal["envelope", "string", "pair", "toplevel"] = "envelope"
     validation_status: Literal[400, 422] = 400
     forbidden_code: Literal["AUTHORIZATION_ERROR", "FORBIDDEN"] = "AUTHORIZATION_ERROR"
     bulk_status: Literal["by_result", "refuses", "200", "201", "207", "422"] = "by_result"
     bulk_refuses_whole: bool = False
-    bulk_camel: bool = False
     delete_204: bool = False
     media_lowercase: bool = True
     validate_both_cases: bool = False
     webhook_flag: Literal["both", "active", "enabled"] = "both"
-    delivery_event_ids: bool = False
     event_shape: Literal["newest", "middle", "first", "oldest"] = "newest"
     event_envelope: Literal["docs", "sdk"] = "docs"
     silent_webhooks: bool = False
     no_identity: bool = False
-    no_rate_headers: bool = False
-    retry_after_date: bool = False
     record_bodies: bool = False
     failure_rate: float = 0.06
     recovery_rate: float = 0.85
     failure_rates: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    publish_seconds_by: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     publish_seconds: tuple[float, float] = (5.0, 60.0)
 
     def changed(self, changes: Mapping[str, Any]) -> Switches:

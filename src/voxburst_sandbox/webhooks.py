@@ -362,7 +362,7 @@ def _test(call: Call, body: WebhookId) -> Answer:
     payload = wire.payload(world, kind, wire.test_data(world, event_id), world.now(), event_id)
     delivery = deliver(world, webhook, kind, payload, world.now(), event_id)
     call.effect("webhook.test", webhook=key, delivery=delivery.id)
-    return Answer(200, settled=lambda: {"data": wire.delivery(world, delivery)})
+    return Answer(200, settled=lambda: {"data": wire.delivery(delivery)})
 
 
 def _deliveries(call: Call) -> Answer:
@@ -381,8 +381,8 @@ def _deliveries(call: Call) -> Answer:
         )
 
     keys, limit, following = page(call, world.delivery_order, accept)
-    records = [wire.delivery(world, world.deliveries[key]) for key in keys]
-    return envelope(world, world.switches.deliveries_envelope, records, limit, following, "deliveries")
+    records = [wire.delivery(world.deliveries[key]) for key in keys]
+    return envelope(world, "data", records, limit, following)
 
 
 def _retry(call: Call) -> Answer:
@@ -408,14 +408,14 @@ def _tunnel(_: Call) -> Answer:
 
 
 ROUTES = (
-    Route("GET /v1/webhooks", _list, "[Webhook]"),
-    Route("GET /v1/webhooks/{id}", _get, "Webhook"),
-    Route("POST /v1/webhooks", _create, "Webhook", "201", NewWebhook, raw=True),
-    Route("POST /v1/webhooks/test", _test, "Object", body=WebhookId),
+    Route("GET /v1/webhooks", _list),
+    Route("GET /v1/webhooks/{id}", _get),
+    Route("POST /v1/webhooks", _create),
+    Route("POST /v1/webhooks/test", _test, WebhookId),
     Route("GET /v1/webhooks/tunnel", _tunnel),
-    Route("PATCH /v1/webhooks/{id}", _update, "Webhook", body=NewWebhook, raw=True),
-    Route("DELETE /v1/webhooks/{id}", _delete, "Success"),
-    Route("POST /v1/webhooks/{id}/rotate-secret", _rotate, "Webhook", keyed=False),
-    Route("GET /v1/webhooks/{id}/deliveries", _deliveries, "[Delivery]", query="eventType success from to"),
-    Route("POST /v1/webhooks/{id}/deliveries/{delivery}/retry", _retry, "Queued", "202"),
+    Route("PATCH /v1/webhooks/{id}", _update),
+    Route("DELETE /v1/webhooks/{id}", _delete),
+    Route("POST /v1/webhooks/{id}/rotate-secret", _rotate, keyed=False),
+    Route("GET /v1/webhooks/{id}/deliveries", _deliveries),
+    Route("POST /v1/webhooks/{id}/deliveries/{delivery}/retry", _retry),
 )

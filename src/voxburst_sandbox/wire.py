@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 
 from voxburst_sandbox.store import Account, Delivery, Media, Post, Target, Webhook
-from voxburst_sandbox.switches import Switches
 from voxburst_sandbox.world import World, iso, iso_or_none
 
 
@@ -81,37 +80,24 @@ def word(world: World, value: str) -> str:
     return value.upper() if world.switches.uppercase_status else value
 
 
-def _whole_seconds(at: int | None) -> str | None:
-    """Return an instant without its milliseconds, or null."""
-    return None if at is None else iso(at)[:-5] + "Z"
-
-
-def _error(switches: Switches, error: dict[str, Any] | None, *, listed: bool) -> Any:
-    """Return a target's error as an object, a text, or null."""
-    if error is None:
-        return None
-    most = switches.listed_error_characters
-    if listed and most:
-        error = {**error, "message": error["message"][:most]}
-    return f"{error['code']}: {error['message']}" if switches.string_errors else error
-
-
 def _target(world: World, target: Target, listed: bool) -> dict[str, Any]:
     """Return one entry of ``platforms[]``."""
     switches = world.switches
     owner = world.accounts.get(target.account_id)
-    when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
+    error: Any = target.error
+    if error and switches.string_errors:
+        error = f"{error['code']}: {error['message']}"
     shown: dict[str, Any] = {
         "platform": word(world, target.platform),
         "accountId": target.account_id,
         "accountName": owner.display_name if owner else None,
-        "accountAvatarUrl": avatar_url(target.account_id),
+        "accountAvatarUrl": _avatar(target.account_id),
         "accountStatus": word(world, owner.status) if owner else None,
         "status": word(world, target.status),
         "platformPostId": target.platform_post_id,
         "platformPostUrl": target.platform_post_url,
-        "publishedAt": when(target.published_at),
-        "error": _error(switches, target.error, listed=listed),
+        "publishedAt": iso_or_none(target.published_at),
+        "error": error,
     }
     if not switches.no_target_ids and (not listed or switches.listed_target_ids):
         shown["postPlatformId"] = target.id
@@ -135,7 +121,7 @@ def _post_account(world: World, target: Target) -> dict[str, Any]:
     return shown | {"username": owner.username if owner else None, "displayName": owner.display_name if owner else None}
 
 
-def avatar_url(account_id: str) -> str:
+def _avatar(account_id: str) -> str:
     """Return the address of an account's picture."""
     return f"https://cdn.voxburst.example/avatars/{account_id}.jpg"
 
@@ -143,17 +129,16 @@ def avatar_url(account_id: str) -> str:
 def post(world: World, item: Post, *, listed: bool = False) -> dict[str, Any]:
     """Return a post; listed posts show less than single ones."""
     switches = world.switches
-    when = _whole_seconds if listed and switches.listed_whole_seconds else iso_or_none
     files = [_post_media(world, media_id) for media_id in item.media]
     shown = {
         "id": item.id,
         "content": item.content,
         "contentType": item.content_type,
         "status": word(world, item.status),
-        "scheduledFor": when(item.scheduled_for),
-        "publishedAt": when(item.published_at),
-        "createdAt": when(item.created_at),
-        "updatedAt": when(item.updated_at),
+        "scheduledFor": iso_or_none(item.scheduled_for),
+        "publishedAt": iso_or_none(item.published_at),
+        "createdAt": iso(item.created_at),
+        "updatedAt": iso(item.updated_at),
         "platforms": [_target(world, target, listed) for target in item.targets],
         "accounts": [_post_account(world, target) for target in item.targets],
         "media": files,
@@ -188,7 +173,7 @@ def account(world: World, item: Account) -> dict[str, Any]:
         "platform": word(world, item.platform),
         "username": item.username,
         "displayName": item.display_name,
-        "avatarUrl": avatar_url(item.id),
+        "avatarUrl": _avatar(item.id),
         "accountType": item.account_type,
         "status": word(world, item.status),
         "connectedAt": iso(item.connected_at),
@@ -244,9 +229,9 @@ def webhook(world: World, item: Webhook, *, secret: bool = False) -> dict[str, A
     return shown
 
 
-def delivery(world: World, item: Delivery) -> dict[str, Any]:
+def delivery(item: Delivery) -> dict[str, Any]:
     """Return a delivery record (contract: K1-2)."""
-    shown: dict[str, Any] = {
+    return {
         "id": item.id,
         "webhookId": item.webhook_id,
         "eventType": item.event_type,
@@ -260,6 +245,3 @@ def delivery(world: World, item: Delivery) -> dict[str, Any]:
         "createdAt": iso(item.created_at),
         "deliveredAt": iso_or_none(item.delivered_at),
     }
-    if world.switches.delivery_event_ids:
-        shown["eventId"] = item.event_id
-    return shown

@@ -22,15 +22,12 @@ Understand
 `targets`               posts as one row per post and platform
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
-`compare`               two loads of the same targets, or two runs
 `deliveries`            webhook deliveries: statistics, service levels, outages, losses
 `webhooks`              webhook events: verified, read, as a frame
 `Rule`                  a rule of your own for `triage`
 `matrix`                the API's capability matrix
 Plan
 `read_campaign`         a campaign sheet, ready to check and to plan
-`tag_links`             a campaign sheet with UTM parameters on its links
-`fill_slots`            times for the rows of a sheet, from slots such as every morning at nine
 `plan_retry`            send failed posts again
 `plan_fix`              correct failed posts, then send them again
 `plan_create`           create the posts of a campaign sheet
@@ -39,14 +36,12 @@ Plan
 `plan_cancel`           cancel posts that are not published yet
 `plan_redeliver`        send lost webhook deliveries again
 `Plan`                  what these return: a table of requests, none of them sent
-`rehearse`              a plan run many times in the sandbox, by the failure rates of your history
 `Run`                   what ``ws.run(plan)`` returns: progress and results
 Show
 `view`                  a frame as a table that can be filtered and sorted
-`report`                a triage as one file: HTML, Markdown, tickets
+`report`                a triage as one file, and as tickets
 `plots`                 figures
 `to_excel`              frames as a workbook
-`from_arrow`            a frame back from Polars, DuckDB, Parquet or Arrow
 Script
 `AsyncClient`           the API's client on its own
 `PostFields`            the fields of a post, typed
@@ -68,7 +63,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.sync import plan_sync
 from voxops.acts.update import plan_update
-from voxops.analysis.causes import causes, compare
+from voxops.analysis.causes import causes
 from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
 from voxops.client import AsyncClient, PostFields
@@ -80,12 +75,8 @@ if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
     from voxops.connection import aconnect, connect
-    from voxops.frames.arrow import from_arrow
-    from voxops.rehearsal import rehearse
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
-    from voxops.sheets.links import tag_links
-    from voxops.sheets.slots import fill_slots
     from voxops.views import plots
     from voxops.views.excel import to_excel
     from voxops.views.report import report
@@ -108,12 +99,9 @@ __all__ = [
     "allow_nested_loops",
     "causes",
     "columns",
-    "compare",
     "connect",
     "deliveries",
     "errors",
-    "fill_slots",
-    "from_arrow",
     "matrix",
     "plan_cancel",
     "plan_create",
@@ -124,9 +112,7 @@ __all__ = [
     "plan_update",
     "plots",
     "read_campaign",
-    "rehearse",
     "report",
-    "tag_links",
     "targets",
     "to_excel",
     "triage",
@@ -144,13 +130,9 @@ _LATER = {
     "aconnect": "voxops.connection",
     "allow_nested_loops": "voxops._support.eventloop",
     "connect": "voxops.connection",
-    "fill_slots": "voxops.sheets.slots",
-    "from_arrow": "voxops.frames.arrow",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
-    "rehearse": "voxops.rehearsal",
     "report": "voxops.views.report",
-    "tag_links": "voxops.sheets.links",
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }

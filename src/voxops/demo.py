@@ -6,18 +6,14 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rich.markup
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
 from voxops._support import eventloop, safe
-from voxops._support.safe import Terminal
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.loading.loader import Settings
-from voxops.model import OUTCOMES, Snapshot
+from voxops.model import OUTCOMES
 from voxops.views.report import report
 from voxops.workspace import Resources
 
@@ -31,19 +27,6 @@ if TYPE_CHECKING:
 
 # Names the demo's run in a ledger that is kept, so that a second demo takes it up and sends nothing.
 REASON = "voxops demo"
-
-
-class _Bars:
-    """A bar per outcome, updated by the run's snapshots."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._tasks = {outcome: progress.add_task(outcome, total=total) for outcome in OUTCOMES}
-
-    def notice(self, snapshot: Snapshot) -> None:
-        """Update the bars."""
-        for outcome, task in self._tasks.items():
-            self._progress.update(task, completed=snapshot.count(outcome))
 
 
 def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = Path("build/demo")) -> int:
@@ -63,33 +46,31 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
     """
     from voxburst_sandbox import Sandbox
 
-    console = Terminal(highlight=False, soft_wrap=True)
     with Sandbox(state=state) as sandbox, _workspace(sandbox, ledger) as ws:
-        console.print(
-            f"[b]voxops[/b]: {rich.markup.escape(safe.plain(ws.name or ws.id))}, the API on this machine at {sandbox.url}"
-        )
+        _say(f"voxops: {safe.plain(ws.name or ws.id)}, the API on this machine at {sandbox.url}")
         posts = ws.posts(status=["failed", "partial"])
-        console.print(
-            f"  {len(posts)} posts that failed, in whole or in part, and {len(ws.deliveries(since='7D'))} webhook deliveries of the last 7 days"
+        deliveries = len(ws.deliveries(since="7D"))
+        _say(
+            f"  {len(posts)} posts that failed, in whole or in part, and {deliveries} webhook deliveries of the last 7 days"
         )
         triaged = triage(posts)
         table = causes(triaged)
-        console.print(f"  {report(triaged).headline}", markup=False)
-        console.print(f"  {len(table)} causes, the most frequent first:")
+        _say(f"  {report(triaged).headline}")
+        _say(f"  {len(table)} causes, the most frequent first:")
         for row in table.head(8).to_dict("records"):
-            console.print(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}", markup=False)
-        run = _run(console, ws, triaged)
+            _say(f"    {row['count']:>3}  {row['verdict']:<18} {safe.plain(row['cause'], 70)}")
+        run = _run(ws, triaged)
         results = run.results()
         path = report(triaged, run=run).to_html(out / "triage.html")
         counts = {outcome: int((results["outcome"] == outcome).sum()) for outcome in OUTCOMES}
         twice = len(sandbox.duplicates())
         failed = int((triaged["status"] == "failed").sum())
-        console.print("  read again, by cause: recovered of tried")
+        _say("  read again, by cause: recovered of tried")
         for cause, now in run.verify().iterrows():
-            console.print(f"    {now['recovered']:>3} of {now['tried']:<3} {safe.plain(cause, 70)}", markup=False)
+            _say(f"    {now['recovered']:>3} of {now['tried']:<3} {safe.plain(cause, 70)}")
         retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
-        print(  # noqa: T201
+        _say(
             f"demo: posts={len(posts)} failed_targets={failed} eligible={len(results)} retried={retried} {said} duplicates={twice} "
             f"report={shlex.quote(str(path))}"
         )
@@ -105,21 +86,29 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     return eventloop.run(open_workspace(client, ledger=path, resources=resources, settings=settings))
 
 
-def _run(console: Terminal, ws: Workspace, triaged: pd.DataFrame) -> Run:
-    """Run the plan, or take up the run of an earlier demo on the same ledger."""
+def _run(ws: Workspace, triaged: pd.DataFrame) -> Run:
+    """Run the plan, or take up the run of an earlier demo on the same ledger, and print the counts whenever they have changed."""
     earlier = ws.runs()
     earlier = earlier[earlier["reason"] == REASON]
     if len(earlier):
-        console.print("  this ledger already has the demo's run: resuming it, sending only rows that were never sent")
+        _say("  this ledger already has the demo's run: resuming it, sending only rows that were never sent")
         run = ws.attach(str(earlier.index[0]))
         run.wait()
         run.resume()
     else:
         plan = plan_retry(triaged)
-        console.print(f"  {plan!r}".replace("\n", "\n  "), markup=False)
+        _say(f"  {plan!r}".replace("\n", "\n  "))
         run = ws.run(plan, reason=REASON)
-    columns = (TextColumn("  {task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        run.follow(_Bars(progress, run.snapshot.total))
-        run.wait()
+    running, before = True, ""
+    while running:
+        running = run.wait(1).running
+        counts = "".join(f"  {outcome} {run.snapshot.count(outcome):>3}" for outcome in OUTCOMES)
+        if counts != before:
+            _say(f"  {counts}")
+        before = counts
     return run
+
+
+def _say(text: str) -> None:
+    """Print lines at once, also into a pipe."""
+    print(safe.printable(text), flush=True)  # noqa: T201

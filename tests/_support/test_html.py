@@ -1,4 +1,4 @@
-"""Untrusted text, made safe for HTML, terminals, spreadsheets and tickets."""
+"""Untrusted text, made safe for HTML, terminals and spreadsheets."""
 
 from __future__ import annotations
 
@@ -67,16 +67,6 @@ def test_plain_text_is_one_short_line_that_any_file_can_hold(text, limit):
 ])  # fmt: skip
 def test_plain_examples(text, line):
     assert safe.plain(text) == line
-
-
-# That CommonMark shows any text as it is: tests/views/test_document.py.
-@pytest.mark.parametrize(("text", "markdown"), [
-    ("@someone see #12 and gh-3", "@\u2060someone see #\u206012 and gh\u2060-3"), ("http://evil", "http\\://evil"),
-    ("www.evil.example", "www\u2060.evil.example"), ("$x$ ~y~ a|b", "\\$x\\$ \\~y\\~ a\\|b"),
-    *((text, text) for text in ("at 12:30", "-3 % of 1.5", "12-30", "post_1_a", "3 * 4 < 5 & a", "#spring [sic] (x)")),
-])  # fmt: skip
-def test_markdown_escapes_what_would_be_markup_or_call_somebody_and_no_more(text, markdown):
-    assert safe.markdown(text) == markdown
 
 
 def test_a_chat_shows_text_and_calls_nobody():

@@ -86,8 +86,3 @@ def test_frames_may_be_indexed_by_their_columns(frames, kind, call):
     expected = run(frame)
     assert len(expected)
     pd.testing.assert_frame_equal(run(indexed(frame, *frame.columns.intersection(list(names)))), expected)
-
-
-def test_indexed_targets_are_compared_row_by_row(frames):
-    triaged = indexed(frames["triaged"], "post_id")
-    pd.testing.assert_frame_equal(vx.compare(triaged, triaged), vx.compare(frames["triaged"], frames["triaged"]))

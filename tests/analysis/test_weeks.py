@@ -1,4 +1,4 @@
-"""This week against last, and one run against another: which causes and rows are new, gone, back or mended."""
+"""This week against last: which causes are new, gone or back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.frames.records import build
 
 NOW = pd.Timestamp("2026-03-22T12:00:00Z")
 
@@ -64,60 +63,3 @@ def test_a_frame_that_ends_early_is_compared_by_its_end():
     assert weeks.attrs["weeks"][-1] == (NOW - pd.Timedelta("4D")).isoformat()
     assert dict(zip(weeks["cause"], weeks["change"], strict=True)) == {"x": "new", "y": "recurring"}
     assert vx.causes(frame, against="7D", now=NOW).attrs["weeks"][-1] == NOW.isoformat()
-
-
-class Run:
-    """A run as far as it is compared."""
-
-    def __init__(self, *rows: tuple[str, str], key: str = "", name: str = "row_id") -> None:
-        self._table = pd.DataFrame(rows, columns=[name, "outcome"]).assign(error_code=pd.NA, error_message=pd.NA)
-        self._table.attrs = {"key": key} if key else {}
-
-    def results(self) -> pd.DataFrame:
-        return self._table
-
-
-def test_two_runs_are_compared_row_by_row():
-    before = Run(("a", "failed"), ("b", "succeeded"), ("c", "failed"), ("d", "blocked"), ("e", "pending"), key="row_id")
-    after = Run(
-        ("a", "succeeded"), ("b", "failed"), ("c", "failed"), ("e", "blocked"), ("f", "succeeded"), key="row_id"
-    )
-    table = vx.compare(before, after)
-    assert table[["row_id", "was", "now", "change"]].values.tolist() == [
-        ["b", "succeeded", "failed", "newly failing"], ["a", "failed", "succeeded", "recovered"],
-        ["d", "blocked", "absent", "only before"], ["f", "absent", "succeeded", "only after"],
-        ["e", "pending", "blocked", "otherwise"], ["c", "failed", "failed", "same"],
-    ]  # fmt: skip
-
-
-def test_what_is_not_alike_is_not_compared():
-    run, posts = Run(("a", "failed"), key="row_id"), Run(("p", "failed"), name="post_id")
-    nameless = Run(("p", "failed"), name="id")
-    pairs = (
-        (run, pd.DataFrame(), "two frames or two runs"),
-        (run, posts, "different keys"),
-        (nameless, nameless, "runs of plans"),
-    )
-    for before, after, said in pairs:
-        with pytest.raises(vx.errors.PlanError, match=said):
-            vx.compare(before, after)
-    assert len(vx.compare(Run(key="row_id"), Run(key="row_id"))) == 0
-
-
-def test_targets_that_share_a_name_are_compared_in_their_order():
-    platforms = [{"platform": "twitter", "status": status} for status in ("failed", "published", "failed")]
-    targets = vx.targets(build("posts", [{"id": "p", "status": "partial", "platforms": platforms}]))
-    assert vx.compare(targets, targets)["rows"].to_dict() == {("failed", "failed"): 2, ("published", "published"): 1}
-    later = targets.assign(status=["published", "published", "failed"]).iloc[:2]
-    pairs = [("failed", "absent"), ("failed", "published"), ("published", "published")]
-    assert vx.compare(targets, later)["rows"].to_dict() == dict.fromkeys(pairs, 1)
-
-
-@pytest.mark.parametrize("dtype", ["string", "category", object])
-def test_a_target_without_a_status_is_there_all_the_same(dtype):
-    before = pd.DataFrame({"post_id": ["p", "q"], "platform": "x", "account_id": "a", "status": [None, "failed"]})
-    before = before.astype({"status": dtype})
-    assert vx.compare(before, before)["rows"].to_dict() == {("failed", "failed"): 1, ("–", "–"): 1}
-    assert vx.compare(before, before.tail(1))["rows"].to_dict() == {("failed", "failed"): 1, ("–", "absent"): 1}
-    published = before.assign(status="published")
-    assert vx.compare(published, before)["rows"].to_dict() == {("published", "failed"): 1, ("published", "–"): 1}

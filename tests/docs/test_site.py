@@ -18,7 +18,7 @@ from tests.browser.server import FLAGS
 pytestmark = pytest.mark.timeout(900)  # the first test builds the site: half a minute on an idle machine
 DOCS = Path(__file__).parents[2] / "docs"
 TASKS = {
-    "campaign": ("upload a content calendar", "schedule many posts from csv", "find free time slots"),
+    "campaign": ("upload a content calendar", "schedule many posts from csv", "validate a campaign sheet"),
     "retry": ("retry failed posts", "send failed posts again", "post failed what now"),
     "mend-in-excel": ("fix rows in excel", "correct failed rows in a spreadsheet", "edit xlsx and read it again"),
     "reschedule": ("reschedule posts", "move posts to another time", "change scheduled time"),
@@ -34,6 +34,7 @@ TASKS = {
     "service": ("fastapi", "async web service", "asyncio server"),
     "proxy": ("proxy", "company certificate", "behind a firewall"),
     "long-history": ("webhook history", "many webhook deliveries", "store deliveries on disk"),
+    "recipes": ("find free time slots", "utm parameters on links", "compare two mornings"),
     "past-one-machine": ("spark", "dask cluster", "too big for one machine"),
 }
 CUT = """() => [...document.querySelectorAll("pre, h1, h2, h3, p, dt, .sig")]

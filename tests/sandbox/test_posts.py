@@ -207,12 +207,6 @@ def test_a_retry_after_the_first_has_ended_is_no_duplicate(sandbox, api):
     assert sandbox.duplicates() == []
 
 
-def test_a_strict_server_refuses_a_retry_while_one_is_running(sandbox, api):
-    sandbox.set_switches(strict_retry=True)
-    post_id, _ = failed_post(sandbox, "RATE_LIMITED")
-    assert [api.post(f"/posts/{post_id}/retry").status_code for _ in range(2)] == [202, 409]
-
-
 def test_a_stuck_target_is_requeued_and_a_fresh_one_is_not(sandbox, api):
     stuck = next(p for p in sandbox.world.posts.values() if any(t.status == "publishing" for t in p.targets))
     wanted = next(t.id for t in stuck.targets if t.status == "publishing")

@@ -1,4 +1,4 @@
-"""The sandbox as a server that people run: its command, state file, page, https, ports, clock and documentation."""
+"""The sandbox as a server: its command, state file, https, ports, clock and documentation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
@@ -23,7 +22,6 @@ from tests.virtual import PATIENCE
 import voxburst_sandbox
 from voxburst_sandbox import Fault, Remote, Sandbox, Switches
 from voxburst_sandbox.control import routes
-from voxburst_sandbox.server import main
 from voxburst_sandbox.switches import ACTIONS
 
 SMALL = {"posts": 20, "deliveries": 0, "rate_limit": None}
@@ -34,8 +32,8 @@ SMALL = {"posts": 20, "deliveries": 0, "rate_limit": None}
 
 @contextlib.contextmanager
 def process(*arguments: str, trust: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], Remote]]:
-    """``python -m voxburst_sandbox``, interrupted at the end unless it was killed."""
-    command = [sys.executable, "-m", "voxburst_sandbox", "--speed", "0", "--posts", "60", *arguments]
+    """``voxops sandbox``, interrupted at the end unless it was killed."""
+    command = [sys.executable, "-m", "voxops", "sandbox", "--port", "0", "--speed", "0", "--posts", "60", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
             line = running.stdout.readline()
@@ -166,13 +164,11 @@ def test_ports_can_be_fixed():
     pytest.fail("no three ports stay free for a moment")
 
 
-def test_a_port_that_is_taken_or_is_none_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # what a command sets for its process
+def test_a_port_that_is_taken_or_is_none_is_named():
     with Sandbox(**SMALL) as sandbox:
-        taken = sandbox.storage_url.rsplit(":", 1)[1]
-        assert main(["--posts", "1", "--receiver-port", taken]) == 1
-    said = capsys.readouterr()
-    assert (taken in said.out, said.out.count("\n"), said.err) == (True, 1, "")
+        taken = int(sandbox.storage_url.rsplit(":", 1)[1])
+        with pytest.raises(OSError, match=str(taken)):
+            Sandbox(**SMALL, receiver_port=taken).start()
     with pytest.raises(OSError, match="99999"):
         Sandbox(**SMALL, storage_port=99_999).start()
 
@@ -214,56 +210,6 @@ def test_now_is_this_machines_clock():
         assert max(created) <= real
         sandbox.reset()
         assert abs(sandbox.now() - datetime.now(UTC)) < about
-
-
-# The page.
-
-
-class Page(HTMLParser):
-    """The text of the index page, and every tag that could run or load something."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.text, self.tags = "", set()
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs) -> None:
-        self.tags.add(tag)
-        assert not any(name.startswith("on") for name, _ in attrs)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def test_the_page_says_what_is_served_and_what_happened():
-    script = "<script>alert(1)</script>"
-    with Sandbox(**SMALL) as sandbox, client(sandbox) as api:
-        sandbox.add_fault(Fault("status", path=f"/v1/{script}", status=503))
-        api.get(f"/{script}")
-        sandbox.set_switches(list_lag_seconds=20)
-        answer = httpx.get(sandbox.url + "/", trust_env=False)
-        page = Page(answer.text)
-        assert answer.headers["content-type"].startswith("text/html")
-        assert "default-src 'none'" in answer.headers["content-security-policy"]
-        for word in (
-            sandbox.api_key, sandbox.workspace_id, sandbox.storage_url, "/v1/posts/{id}/retry", "status:before",
-            "list_lag_seconds", script,
-        ):  # fmt: skip
-            assert word in page.text
-        assert not {"script", "iframe", "img", "form"} & page.tags
-        assert httpx.get(f"{sandbox.url}/favicon.ico", trust_env=False).status_code == 204
-        assert len(sandbox.requests()) == 1
-
-
-@pytest.mark.release
-def test_the_commands_on_the_page_work():
-    with Sandbox(**SMALL) as sandbox:
-        page = Page(httpx.get(sandbox.url + "/", trust_env=False).text)
-        for line in page.text.splitlines():
-            if line.startswith("curl"):
-                done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=PATIENCE)
-                assert done.returncode == 0, line
-                assert not done.stdout.startswith('{"error"'), (line, done.stdout)
 
 
 # docs/reference/sandbox.md.

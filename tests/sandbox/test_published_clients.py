@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from tests.sandbox.support import account, create, draft, fields, refusal
+from tests.sandbox.support import account, draft, fields, refusal
 
 from voxburst_sandbox import Sandbox
 
@@ -119,29 +119,6 @@ def test_the_first_edition_names_platforms_and_partial_results(sandbox, api):
     assert [event["type"] for event in said] == ["post.created", "post.partial"]
     assert set(said[0]["data"]) == {"postId", "status", "scheduledFor"}
     assert said[1]["data"]["platforms"] == ["facebook", "threads"]
-
-
-def test_posts_are_approved_rejected_and_archived(sandbox, api):
-    key = create(api, scheduledFor="2026-03-02T12:00:00Z")["id"]
-    api.post("/webhooks", json={"url": "https://mine.example/x", "events": ["post.draft.approved"]})
-
-    def do(act: str) -> tuple[int, str]:
-        answer = api.post(f"/posts/{key}/{act}")
-        return answer.status_code, answer.json().get("status") or answer.json()["error"]["code"]
-
-    assert do("approve") == (409, "CONFLICT")
-    assert do("start-approval") == (200, "pending_approval")
-    assert do("reject") == (200, "draft")
-    assert do("start-approval") == (200, "pending_approval")
-    assert do("approve") == (200, "scheduled")
-    sandbox.advance(4 * 3600)
-    assert [entry["host"] for entry in sandbox.received()].count("mine.example") == 1
-    assert do("archive") == (200, "archived")
-    assert do("unarchive") == (200, "published")
-    assert do("unarchive") == (409, "CONFLICT")
-    assert [entry["kind"] for entry in sandbox.effects() if entry["kind"].startswith("post.")] == [
-        "post.create", "post.submit", "post.reject", "post.submit", "post.approve", "post.archive", "post.unarchive",
-    ]  # fmt: skip
 
 
 # Figures.

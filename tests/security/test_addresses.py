@@ -105,7 +105,6 @@ def log(sandbox):
 def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypatch, capsys):
     made = vx.report(log)
     made.to_html(tmp_path / "a.html")
-    made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")
     shown = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(shown) > 5

@@ -195,22 +195,21 @@ def test_what_was_filled_in_pandas_goes_along_and_a_sheet_of_one_s_own_needs_no_
     assert vx.plan_create(rows, key="name").eligible == 2
 
 
-def test_slots_links_and_texts_for_a_platform_come_back_as_they_were_planned(
+def test_texts_for_a_platform_come_back_as_they_were_planned(
     tmp_path: Path, kernel: Callable[[str], vx.Workspace]
 ) -> None:
-    heads = ["Nr.", "Beitrag", "Text für X", "Kanäle", "Slot", "Bild"]
-    names = dict(zip(heads, ["row_id", "content", "content:twitter", "accounts", "slot", "media"], strict=True))
-    rows = [heads, ["07", "Hier: https://a.example", "=X", GOOD, "next", "media_nowhere"]]
+    heads = ["Nr.", "Beitrag", "Text für X", "Kanäle", "Termin", "Bild"]
+    names = dict(
+        zip(heads, ["row_id", "content", "content:twitter", "accounts", "scheduled_for", "media"], strict=True)
+    )
+    rows = [heads, ["07", "Hier", "=X", GOOD, datetime(2026, 12, 1, 12, 30), "media_nowhere"]]
     sheet = vx.read_campaign(written(tmp_path / "plan.xlsx", {"Plan": rows}), columns=names, tz="Europe/Berlin")
-    unfilled = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", sheet=sheet))
-    pd.testing.assert_frame_equal(unfilled, sheet)
-    filled = vx.fill_slots(sheet, {"noon": "12:30"}, start="2026-12-01")
-    plan = vx.plan_create(vx.tag_links(filled, source="social"), key="row_id", campaign="slots")
+    plan = vx.plan_create(sheet, key="row_id", campaign="texts")
     path = vx.to_excel(tmp_path / "x.xlsx", mend=kernel("mine").run(plan).wait().to_mend())
     first, line, *_ = CalamineWorkbook.from_path(str(path)).get_sheet_by_name("mend").to_python()
     cells = dict(zip(first, line, strict=True))
-    assert first[3:] == [*heads, "scheduled_for", "attempt", "campaign"]
-    assert cells["scheduled_for"] == datetime(2026, 12, 1, 12, 30)
+    assert first[3:] == [*heads, "attempt", "campaign"]
+    assert cells["Termin"] == datetime(2026, 12, 1, 12, 30)
     again = vx.plan_create(vx.read_campaign(path), key="row_id")
     assert [item.body for item in again.items] == [item.body for item in plan.items]
 

@@ -6,8 +6,6 @@ import re
 from html.parser import HTMLParser
 from typing import Self
 
-from markdown_it import MarkdownIt
-
 # The number in a name is the place in this list; test_hostile shows these in a real browser.
 BROWSER = (
     "<script>window.hit_0=1</script>",
@@ -98,14 +96,3 @@ def assert_only_text(markup: str, *, links: bool = False, page: bool = False) ->
             assert not re.search(r"url\((?!#)|position:\s*(fixed|absolute)", value), value
     assert not INVISIBLE & set(markup)
     return found
-
-
-def rendered(markdown: str) -> tuple[list[str], str]:
-    """Return what CommonMark with tables makes of a text: the kinds of its parts, and its text without invisible joiners."""
-    kinds, texts = [], []
-    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown):
-        for each in token.children or [token]:
-            if each.type not in {"text", "text_special", "entity"}:
-                kinds.append(each.type)
-            texts.append(each.content if not each.children else "")
-    return kinds, "".join(texts).replace("\u2060", "")

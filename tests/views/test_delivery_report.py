@@ -214,10 +214,9 @@ def test_who_must_do_what_names_the_kind_the_owner_and_the_place() -> None:
 def test_no_form_of_the_report_shows_the_query_of_an_address(tmp_path: Path) -> None:
     made = report(log(delivery(40, status=500), delivery(1)))
     made.to_html(tmp_path / "a.html")
-    made.to_markdown(tmp_path / "a.md")
     made.to_csv(tmp_path / "csv")
     written = [path.read_text(encoding="utf-8-sig") for path in tmp_path.rglob("*.*") if path.is_file()]
-    assert len(written) == 8
+    assert len(written) == 7
     assert not any("s3cret" in text for text in written)
 
 
@@ -258,7 +257,7 @@ def test_the_status_is_0_where_there_is_nothing_to_do(empty: Sandbox, capsys: py
 
 
 def test_the_status_is_3_where_somebody_has_to_act(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    files = ["--html", str(tmp_path / "a.html"), "--markdown", str(tmp_path / "a.md"), "--csv", str(tmp_path / "csv")]
+    files = ["--html", str(tmp_path / "a.html"), "--csv", str(tmp_path / "csv")]
     assert main(["triage", "--sandbox", "--since", "30D", *files]) == ATTENTION
     assert re.search("^reconnect account +whoever owns the account", capsys.readouterr().out, re.MULTILINE)
     assert "Who must do what" in (tmp_path / "a.html").read_text(encoding="utf-8")
@@ -270,7 +269,7 @@ def test_the_status_is_3_where_somebody_has_to_act(capsys: pytest.CaptureFixture
     said = capsys.readouterr().out
     assert "the developers of the receiver" in said
     assert "post.published" in said
-    assert "Webhook deliveries" in (tmp_path / "a.md").read_text(encoding="utf-8")
+    assert "Webhook deliveries" in (tmp_path / "a.html").read_text(encoding="utf-8")
     assert (tmp_path / "csv" / "lost.csv").exists()
 
 

@@ -1,4 +1,4 @@
-"""The renderers of a document: every block says the same in HTML, text and Markdown, and whatever it says is text."""
+"""The renderers of a document: every block says the same in HTML and text, and whatever it says is text."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text, rendered
+from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
 
 from voxops._support import document, safe
 from voxops._support.document import Block
-from voxops._support.drawing import shares, to_html, to_markdown, to_text
+from voxops._support.drawing import shares, to_html, to_text
 
-MARKS = st.text(
-    st.sampled_from("*_[]()<>!`~|#-+=.:;&@\\$/{}^'\" a1\n"), max_size=16
-)  # what Markdown and HTML are made of
+MARKS = st.text(st.sampled_from("*_[]()<>!`~|#-+=.:;&@\\$/{}^'\" a1\n"), max_size=16)  # what HTML is made of
 ANY = st.text(st.characters(exclude_categories=()), max_size=40) | MARKS
 WORD = "harmless"  # in place of a payload: what the structure of a block is by itself
 
@@ -51,7 +49,6 @@ BLOCKS: dict[str, Callable[[str], Block]] = {
 MORE: dict[str, Callable[[str], Block]] = {
     "text": lambda text: document.preformatted(text, f"{text}\n\n  {text}"),
     "code": document.code,
-    "id": lambda text: document.table(["post"], [[document.cell(text, name=True)]]),
     "link": lambda text: document.link(f"https://x.example/{text}", text) or document.line(text),
     "picture": lambda text: document.picture(f"https://x.example/{text}") or document.line(text),
 }
@@ -63,15 +60,14 @@ ALL = BLOCKS | MORE
     ("heading", ["a text"]), ("lead", ["a text"]), ("note", ["✗ a text"]), ("paragraph", ["a text"]), ("line", ["a text"]),
     ("facts", ["1,234", "a text"]), ("bar", ["3", "a text"]), ("table", ["a text", "n", "1"]), ("table of lines", ["a text", "wraps", "y"]),
     ("list", ["a text", "long"]), ("pairs", ["a text", "name"]), ("text", ["a text"]), ("code", ["a text"]), ("fold", ["a text"]),
-    ("chart", ["a text"]), ("id", ["post", "a text"]),
+    ("chart", ["a text"]),
 ])  # fmt: skip
-def test_every_block_says_the_same_in_html_text_and_markdown(kind: str, said: list[str]) -> None:
+def test_every_block_says_the_same_in_html_and_text(kind: str, said: list[str]) -> None:
     made = [ALL[kind]("a text")]
     html = to_html(made)
     shown = {
         "html": Reader.of(html).text + str([value for name, value in Reader.of(html).attributes if name == "title"]),
         "text": to_text(made),
-        "markdown": rendered(to_markdown(made))[1],
     }
     for medium, text in shown.items():
         assert all(each in text for each in said), medium
@@ -82,7 +78,7 @@ def test_every_kind_of_block_is_drawn_in_every_medium() -> None:
     from voxops._support import drawing
 
     kinds = {make("x")["kind"] for make in ALL.values()} | {"figure", "form"}
-    for table in (drawing._HTML, drawing._TEXT, drawing._MARKDOWN):
+    for table in (drawing._HTML, drawing._TEXT):
         assert set(table) == kinds
 
 
@@ -96,29 +92,18 @@ def test_a_payload_is_text_in_every_block_and_medium(kind: str, payload: str) ->
     if kind != "code":  # which is ours, and copied unchanged
         assert plain.strip() in " ".join(page.text.split()) + str(page.attributes)
         assert not INVISIBLE & set(to_text(made))
-        assert not INVISIBLE & set(to_markdown(made))
-    markup, _ = rendered(to_markdown(made))
-    usual, _ = rendered(to_markdown([ALL[kind](WORD)]))
-    strange = set(markup) - set(usual) - {"inline", "code_inline", "softbreak", "paragraph_open", "paragraph_close"}
-    assert not strange, "no link, no picture, no HTML, no emphasis"
-    assert not re.search(r"https?://|www\.|(?<![\w`])@\w", to_markdown(made)) or kind == "code"
 
 
 @pytest.mark.parametrize("kind", BLOCKS)
 @given(text=ANY)
 def test_any_text_comes_back_as_text_and_nothing_else(kind: str, text: str) -> None:
-    """From HTML as a parser reads it, and from Markdown as CommonMark shows it: the block of a harmless word with this text instead."""
+    """From HTML as a parser reads it: the block of a harmless word with this text instead."""
     plain = safe.plain(text)
     one, usual = BLOCKS[kind](text), BLOCKS[kind](WORD)
     page, other = Reader.of(to_html([one])), Reader.of(to_html([usual]))
     assert {*page.tags} - {"wbr", "span", "div", "details", "summary"} <= {*other.tags}
     assert {name for name, _ in page.attributes} <= {name for name, _ in other.attributes} | {"style", "title"}
     assert " ".join(plain.split()) in " ".join(page.text.split())
-    if not plain:
-        return
-    (markup, said), (plainly, words) = rendered(to_markdown([one])), rendered(to_markdown([usual]))
-    assert markup == plainly
-    assert said == words.replace(WORD, plain.replace("\u2060", ""))
 
 
 @given(ANY, st.booleans())
@@ -186,9 +171,8 @@ def test_a_link_is_one_in_a_table_alone_and_unchanged_at_any_length() -> None:
 
 def test_numbers_of_0_are_left_out_of_facts_and_kept_in_a_bar() -> None:
     facts, bar = BLOCKS["facts"]("text"), BLOCKS["bar"]("text")
-    for draw in (to_html, to_text, to_markdown):
-        assert "none" not in draw([facts])
     for draw in (to_html, to_text):
+        assert "none" not in draw([facts])
         assert "0 none" in draw([bar])
     assert to_text([document.facts([(0, "x", "", "")])]) == ""
 
@@ -196,14 +180,13 @@ def test_numbers_of_0_are_left_out_of_facts_and_kept_in_a_bar() -> None:
 def test_a_fold_is_closed_in_html_and_whole_elsewhere() -> None:
     fold = document.fold("More", [document.line("inside"), document.fold("Deeper", [document.line("deep")])])
     assert '<details class="vs-fold" style' in to_html([fold])
-    for draw in (to_text, to_markdown):
-        assert [word in draw([fold]) for word in ("More", "inside", "Deeper", "deep")] == [True] * 4
+    assert [word in to_text([fold]) for word in ("More", "inside", "Deeper", "deep")] == [True] * 4
 
 
 def test_a_figure_is_drawn_in_html_alone_and_only_then() -> None:
     drawn: list[int] = []
     figure = document.figure("a figure", lambda: drawn.append(1) or safe.html("<svg></svg>"))
-    assert to_text([figure]) == to_markdown([figure]).strip() == ""
+    assert to_text([figure]) == ""
     assert not drawn
     assert "<svg></svg>" in to_html([figure])
     form = document.form("mend", "Plan", [("new_content", "New text", "a\x1b[31m\nb")])
@@ -214,7 +197,6 @@ def test_a_figure_is_drawn_in_html_alone_and_only_then() -> None:
 def test_headings_of_a_page_are_those_of_a_tree() -> None:
     made = [document.heading(f"h{level}", level=level) for level in (1, 2, 3)]
     assert [value for name, value in Reader.of(to_html(made)).attributes if name == "aria-level"] == ["1", "2", "3"]
-    assert to_markdown(made) == "# h1\n\n## h2\n\n### h3\n"
 
 
 def test_a_display_is_not_typeset_and_a_megabyte_stays_a_screen() -> None:

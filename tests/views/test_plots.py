@@ -20,7 +20,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.testing.compare import compare_images
 from tests.views.payloads import INVISIBLE, PAYLOADS
 
-from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT, series_colours
+from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT
 from voxops.views import _axes, plots
 
 BASELINE = Path(__file__).parent / "baseline"
@@ -79,38 +79,8 @@ def scheduled(*times: str) -> pd.DataFrame:
     return pd.DataFrame({"scheduled_for": pd.to_datetime(pd.Series(times, dtype="string"), utc=True)})
 
 
-def levels() -> pd.DataFrame:
-    """One endpoint that keeps its level, one that burns, one of which nobody can say."""
-    return pd.DataFrame(
-        {
-            "url": text("https://b.example/in?token=secret", "https://a.example/in", "https://c.example/in"),
-            "share": pd.array([0.95, 0.999, None], dtype="Float64"),
-            "met": pd.array([False, True, None], dtype="boolean"),
-            "budget_left": pd.array([-4.0, 0.9, None], dtype="Float64"),
-            "burn_long": pd.array([5.0, 0.1, None], dtype="Float64"),
-            "burn_short": pd.array([9.0, 0.1, None], dtype="Float64"),
-            "burning": pd.array([True, False, None], dtype="boolean"),
-        }
-    )
-
-
-def weeks() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "week": pd.to_datetime(["2026-10-05", "2026-10-05", "2026-10-19"])
-            .tz_localize("Europe/Berlin")
-            .as_unit("us"),
-            "cause": text("RATE_LIMITED twitter: slow", "RATE_LIMITED threads: slow", "$x$"),
-            "platform": text("twitter", "threads", "twitter"),
-            "targets": pd.array([3, 2, 1], dtype="Int64"),
-        }
-    )
-
-
 OUTCOMES = pd.DataFrame({"platform": text("linkedin", "twitter"), "outcome": text("succeeded", "failed")})
 FRAMES: dict[str, tuple[pd.DataFrame, ...]] = {
-    "error_budgets": (levels(),),
-    "cause_weeks": (weeks(),),
     "causes_by_platform": (triaged(),),
     "outcomes_by_platform": (OUTCOMES,),
     "before_after": (triaged(), triaged()),
@@ -155,7 +125,7 @@ def grid(ax: Axes) -> np.ndarray[Any, Any]:
     return np.ma.filled(ax.collections[0].get_array().astype(float), np.nan)
 
 
-@pytest.mark.parametrize("name", sorted(set(plots.__all__) - {"performance"}))  # which is tested beside its frame
+@pytest.mark.parametrize("name", plots.__all__)
 def test_a_figure_is_drawn_where_it_is_said_in_notebook_width_and_also_of_nothing(name: str) -> None:
     ax = Figure().add_subplot()
     assert draw(name, ax=ax) is ax
@@ -302,35 +272,6 @@ def test_no_figure_shows_the_query_of_an_endpoint() -> None:
         assert "b.example/in?…" in shown and "secret" not in shown
 
 
-def test_an_error_budget_that_is_overdrawn_reaches_beyond_the_line() -> None:
-    ax = plots.error_budgets(levels())
-    assert [bar.get_width() for bar in ax.patches] == pytest.approx(
-        [3.0, 0.1, 0.0]
-    )  # the first is cut, and the axis says so
-    assert [each.get_text() for each in ax.get_xticklabels()] == ["0%", "100%", "200%", "300% and more"]
-    assert list(ax.get_xticks()) == [0, 1, 2, 3]
-    assert ax.lines[0].get_xdata()[0] == 1.0
-    within = plots.error_budgets(levels().assign(budget_left=pd.array([-1.5, 0.9, None], dtype="Float64")))
-    assert [bar.get_width() for bar in within.patches] == pytest.approx([2.5, 0.1, 0.0])
-    assert "and more" not in words(within)
-    assert "95.00 % in time, 500 % spent, burning 9.0×" in words(ax)
-    assert "too few deliveries" in words(ax)
-    assert "secret" not in words(ax)
-
-    almost = plots.error_budgets(levels().assign(share=pd.array([1.0, 0.99999, None], dtype="Float64")))
-    assert "100.00 % in time" in words(almost)
-    assert "99.99 % in time" in words(almost), "all but one is not all"
-
-
-def test_weeks_without_failures_are_shown_and_one_cause_on_two_platforms_is_one() -> None:
-    ax = plots.cause_weeks(weeks())
-    assert [bar.get_height() for bar in ax.patches] == [5, 0, 0, 0, 0, 1]
-    assert list(legend(ax)) == ["RATE_LIMITED: slow", "$x$"]
-    assert [each.get_text() for each in ax.get_xticklabels()] == ["05 Oct", "12 Oct", "19 Oct"]
-    assert "Europe/Berlin" in ax.get_xlabel()
-    assert list(legend(plots.cause_weeks(weeks(), most=1))) == ["RATE_LIMITED: slow", "other causes"]
-
-
 def test_outages_span_their_time_and_failures_are_ticks() -> None:
     ax = plots.outage_bands(outages(), log())
     (band,) = ax.collections
@@ -374,23 +315,6 @@ def test_a_calendar_of_decades_shows_its_fullest_year_and_says_how_many_lie_outs
     one = plots.schedule_calendar(scheduled("2062-03-02T10:00Z", *mine))
     assert one.get_xlabel().endswith("\n1 post lies outside of these weeks")
     assert "outside" not in plots.schedule_calendar(scheduled(*mine)).get_xlabel()
-
-
-def test_weeks_of_decades_are_those_with_most_causes_and_years_are_named() -> None:
-    at = ["1970-01-05", "2025-12-22", "2025-12-29", "2026-01-05", "2026-01-12"]
-    frame = pd.DataFrame(
-        {
-            "week": pd.to_datetime(at).tz_localize("UTC").as_unit("us"),
-            "cause": text(*["SLOW twitter"] * 5),
-            "platform": text(*["twitter"] * 5),
-            "targets": pd.array([9, 1, 2, 3, 4], dtype="Int64"),
-        }
-    )
-    ax = plots.cause_weeks(frame)
-    assert [bar.get_height() for bar in ax.patches] == [1, 2, 3, 4]
-    assert [each.get_text() for each in ax.get_xticklabels()] == ["22 Dec\n2025", "29 Dec", "05 Jan\n2026", "12 Jan"]
-    assert ax.get_xlabel().endswith("\n9 failures lie outside of these weeks")
-    assert [each.get_text() for each in plots.cause_weeks(frame[3:]).get_xticklabels()] == ["05 Jan", "12 Jan"]
 
 
 def test_joined_loads_are_drawn_as_one() -> None:
@@ -439,7 +363,6 @@ def test_every_mark_is_seen_on_a_dark_page_and_one_word_has_one_colour() -> None
             assert (light(look.colour) + 0.05) / (light("#161616") + 0.05) >= 3, word
             assert look.colour == {**OUTCOME, **STATUS, **table}[word].colour == to_hex(look.colour).upper()
     assert all(OUTCOME[word].colour == STATUS[word].colour for word in set(OUTCOME) & set(STATUS))
-    assert series_colours(["b", "a", "b"]) == series_colours(["a", "b"]), "whatever the order"
 
 
 def test_every_delivery_that_is_settled_is_a_dot_and_those_that_never_came_are_on_top() -> None:
@@ -482,11 +405,6 @@ def test_figures_follow_the_style_of_matplotlib(style: str, behind: str) -> None
             least = mesh.get_cmap()(0.0)[0]
             assert (least > 0.9) == (behind == "#ffffff")
             assert abs(to_rgba(ax.xaxis.label.get_color())[0] - least) > 0.7
-        texts = [text for text in plots.error_budgets(levels()).texts if text.get_bbox_patch()]
-        assert texts
-        for text in texts:
-            assert to_hex(text.get_bbox_patch().get_facecolor()) == behind
-            assert to_hex(text.get_color()) != behind
 
 
 @pytest.mark.parametrize("ground", ["none", "#ffffff", "#161616"])

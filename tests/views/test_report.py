@@ -11,12 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import icalendar
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from tests.views.payloads import Reader, assert_only_text, rendered
+from tests.views.payloads import Reader, assert_only_text
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
@@ -136,12 +135,10 @@ def meant(frame: pd.DataFrame) -> pd.DataFrame:
     ],
     ids=["before", "after", "stuck", "by an analyst", "waits", "nothing"],
 )  # fmt: skip
-def test_the_headline_says_it_in_ten_seconds_in_every_form(made: Any, headline: str, tmp_path: Path) -> None:
+def test_the_headline_says_it_in_ten_seconds_in_every_form(made: Any, headline: str) -> None:
     shown = made()
     assert headline in shown.headline
     assert repr(shown).splitlines()[:2] == ["Failure triage", shown.headline]
-    assert shown.to_text(tmp_path / "r.txt").read_text("utf-8") == f"{shown!r}\n" == f"{shown.to_text()}\n"
-    assert shown.headline in rendered(shown.to_markdown())[1]
     assert shown.headline in Reader.of(shown.to_html()).text
 
 
@@ -157,9 +154,7 @@ def test_the_first_screen_is_a_sentence_five_numbers_who_must_act_and_one_figure
     assert "Who must do what" in first
     assert not re.search(r"<b[^>]*>0</b>", first)
     assert all(part.title in "".join(rest) for part in made.sections[1:])
-    for medium in (made.to_markdown(), Reader.of(made.to_html()).text):  # they are one document
-        assert all(label in medium for label in facts(made))
-        assert all(part.title in medium for part in made.sections)
+    assert all(label in Reader.of(made.to_html()).text for label in facts(made))
 
 
 def test_who_must_do_what_names_owners_and_the_accounts_to_reconnect() -> None:
@@ -194,7 +189,6 @@ def test_remedies_that_have_no_room_are_counted_and_none_is_cut() -> None:
     made = report(long)
     (how,) = made.sections[0].table["how"]
     assert len(how) > 400
-    assert how in made.to_markdown()
     assert how in Reader.of(made.to_html()).text
 
 
@@ -220,7 +214,7 @@ def test_a_plan_says_that_nothing_was_sent_and_a_run_brings_its_plan_and_its_res
 def test_a_run_is_enough_for_the_report() -> None:
     triaged = triage(targets())
     both, alone = report(triaged, run=ran(triaged)), report(run=ran(triaged))
-    assert both.to_markdown() == alone.to_markdown()
+    assert both._repr_html_() == alone._repr_html_()
     for name, frame in both.frames.items():
         pd.testing.assert_frame_equal(alone.frames[name], frame)
     with pytest.raises(PlanError, match=r"cause.*vx\.triage"):
@@ -286,7 +280,7 @@ def test_it_says_where_the_data_come_from_and_if_they_are_incomplete() -> None:
 # -- what it says of a run of creates or changes --------------------------------------------------------------------------------
 
 
-def test_a_run_of_creates_is_reported_by_itself_with_its_calendar(tmp_path: Path) -> None:
+def test_a_run_of_creates_is_reported_by_itself_with_its_schedule(tmp_path: Path) -> None:
     """What went, what did not, and why: refused by the server, blocked before it was sent, and not eligible."""
     with Sandbox(seed=7, rate_limit=None) as server, vx.connect(sandbox=server, ledger=tmp_path / "l.sqlite") as ws:
         accounts = ws.accounts().drop_duplicates("platform").set_index("platform")["account_id"]
@@ -314,19 +308,16 @@ def test_a_run_of_creates_is_reported_by_itself_with_its_calendar(tmp_path: Path
     }
     tasks = section(made, "Who must do what").table.set_index("what")["rows"].to_dict()
     assert tasks == {"fix media": 1, "blocked": 1, "not eligible": 1}
-    shown = made.to_markdown()
+    shown = Reader.of(made.to_html()).text
     assert all(word in shown for word in ("an image is missing", "too late", "nobody's", "What goes out when"))
     assert "it goes out" not in shown
-    (event,) = icalendar.Calendar.from_ical(made.to_ics(tmp_path / "spring.ics").read_text("utf-8")).walk("VEVENT")
-    assert event["DTSTART"].dt == created["scheduled_for"].to_pydatetime()
-    assert "it goes out" in event["SUMMARY"]
-    assert made.to_ics() == again.to_ics()
+    due = made.frames["schedule"]
+    assert due[["scheduled_for", "content"]].values.tolist() == [[created["scheduled_for"], "it goes out"]]
+    pd.testing.assert_frame_equal(due, again.frames["schedule"])
     assert {path.stem for path in made.to_csv(tmp_path / "csv")} == {"plan", "results", "left", "schedule"}
     assert "tickets" not in dir(made)
     with pytest.raises(PlanError, match=r"tickets\(\) are for the report of a triage.*'Campaign spring'"):
         made.tickets()
-    with pytest.raises(PlanError, match=r"to_ics\(\) is for the report of a run"):
-        full().to_ics()
     assert again.headline.startswith("2 rows of the run have not succeeded.")
 
 
@@ -364,7 +355,6 @@ def test_the_same_frames_give_the_same_bytes_whatever_the_style_of_the_notebook(
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "text.usetex": False, "svg.fonttype": "none"}):
         assert full().to_html(tmp_path / "r.html").read_text("utf-8") == markup
         assert mpl.rcParams["font.size"] == 30
-    assert full().to_markdown() == full().to_markdown(tmp_path / "r.md").read_text("utf-8")
 
 
 def test_the_file_needs_nothing_but_itself_and_its_figures_take_the_ink_of_the_page(markup: str) -> None:
@@ -379,12 +369,12 @@ def test_the_file_needs_nothing_but_itself_and_its_figures_take_the_ink_of_the_p
     assert all(re.fullmatch(r"none|currentColor|#[0-9a-f]{6}", colour) for colour in colours)
 
 
-@pytest.mark.parametrize("form", ["to_html", "to_markdown", "to_excel", "to_csv", "to_parquet"])
+@pytest.mark.parametrize("form", ["to_html", "to_excel", "to_csv"])
 def test_a_place_that_is_none_or_cannot_be_written_to_is_named_with_what_to_do(form: str, tmp_path: Path) -> None:
     fast = report(triage(targets()).iloc[6:])  # without figures
-    write, one = getattr(fast, form), form in {"to_html", "to_markdown", "to_excel"}
+    write, one = getattr(fast, form), form != "to_csv"
     (tmp_path / "file").write_text("no folder")
-    odds = [] if form in {"to_html", "to_markdown"} else [(None, "None")]  # without a path these return the text
+    odds = [] if form == "to_html" else [(None, "None")]  # without a path it returns the text
     for odd, said in (*odds, (5, "int"), ("", "''"), ("a\0b", r"'a\\x00b'")):
         with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):
             write(odd)
@@ -394,12 +384,12 @@ def test_a_place_that_is_none_or_cannot_be_written_to_is_named_with_what_to_do(f
     said = r"is a folder\. Name a file in it: .*report\.\w+$" if one else r"file is a file\. Choose a folder"
     with pytest.raises(ConfigError, match=said):
         write(tmp_path if one else tmp_path / "file")
-    suffix = {"to_html": ".html", "to_markdown": ".md", "to_excel": ".xlsx"}.get(form, "")
+    suffix = {"to_html": ".html", "to_excel": ".xlsx"}.get(form, "")
     write(tmp_path / "new" / "deep" / f"report{suffix}")
     assert (tmp_path / "new" / "deep" / f"report{suffix}").exists(), "a folder that is missing is made"
 
 
-def test_csv_opens_in_a_spreadsheet_as_meant_and_parquet_keeps_types(tmp_path: Path) -> None:
+def test_csv_opens_in_a_spreadsheet_as_meant(tmp_path: Path) -> None:
     made = full()
     made.frames["failures"]["tags"] = pd.Series([["a", "b"]] * 6, index=made.frames["failures"].index)
     path = next(path for path in made.to_csv(tmp_path) if path.name == "failures.csv")
@@ -408,23 +398,10 @@ def test_csv_opens_in_a_spreadsheet_as_meant_and_parquet_keeps_types(tmp_path: P
     assert {name: first[name] for name in ("updated_at (UTC)", "account_name", "retryable", "tags")} == {
         "updated_at (UTC)": "2026-11-03 10:00:05", "account_name": "'@li", "retryable": "False", "tags": '["a", "b"]',
     }  # fmt: skip
-    frame = pd.read_parquet(next(path for path in made.to_parquet(tmp_path) if path.name == "failures.parquet"))
-    assert str(frame["updated_at"].dtype) == "datetime64[us, UTC]"
-    assert frame["tags"].tolist() == ['["a", "b"]'] * 6
-
-
-def test_markdown_is_a_ticket() -> None:
-    written = full().to_markdown()
-    assert written.startswith("# Failure triage\n")
-    assert "| reconnect account | whoever owns the account | 2 | 1 |" in written
-    assert "- 5 targets with a problem left" in written
-    kinds, said = rendered(written)
-    assert {"heading_open", "table_open", "bullet_list_open"} <= set(kinds)
-    assert "linkedin @li (1)" in said
 
 
 def test_importing_views_loads_no_drawing_library() -> None:
-    names = "{'matplotlib', 'ipywidgets', 'anywidget', 'IPython', 'icalendar'}"
+    names = "{'matplotlib', 'ipywidgets', 'anywidget', 'IPython'}"
     modules = "voxops.views.report, voxops.views.plots, voxops.views.monitor"
     code = f"import sys, {modules}; print({names} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

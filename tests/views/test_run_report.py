@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import icalendar
 import pandas as pd
 import pytest
 
 import voxops as vx
-from voxops.errors import PlanError
 
 
 @pytest.fixture(scope="module")
@@ -37,33 +35,18 @@ def test_a_report_of_creates_says_what_went_what_did_not_and_who_acts(runs):
     tasks = report.sections[0].table
     assert tasks["rows"].sum() == len(report.frames["left"]) == 4 - outcomes["succeeded"]
     assert set(tasks["who"]) == {"bob (1)"}, "the owner of the rows, where the sheet names one"
-    for text in (report.to_html(), report.to_markdown(), repr(report)):
+    for text in (report.to_html(), repr(report)):
         assert "bob (1)" in text and "<b>b</b>" not in text
 
 
-def test_the_calendar_has_what_goes_out_and_nothing_else(runs, tmp_path):
+def test_the_schedule_has_what_goes_out_and_nothing_else(runs):
     created, moved, retried = runs
     report = vx.report(created)
     due = report.frames["schedule"]
     went = created.results().query("outcome == 'succeeded'")
     assert due["post_id"].to_list() == went["result_id"].to_list()
-    path = report.to_ics(tmp_path / "spring.ics")
-    assert path.read_bytes() == report.to_ics().encode() and b"\r\n" in path.read_bytes()
-    events = icalendar.Calendar.from_ical(path.read_bytes()).walk("VEVENT")
-    assert [event["uid"] for event in events] == [f"{post}@voxops" for post in due["post_id"]]
-    assert [event.decoded("dtstart") for event in events] == due["scheduled_for"].to_list()
-    assert str(events[0]["description"]) == "a, with; signs\nand lines"
+    assert due["content"].iloc[0] == "a, with; signs\nand lines"
     later = vx.report(moved).frames["schedule"]
     assert later["scheduled_for"].to_list() == sorted(moved.plan.frame["new_scheduled_for"])
     assert vx.report(moved).title == "Run: update"
-    with pytest.raises(PlanError, match="to_ics"):
-        vx.report(retried).to_ics()
-    assert "to_ics" in dir(report) and "to_ics" not in dir(vx.report(retried))
-
-
-def test_tickets_are_plain_where_no_markdown_is_shown(runs):
-    _, _, retried = runs
-    report = vx.report(retried.plan.frame.assign(owner="ada_b*c*"))
-    (marked, *_), (plain, *_) = report.tickets().values(), report.tickets(plain=True).values()
-    assert "# " in marked and "\\*" in marked
-    assert "#" not in plain.splitlines()[0] and "ada_b*c*" in plain and "\\" not in plain
+    assert "schedule" not in vx.report(retried).frames

@@ -10,7 +10,6 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops.frames.records import performance
-from voxops.views import plots
 
 METRICS = {"impressions": 1000, "engagements": 50, "likes": 40, "comments": 4, "shares": 3, "clicks": 3}
 WHEN = "2026-03-02T09:00:00Z"
@@ -90,38 +89,6 @@ def test_posts_that_are_gone_and_spans(ws):
     assert set(whole["post_id"]) == {key}
     part = ws.analytics(key, since="1h")
     assert (part["impressions"].to_numpy() <= whole["impressions"].to_numpy()).all()
-
-
-def test_the_figure_shows_the_most_on_top_and_survives_nothing(ws):
-    figures = ws.analytics(ws.posts(status="published", limit=20))
-    ax = plots.performance(figures, measure="engagements")
-    sums = figures.groupby("platform")["engagements"].sum().sort_values(ascending=False, kind="stable")
-    assert [round(bar.get_width()) for bar in ax.patches] == [int(value) for value in sums]
-    assert [text.get_text() for text in ax.get_yticklabels()] == list(sums.index)
-    assert "engagements" in ax.get_xlabel()
-    assert "engaged" in ax.texts[0].get_text()
-    half = pd.DataFrame({"platform": ["x", "x"], "impressions": [1_000, None], "engagements": [50, 500]})
-    assert [text.get_text() for text in plots.performance(half).texts] == [" 1,000 · 5.0 % engaged"], "as in its row"
-    assert plots.performance(performance([])).texts[0].get_text() == "nothing to show"
-    merged = figures.assign(campaign="$\\alpha$")
-    assert [text.get_text() for text in plots.performance(merged, by="campaign").get_yticklabels()] == ["$\\alpha$"]
-
-
-def test_the_figure_of_joined_loads_and_of_what_is_not_known():
-    figures = pd.DataFrame({
-        "post_id": ["p1", "p2", "p3"], "platform": ["x", "x", "threads"], "as_of": pd.Timestamp("2026-03-01T09:00Z"),
-        "impressions": [100, 100, 50], "engagements": [10, None, 5], "saves": [None, None, 7],
-    })  # fmt: skip
-    ends = [" 200 · 10.0 % engaged", " 50 · 10.0 % engaged"]
-    older = figures.assign(impressions=1, as_of=pd.Timestamp("2026-02-01T09:00Z"))
-    for joined in (figures, pd.concat([figures, figures]), pd.concat([figures, older])):
-        assert [text.get_text() for text in plots.performance(joined).texts] == ends
-        assert [bar.get_width() for bar in plots.performance(joined).patches] == [200, 50]
-    ax = plots.performance(figures, measure="saves")
-    assert [text.get_text() for text in ax.texts] == [" 7 · 10.0 % engaged", " unknown · 10.0 % engaged"]
-    campaigns = figures.assign(campaign=["a", "a", "b"])
-    two = pd.concat([campaigns, campaigns.assign(campaign="both")])
-    assert [bar.get_width() for bar in plots.performance(two, by="campaign").patches] == [250, 200, 50]
 
 
 def test_after_a_refused_key_nothing_more_is_sent(ws, sandbox):

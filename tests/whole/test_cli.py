@@ -19,7 +19,6 @@ from tests.chaos import world
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
-from voxburst_sandbox import main as sandbox_main
 from voxops.cli import main
 from voxops.ledger.ledger import Ledger
 
@@ -34,37 +33,40 @@ ODDS = "--posts=-1 --deliveries=-1 --rate-limit=-5 --speed=inf --port=70000 --po
 
 
 def test_wrong_usage_is_refused(capsys, monkeypatch):
-    for name in ("voxburst_sandbox.serve", "voxburst_sandbox.server.serve"):  # else a test that fails serves for ever
-        monkeypatch.setattr(name, lambda **_: None)
-    calls = [(main, words.split(), re.findall("--[a-z-]+", words)[-1]) for words in WRONG.strip().splitlines()]
+    monkeypatch.setattr("voxburst_sandbox.serve", lambda **_: None)  # else a test that fails serves for ever
+    calls = [(words.split(), re.findall("--[a-z-]+", words)[-1]) for words in WRONG.strip().splitlines()]
     for odd in ODDS.split():
         option, _, value = odd.partition("=")
-        calls += [
-            (main, ["sandbox", odd], f"{option}: {value!r} is no"),
-            (sandbox_main, [odd], f"{option}: {value!r} is no"),
-        ]
-    for command, words, said in calls:
+        calls.append((["sandbox", odd], f"{option}: {value!r} is no"))
+    for words, said in calls:
         with pytest.raises(SystemExit) as ended:
-            command(words)
+            main(words)
         assert ended.value.code == 2
         assert f"error: argument {said}" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [lambda words: main(["sandbox", *words]), sandbox_main], ids=["voxops", "module"])
-def test_switches_reach_the_sandbox_in_their_type_or_are_refused(command, capsys, monkeypatch):
+def test_switches_reach_the_sandbox_in_their_type_or_are_refused(capsys, monkeypatch):
     served = []
-    for name in ("voxburst_sandbox.serve", "voxburst_sandbox.server.serve"):
-        monkeypatch.setattr(name, lambda **options: served.append(options["switches"]))
-    command(["--switch", "list_lag_seconds=20", "--switch", "publish_seconds=[1,5]", "--switch=list_lag_seconds=30"])
+    monkeypatch.setattr("voxburst_sandbox.serve", lambda **options: served.append(options["switches"]))
+    main(
+        [
+            "sandbox",
+            "--switch",
+            "list_lag_seconds=20",
+            "--switch",
+            "publish_seconds=[1,5]",
+            "--switch=list_lag_seconds=30",
+        ]
+    )
     assert served.pop() == Switches(list_lag_seconds=30.0, publish_seconds=(1.0, 5.0))
-    command([])
+    main(["sandbox"])
     assert served.pop() == Switches()
     for odd, said in {
         "list_lag=20": "did you mean list_lag_seconds?", "ignore_keys": "'ignore_keys' is not NAME=VALUE",
         "failure_rate=nan": "of type float, not 'nan'", "ignore_keys=yes": "of type bool, not 'yes'", "publish_seconds=[1": "not JSON", "event_shape=old": "'oldest'",
     }.items():  # fmt: skip
         with pytest.raises(SystemExit) as ended:
-            command(["--switch", odd])
+            main(["sandbox", "--switch", odd])
         error = capsys.readouterr().err
         assert (ended.value.code, "argument --switch: " in error, said in error) == (2, True, True), error
     assert served == []

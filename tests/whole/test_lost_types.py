@@ -32,7 +32,6 @@ CALLS: dict[str, dict[str, Any]] = {
         "weeks": lambda triaged: vx.causes(triaged, by="week"),
         "compared": lambda triaged: vx.causes(triaged, against="7D"),
         "report": lambda triaged: vx.report(triaged)._repr_html_(),
-        "drawn weeks": lambda triaged: plots.cause_weeks(vx.causes(triaged, by="week")),
         "view": vx.view,
     },
     "posts": {"calendar": plots.schedule_calendar, "view": vx.view},

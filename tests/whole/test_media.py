@@ -164,18 +164,6 @@ def test_the_check_finds_what_the_run_would_and_sends_nothing(sandbox, folder):
         assert plan.frame.loc[2, "reason"] == str(Reason("media_missing", value="none.jpg").at("E4"))
 
 
-def test_a_rehearsal_uploads_nothing(sandbox, folder):
-    frame = sheet(
-        folder, "square.jpg", "tall.png; https://x.example/a.jpg", "square.jpg", accounts="instagram:@aldercoffee"
-    )
-    with workspace(sandbox) as ws:
-        posts = ws.posts()
-        before = len(sandbox.requests())
-        found = vx.rehearse(vx.plan_create(frame, key="row_id"), posts, seeds=1, now="2029-01-01T09:00Z")
-        assert (found.rows, found.refused) == (3, 0)
-        assert len(sandbox.requests()) == before
-
-
 def test_failed_rows_find_their_pictures_again_wherever_the_notebook_is(sandbox, folder, monkeypatch):
     """`run.failed()` and the results keep the folder of the sheet."""
     frame = sheet(folder, "square.jpg", "tall.png")

@@ -55,7 +55,6 @@ def test_a_column_of_no_platform_is_an_error_with_what_was_meant(tmp_path: Path,
         lambda: vx.read_campaign(path),
         lambda: plan_create(frame, key="row_id"),
         lambda: findings(frame),
-        lambda: vx.tag_links(frame, source="x"),
         lambda: vx.read_campaign(path, columns={"content": head}),
     ):
         with pytest.raises(PlanError, match="names no platform") as caught:

@@ -42,7 +42,6 @@ async def main() -> None:
     vx.view(triaged), vx.view(plan), vx.view(run, live=True)
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
     vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
-    vx.compare(run, run)
     ws.panel(triaged), ws.panel(ws.deliveries(since="7D"), posts=posts), ws.panel()
     chosen = ws.accounts()["account_id"]
     ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.accounts(chosen, check=True)

@@ -1,4 +1,4 @@
-"""A document: the content of a display as plain data, which `voxops._support.drawing` draws as HTML, text and Markdown.
+"""A document: the content of a display as plain data, which `voxops._support.drawing` draws as HTML and text.
 
 A document is a sequence of blocks, and a block is JSON, so that the live widget draws the same. Text is cleaned here and always drawn
 as text; no block contains markup. What is long is cut here and has its full text beside it.
@@ -81,7 +81,6 @@ def cell(
     width: int = 100,
     strong: bool = False,
     address: str = "",
-    name: bool = False,
     picks: str = "",
 ) -> Block:
     """A table cell with more than a text.
@@ -98,8 +97,8 @@ def cell(
         A line in paler text below it.
     bar : sequence of Block
         A bar below it, `width` percent of the cell wide.
-    strong, name : bool
-        Whether the text is bold, and whether it is an id, which Markdown shows as code.
+    strong : bool
+        Whether the text is bold.
     address : str
         Where a link goes; only an address of the web.
     picks : str
@@ -115,7 +114,6 @@ def cell(
         "bar": [each for each in bar if each["count"] > 0],
         "strong": strong,
         "address": address if _is_web(address) else "",
-        "name": name,
         "picks": picks,
     }
     return {
@@ -217,7 +215,7 @@ def chart(title: object, series: Iterable[Block], labels: Sequence[object], coun
 
 
 def fold(title: object, blocks: Document, aside: object = "") -> Block:
-    """A section that is closed until somebody opens it; text and Markdown show it whole."""
+    """A section that is closed until somebody opens it; text shows it whole."""
     return {"kind": "fold", "title": plain(title, 120), "aside": plain(aside, 120), "blocks": list(blocks)}
 
 

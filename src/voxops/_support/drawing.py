@@ -1,4 +1,4 @@
-"""The renderers of a document: HTML, plain text and Markdown; the live widget draws the same blocks (views/live/document.js).
+"""The renderers of a document: HTML and plain text; the live widget draws the same blocks (views/live/document.js).
 
 Styles are inline, because notebooks drop style sheets from untrusted outputs; classes let the page of a report add what only a style
 sheet can say: narrow pages and paper.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from markupsafe import Markup
 
 from voxops._support import safe
-from voxops._support.document import Block, Document, heading
+from voxops._support.document import Block, Document
 from voxops._support.safe import escape, html, joined, number
 
 _QUIET = "opacity:.75"
@@ -29,7 +29,6 @@ _CUT, _CUT_LONG = (
     60,
 )  # characters of a cell in text: usually (a shortened address), and where its texts wrap elsewhere
 _CUT_LAST = 200  # of the last cell of a row, if its texts wrap elsewhere
-_CUT_MARKDOWN = 1000  # as much as a cell holds
 
 
 # HTML
@@ -506,62 +505,3 @@ def shares(counts: Sequence[int], width: int) -> list[int]:
         best = max(candidates, key=lambda index: step * (counts[index] * width / total - found[index]))
         found[best] += step
     return found
-
-
-# Markdown
-
-
-def to_markdown(document: Document) -> str:
-    """Return a document as Markdown for a ticket: without figures, and nothing of a stranger becomes markup."""
-    parts = ["\n".join(_MARKDOWN[block["kind"]](block)) for block in document]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _markdown_cell(cell: Block) -> str:
-    full = cell.get("full") if cell.get("name") else ""
-    text = safe.code(full or cell["text"]) if cell.get("name") else safe.markdown(cell["text"], _CUT_MARKDOWN)
-    below = f" ({safe.markdown(cell['below'])})" if cell.get("below") else ""
-    return f"{text}{below}" or " "
-
-
-def _markdown_table(block: Block) -> list[str]:
-    if not block["rows"]:
-        return []
-    heads = [safe.markdown(column["title"]) for column in block["columns"]]
-    rule = ["---:" if column["right"] else "---" for column in block["columns"]]
-    rows = [list(map(_markdown_cell, row)) for row in block["rows"]]
-    return [f"| {' | '.join(line)} |" for line in (heads, rule, *rows)]
-
-
-_MARKDOWN: Mapping[str, Callable[[Block], list[str]]] = {
-    "fold": lambda block: [to_markdown([heading(block["title"], level=2), *block["blocks"]]).rstrip()],
-    "heading": lambda block: [
-        f"{'#' * block['level']} {safe.markdown(block['text'])}",
-        *(["", safe.markdown(block["aside"], 300)] if block["aside"] else []),
-    ],
-    "lead": lambda block: [f"**{safe.markdown(block['text'], 600)}**"] if block["text"] else [],
-    "note": lambda block: [safe.markdown(_said(block), 500)],
-    "paragraph": lambda block: [safe.markdown(block["text"], 1000)],
-    "line": lambda block: [safe.markdown(block["text"], 400)],
-    "facts": lambda block: [f"- {fact['value']} {safe.markdown(fact['label'])}" for fact in block["facts"]],
-    "bar": lambda block: [
-        f"- {number(part['count'])} {safe.markdown(part['name'])}" for part in block["parts"] if part["count"]
-    ],
-    "table": _markdown_table,
-    "list": lambda block: [
-        *([safe.markdown(block["title"]), ""] if block["title"] else []),
-        *(f"- {safe.markdown(line['full'] or line['text'], 600)}" for line in block["lines"]),
-    ],
-    "pairs": lambda block: [f"- {safe.markdown(name)}: {safe.markdown(value, 1000)}" for name, value in block["rows"]],
-    "text": lambda block: [
-        safe.markdown(block["title"]),
-        "",
-        *(f"> {safe.markdown(line, 1000)}" for line in block["text"].splitlines()),
-    ],
-    "link": lambda block: [safe.markdown(block["address"], 400)],
-    "picture": lambda _: [],
-    "figure": lambda _: [],
-    "form": lambda _: [],
-    "code": lambda block: ["```", block["text"].replace("```", "` ` `").rstrip(), "```"],
-    "chart": lambda block: [safe.markdown(each) for each in _TEXT["chart"](block)],
-}

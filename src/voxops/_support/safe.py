@@ -1,7 +1,7 @@
 """Sanitize untrusted text, and build the small pieces of HTML that the displays share.
 
 Post contents, error messages and names are untrusted. `html` makes them harmless in HTML, `plain` in a terminal, `cell` in a
-spreadsheet, `markdown` in a ticket. In HTML the type decides: `Markup` is ours and stays as it is, everything else is escaped; only
+spreadsheet. In HTML the type decides: `Markup` is ours and stays as it is, everything else is escaped; only
 `html` and `joined` build markup. Displays inherit the page's text colour and draw lines in half-transparent grey, for light and
 dark themes; styles are inline, because notebooks drop style sheets from untrusted outputs.
 """
@@ -20,7 +20,6 @@ from zoneinfo import ZoneInfo
 import markupsafe
 import pandas as pd
 from markupsafe import Markup
-from rich.console import Console
 
 INEXACT_FROM = 10**15  # from here on, whole numbers lose digits in a spreadsheet
 
@@ -69,26 +68,7 @@ IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-# What Markdown would take for markup, where it would: a blank on both sides, or a letter on both sides of an underscore, is no markup.
-_MARKUP = re.compile(
-    r"""
-    \\ (?=[!-/:-@\[-`{-~]|$) | `                         # an escape, code
-    | (?<!\s)\* | \*(?!\s)                               # emphasis
-    | (?<![^\W_])_ (?!\s) | (?<!\s)_ (?![^\W_])
-    | ~ | \$                                             # struck out, a formula
-    | \] (?=[(\[:]) | ^\[                                # a link, also one that another text began; a box to tick
-    | < (?=[A-Za-z/!?]) | & (?=\#?\w{1,32};)              # HTML
-    | (?<!\S)\# (?=\#*$)                                 # the end of a heading
-    | : (?=//) | \|                                       # an address, a cell
-    """,
-    re.VERBOSE,
-)
-_IDENTIFIER = re.compile(r"[\w.:~-]+")
-_BLOCK = re.compile(
-    r"^(\d{1,9})?([-+.)=>#])(?=[\s=#>-]|$)|^(>)"
-)  # a list, a rule, a quotation or a heading, where a line begins with it
 _CALL = re.compile(r"([@!#\]])")  # begin a mention and end a link's text in a chat
-_MENTION = re.compile(r"(@(?=\w)|#(?=\d)|\bwww(?=\.)|\bgh(?=-\d))", re.IGNORECASE)
 
 # Where a word may break: after a joint, and within a word wider than a column, such as an id.
 _JOINT = re.compile(r"/(?=\w)|;(?=\S)|:(?=@)|\.(?=[^\W\d]{2})|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
@@ -140,26 +120,9 @@ def cell(value: object) -> object:
     return guard("".join(char for char in value if char in "\t\n" or unicodedata.category(char) not in {"Cc", "Cs"}))
 
 
-def markdown(value: object, limit: int = 200) -> str:
-    """Return `plain` text that Markdown shows as it is: no markup, no HTML, no link, no mention of a person or ticket.
-
-    Only what would be markup is escaped, so that ids and most sentences stay as they are, to be copied and found.
-    """
-    text = _MARKUP.sub(lambda found: f"\\{found[0]}", plain(value, limit))
-    text = _BLOCK.sub(lambda found: f"{found[1] or ''}\\{found[2] or found[3]}", text)
-    # Ticket systems find these in the rendered text, where an escape is gone; an invisible joiner splits them.
-    return _MENTION.sub("\\1\u2060", text)
-
-
 def chat(value: object, limit: int = 200) -> str:
     """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a custom text."""
     return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
-
-
-def code(value: object) -> str:
-    """Return an id as a code span of Markdown, to be copied and searched; anything that may be more than an id is `markdown`."""
-    text = plain(value)
-    return f"`{text}`" if _IDENTIFIER.fullmatch(text) else markdown(value)
 
 
 def clip(text: str, limit: int) -> str:
@@ -234,14 +197,6 @@ def _visible(char: str) -> str:
     if char in _BIDI or unicodedata.category(char) in {"Cc", "Cs"}:
         return "\ufffd"
     return char
-
-
-class Terminal(Console):
-    """A console that lets its command handle a closed pipe; rich would exit with an error status."""
-
-    def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError again."""
-        raise BrokenPipeError
 
 
 # A quotation mark within an address is part of it, since a token may have one; after it, it is not.

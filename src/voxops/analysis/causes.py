@@ -1,4 +1,4 @@
-"""Causes of failures: counts, by week, or against the previous span; and a comparison of two loads or runs.
+"""Causes of failures: counts, by week, or against the previous span.
 
 An archive counts a history file by file: a partial of each, merged, then finished.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeGuard
 
 import pandas as pd
 
 from voxops.analysis.statistics import Tally, ranked, span_start
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_columns, need_frame, plain_values, restored, unnamed_index
-from voxops.frames.records import TARGET_KEY, latest_targets
+from voxops.frames.columns import flags, need_frame, restored, unnamed_index
+from voxops.frames.records import latest_targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import length, present_of, shown_zone, window
 
@@ -255,124 +254,3 @@ def _refuse_short(triaged: pd.DataFrame, last: pd.Timestamp, week: pd.Timedelta)
     raise PlanError(
         f"the frame {short}, so everything would seem new; load ws.posts(status=['failed', 'partial'], since={days!r})"
     )
-
-
-_TARGET = list(TARGET_KEY)
-_ROW_KEYS = (_TARGET, ["delivery_id"], ["post_id"])  # what identifies a row of a run's results, the most specific first
-_ORDER = ("newly failing", "recovered", "only before", "only after", "otherwise", "same")
-
-
-class _Results(Protocol):
-    """A run."""
-
-    def results(self) -> pd.DataFrame:
-        """Return the outcomes of its rows."""
-
-
-def compare(before: pd.DataFrame | _Results, after: pd.DataFrame | _Results) -> pd.DataFrame:
-    """Compare two loads of the same targets, or two runs row by row.
-
-    Parameters
-    ----------
-    before, after : pandas.DataFrame or Run
-        Two frames from ``vx.targets`` or ``vx.triage``, whose rows are matched by post, platform and account; rows that share all three
-        are matched in their order. Or two runs, whose rows are matched by the row key of their plans: the key of a campaign, the
-        delivery, or post, platform and account.
-
-    Returns
-    -------
-    pandas.DataFrame
-        For frames: indexed by ``was`` and ``now`` (statuses, ``–`` for none; ``absent`` if one side has no such row): ``rows`` (Int64),
-        most first.
-        For runs: one row per row of either, its key first, then ``was now`` (string: outcomes, ``absent`` if one has no such row),
-        ``change`` (string: ``newly failing``, ``recovered``, ``only before``, ``only after``, ``otherwise`` or ``same``, in this order)
-        and ``error_code error_message`` (string, of the later run).
-
-    Raises
-    ------
-    PlanError
-        If a frame has no ``post_id platform account_id status``, a frame is compared with a run, or two runs have different keys.
-
-    Examples
-    --------
-    >>> before = vx.targets(ws.posts(status=["failed", "partial"]))
-    >>> vx.compare(before, before)["rows"].sum() == len(before)
-    np.True_
-    """
-    if _is_run(before) and _is_run(after):
-        return _runs(before.results(), after.results())
-    if _is_run(before) or _is_run(after):
-        raise PlanError("compare() takes two frames or two runs, not one of each")
-    return _frames(before, after)
-
-
-def _is_run(thing: Any) -> TypeGuard[_Results]:
-    return callable(getattr(type(thing), "results", None))
-
-
-def _frames(before: Any, after: Any) -> pd.DataFrame:
-    """Count targets by old and new status."""
-    for frame in (before, after):
-        need_columns(frame, (*_TARGET, "status"), "use vx.targets(posts)")
-    left, right = _numbered(before, "was"), _numbered(after, "now")
-    both = left.merge(right, on=[*_TARGET, "number"], how="outer")
-    both[["was", "now"]] = both[["was", "now"]].fillna("absent")
-    counts = both.groupby(["was", "now"]).size().astype("Int64")
-    table: pd.DataFrame = counts.sort_values(ascending=False, kind="stable").to_frame("rows")
-    return table
-
-
-def _numbered(frame: pd.DataFrame, status: str) -> pd.DataFrame:
-    """Return targets with their status in a column of this name; those that share a key, such as ones without an account, are numbered."""
-    names = unnamed_index(frame[_TARGET])
-    number = names.groupby(_TARGET, dropna=False, observed=True).cumcount()
-    # A row without a status still counts.
-    return names.assign(number=number, **{status: frame["status"].astype(STRING_DTYPE).fillna("–")})
-
-
-def _runs(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
-    """Return the outcomes of each row in both runs."""
-    key = _row_key(before)
-    if key != _row_key(after):
-        raise PlanError(
-            f"these runs have different keys: rows of the one are identified by {', '.join(key)}, of the other by "
-            f"{', '.join(_row_key(after))}"
-        )
-    was, now = dict(_rows(before, key)), dict(_rows(after, key))
-    table = []
-    for row in [*was, *(row for row in now if row not in was)]:
-        old, new = (side.get(row, {}) for side in (was, now))
-        outcomes = (old.get("outcome", "absent"), new.get("outcome", "absent"))
-        table.append((*row, *outcomes, _change_of(*outcomes), new.get("error_code"), new.get("error_message")))
-    columns = [*key, "was", "now", "change", "error_code", "error_message"]
-    values = list(zip(*table, strict=True)) or [()] * len(columns)
-    arrays = {name: pd.array(list(some), dtype=STRING_DTYPE) for name, some in zip(columns, values, strict=True)}
-    return _in_order(pd.DataFrame(arrays), _ORDER)
-
-
-def _row_key(results: pd.DataFrame) -> list[str]:
-    """Return the columns that identify a row of a run's results."""
-    key = results.attrs.get("key")
-    if key and key in results.columns:
-        return [str(key)]
-    found = next((names for names in _ROW_KEYS if set(names) <= set(results.columns)), None)
-    if found is None:
-        raise PlanError("compare() takes runs of plans; a watch has no outcomes")
-    return list(found)
-
-
-def _rows(results: pd.DataFrame, key: list[str]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    """Return the rows of a run, each under its key."""
-    columns = {name: plain_values(results, name) for name in (*key, "outcome", "error_code", "error_message")}
-    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return [(tuple(None if row[name] is None else str(row[name]) for name in key), row) for row in rows]
-
-
-def _change_of(was: str, now: str) -> str:
-    if "absent" in (was, now):
-        return "only after" if was == "absent" else "only before"
-    if was == now:
-        return "same"
-    if now == "succeeded":
-        return "recovered"
-    return "newly failing" if now == "failed" else "otherwise"

@@ -278,9 +278,6 @@ SENTENCES: dict[str, str] = {
     "reconnect_and_retry": "connect the account again in the dashboard, then retry its posts",
     "try_later": "try again later; if it persists, ask support",
     "targets_failed": "{failed} of {tried} recent targets failed for reasons other than the post",
-    # A row of a rehearsed plan.
-    "failed_before": "{failed} of {tried} publications on {platform} have failed so",
-    "no_history": "the history has no publication on {platform}",
     # A delivery that is lost, and the post that a delivery is about.
     "no_answer": "no answer",
     "receiver_failed": "receiver failed",

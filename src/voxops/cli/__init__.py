@@ -120,7 +120,6 @@ def _parser() -> argparse.ArgumentParser:
     deliveries.set_defaults(run_command=do.run_deliveries)
     for each in (triage, deliveries):
         each.add_argument("--html", type=Path, help="write a self-contained HTML file")
-        each.add_argument("--markdown", type=Path, help="write Markdown for a ticket")
         each.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
 
     archive = commands.add_parser("archive", help="history on disk, for scheduled jobs")

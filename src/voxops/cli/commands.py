@@ -296,7 +296,7 @@ def run_archive_sync(options: argparse.Namespace) -> int:
 
 def _print_and_write(made: Report, options: argparse.Namespace, more: Mapping[str, pd.DataFrame] | None = None) -> None:
     """Write a report wherever the options ask for it, and print its summary, or its tables as JSON: who reads may have enough early."""
-    wanted = ((options.html, made.to_html), (options.markdown, made.to_markdown), (options.csv, made.to_csv))
+    wanted = ((options.html, made.to_html), (options.csv, made.to_csv))
     asked = [(path, write) for path, write in wanted if path is not None]
     for path, write in asked:
         write(path)

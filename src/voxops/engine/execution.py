@@ -263,7 +263,7 @@ class Nothing(Job):
         table.attrs = {**self._plan.table.attrs, "run": self.id}
         if self._plan.key:
             table = table.assign(campaign=pd.array([], dtype="string"))
-            table.attrs |= {"campaign": self._plan.campaign, "key": self._plan.key}
+            table.attrs["campaign"] = self._plan.campaign
         return table
 
     def to_mend(self) -> pd.DataFrame:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
 _ERRORS = ("error_code", "error_message")
-# Columns of a row that was mended before, and the text without the parameters of its links.
-_OURS = frozenset({*PLAN_TYPES, "outcome", "content_before", *_ERRORS}) - {"attempt"}
+# Columns of a row that was mended before.
+_OURS = frozenset({*PLAN_TYPES, "outcome", *_ERRORS}) - {"attempt"}
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
 _AT_ONCE = 20  # single reads
 COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them

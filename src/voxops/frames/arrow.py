@@ -5,9 +5,8 @@ pyarrow is optional and takes longer to load than voxops, so it is imported only
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import pandas as pd
 
 from voxops._support.canonical import decode
 from voxops.errors import ConfigError
-from voxops.frames.nested import JsonArray, JsonDtype, ListArray, Target, Targets, TargetsArray
+from voxops.frames.nested import JsonArray, ListArray, Target, Targets, TargetsArray
 from voxops.frames.schemas import SCHEMAS, STRING_DTYPE
 
 if TYPE_CHECKING:
@@ -26,89 +25,7 @@ if TYPE_CHECKING:
 _JSON = frozenset(
     {"data", *(column.name for table in SCHEMAS.values() for column in table if column.kind.name == "json")}
 )
-_INDEX = re.compile(r"__index_level_\d+__")  # columns that pandas adds for its index
-_YES_NO = frozenset({"eligible", "retryable"})  # never missing
 _MOST = np.iinfo(np.int64).max
-
-
-def from_arrow(data: Any, like: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Convert a table of Polars, DuckDB, Parquet or any Arrow stream back to a frame of this package.
-
-    Parameters
-    ----------
-    data : object
-        A ``polars.DataFrame``, a relation of DuckDB, a ``pyarrow.Table``, a ``pandas.DataFrame``, or another object with
-        ``__arrow_c_stream__``.
-    like : pandas.DataFrame, optional
-        The original frame, or one of its kind, for the dtypes and ``attrs``. Pass it before you plan rows that another tool filtered:
-        a plan needs the filtered targets, which are in ``attrs``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, ``targets``, ``tags`` and
-        ``metadata`` as in ``ws.posts``, index from 0. Times without a zone stay without one, as ``datetime64[us]``.
-
-    Raises
-    ------
-    ConfigError
-        If `data` is no such table, two of its columns have the same name, or whole numbers or times in it don't fit. Also if times
-        have lost the zone that they have in `like`, or pyarrow is not installed.
-
-    Notes
-    -----
-    Whole numbers fit up to 9,223,372,036,854,775,807 (int64); times are cut to microseconds.
-
-    Examples
-    --------
-    >>> import pyarrow as pa
-    >>> vx.from_arrow(pa.table({"row_id": ["a"]})).dtypes.astype(str).to_dict()
-    {'row_id': 'string'}
-    """
-    try:
-        import pyarrow as pa
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"vx.from_arrow needs {error.name}: pip install 'voxops[archive]'") from error
-    if not hasattr(data, "__arrow_c_stream__"):
-        raise ConfigError(
-            f"a {type(data).__name__} can't be read as Arrow; pass a polars.DataFrame, a relation of DuckDB, a pyarrow.Table or a pandas.DataFrame"
-        )
-    if isinstance(data, pd.DataFrame):
-        _refuse_duplicates(map(str, data.columns))
-    try:
-        table = pa.table(data)
-    except (
-        pa.ArrowInvalid,
-        pa.ArrowTypeError,
-    ) as error:  # a pandas column may mix values of several types
-        raise ConfigError(
-            f"this can't be read as Arrow: {'; '.join(map(str, error.args))}. Give the column one type, such as astype('string')"
-        ) from error
-    names = [name for name in table.column_names if not _INDEX.fullmatch(name)]
-    _refuse_duplicates(names)
-    known: dict[Any, Any] = {} if like is None else like.dtypes.to_dict()
-    frame = to_frame(table.select(names), {name: isinstance(dtype, JsonDtype) for name, dtype in known.items()})
-    for name in frame.columns.intersection(list(known)):
-        if frame[name].dtype != known[name]:
-            frame[name] = _as(frame[name], known[name])
-    if isinstance(source := data if like is None else like, pd.DataFrame):
-        frame.attrs = dict(source.attrs)
-    return frame
-
-
-def _as(column: pd.Series[Any], dtype: Any) -> Any:
-    if isinstance(dtype, JsonDtype):
-        return _json_in(column.array.to_numpy(object, na_value=None))
-    if isinstance(dtype, pd.DatetimeTZDtype) and pd.api.types.is_datetime64_dtype(column.dtype):
-        raise ConfigError(
-            f"the times of {column.name} have lost their zone; set it again, in DuckDB with {column.name} AT TIME ZONE 'UTC'"
-        )
-    return column.astype(dtype)
-
-
-def _refuse_duplicates(names: Iterable[str]) -> None:
-    if duplicate := duplicate_name(names):
-        raise ConfigError(f"two columns are named {duplicate!r}; rename one of them")
 
 
 def duplicate_name(names: Iterable[str]) -> str | None:
@@ -123,20 +40,14 @@ def _is_text(kind: Any) -> bool:
     return any(is_(kind) for is_ in (types.is_string, types.is_large_string, types.is_string_view, types.is_null))
 
 
-def to_frame(table: pa.Table, nested: Mapping[str, bool] | None = None) -> pd.DataFrame:
-    """Convert a table to the dtypes of this package; Arrow converts columns of other names.
-
-    `nested` tells for columns whether their texts are JSON; for the others, the name decides.
-    """
-    known = nested or {}
-    columns = {
-        name: _column_in(name, table.column(name), nested=known.get(name, name in _JSON)) for name in table.column_names
-    }
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Convert a table to the dtypes of this package; Arrow converts columns of other names."""
+    columns = {name: _column_in(name, table.column(name)) for name in table.column_names}
     return pd.DataFrame(columns, index=pd.RangeIndex(table.num_rows))
 
 
-def _column_in(name: str, column: Any, *, nested: bool) -> Any:
-    """Convert one column by its type and, if nested, its name."""
+def _column_in(name: str, column: Any) -> Any:
+    """Convert one column by its type and its name."""
     from pyarrow import types
 
     kind = column.type
@@ -148,18 +59,16 @@ def _column_in(name: str, column: Any, *, nested: bool) -> Any:
     if types.is_dictionary(kind):
         if _is_text(kind.value_type):
             return _words_in(column)
-        return _column_in(name, column.cast(kind.value_type), nested=nested)
+        return _column_in(name, column.cast(kind.value_type))
     if types.is_timestamp(kind):
         return _times_in(name, column)
     if _is_text(kind):
-        if nested:
+        if name in _JSON:
             with suppress(ValueError):  # another column with this name, such as the errors of a campaign's rows
                 return _json_in(column.to_pylist())
         return pd.array(column.cast("string").to_numpy(), dtype=STRING_DTYPE)
     missing = column.is_null().to_numpy()
     if types.is_boolean(kind):
-        if name in _YES_NO and not column.null_count:
-            return column.to_numpy()
         return pd.arrays.BooleanArray(column.fill_null(False).to_numpy().copy(), missing)
     if types.is_integer(kind):
         values = column.fill_null(0).to_numpy()

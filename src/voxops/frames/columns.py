@@ -168,7 +168,7 @@ def of_another_library(thing: object) -> str:
     arrow = callable(getattr(type(thing), "__arrow_c_stream__", None)) and not isinstance(
         thing, pd.DataFrame | pd.Series
     )
-    return "use vx.from_arrow(frame)" if arrow else ""
+    return "convert it with frame.to_pandas()" if arrow else ""
 
 
 def _as_frame(thing: object, maker: str) -> list[str]:

@@ -6,12 +6,12 @@ greys that are visible on white and on black. A word or a glyph always says what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from voxops.model import Outcome, Verdict
 
-__all__ = ["OTHER", "OUTCOME", "PLATFORM", "STATUS", "VERDICT", "Look", "look", "looks_of_pages", "series_colours"]
+__all__ = ["OTHER", "OUTCOME", "PLATFORM", "STATUS", "VERDICT", "Look", "look", "looks_of_pages"]
 
 _ORANGE, _SKY, _GREEN, _YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
 _BLUE, _VERMILLION, _PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -91,9 +91,3 @@ def looks_of_pages(tables: Mapping[str, Mapping[str, Look]]) -> dict[str, dict[s
     return {
         name: {word: (known.colour, known.glyph) for word, known in table.items()} for name, table in tables.items()
     }
-
-
-def series_colours(names: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each name of an open vocabulary (endpoints, event types), in sorted order; they repeat after seven."""
-    wheel = (_BLUE, _ORANGE, _GREEN, _PURPLE, _SKY, _VERMILLION, _INK)
-    return {name: wheel[index % len(wheel)] for index, name in enumerate(sorted(set(names)))}

@@ -122,7 +122,6 @@ def cell_of(
         limit=_WHOLE if wraps else _TEXT,
         colour="" if known is None else known.colour,
         address="" if is_missing(link) else str(link),
-        name=column.kind == "id",
     )
 
 

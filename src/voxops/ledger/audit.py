@@ -184,7 +184,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     table.attrs = {**plan.attrs, "run": run}
     if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 29)
         table = table.assign(campaign=pd.array([head.campaign] * len(table), dtype="string"))
-        table.attrs |= {"campaign": head.campaign, "key": head.key_column}
+        table.attrs["campaign"] = head.campaign
     return table
 
 

@@ -35,7 +35,6 @@ _FURTHER = (
     "twin",
     "force",
     "attempt",
-    "slot",
 )  # optional columns that plans and views read
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt", "owner", "team", *OWN_TEXTS)
@@ -93,8 +92,8 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
 
 
 def _with_times(names: Sequence[str]) -> set[str]:
-    """Return the columns of a sheet, with those computed from others, or filled in by ``vx.fill_slots``."""
-    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) or "slot" in names else set(names)
+    """Return the columns of a sheet, with those computed from others."""
+    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
@@ -290,7 +289,7 @@ class _Reader:
         self._parts = [names.index(name) for name in parts]  # the columns of day and hour, if two
         self._ours = in_head is not None and not parts  # our own file, in which a day without an hour is its midnight
         # In our own workbook a number is a time whose format another program has lost.
-        own = parts or ("scheduled_for",)  # which a sheet of slots may lack
+        own = parts or ("scheduled_for",)
         self._serial = [at for at, name in enumerate(names) if serial and name in own]
         self._zoneless: list[str] = []
         self._dates: list[str] = []  # date cells of Excel

@@ -25,7 +25,6 @@ __all__ = [
     "finish",
     "fullest_weeks",
     "grid",
-    "ground",
     "label",
     "largest",
     "name_rows",
@@ -50,7 +49,7 @@ def axes(ax: Axes | None, height: float) -> Axes:
     return plt.subplots(figsize=(_WIDTH, height), layout="constrained")[1]
 
 
-def ground(ax: Axes) -> str:
+def _ground(ax: Axes) -> str:
     """Return the background colour by matplotlib's style; ``"none"`` where the page's shows through, as in a report."""
     from matplotlib.colors import to_hex, to_rgba
 
@@ -60,7 +59,7 @@ def ground(ax: Axes) -> str:
 
 def _is_dark(ax: Axes) -> bool:
     """Whether light text reads better on the background."""
-    behind = ground(ax)
+    behind = _ground(ax)
     return behind != "none" and _ink(behind) == "white"
 
 
@@ -121,7 +120,7 @@ def grid(ax: Axes, values: pd.DataFrame, colour: str, highest: float, notes: pd.
     from matplotlib.colors import to_hex
 
     numbers = values.astype(float).to_numpy()
-    dark, behind = _is_dark(ax), ground(ax)
+    dark, behind = _is_dark(ax), _ground(ax)
     if behind == "none":  # cells need a background of their own
         behind = "#ffffff"
     shades = _shades(_NEARLY_BLACK if dark else _NEARLY_WHITE, colour)

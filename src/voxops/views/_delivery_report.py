@@ -238,10 +238,7 @@ def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Sec
             "burning": levels["burning"],
         }
     )
-    figure = Figure(
-        "Error budget spent", 1.2 + 0.36 * min(max(len(levels), 2), 15), lambda ax: plots.error_budgets(levels, ax)
-    )
-    return Section(title, f"{goal} The rest is the error budget.", table, (figure,))
+    return Section(title, f"{goal} The rest is the error budget.", table)
 
 
 def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -13,9 +12,8 @@ import pandas as pd
 from voxops._support import document, files, safe
 from voxops._support.arguments import did_you_mean, file_path, new_file, refuse_form, whole_number
 from voxops._support.document import Block
-from voxops._support.drawing import to_markdown, to_text
+from voxops._support.drawing import to_text
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.nested import is_missing
 from voxops.views import _report_html, _tables, _tickets, excel
 from voxops.views._report_sections import ACTIONS, Figure, ReportContent
 
@@ -23,11 +21,7 @@ __all__ = ["Report", "most_rows", "roles", "shown_in"]
 
 _FACTS = 5  # numbers of the first screen
 _Content = TypeVar("_Content", str, pd.DataFrame)
-_MEMBERS = {
-    "frames",
-    "tickets",
-    *(f"to_{form}" for form in ("csv", "excel", "html", "ics", "markdown", "parquet", "text")),
-}
+_MEMBERS = {"frames", "tickets", "to_csv", "to_excel", "to_html"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,24 +56,6 @@ class Report(ReportContent):
         page = _report_html.page(self._document(), self.title)
         return page if path is None else _written(_write, page, _place(path, ".html", ".htm"))
 
-    @overload
-    def to_markdown(self, path: None = None) -> str: ...
-    @overload
-    def to_markdown(self, path: str | Path) -> Path: ...
-    def to_markdown(self, path: str | Path | None = None) -> str | Path:
-        """Write Markdown for a ticket, without figures. Without a path, return its text."""
-        text = to_markdown(self._document())
-        return text if path is None else _written(_write, text, _place(path, ".md"))
-
-    @overload
-    def to_text(self, path: None = None) -> str: ...
-    @overload
-    def to_text(self, path: str | Path) -> Path: ...
-    def to_text(self, path: str | Path | None = None) -> str | Path:
-        """Write the summary as plain text: title, headline and who must do what. Without a path, return it."""
-        text = repr(self)
-        return text if path is None else _written(_write, f"{text}\n", _place(path, ".txt"))
-
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as CSV for a spreadsheet: times in the zone of the workspace, formulas guarded."""
         place = refuse_form("folder", file_path("folder", folder))
@@ -89,41 +65,21 @@ class Report(ReportContent):
         """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
         return excel.write_workbook(self.frames, new_file("path", path, "report.xlsx"))
 
-    @overload
-    def to_ics(self, path: None = None) -> str: ...
-    @overload
-    def to_ics(self, path: str | Path) -> Path: ...
-    def to_ics(self, path: str | Path | None = None) -> str | Path:
-        """Write what goes out when as a calendar (RFC 5545), an event for each post; for the report of a run of creates or changes.
+    def tickets(self, by: str = "owner") -> dict[str, str]:
+        """Return the tasks as one text for each person, and one for support, for a ticket, a mail or a chat.
 
-        Without a path, return its text.
-
-        Raises
-        ------
-        PlanError
-            If the report has no schedule.
-        """
-        due = self.frames.get("schedule")
-        if due is None:
-            raise PlanError(f"to_ics() is for the report of a run of creates or changes; this one is {self.title!r}")
-        text = calendar_text(due, self.title)
-        return text if path is None else _written(_write, text, _place(path, ".ics"))
-
-    def tickets(self, by: str = "owner", *, plain: bool = False) -> dict[str, str]:
-        """Return the tasks as one text for each person, and one for support.
+        It is plain text. Where Markdown is shown, what others wrote stands in indented blocks and stays as it is.
 
         Parameters
         ----------
         by : str
             Column of the failures that names the person, or another subject of a ticket, such as ``campaign`` or ``tags``. A post with
             several tags is in the ticket of each.
-        plain : bool
-            Plain text, for a mail or a system that shows no Markdown.
 
         Returns
         -------
         dict of str to str
-            Person -> Markdown, sorted by name; ``nobody`` for posts without an owner, and last ``support`` if anything is for
+            Person -> text, sorted by name; ``nobody`` for posts without an owner, and last ``support`` if anything is for
             support. In a notebook it shows the texts themselves.
 
         Raises
@@ -134,14 +90,7 @@ class Report(ReportContent):
         failures = self._failures
         if failures is None:
             raise PlanError(f"tickets() are for the report of a triage, vx.report(triaged); this one is {self.title!r}")
-        return _tickets.tickets(self, failures, by, plain=plain)
-
-    def to_parquet(self, folder: str | Path) -> list[Path]:
-        """Write each of `frames` as Parquet; needs ``voxops[archive]``."""
-        place = refuse_form("folder", file_path("folder", folder))
-        return [
-            _written(_tables.write_parquet, frame, place / f"{name}.parquet") for name, frame in self.frames.items()
-        ]
+        return _tickets.tickets(self, failures, by)
 
     def _repr_html_(self) -> str:
         return _report_html.fragment(self._document())
@@ -180,10 +129,7 @@ class Report(ReportContent):
         return [*first, *rest]
 
     def __dir__(self) -> list[str]:
-        absent = ({"tickets"} if self._failures is None else set()) | (
-            set() if "schedule" in self.frames else {"to_ics"}
-        )
-        return sorted(_MEMBERS - absent)
+        return sorted(_MEMBERS - ({"tickets"} if self._failures is None else set()))
 
     @property
     def _failures(self) -> pd.DataFrame | None:
@@ -193,27 +139,6 @@ class Report(ReportContent):
 
 def _figure(figure: Figure, name: str) -> Block:
     return document.figure(figure.caption, lambda: _report_html.svg(figure, name))
-
-
-def calendar_text(due: pd.DataFrame, title: str) -> str:
-    """Return a schedule as a calendar: an event of 15 minutes for each post, in UTC, always in the same bytes."""
-    from icalendar import Calendar, Event
-
-    made = Calendar()
-    made.add("prodid", "-//voxops//")
-    made.add("version", "2.0")
-    made.add("x-wr-calname", safe.plain(title, 120))
-    for row in due.to_dict("records"):
-        event, when = Event(), row["scheduled_for"].to_pydatetime()
-        event.add("uid", f"{row['post_id']}@voxops")
-        event.add("dtstamp", when)
-        event.add("dtstart", when)
-        event.add("duration", timedelta(minutes=15))
-        event.add("summary", f"{safe.plain(row['accounts'], 80)}: {safe.plain(row['content'], 80)}")
-        event.add("description", safe.printable("" if is_missing(row["content"]) else row["content"]))
-        made.add_component(event)
-    text: bytes = made.to_ical()
-    return text.decode()
 
 
 def most_rows(rows: object) -> int:

@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 ACTIONS = "Who must do what"  # the section that the plain-text summary includes
-ALL_ROWS = "report.to_csv(folder) and report.to_parquet(folder) write all"
+ALL_ROWS = "report.to_csv(folder) writes all"
 # Who acts on a verdict, unless `report(owners=...)` says otherwise.
 OWNERS: Mapping[str, str] = {
     Verdict.RETRY: "operations: run the retry plan",

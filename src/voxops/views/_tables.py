@@ -1,4 +1,4 @@
-"""Frames as files for people: CSV that is safe in a spreadsheet, Parquet, and Markdown."""
+"""Frames as files for people: CSV that is safe in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from typing import Any
 import pandas as pd
 
 from voxops._support import files, safe
-from voxops.errors import ConfigError
 from voxops.frames.columns import restored
 from voxops.frames.nested import Targets
 from voxops.frames.times import shown_zone
 
-__all__ = ["NESTED", "as_json", "spreadsheet", "write_csv", "write_parquet"]
+__all__ = ["NESTED", "as_json", "spreadsheet", "write_csv"]
 
 # Types of cells that have several values.
 NESTED = (list, tuple, dict, set, Targets)
@@ -67,26 +66,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
     files.make_folder(path.parent)
     with files.replacing(path) as file:
         spreadsheet(frame).to_csv(file, index=False, encoding="utf-8-sig", lineterminator="\r\n")
-    return path
-
-
-def write_parquet(frame: pd.DataFrame, path: Path) -> Path:
-    """Write a frame with its dtypes; columns of objects, such as lists, as JSON.
-
-    Raises
-    ------
-    ConfigError
-        Without pyarrow.
-    """
-    files.make_folder(path.parent)
-    frame = _distinct(restored(frame))
-    nested = [name for name in frame.columns if frame[name].dtype == object]
-    flat = frame.assign(**{name: frame[name].map(as_json).astype("string") for name in nested})
-    try:
-        with files.replacing(path) as file:
-            flat.to_parquet(file, index=False)
-    except ImportError as error:
-        raise ConfigError("Parquet needs pyarrow: pip install 'voxops[archive]'") from error
     return path
 
 

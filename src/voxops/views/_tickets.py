@@ -1,8 +1,13 @@
-"""A report as tickets: one Markdown text for each person who must act, and one for support."""
+"""A report as tickets: one plain text for each person who must act, and one for support.
+
+Whatever others wrote stands in blocks that are indented by four blanks. Markdown shows such a block as it is, so nothing in it is a
+link, a picture or a mention.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -10,8 +15,7 @@ import pandas as pd
 
 from voxops._support import document, safe
 from voxops._support.arguments import did_you_mean
-from voxops._support.document import Block, Document
-from voxops._support.drawing import to_html, to_markdown, to_text
+from voxops._support.drawing import to_html, to_text
 from voxops.errors import PlanError
 from voxops.frames.nested import is_missing
 from voxops.frames.table import full_text, short_time
@@ -23,11 +27,12 @@ __all__ = ["NOBODY", "SUPPORT", "tickets"]
 
 NOBODY, SUPPORT = "nobody", "support"
 _ROWS = 50  # rows of one verdict in one ticket
+_WIDTH = 100  # characters of a line; ids and addresses are never broken
 _THEIRS = frozenset({*PERSONAL, Verdict.UPGRADE})
 
 
 class Tickets(dict[str, str]):
-    """Person -> Markdown; as the last line of a notebook cell it shows the texts, ready to be copied."""
+    """Person -> text; as the last line of a notebook cell it shows the texts, ready to be copied."""
 
     def _repr_html_(self) -> str:
         first, _, said = self._about().partition("; ")
@@ -35,9 +40,8 @@ class Tickets(dict[str, str]):
         return to_html([document.heading(first, said), *texts], name="tickets")
 
     def __repr__(self) -> str:
-        return to_text(
-            [document.line(self._about()), document.pairs((name, _task(text)) for name, text in self.items())]
-        )
+        tasks = ((name, text.partition("\n")[0]) for name, text in self.items())
+        return to_text([document.line(self._about()), document.pairs(tasks)])
 
     def _about(self) -> str:
         """Return how many tickets there are, and how to get one."""
@@ -45,12 +49,7 @@ class Tickets(dict[str, str]):
         return f"{safe.many(len(self), 'ticket') if self else 'no tickets'}{example}"
 
 
-def _task(text: str) -> str:
-    """Return the sentence of a ticket that says what is needed, without its mark-up."""
-    return next((line for line in text.splitlines() if line.startswith("**") or line.endswith(".")), "").strip("*")
-
-
-def tickets(report: ReportContent, failures: pd.DataFrame, by: str, *, plain: bool) -> Tickets:
+def tickets(report: ReportContent, failures: pd.DataFrame, by: str) -> Tickets:
     """Return person -> text; see `Report.tickets`."""
     if not isinstance(by, str):
         raise PlanError(f"tickets(by=) takes the name of one column, such as 'owner', not {type(by).__name__}")
@@ -63,43 +62,57 @@ def tickets(report: ReportContent, failures: pd.DataFrame, by: str, *, plain: bo
     # A post with several tags is in the ticket of each.
     at = [row for row, own in enumerate(names) if not support.iloc[row] for _ in own]
     people = [name for row, own in enumerate(names) if not support.iloc[row] for name in own]
-    texts, written = Tickets(), to_text if plain else to_markdown
+    texts = Tickets()
     for key, part in failures.iloc[at].groupby(np.array(people, dtype=object), sort=True):
         name = str(key)
         # A person may be called "support", like the ticket for support.
-        texts[f"{name} ({by})" if name == SUPPORT else name] = written(_ticket(report, name, part))
+        texts[f"{name} ({by})" if name == SUPPORT else name] = _ticket(report, name, part)
     if support.any():
-        texts[SUPPORT] = written(_ticket(report, SUPPORT, failures[support]))
+        texts[SUPPORT] = _ticket(report, SUPPORT, failures[support])
     return texts
 
 
-def _ticket(report: ReportContent, name: str, rows: pd.DataFrame) -> Document:
-    """Return one ticket: first the person's own tasks, then the rows for information."""
+def _ticket(report: ReportContent, name: str, rows: pd.DataFrame) -> str:
+    """Return one ticket: first what is needed and the person's own tasks, then the rows for information."""
     mine = rows["verdict"].isin(_THEIRS).fillna(False).astype(bool) | (name == SUPPORT)
     needed = f"{in_words(rows[mine])}: {'for support' if name == SUPPORT else 'to be fixed'}."
     parts = [
-        document.heading(f"{report.title}: {safe.plain(name, 80)}", level=1),
-        document.line(" · ".join(report.about)),
-        document.lead(needed if mine.any() else "Nothing to do: this is for your information."),
+        needed if mine.any() else "Nothing to do: this is for your information.",
+        _as_it_is([f"{report.title}: {name}", " · ".join(report.about)]),
         *_by_verdict(rows[mine], report.tz),
     ]
     if mine.any() and not mine.all():
-        parts.append(document.heading("For your information: others see to these", level=2))
-    return [*parts, *_by_verdict(rows[~mine], report.tz)]
+        parts.append("For your information: others see to these.")
+    return "\n\n".join([*parts, *_by_verdict(rows[~mine], report.tz)]) + "\n"
 
 
-def _by_verdict(rows: pd.DataFrame, tz: str) -> Iterable[Block]:
-    """Yield the rows of each verdict and remedy, the most first: a heading, the remedy and a list."""
+def _by_verdict(rows: pd.DataFrame, tz: str) -> Iterable[str]:
+    """Yield the rows of each verdict and remedy, the most first: how many, the remedy, and a line for each."""
     counts = rows.groupby(["verdict", "remedy"], dropna=False).size().sort_values(ascending=False, kind="stable")
     for verdict, remedy in counts.index:
         part = rows[(rows["verdict"].fillna("") == _text(verdict)) & (rows["remedy"].fillna("") == _text(remedy))]
         posts = safe.many(part["post_id"].nunique(), "post")
-        yield document.heading(f"{_text(verdict) or '–'}: {safe.many(len(part), 'target')} of {posts}", level=2)
-        yield document.paragraph(_text(remedy))
+        yield _as_it_is([f"{_text(verdict) or '–'}: {safe.many(len(part), 'target')} of {posts}", _text(remedy)])
         lines = [_line(row, tz) for row in part.head(_ROWS).to_dict("records")]
         if more := len(part) - len(lines):
             lines.append(f"and {more:,} more")
-        yield document.listing("", zip(lines, lines, strict=True))
+        yield _as_it_is(lines)
+
+
+def _as_it_is(lines: Iterable[str]) -> str:
+    """Return lines as an indented block."""
+    whole = filter(None, (safe.plain(line, 1000) for line in lines))
+    return "\n".join(
+        fill(
+            line,
+            _WIDTH,
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 6,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in whole
+    )
 
 
 def _line(row: dict[Any, Any], tz: str) -> str:

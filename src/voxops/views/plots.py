@@ -19,24 +19,19 @@ from voxops.frames.records import latest_rows, latest_targets
 from voxops.frames.times import shown_zone
 from voxops.views import _axes
 from voxops.views._delivery_plots import delivery_delay, delivery_volume, endpoint_heatmap, latency_bands, outage_bands
-from voxops.views._performance import performance
-from voxops.views._trend_plots import cause_weeks, error_budgets
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
     "before_after",
-    "cause_weeks",
     "causes_by_platform",
     "delivery_delay",
     "delivery_volume",
     "endpoint_heatmap",
-    "error_budgets",
     "latency_bands",
     "outage_bands",
     "outcomes_by_platform",
-    "performance",
     "schedule_calendar",
 ]
 

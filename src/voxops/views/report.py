@@ -1,6 +1,6 @@
 """The reports that people forward: of a triage, of webhook deliveries, and of a run that created posts.
 
-A `Report` is a list of sections, each with a sentence, figures and a table, in HTML, in Markdown and in a notebook.
+A `Report` is a list of sections, each with a sentence, figures and a table, in HTML and in a notebook.
 The same frames give the same bytes: no clock is read.
 """
 
@@ -73,7 +73,7 @@ def report(
     owners : mapping of str to str, optional
         Who acts, by verdict or by kind of loss (``down_now``, ``receiver_failed``, ``no_answer``, ``rejected``).
     rows : int
-        Most rows of evidence in HTML and Markdown; CSV and Parquet have all.
+        Most rows of evidence in HTML; CSV has all.
 
     Returns
     -------
@@ -95,8 +95,8 @@ def report(
     Examples
     --------
     >>> made = vx.report(triaged)
-    >>> made.to_markdown(folder / "triage.md").name
-    'triage.md'
+    >>> made.to_html(folder / "triage.html").name
+    'triage.html'
     >>> vx.report(log).title
     'Webhook deliveries'
     """
