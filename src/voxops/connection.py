@@ -329,7 +329,7 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
 
 
 def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
-    """Open the workspace's ledger, in server time (rule 21); None if the API names no workspace, so that nothing is sent (rule 23)."""
+    """Open the workspace's ledger, in server time (rule 15); None if the API names no workspace, so that nothing is sent (rule 9)."""
     workspace = str(identity.get("workspaceId") or "")
     if not workspace:
         return None

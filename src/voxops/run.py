@@ -138,7 +138,7 @@ class Run:
         """Wait until all rows that can settle have settled, or until the timeout.
 
         An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, and requests in flight are recorded; `resume` goes
-        on. A timeout, or the cancel of a task that waits, stops nothing (rule 22).
+        on. A timeout, or the cancel of a task that waits, stops nothing (rule 16).
 
         Parameters
         ----------
@@ -167,7 +167,7 @@ class Run:
         return self
 
     def _until(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for work that only waits; an interrupt pauses the run (rule 22)."""
+        """Wait for work that only waits; an interrupt pauses the run (rule 16)."""
         try:
             return eventloop.run(work)
         except KeyboardInterrupt:
@@ -251,7 +251,7 @@ class Run:
         await asyncio.wait({wrapped}, timeout=timeout)
 
     def __await__(self) -> Generator[Any, Any, Run]:
-        """Wait as `wait` does, on any event loop: an interrupt pauses the run, and any other cancel only ends the wait (rule 22)."""
+        """Wait as `wait` does, on any event loop: an interrupt pauses the run, and any other cancel only ends the wait (rule 16)."""
         return self.aio.wait().__await__()
 
     @blocking
@@ -404,7 +404,7 @@ class Run:
         return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
     def blocked(self) -> pd.DataFrame:
-        """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` has the reason (rule 20).
+        """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` has the reason (rule 14).
 
         Examples
         --------
@@ -442,7 +442,7 @@ class Run:
 
     @blocking
     async def copies(self) -> pd.DataFrame:
-        """Find posts that were created twice, by anybody, and return those to withdraw (rule 28).
+        """Find posts that were created twice, by anybody, and return those to withdraw (rule 19).
 
         Returns
         -------
@@ -562,7 +562,7 @@ class AwaitableRun:
         return f"<AwaitableRun {self._owner.id}>"
 
     async def wait(self, timeout: float | None = None) -> Run:
-        """Wait as ``run.wait()`` does; an interrupt pauses the run, and any other cancel only ends the wait (rule 22)."""
+        """Wait as ``run.wait()`` does; an interrupt pauses the run, and any other cancel only ends the wait (rule 16)."""
         check_timeout(timeout)
         await self._owner._until_async(self._owner._join(timeout))
         return self._owner

@@ -90,7 +90,7 @@ class Session(BoardLoader):
     client : AsyncClient
         The one client.
     engine : Engine or None
-        None if the workspace's identity could not be read: planning still works, but runs are refused (rule 23).
+        None if the workspace's identity could not be read: planning still works, but runs are refused (rule 9).
     source : str
         The origin in ``df.attrs``.
     identify : callable
@@ -164,7 +164,7 @@ class Session(BoardLoader):
         -------
         Run
             At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
-            any, which the exception names (rule 22). Rows that were sent before get their recorded outcome, so running a plan twice
+            any, which the exception names (rule 16). Rows that were sent before get their recorded outcome, so running a plan twice
             sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
 
         Raises
@@ -332,7 +332,7 @@ class Session(BoardLoader):
         """End all runs once no request is in flight, and close; return how to go on with unfinished ones."""
         self._closed = True
         try:
-            # All at once: no run sends while the last request of another is awaited (rule 22).
+            # All at once: no run sends while the last request of another is awaited (rule 16).
             lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
         finally:
             if self._engine is not None:
@@ -663,6 +663,6 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _close_all() -> None:
-    """Close at the interpreter's exit, as rule 22 has it."""
+    """Close at the interpreter's exit, as rule 16 has it."""
     for workspace in list(_open_workspaces):
         workspace.close()

@@ -43,7 +43,7 @@ def test_the_frame_tells_the_plan_row_by_row():
 
 
 @given(st.permutations(range(60)))
-def test_rule_27_the_same_rows_give_the_same_calls_however_the_sheet_is_sorted(order):
+def test_rule_08_the_same_rows_give_the_same_calls_however_the_sheet_is_sorted(order):
     frame = campaign(60)
     plan = plan_create(frame, key="row_id")
     assert forms(plan_create(frame.iloc[order], key="row_id")) == forms(plan)

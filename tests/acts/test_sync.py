@@ -219,7 +219,7 @@ def test_what_was_edited_since_it_was_loaded_is_not_written_over(desk):
     assert desk.live == once(nine="Ahand Bhand")
 
 
-def test_rule_32_a_row_whose_key_changed_is_created_once_its_old_post_is_withdrawn(desk):
+def test_rule_18_a_row_whose_key_changed_is_created_once_its_old_post_is_withdrawn(desk):
     desk.sync(desk.sheet(a="A", b="B"))
     sheet = desk.sheet(a="A", n="B")
     assert said(desk.plan(sheet)) == "none:sync_as_is create:sync_renamed withdraw:withdraw_not_asked"
@@ -232,7 +232,7 @@ def test_rule_32_a_row_whose_key_changed_is_created_once_its_old_post_is_withdra
     assert desk.plan(sheet, "b", withdraw=True).eligible == 0
 
 
-def test_rule_32_a_row_whose_key_changed_is_not_created_where_its_old_post_stays(desk):
+def test_rule_18_a_row_whose_key_changed_is_not_created_where_its_old_post_stays(desk):
     desk.sync(desk.sheet(a="A", b="B"))
     plan = desk.plan(sheet := desk.sheet(a="A", n="B"), withdraw=True)
     desk.person.submit(desk.post("B"))

@@ -43,7 +43,7 @@ class Reading:
 
     Engines count on it that a server goes on for a minute at the most with a request that nobody waits for. Where no key
     protects, time must not run so fast that a busy machine makes that untrue: `slower` divides the speed. Where keys do not
-    protect, or lists lag, two ledgers that act at the same moment may collide (`collides`, rule 31): each collision must then be
+    protect, or lists lag, two ledgers that act at the same moment may collide (`collides`, rule 19): each collision must then be
     reported by one of them.
     """
 

@@ -1,4 +1,4 @@
-"""What the ledger and the readings make of requests and calls: short batches, and retry counts as evidence (rules 17, 18 and 27)."""
+"""What the ledger and the readings make of requests and calls: short batches, and retry counts as evidence (rules 8, 12 and 13)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def shown(updated: str = AFTER, status: str = "failed", count: int = 2, **more: 
     (30, [shown(BEFORE)], PROMISE, False), (30, [shown(BEFORE), shown()], PROMISE, False),
     (30, [shown(count=1, updated=BEFORE), shown()], PROMISE, True),
 ])  # fmt: skip
-def test_rule_18_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
+def test_rule_13_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
     ledger, clock, seconds, states, promise, failed
 ):
     (one,) = add(ledger, item("retry", POST, "/v1/posts/p/retry", platform="twitter", account_id="acc"))

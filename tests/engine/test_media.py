@@ -1,4 +1,4 @@
-"""Pictures and films of a sheet: each is uploaded or imported once, and no post goes out without its own (rule 33)."""
+"""Pictures and films of a sheet: each is uploaded or imported once, and no post goes out without its own (rule 10)."""
 
 from __future__ import annotations
 

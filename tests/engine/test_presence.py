@@ -1,4 +1,4 @@
-"""What is this post? What posts that are there make of rows, and which post is which row, by its mark or by what it shows (rules 13, 14, 26 and 30)."""
+"""What is this post? What posts that are there make of rows, and which post is which row, by its mark or by what it shows (rules 10, 11, 14 and 17)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def withdrawn(attempt: int = 2, status: str = "cancelled") -> Reason:
     ([seen(status="cancelled"), seen("q", created=LATER, **MOVED)], Reason("duplicate_of", post="q", own="p", status="cancelled", attempt=2), 1),
     ([seen(status="cancelled"), seen("q", created=LATER)], "q", 1),
 ])  # fmt: skip
-def test_rule_13_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
+def test_rule_10_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
     found = judge(row(asked=asked, attempt=asked), posts)
     if isinstance(said, str):
         assert (found.outcome, found.result_id) == (Outcome.SUCCEEDED, said)
@@ -78,7 +78,7 @@ def test_rule_13_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
         assert found == said
 
 
-def test_rule_13_a_copy_that_shows_something_else_is_let_be_where_the_row_is_meant_as_one_of_its_own():
+def test_rule_10_a_copy_that_shows_something_else_is_let_be_where_the_row_is_meant_as_one_of_its_own():
     posts = [seen(status="cancelled"), seen("q", created=LATER, **MOVED)]
     assert judge(row(twin=True, attempt=2, asked=2), posts) is None
 
@@ -96,7 +96,7 @@ CAMPAIGN = {**ELSE, "campaign_mark": keys.campaign_mark("other")}
     (seen(**ELSE), Reason("looks_like_row", post="p", of=""), {}),
     *((seen(status=status, **ELSE), None, {}) for status in ("cancelled", "deleted", "draft", "failed")),
 ])  # fmt: skip
-def test_rule_26_a_post_that_looks_like_a_row_blocks_it(post, said, details):
+def test_rule_17_a_post_that_looks_like_a_row_blocks_it(post, said, details):
     assert looks_like(row(**details), [post], []) == said
 
 
@@ -190,7 +190,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_rule_26_a_text_that_reads_the_same_is_the_same(name):
+def test_rule_17_a_text_that_reads_the_same_is_the_same(name):
     text, change = TEXTS[name]
     body = {**BODY, "content": text}
     shown = {**body, "content": change(text), "accountIds": ["b", "a"], "scheduledFor": "2027-03-01T10:00:31.200+01:00"}
@@ -203,7 +203,7 @@ def test_rule_26_a_text_that_reads_the_same_is_the_same(name):
     (post(source="list", metadata={"voxopsRow": "e" * 32}, when=None), True), (post(source="list", when=None), False),
     (post(source="list", content=None), False), (post(source="list"), True), (post(source="list", when="2026-03-02T09:00:00+00:00"), False),
 ])  # fmt: skip
-def test_rule_26_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
+def test_rule_17_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
     assert is_remembered(state, SENT) == remembered
 
 

@@ -130,7 +130,7 @@ def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(abo
 
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
-def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about, known):
+def test_rule_09_nothing_is_sent_again_before_it_is_due_or_against_fit(about, known):
     call = known.call
     assert call is not None
     if isinstance(decide(ASKED, about, known), Send):
@@ -201,7 +201,7 @@ EVENTS = st.builds(
 
 
 @given(EVENTS)
-def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
+def test_rule_12_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
     end, status = reduce.reduce(event), event.status
     if end.state not in {"unsent", "refused"} or not event.sent:
         return
@@ -215,7 +215,7 @@ def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_
 
 
 @given(EVENTS)
-def test_rule_15_only_a_2xx_that_decodes_counts(event):
+def test_rule_12_only_a_2xx_that_decodes_counts(event):
     end = reduce.reduce(event)
     if end.state in {"accepted", "answered"}:
         assert event.status is not None
@@ -261,6 +261,6 @@ def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, ma
     (b'{"error": {"code": "NOT_FOUND"}}', {"error": {"code": "NOT_FOUND"}}, True), (b"<html>", None, False), (b"{}", {}, False), (b"", None, False),
     (b'{"id": "p"}', {"id": "p"}, None), (b"[1]", [1], None), (b'"no"', "no", None), (b"7", None, None), (b"true", None, None),
 ])  # fmt: skip
-def test_rule_16_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
+def test_rule_12_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
     assert reduce.decoded(body) == data
     assert absent is None or reduce.says_absent(NotFoundError("m", status=404, body=body)) is absent

@@ -1,4 +1,4 @@
-"""Plans of creates, changes and withdrawals under kills, lagging lists and two laptops at once (rule 32), counted at the server."""
+"""Plans of creates, changes and withdrawals under kills, lagging lists and two laptops at once (rule 18), counted at the server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_the_sheet(rig: Rig, sheet: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("lag", [0, 20, 60])
-def test_rule_32_two_laptops_that_sync_at_once_do_it_once(rig, lag):
+def test_rule_18_two_laptops_that_sync_at_once_do_it_once(rig, lag):
     rig.sandbox.set_switches(list_lag_seconds=lag, workspace_keys=True)
     kernels = [rig.kernel("one"), rig.kernel("two")]
     sheet = changed(rig, kernels[0])
@@ -48,7 +48,7 @@ def test_rule_32_two_laptops_that_sync_at_once_do_it_once(rig, lag):
 
 @pytest.mark.parametrize("lag", [0, 60])
 @pytest.mark.parametrize("calls", [1, 5, 9, *(pytest.param(n, marks=pytest.mark.release) for n in (2, 3, 4, 6, 7, 8))])
-def test_rule_32_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag, calls):
+def test_rule_18_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag, calls):
     """After so many acting requests, of which one of each method got no answer."""
     rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
     kernel = rig.kernel()
@@ -83,7 +83,7 @@ def shows(rig: Rig, sheet: pd.DataFrame, *, withdrawn: int) -> None:
     assert rig.effects("post.cancel") == withdrawn
 
 
-def test_rule_32_a_row_that_returns_while_its_create_is_open_stays(rig):
+def test_rule_18_a_row_that_returns_while_its_create_is_open_stays(rig):
     kernel = rig.kernel()
     sheet, without = gone(rig)
     rig.sandbox.set_switches(list_lag_seconds=60)
@@ -97,7 +97,7 @@ def test_rule_32_a_row_that_returns_while_its_create_is_open_stays(rig):
     shows(rig, sheet, withdrawn=0)
 
 
-def test_rule_32_a_filtered_sheet_without_withdraw_stops_nothing(rig):
+def test_rule_18_a_filtered_sheet_without_withdraw_stops_nothing(rig):
     kernel = rig.kernel()
     sheet, without = gone(rig)
     old = kernel.bind(planned(kernel, sheet))

@@ -1,4 +1,4 @@
-"""Runs that are undone: what they created is withdrawn, and what they never sent is never sent (rules 20 and 22)."""
+"""Runs that are undone: what they created is withdrawn, and what they never sent is never sent (rules 14 and 16)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from voxops.api.timing import PROOF_AFTER
 SINGLE = "/v1/posts"
 
 
-def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
-    """One batch is created, the server drops the other after the kill; rule 20: what was withdrawn stays succeeded."""
+def test_rule_16_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
+    """One batch is created, the server drops the other after the kill; rule 14: what was withdrawn stays succeeded."""
     kernel, sheet = rig.kernel(), rig.campaign(60)
     run = kernel.bind(planned(sheet))
     rig.sandbox.add_fault(*(Fault(action, "POST", BULK, nth=2, seconds=HELD) for action in ("delay", "drop")))
@@ -37,7 +37,7 @@ def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_ope
 
 
 def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
-    """Rule 22: the bind of an undo pauses the run, in whatever process; what comes of its calls in flight is withdrawn.
+    """Rule 16: the bind of an undo pauses the run, in whatever process; what comes of its calls in flight is withdrawn.
 
     17 of 100 rows are created, and as many calls are under way as the client sends at once.
     """
@@ -60,7 +60,7 @@ def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
 
 
 def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_resumes_it(rig):
-    """Rule 22: `stop_after_failures` stands in the ledger and binds every later resume."""
+    """Rule 16: `stop_after_failures` stands in the ledger and binds every later resume."""
     rig.sandbox.add_fault(Fault("status", status=422, code="VALIDATION_ERROR", method="POST", path=SINGLE, times=None))
     kernel = rig.kernel()
     run = kernel.done(planned(rig.campaign(100), one_by_one=True), failures=5)
@@ -72,8 +72,8 @@ def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_
     assert len(rig.acts()) == refused
 
 
-def test_rule_20_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
-    """Rule 20: succeeded and failed are final; what was withdrawn since stands in the column `withdrawn`, and is nothing to mend.
+def test_rule_14_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
+    """Rule 14: succeeded and failed are final; what was withdrawn since stands in the column `withdrawn`, and is nothing to mend.
 
     A tool has posted the eighth row, so that it is blocked.
     """

@@ -71,7 +71,7 @@ class Case:
     ledger: type[Ledger] = field(default=Ledger, repr=False)
     opening: History = ()  # events before the first that is counted
     people: bool = True  # whether people edit posts, delete them, and change the sheet meanwhile
-    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 31)
+    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 19)
     more: tuple[str, ...] = ()  # further kinds of events, see `events`
     only: tuple[str, ...] = ()  # kinds of events that there are; all where it is empty
     fates: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class Case:
     runs: int = 2  # how often the cell is run in one kernel
     last: bool = False  # whether only the last run of each ledger is resumed at the end
     equal: bool = False  # whether all rows have one text
-    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 31)
+    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 19)
     begin: History = (("run", 0),)  # the first events that are counted
 
     @property
@@ -279,7 +279,7 @@ def play(world: World, case: Case, event: Event) -> None:
         case ("load copies", which):
             kernel = world.alive[which]
             kernel.start(kernel.copies(kernel.runs()[0]))
-        case ("forgive",):  # what two laptops did at the same moment is reported, and no find (rule 31)
+        case ("forgive",):  # what two laptops did at the same moment is reported, and no find (rule 19)
             server.violations.clear()
             server.created = Counter(dict.fromkeys(server.created, 1))
             server.rows = Counter(dict.fromkeys(server.rows, 1))
@@ -317,7 +317,7 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
     live = [post for post in ours(world) if post.is_live]
     for which, kernel in enumerate(alive):
         if kernel.asleep:
-            if not flights or case.ledgers == 1:  # else two laptops send at the same moment (rule 31)
+            if not flights or case.ledgers == 1:  # else two laptops send at the same moment (rule 19)
                 yield ("wake", which)
             continue
         # The cell is run a second time, whether or not the first goes on; where that is to be undone, once before and once after.
@@ -328,10 +328,10 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         alone = alone and ("wait" in kinds or not any(other.asleep for other in alive))
         alone = alone and not any(world.time - post.created < case.reading.lag for post in ours(world))
         mends = case.act == "create" and case.people and "changed" not in kinds
-        if mends and (alone or case.ledgers == 1):  # else see rule 31
+        if mends and (alone or case.ledgers == 1):  # else see rule 19
             yield ("run", which, "changed")
         for what in sorted(more & {"part", "renamed", "again", "filtered", "cancel", "update", "move"}):
-            # Two overlapping sheets on two laptops at the same moment are rule 31's.
+            # Two overlapping sheets on two laptops at the same moment are rule 19's.
             meets = what in {"part", "renamed"} and case.ledgers > 1 and not alone
             if past.count(("run", which, what)) < 1 + (what == "move") and not meets:
                 yield ("run", which, what)
@@ -370,7 +370,7 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         yield ("other ledger",)
     yield from ((name,) for name in ("other key", "lose", "load") if name in more and name not in kinds)
     still = not any(kernel.busy for kernel in alive) and not flights
-    # Beside what moves in another ledger an edit is rule 31's.
+    # Beside what moves in another ledger an edit is rule 19's.
     if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
         yield ("edit",)
     # What happens while the withdrawal of duplicates is in flight can't be prevented.
@@ -541,7 +541,7 @@ def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
 
 
 def unreported(world: World) -> list[str]:
-    """Rows for which there are two live posts, and no ledger tells of it (rule 28)."""
+    """Rows for which there are two live posts, and no ledger tells of it (rule 19)."""
     told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
     posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
     return [

@@ -40,7 +40,7 @@ def test_nor_does_a_random_one(name, count):
 
 
 def test_the_searches_can_fail_and_shorten_what_they_find():
-    """Where the server keeps no keys, only the posts that are there keep a second ledger from creating a row again (rule 13)."""
+    """Where the server keeps no keys, only the posts that are there keep a second ledger from creating a row again (rule 10)."""
     case = Case("create", ledgers=2, people=False, reading=READINGS["ignored"], at_once=False, fates=drawn.FEW)
     with mock.patch.object(facts.presence, "judge", lambda *_: None):
         found, short = drawn.search(case, seed=1, count=60), search(case, 5)

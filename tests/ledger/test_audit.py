@@ -54,7 +54,7 @@ def test_the_trail_does_not_call_sent_what_never_was(ledger: Ledger) -> None:
     assert audit.acted_on(ledger, datetime.fromtimestamp(START, UTC)) == {"p"}
 
 
-def test_rule_20_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> None:
+def test_rule_14_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> None:
     filled(ledger)
     (run,) = audit.runs(ledger).to_dict("records")
     assert {name: run[name] for name in ("succeeded", "failed", "pending", "unknown", "blocked", "withdrawn")} == {
@@ -64,7 +64,7 @@ def test_rule_20_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> N
     assert waits == {"the API answered 500": 1, "its time has passed": 1, "not sent yet": 1}
 
 
-def test_rule_24_forgetting_drops_bytes_and_replies_and_nothing_of_what_is_open(ledger: Ledger) -> None:
+def test_rule_14_forgetting_drops_bytes_and_replies_and_nothing_of_what_is_open(ledger: Ledger) -> None:
     filled(ledger)
     (opened,) = ledger.calls.open()
     (done,) = add(ledger, row("more"))

@@ -114,7 +114,7 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
 
-def test_rule_20_what_is_settled_is_final(ledger: Ledger) -> None:
+def test_rule_14_what_is_settled_is_final(ledger: Ledger) -> None:
     one, two = add(ledger, row("one"), row("two"))
     call = send(ledger, [one, two])
     failed = settled(one, Outcome.FAILED, error_code="NO", error_message="why", seen={"is": 1})
@@ -188,14 +188,14 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
     assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
 
 
-# -- what somebody has changed by hand (rule 25) -----------------------------------------------------------------------
+# -- what somebody has changed by hand (rule 15) -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("table", "cell"), [
     *(("calls", cell) for cell in ("method", "path", "body", "key", "hash")), ("requests", "item"),
     ("requests", "hash"),
 ])  # fmt: skip
-def test_rule_25_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
+def test_rule_15_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
     one, two = add(ledger, row("one"), row("two"))
     call, other = (send(ledger, [each]) for each in (one, two))
     with ledger.atomic() as db:

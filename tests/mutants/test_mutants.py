@@ -87,7 +87,7 @@ from tests.mutants.files import source_of
 from tests.mutants.judge import Judge
 from tests.mutants.sites import Mutant, mutants
 name = "api/evidence.py"
-tests = ("tests/api/test_evidence.py::test_rule_18_what_is_in_flight_is_moving",)
+tests = ("tests/api/test_evidence.py::test_rule_13_what_is_in_flight_is_moving",)
 broken = next(
     each for each in mutants(source_of(name))
     if each.name.startswith("fate_of: state.status not in TERMINAL_STATUSES or")

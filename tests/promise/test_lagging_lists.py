@@ -22,7 +22,7 @@ def partly(rig: Rig, items: int) -> None:
 
 @pytest.mark.parametrize("made", [0, 12, 20])
 @pytest.mark.parametrize("lag", [60.0, *(pytest.param(lag, marks=pytest.mark.release) for lag in (0.0, 5.0, 20.0))])
-def test_rule_11_a_500_in_the_middle_of_a_batch_creates_no_row_twice(rig, made, lag):
+def test_rule_09_a_500_in_the_middle_of_a_batch_creates_no_row_twice(rig, made, lag):
     """12 of 20 are created, 500, lists lag, and no key is kept: a blind resend makes 12 duplicates."""
     rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
     world.plant_posts(rig.sandbox, 1)
@@ -77,8 +77,8 @@ def test_rule_11_where_lists_hide_metadata_no_second_ledger_creates_anything(rig
 
 
 @HIDDEN
-def test_rule_15_items_that_the_server_says_it_could_not_finish_are_not_created_again(rig, monkeypatch, hidden, how):
-    """Rule 15: an INTERNAL_ERROR of an item is unknown. Three rows were created all the same, and somebody changes their posts.
+def test_rule_12_items_that_the_server_says_it_could_not_finish_are_not_created_again(rig, monkeypatch, hidden, how):
+    """Rule 12: an INTERNAL_ERROR of an item is unknown. Three rows were created all the same, and somebody changes their posts.
 
     `run.failed()` is run ten minutes later.
     """

@@ -96,7 +96,7 @@ def test_the_timeout_of_resume_is_for_all_of_it(options, sandbox, url, tmp_path,
 
 
 def test_resume_may_trust_the_lists_where_they_show_no_metadata(sandbox, url, tmp_path, monkeypatch, capsys):
-    """Rule 13: a run that would read hundreds of posts one by one says so; the job that resumes it may choose."""
+    """Rule 10: a run that would read hundreds of posts one by one says so; the job that resumes it may choose."""
     monkeypatch.setattr(read.Eyes, "is_much", lambda *_: True)
     sandbox.set_switches(no_listed_metadata=True)
     ledger, options = tmp_path / "ledger.sqlite", ["--url", url, "--ledger", str(tmp_path / "ledger.sqlite"), "--json"]

@@ -216,7 +216,7 @@ TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may 
 MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
 _MISSING = frozenset(
     {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
-)  # messages that a CSV file loses (rule 29)
+)  # messages that a CSV file loses (rule 5)
 
 
 NO_WIRE = Wire()
@@ -295,7 +295,7 @@ class Act:
     # Its answer.
 
     def decodes(self, data: Any) -> bool:
-        """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 15)."""
+        """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 12)."""
         return isinstance(data, Mapping) and bool(self.answers & data.keys())
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
@@ -349,7 +349,7 @@ class PostAct(Act):
         return data.get("id") not in (None, path.split("/")[3])
 
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
-        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 11)."""
+        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 9)."""
         return untouched(state, baseline)
 
     def settle_reading(
@@ -372,7 +372,7 @@ class PostAct(Act):
 
 
 def key_of(items: Sequence[Item]) -> str:
-    """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 9)."""
+    """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 8)."""
     rows = sorted(items, key=lambda item: item.identity)
     names = [[item.identity, item.attempt] for item in rows]
     return keys.stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)

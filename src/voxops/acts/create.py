@@ -55,13 +55,13 @@ from voxops.sheets.rules import (
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 
-UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 33)
+UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 10)
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
 
 
-# What a create requests and what a post shows, in forms that can be compared (rule 13).
+# What a create requests and what a post shows, in forms that can be compared (rule 10).
 
 
 def asked_hash(body: Row) -> str:
@@ -113,7 +113,7 @@ class CreateAct(Act):
     bulk = True
 
     def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002
-        """The rows in the order of their identities, however the sheet is sorted (rule 27), each with its marks."""
+        """The rows in the order of their identities, however the sheet is sorted (rule 8), each with its marks."""
         rows = sorted(items, key=lambda item: item.identity)
         bodies = [_marked(item, wire) for item in rows]
         body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
@@ -141,7 +141,7 @@ class CreateAct(Act):
         ]
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
-        """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
+        """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 12)."""
         results = _results(data)
         shows = results is not None and (results or data.get("created"))
         return self.settle_answer(requests, data, first=True) if shows else []
@@ -152,7 +152,7 @@ class CreateAct(Act):
         return "created", "failed_other" if failed else super().verified(row, state)[1]
 
     def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
-        """Whether it exists, and nobody has withdrawn it since (rule 30)."""
+        """Whether it exists, and nobody has withdrawn it since (rule 14)."""
         return state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
@@ -185,7 +185,7 @@ CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 
 def _marked(item: Item, wire: Wire) -> dict[str, Any]:
-    """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
+    """What is sent for a row: what is requested, and the marks that find the post again (rule 10)."""
     marks = {
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
@@ -208,7 +208,7 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
 
 
 def read_items(data: Any) -> dict[int, dict[str, Any]]:
-    """Read the answer to a batch by ``index`` (rule 15).
+    """Read the answer to a batch by ``index`` (rule 12).
 
     Returns
     -------
@@ -251,7 +251,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         ``scheduled_for`` with its offset from UTC, and if wished ``media`` (ids, https addresses, and names of files relative to the
         folder of the sheet, separated by ``;``: the run uploads or imports these first, each once), ``content_type`` (image, video,
         carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
-        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 26)
+        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 17)
         and ``force`` (True: send it although an account can't publish, or its id is unknown; such rows are blocked else, when the plan
         runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner``, ``campaign`` and ``team`` are sent as
         metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
@@ -262,7 +262,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
     one_by_one : bool
         Send each row as a request of its own: as many requests as rows. It is safe when two laptops send overlapping sheets at
-        the same moment, as far as the server remembers keys (rule 27).
+        the same moment, as far as the server remembers keys (rule 8).
 
     Returns
     -------
@@ -329,7 +329,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
-    reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 10)
     reads += UPLOADING * len({source for _, item in judged if item is not None for source in item.sources})
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
@@ -369,7 +369,7 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
 
 
 def _campaign_in(value: Any) -> str:
-    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 29)."""
+    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 5)."""
     if value is not None and not isinstance(value, str):
         raise PlanError(
             f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "

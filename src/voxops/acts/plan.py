@@ -75,7 +75,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What a plan knows of a campaign whose sheet is the truth (rule 32).
+    """What a plan knows of a campaign whose sheet is the truth (rule 18).
 
     Attributes
     ----------

@@ -115,7 +115,7 @@ class _Post:
 
 
 def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
-    """The posts that bear the campaign's mark; drafts without a time are clones and nobody's (rule 13)."""
+    """The posts that bear the campaign's mark; drafts without a time are clones and nobody's (rule 10)."""
     ours, people = keys.campaign_mark(campaign), frame.attrs.get("people") or {}
     columns = {name: plain_values(frame, name) for name in NEEDED}
     columns |= {name: instants(frame, name) for name in ("updated_at", "sync_withdrew_at")}
@@ -158,7 +158,7 @@ def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
         return _Said("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), post=live[0])
-    if live:  # another one that shows something else is a copy of which somebody has made another post (rule 28)
+    if live:  # another one that shows something else is a copy of which somebody has made another post (rule 19)
         return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
     numbered = [(numbers.get(post.op_mark or "", 1), post.created, post.post_id, post) for post in posts]
@@ -221,7 +221,7 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Said:
 
 
 def _not_twice(said: _Said, mark: str, posts: Sequence[_Post], gone: Mapping[str, _Said]) -> _Said:
-    """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 26)."""
+    """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 17)."""
     alike = [post for post in posts if post.row_mark != mark]
     for post in alike:
         if post.is_live and post.post_id in gone:

@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Any
 
 READY = "ready"  # the code of every row that would be sent
-TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 26)
+TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 17)
 
 _ONCE_MORE = "set the column 'again' to True for one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"

@@ -336,7 +336,7 @@ class Binder:
         return (None if request is None else request.id), None
 
     def _abandon_others(self, known: Known) -> None:
-        """End acts that never ended, whatever their episode, where the row is meant as a next attempt (rule 18).
+        """End acts that never ended, whatever their episode, where the row is meant as a next attempt (rule 13).
 
         They are those on the same target, and on one that the post does not list any more.
         """

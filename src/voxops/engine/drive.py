@@ -50,7 +50,7 @@ AT_ONCE = 200  # groups that are decided about in one step
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 LONGEST_REST = 30.0  # seconds until what another process has written is taken up
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
-THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
+THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 12)
 
 
 @dataclass(eq=False)
@@ -277,7 +277,7 @@ class Driver:
         self._open.take(ledger.calls.open(), anew=True)
 
     def _block_harmed(self, ids: Sequence[int]) -> None:
-        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 25)."""
+        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 15)."""
         unsent = [
             one
             for one in self._ledger.requests.get(ids).values()

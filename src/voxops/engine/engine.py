@@ -116,7 +116,7 @@ class Engine:
         return run
 
     async def leave(self, run: str) -> bool:
-        """Pause a run that nobody has taken, as its call was cancelled (rule 22); whether it was bound."""
+        """Pause a run that nobody has taken, as its call was cancelled (rule 16); whether it was bound."""
         bound = bool(await self.commit(lambda: self.ledger.runs.leave(run)))
         if bound:
             _log.info("run %s paused, as the call that bound it was cancelled", run)

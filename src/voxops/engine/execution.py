@@ -52,7 +52,7 @@ class Execution(Job):
     paused : bool
         Whether it is only watched until it is resumed here.
     look_back : bool
-        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31). Show what others do to the
+        Look for duplicates for a while after something was sent, beside whatever goes on (rule 19). Show what others do to the
         run as long as somebody holds it.
     """
 
@@ -103,7 +103,7 @@ class Execution(Job):
         await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
 
     async def leave(self) -> None:
-        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+        """It was bound, and nobody has taken it: it stays paused (rule 16)."""
         await self._engine.leave(self.id)
 
     async def allow(self) -> None:
@@ -171,7 +171,7 @@ class Execution(Job):
         return outcome.rows_to_mend(self.results(), planned, again, head.key_column)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
-        """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
+        """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
         return await (outcome.copies(self._engine, self.id) if copies else outcome.made(self._engine, self.id))
 
     async def verify(self) -> pd.DataFrame:
@@ -214,7 +214,7 @@ class Execution(Job):
         return snapshot
 
     async def _look_for_duplicates(self, current: Pass) -> None:
-        """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
+        """Say in the snapshot what was done twice, as far as that shows in the next minutes (rule 19)."""
         found = await find_duplicates(self._engine, self.id)
         if found is not None:
             _log.warning("run %s: %s", self.id, found.code)

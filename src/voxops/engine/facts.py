@@ -86,7 +86,7 @@ class Readings:
         """Seconds at the least from the end of a call's last try to the beginning of a reading; None for none after it.
 
         Two times that the server names may be of two clocks, which differ by `SKEW` at most. The time since this kernel itself saw the
-        try end is certain (rules 11 and 14).
+        try end is certain (rules 9 and 11).
         """
         if moment is None:
             return None
@@ -257,7 +257,7 @@ class Knowledge:
         promised: Mapping[tuple[str, str], int],
         looked: float,
     ) -> bool:
-        """Whether a retry count that has reached the promised one tells of the end of this try (rule 18).
+        """Whether a retry count that has reached the promised one tells of the end of this try (rule 13).
 
         Never where this workspace has shown a target in flight, or its old status, with the promised count: counts rise there when a try
         is queued.
@@ -283,7 +283,7 @@ class Knowledge:
     def _open_delivery(
         self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
     ) -> dict[int, Facts]:
-        """What the present record of a delivery makes of an act on it (rule 19)."""
+        """What the present record of a delivery makes of an act on it (rule 13)."""
         baseline = call.baseline or {}
         touched = not delivery_untouched(baseline, state)
         # After long a count that rose alone is the same result again.
@@ -295,7 +295,7 @@ class Knowledge:
         return {one.id: base for one in requests}
 
     def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
-        """What the list makes of creates of which nobody knows (rules 13 to 15)."""
+        """What the list makes of creates of which nobody knows (rules 10, 11 and 12)."""
         readings = self.readings
         whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
         looked = readings.looked(call, whole)
@@ -570,7 +570,7 @@ class Unsent:
         return self._known.are_wanted(requests) and self._base.now <= call.first_sent + self._known.retention
 
     def _kept(self, request: Request) -> bool | None:
-        """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 28)."""
+        """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 19)."""
         keep = request.item.seen.get("keep")
         if not keep:
             return True

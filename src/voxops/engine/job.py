@@ -90,7 +90,7 @@ class Job:
         """Send nothing more; return when no request is in flight, at the latest in two seconds. `withdraw` abandons what was never sent."""
 
     async def leave(self) -> None:
-        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+        """It was bound, and nobody has taken it: it stays paused (rule 16)."""
 
     async def allow(self) -> None:
         """What paused it in the ledger is over."""
@@ -124,7 +124,7 @@ class Job:
         raise NotImplementedError
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
-        """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
+        """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
         raise NotImplementedError
 
     async def verify(self) -> pd.DataFrame:

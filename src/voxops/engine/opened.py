@@ -49,7 +49,7 @@ class Looked:
     closed : list of int
         Calls that a later plan has abandoned meanwhile.
     twice : mapping
-        Call -> how often our own sending has created a row of it twice (rule 14).
+        Call -> how often our own sending has created a row of it twice (rule 11).
     """
 
     changed: list[tuple[Request, Request]] = field(default_factory=list)

@@ -42,7 +42,7 @@ def seen_of(state: PostState, began: float) -> Seen:
 
 
 def is_remembered(state: PostState, now: float) -> bool:
-    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 26)."""
+    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 17)."""
     if state.source == "single" or state.mark is not None or state.marks[1] is not None:
         return True
     return state.scheduled_for is not None and shown_of_state(state) is not None and _instant(state.scheduled_for) > now
@@ -125,7 +125,7 @@ def _instant(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-# What the posts that are there make of a row that is to be created (rules 13 and 26).
+# What the posts that are there make of a row that is to be created (rules 10 and 17).
 
 
 def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:

@@ -103,7 +103,7 @@ class Eyes:
         """Read what was created since the list was read last, overlapping; for creates in doubt, back to before they were sent.
 
         On the first sight of a workspace a month is read, and what waits to go out. A post's own `created_at` is never believed to be later
-        than the reading (rule 13). `since` asks for all of it, back to before that instant.
+        than the reading (rule 10). `since` asks for all of it, back to before that instant.
         """
         moment = self.moment()
         deep = min([call.first_sent for call in calls] + ([] if since is None else [since]), default=None)
@@ -127,7 +127,7 @@ class Eyes:
     async def _absent(self, listed: Listed, since: float, began: float) -> None:
         """Read by themselves the posts of this ledger that a walk should have shown, and did not: they were deleted, or never there.
 
-        What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 15 and 30).
+        What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 12 and 14).
         """
         named = self._ledger.requests.created_between(since, began - PROOF_AFTER)
         wanted = {post: request for post, request in named.items() if post not in listed.posts}
@@ -198,7 +198,7 @@ class Eyes:
             await self._commit(partial(seen.note_metadata, shown=False))
 
     async def refresh(self, requests: Sequence[Item], *, sending: bool = False) -> None:
-        """Read again the posts that decide about rows and are only remembered: they may be otherwise now (rules 13 and 26).
+        """Read again the posts that decide about rows and are only remembered: they may be otherwise now (rules 10 and 17).
 
         They are posts whose status says that they never go out. Unless `sending`, they are also those that may have gone out since
         (waiting ones, look-alikes created by hand), and all posts of a row that requests a next attempt.
@@ -273,7 +273,7 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: flo
 
 
 def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
-    """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 15)."""
+    """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 12)."""
     marked = presence.by_mark(states)
     pairs = []
     for request in ledger.requests.unconfirmed(marked).values() if marked else ():

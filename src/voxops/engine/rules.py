@@ -224,7 +224,7 @@ def _moving(_: Request, facts: Facts) -> Decision | None:
     call, found = facts.call, facts.found
     if call is None or found is None or found.reason is None:
         return None
-    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 20)
+    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 14)
     late = facts.now - call.end > WATCH_FOR
     return Wait(found.reason if not late else Reason("never_ended"), holds=not (waits or late))
 
@@ -239,7 +239,7 @@ def _accepted(_: Request, facts: Facts) -> Decision | None:
 
 
 def _unresolved(_: Request, facts: Facts) -> Decision | None:
-    """What is unknown is read for, sent again when that is due, and left once a reading of rule 14 has decided nothing."""
+    """What is unknown is read for, sent again when that is due, and left once a reading of rule 11 has decided nothing."""
     call = facts.call
     if call is None:
         return None
@@ -368,15 +368,15 @@ def _final(request: Request, _: Facts) -> Decision:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("20", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
-    Rule("18, 14, 19", "all", "open", "a reading settles it", _settled_by_evidence,
+    Rule("14", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
+    Rule("11, 13", "all", "open", "a reading settles it", _settled_by_evidence,
          "a failed retry is told pending for ever, or a post that is there is created again"),
-    Rule("14", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
+    Rule("11", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
     Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
-    Rule("18", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
-    Rule("18", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
-    Rule("11, 14", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
-    Rule("22", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
+    Rule("13", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
+    Rule("13", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
+    Rule("9, 11", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
+    Rule("16", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
     Rule("16", "post", "unsent", "it is not about a create that is in doubt", _create_ended, "nothing is withdrawn of what is not known to be there"),
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
     Rule("10, 17", "all", "unsent", "the list was read within 10 s (15 s as it is sent), if it makes what a reader sees", _list_read, "a colleague's post of a minute ago is created again"),
@@ -384,14 +384,14 @@ RULES: tuple[Rule, ...] = (
     Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "what has arrived since is sent again"),
     Rule("11", "create", "unsent", "lists show the metadata of posts, or a first create tells whether they do", _marks_are_shown,
          "two ledgers, lists without marks, a night between: twice, and nobody is told"),
-    Rule("13", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
+    Rule("10", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
     Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
     Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
-    Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
+    Rule("19", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
-    Rule("33", "create", "unsent", "its media are ready", _media_ready, "a post goes out without its picture, or its whole batch is refused"),
+    Rule("10", "create", "unsent", "its media are ready", _media_ready, "a post goes out without its picture, or its whole batch is refused"),
 )  # fmt: skip
 
 
@@ -419,7 +419,7 @@ def decide(request: Request, about: str, facts: Facts) -> Decision:
 
 
 def resend_after(call: Call) -> float:
-    """Seconds from the end of a try after which a reading allows a resend (rule 11)."""
+    """Seconds from the end of a try after which a reading allows a resend (rule 9)."""
     return RESEND_ANSWERED if call.answered else RESEND_UNANSWERED
 
 
@@ -494,19 +494,19 @@ def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | None]
 
 
 FITS: tuple[Fit, ...] = (
-    Fit("25", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
+    Fit("15", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
-    Fit("11", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
-    Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
-    Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
+    Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
+    Fit("9", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
+    Fit("9", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
     Fit("9", "resend", "every row is wanted by a run that this kernel sends", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
     Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
-    Fit("12", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
-    Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
-    Fit("16", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
-    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", Reason("resend_stands")), "a colleague has created the row since: it goes out twice"),
-    Fit("10", "all", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
+    Fit("9", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
+    Fit("9", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
+    Fit("12", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
+    Fit("17", "resend", "no other post stands for a row, or looks like it", _never("stands", Reason("resend_stands")), "a colleague has created the row since: it goes out twice"),
+    Fit("9", "all", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
         "a server that always fails is sent the same rows without end"),
 )  # fmt: skip
 

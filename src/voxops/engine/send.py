@@ -343,7 +343,7 @@ class Sender:
         return Sent(call, Ending("refused"), said)
 
     def _are_of_others(self, done: Sequence[Request]) -> bool:
-        """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 15)."""
+        """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 12)."""
         rows = {one.result_id: one.item for one in done if one.result_id is not None}
         return any(
             post.is_ours and post.row_mark != rows[name].row_mark and post.op_mark != rows[name].mark
@@ -357,7 +357,7 @@ class Sender:
             self._ledger.media.doubt(failed)
 
     def _remember(self, act: Act, done: Sequence[Request], now: float) -> None:
-        """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 26 and 28)."""
+        """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 17 and 19)."""
         if act.about != "create":
             return
         created = datetime.fromtimestamp(now, UTC).isoformat()
@@ -388,7 +388,7 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     if waits and not all(act_named(one.item.act).bulk for one in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
     if any(isinstance(said, Wait) and said.reason.code == MEDIA_AWAITED for _, said in others):
-        sends = []  # another laptop may have uploaded more by now: it would send another part of the chunk (rule 27)
+        sends = []  # another laptop may have uploaded more by now: it would send another part of the chunk (rule 8)
     return sends, others
 
 

@@ -182,7 +182,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         **{str(name): column.array for name, column in ended.items()},
     )
     table.attrs = {**plan.attrs, "run": run}
-    if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 29)
+    if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 5)
         table = table.assign(campaign=pd.array([head.campaign] * len(table), dtype="string"))
         table.attrs["campaign"] = head.campaign
     return table
@@ -227,7 +227,7 @@ def _code_of(reply: bytes | None) -> str:
 
 
 def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
-    """What a reader of the results must know besides the outcome (rules 11 and 28)."""
+    """What a reader of the results must know besides the outcome (rules 9 and 19)."""
     said = []
     if row["collided"]:
         said.append("may have gone out twice: somebody else worked on the same thing at that moment")
@@ -243,7 +243,7 @@ def _instant(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-# Duplicates: rows for which more than one live post is what was requested, whoever created them (rule 28).
+# Duplicates: rows for which more than one live post is what was requested, whoever created them (rule 19).
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +421,7 @@ def acted_on(ledger: Ledger, since: datetime) -> set[str]:
 
 
 def prune(ledger: Ledger, before: datetime) -> int:
-    """Drop bytes and replies of calls that were closed before an instant; identity and outcome stay (rule 24)."""
+    """Drop bytes and replies of calls that were closed before an instant; identity and outcome stay (rule 14)."""
     return ledger.write(
         """UPDATE calls SET body = NULL, reply = NULL, baseline = NULL
            WHERE state = 'closed' AND coalesce(ended, last_sent) < ? AND (body IS NOT NULL OR reply IS NOT NULL)""",

@@ -38,7 +38,7 @@ class Calls(Part):
         credential: str,
         now: float,
     ) -> Call:
-        """Write a new call as sent, in the transaction that decides about it (rule 8)."""
+        """Write a new call as sent, in the transaction that decides about it (rule 7)."""
         item = requests[0].item
         values = (
             run, item.act, form.method, form.path, form.body, form.key, str(item.subject), json_text(baseline), credential,
@@ -177,7 +177,7 @@ class Calls(Part):
         return int(rows[0][0])
 
     def note_collided(self, calls: Iterable[int]) -> None:
-        """Somebody else has done the same at the same moment (rule 31)."""
+        """Somebody else has done the same at the same moment (rule 19)."""
         self._store.write(f"UPDATE calls SET collided = 1 WHERE id {SOME}", calls)
 
 

@@ -1,4 +1,4 @@
-"""Opening the ledger's file: where it lives, what it must be, and what is refused before anything is sent (rule 25)."""
+"""Opening the ledger's file: where it lives, what it must be, and what is refused before anything is sent (rule 15)."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gc
 
 
 def default_path(host: str, workspace_id: str) -> Path:
-    """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 23)."""
+    """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 9)."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{host}-{workspace_id}")[:120]
     import platformdirs  # most processes that import voxops open no ledger
 

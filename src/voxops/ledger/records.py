@@ -106,7 +106,7 @@ class Seen:
 
     @property
     def is_live(self) -> bool:
-        """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 28)."""
+        """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 19)."""
         return self.status not in NEVER_OUT
 
     def is_as_requested(self, asked: str, shown: str) -> bool:

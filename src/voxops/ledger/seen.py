@@ -1,4 +1,4 @@
-"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 13, 26 and 28)."""
+"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 10, 17 and 19)."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ class SeenPosts(Part):
 
     @property
     def listed(self) -> str | None:
-        """The latest ``created_at`` that a list has shown, never later than that reading (rule 13); None where none was read."""
+        """The latest ``created_at`` that a list has shown, never later than that reading (rule 10); None where none was read."""
         return self._store.meta("listed")
 
     @property
     def looked_through(self) -> float | None:
-        """When the workspace was looked through as on first sight, in server time; None before (rule 13)."""
+        """When the workspace was looked through as on first sight, in server time; None before (rule 10)."""
         at = self._store.meta("looked_through")
         return None if at is None else float(at)
 
     @property
     def lists_show_marks(self) -> bool:
-        """Whether lists have ever shown our marks, so that one that is absent says something (rule 14)."""
+        """Whether lists have ever shown our marks, so that one that is absent says something (rule 11)."""
         return self._store.meta("lists_show_marks") is not None
 
     @property

@@ -150,7 +150,7 @@ class Store:
         Raises
         ------
         LedgerError
-            If the file can't be written, or others would not see what is written here (rule 25).
+            If the file can't be written, or others would not see what is written here (rule 15).
         """
         with self._lock:
             outermost = self._depth == 0
@@ -254,7 +254,7 @@ class Store:
         return self.clock()
 
     def fingerprint(self, api_key: str) -> str:
-        """Salted fingerprint of an API key, to notice another one (rule 23)."""
+        """Salted fingerprint of an API key, to notice another one (rule 9)."""
         return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
 
     def note_time(self, server_now: float) -> None:
