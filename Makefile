@@ -85,8 +85,10 @@ chaos: $(VENV)/tools  ## Kill senders, break answers, and count effects at the s
 proof: $(VENV)/tools  ## Run what a release must pass, for hours; a call takes 25 minutes, the next goes on; PARTS=exhaustive DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
-mutants: $(VENV)/tools  ## Break each decision, and a test must fail; resumable, results are committed; FILES=engine/rules.py MINUTES= MOST= AGAIN=1
-	$(BIN)/python -m tests.mutants
+mutants: $(VENV)/tools  ## Break functions of engine and acts with mutmut, and list what no test notices; FILES="acts/keys.py engine/reduce.py" MINUTES=; goes on where it ended
+	$(PIP) install $(CONSTRAIN) '.[mutants]'
+	$(if $(MINUTES),timeout --preserve-status -s INT $(MINUTES)m) $(BIN)/mutmut run $(foreach file,$(FILES),'voxops.$(subst /,.,$(basename $(file))).*')
+	$(BIN)/mutmut results | sed '/: not checked$$/d'
 
 spark:  ## Run the Spark of docs/how-to/past-one-machine.md on Spark itself, in an environment of its own; needs Java
 	$(MAKE) .venv-spark/tools VENV=.venv-spark

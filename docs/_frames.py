@@ -59,10 +59,8 @@ FRAMES: Makers = {
     "plan of creates": ("plan.frame", lambda _: vx.plan_create(CAMPAIGN, key="row_id").frame),
     "results": ("run.results", lambda c: c.run.results()),
     "failed rows": ("run.failed", lambda c: c.run.failed()),
-    "blocked rows": ("run.blocked", lambda c: c.run.blocked()),
     "rows to mend": ("run.to_mend", lambda c: c.run.to_mend()),
     "copies": ("run.copies", lambda c: c.run.copies()),
-    "verified": ("run.verify", lambda c: c.run.verify().reset_index()),
     "watched": ("run.results", lambda c: c.ws.watch(c.posts["post_id"].head(2)).results()),
     "runs": ("ws.runs", lambda c: c.ws.runs().reset_index()),
     "ledger": ("ws.ledger", lambda c: c.ws.ledger()),
@@ -127,7 +125,7 @@ def all_frames() -> dict[str, tuple[str, pd.DataFrame]]:
     with warnings.catch_warnings(), scene() as c:
         warnings.simplefilter("ignore")
         found = {name: (call, make(c)) for name, (call, make) in FRAMES.items()}
-        with vx.connect(sandbox=c.sandbox, owner_field="owner", campaign_field="campaign", team_field="team") as ws:
+        with vx.connect(sandbox=c.sandbox, owner_field="owner", campaign_field="campaign") as ws:
             c.owned = ws.posts()
         c.waiting = c.posts[c.posts["status"] == "scheduled"]
         c.report = vx.report(c.created).frames

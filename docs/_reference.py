@@ -58,8 +58,8 @@ WORKSPACE: Groups = {
     "Keep and close": "archive close",
 }
 RUN: Groups = {
-    "Wait and follow": "wait events follow show running snapshot",
-    "What became of the rows": "results failed blocked to_mend verify made copies",
+    "Wait and follow": "wait events show running snapshot",
+    "What became of the rows": "results failed to_mend made copies",
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
@@ -325,7 +325,7 @@ def columns_by_kind() -> dict[str, tuple[list[str], dict[str, str]]]:
 
 # Columns that an analyst adds to a frame, beside those that a loaded or planned frame shows.
 ADDED = (
-    "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "team", "new_content", "new_media_url",
+    "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "new_content", "new_media_url",
     "new_scheduled_for", "new_tags", "new_account_ids", "account_ids", "content_type", "content:instagram",
 )  # fmt: skip
 

@@ -161,15 +161,11 @@ def test_the_map_names_files_that_are_there(page):
     assert not missing
 
 
-def test_the_changelog_is_one_page_in_the_form_of_keep_a_changelog():
-    text = (HOME / "CHANGELOG.md").read_text("utf-8")
-    sections = re.split(r"^## (.*)\n", text, flags=re.MULTILINE)
-    first, *released = sections[1::2]
-    assert first == "[Unreleased]"
-    assert [each for each in released if not re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", each)] == []
-    for section in sections[2::2]:
-        kinds = re.findall(r"^### (.*)", section, flags=re.MULTILINE)
-        assert kinds == [
-            kind for kind in ("Added", "Changed", "Deprecated", "Removed", "Fixed", "Security") if kind in kinds
-        ]
-        assert len(section.splitlines()) <= 60
+def test_each_make_target_that_a_page_names_is_there():
+    targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text("utf-8"), re.MULTILINE))
+    pages = [*HOME.glob("*.md"), HERE / "README.md", *DOCS.rglob("*.md"), *HOME.glob(".github/**/*.md")]
+    named = {
+        name for page in pages for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE)
+    }
+    assert named - targets == set()
+    assert len(named) > 8

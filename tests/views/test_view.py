@@ -58,7 +58,7 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
     posts, log = ws.posts(since="30D"), ws.deliveries(since="30D")
     retried = ws.run(vx.plan_retry(triaged).canary(1), reason="kinds").wait(60)
     return {
-        "results": [run.results(), retried.results(), run.blocked()],
+        "results": [run.results(), retried.results(), run.results("blocked")],
         "rows to mend": [run.to_mend(), retried.to_mend()],
         "planned rows": [run.plan.frame, retried.plan.frame, vx.plan_update(posts.head(3), by="2h", change="later").frame],
         "rows that did not go": [vx.report(run).frames["left"]],
@@ -226,7 +226,7 @@ def test_a_target_that_failed_again_after_a_retry_comes_after_the_others(triaged
 
 
 def test_a_run_is_seen_by_its_rows(ws: vx.Workspace, run: vx.Run) -> None:
-    (why,), (code,) = run.blocked()["waiting_for"], run.blocked()["reason_code"]
+    (why,), (code,) = run.results("blocked")["waiting_for"], run.results("blocked")["reason_code"]
     view = vx.view(run)
     assert code
     assert view.columns[0] == "outcome"

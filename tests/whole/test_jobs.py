@@ -280,7 +280,7 @@ def test_what_a_digest_says_of_a_blocked_run_shows_its_blocked_rows(sandbox, url
         assert main([*digest(url, tmp_path), "--ledger", ledger, "--json"]) == 3
         (found,) = (each for each in said(capsys)["findings"] if each["kind"] == "run")
         assert found["next"] == f"ws.attach({run.id!r}).blocked()"
-        assert ws.attach(run.id).blocked()["row_id"].to_list() == ["a"]
+        assert ws.attach(run.id).results("blocked")["row_id"].to_list() == ["a"]
 
 
 def failed_targets(sandbox: Sandbox) -> list[Any]:

@@ -31,7 +31,7 @@ async def main() -> None:
     async with await vx.aconnect(sandbox=True) as third, asyncio.TaskGroup() as group:
         loading: asyncio.Task[pd.DataFrame] = asyncio.create_task(third.aio.posts(limit=5))
         begun: asyncio.Task[vx.Run] = group.create_task(third.aio.run(plan))
-        verified = group.create_task(run.aio.verify())
+        again_failed = group.create_task(run.aio.failed())
         again: vx.Run = await asyncio.wait_for(run, 5)
         results: pd.DataFrame = await again.aio.results("failed")
         BackgroundTask(third.aio.run, plan, reason="later")

@@ -252,7 +252,7 @@ SENTENCES: dict[str, str] = {
     "stopped_by_error": "{said}; run.resume() goes on",
     "duplicates_found": "{rows} of these rows have duplicates: run.copies() lists what to withdraw",
     "collisions_found": "{rows} of these may have gone out twice: somebody else did the same; see notice in run.results()",
-    "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.blocked()",
+    "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.results('blocked')",
     # A run, where it waits for others.
     "media_changed": "the file {value!r} has changed since it was planned; plan the sheet again",
     "media_failed": "the API did not take {value!r}: {said}; running it again tries once more",

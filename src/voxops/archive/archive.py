@@ -48,7 +48,7 @@ class Archive:
     tz : str
         Default time zone of days and weeks, of times without an offset, and for display; ``ws.archive(path)`` passes the workspace's.
     people : mapping of str to str, optional
-        ``owner``, ``campaign``, ``team`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
+        ``owner``, ``campaign`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
 
     Notes
     -----

@@ -338,7 +338,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd
     return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 
-PEOPLE = ("owner", "campaign", "tags", "team")  # columns that may come from metadata
+PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
 _FIELD = re.compile(r"(?:metadata\.)?([^.\s]+(?:\.[^.\s]+)*)")
 
 
@@ -361,12 +361,12 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     posts : pandas.DataFrame
         Has ``metadata``.
     fields : mapping of str to str
-        ``owner``, ``campaign``, ``team`` or ``tags`` -> its field.
+        ``owner``, ``campaign`` or ``tags`` -> its field.
 
     Returns
     -------
     pandas.DataFrame
-        With ``owner campaign team`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (lists).
+        With ``owner campaign`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (lists).
 
     Warns
     -----

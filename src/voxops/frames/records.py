@@ -372,7 +372,7 @@ _OF_POST = {
     "workspace_id": "workspace_id",
 }
 # Whose the post is, if its frame says so: see `people`.
-_NAMED = ("owner", "campaign", "team")
+_NAMED = ("owner", "campaign")
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 TARGET_KEY = ("post_id", "platform", "account_id")  # identify the target of a row
 

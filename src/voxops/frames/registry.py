@@ -107,7 +107,6 @@ _COLUMNS = (
     Column("workspace_id", "workspace", "Id of the workspace; missing where the API does not return it.", kind="id", width=112),
     Column("owner", "owner", "Owner of the post, from the metadata field that owner_field= names.", kind="word", width=80, facet=True),
     Column("campaign", "campaign", "Campaign of the post, from the metadata field that campaign_field= names.", kind="word", width=110, facet=True),
-    Column("team", "team", "Team of the post, from the metadata field that team_field= names.", kind="word", width=80, facet=True),
     # targets
     Column("target_id", "target", "Id of the target; lists may omit it.", kind="id", width=112),
     Column("platform", "platform", "Platform in lower case, such as instagram or twitter.", kind="word", width=104, facet=True, look="platform"),
@@ -333,10 +332,6 @@ _COLUMNS = (
     Column("id", "id", "Id of the watched post, media file, account or delivery."),
     Column("copy_of", "copy of", "Id of the post to keep, of which the row is a copy."),
     Column("created_by_run", "by this run", "False if an earlier run or another ledger created the post."),
-    Column("verified causes.tried", "tried", "Number of the cause's rows that the run tried.", unit="rows", kind="number"),
-    Column("recovered", "recovered", "Number of tried rows whose target is published now.", unit="rows", kind="number"),
-    Column("failed_same", "failed the same", "Number of tried rows that failed again by the same cause.", unit="rows", kind="number"),
-    Column("failed_other", "failed otherwise", "Number of tried rows that failed by another cause.", unit="rows", kind="number"),
     Column("last_outcome", "last outcome", "Outcome of this ledger's last try at the target."),
     Column("last_code", "last error", "Code of the failure of this ledger's last try at the target."),
     Column("last_tried_at", "last tried", "Instant at which this ledger's last try at the target ended, or was sent.", unit="UTC", kind="time", width=136),
@@ -399,7 +394,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "results",
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for withdrawn row_id owner team platform account_name accounts new_scheduled_for new_content "
+        "outcome error_code error_message waiting_for withdrawn row_id owner platform account_name accounts new_scheduled_for new_content "
         "content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
         "outcome",
         "what failed, is unknown or blocked first",
@@ -407,7 +402,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content "
+        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content "
         "media scheduled_for event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
@@ -435,7 +430,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "triaged targets",
         "cause verdict remedy platform",
-        "verdict cause remedy owner team campaign platform account_name content updated_at post_id",
+        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
         "cause",
         "those with a cause first",
     ),
@@ -449,7 +444,6 @@ KINDS: tuple[Kind, ...] = (
     _kind("partial statistics", "state attempts deliveries latency_ms", ""),
     _kind("causes in weeks", "week cause targets", ""),
     _kind("duplicates", "copies delivered evidence", ""),
-    _kind("verified causes", "tried recovered failed_same", ""),
     _kind("endpoints", "idempotent asynchronous resend", ""),
     _kind(
         "outages",
@@ -474,7 +468,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "targets",
         "post_id target_id platform",
-        "status error_code error_message platform account_name owner team campaign content scheduled_for updated_at retry_count post_id",
+        "status error_code error_message platform account_name owner campaign content scheduled_for updated_at retry_count post_id",
     ),
     _kind(
         "events",
@@ -492,7 +486,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "posts",
         "post_id status content created_at",
-        "status content targets failed_targets owner team campaign tags scheduled_for published_at updated_at post_id",
+        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
     ),
     _kind(
         "deliveries",

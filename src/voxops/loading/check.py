@@ -70,9 +70,9 @@ async def check(
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
     await asyncio.to_thread(sheet_rows, sheet)  # reads the files that it names, while runs go on
     found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
-    for column in {"owner", "team"}.difference(sent):  # a campaign's name also tells rows apart
-        for number in [number for number, row in enumerate(sheet_rows(sheet)) if column in people_of(row)][:1]:
-            found[number].append(Finding(column, "warning", Reason("people_not_sent", what=column)))
+    if "owner" not in sent:  # a campaign's name also tells rows apart
+        for number in [number for number, row in enumerate(sheet_rows(sheet)) if "owner" in people_of(row)][:1]:
+            found[number].append(Finding("owner", "warning", Reason("people_not_sent", what="owner")))
     if list_accounts is not None:
         accounts, rows = await list_accounts(), sheet_rows(sheet)
         named = {media for row in rows for media in row["media"] if media not in row["found"] and is_media_id(media)}
