@@ -147,7 +147,7 @@ ledger there.sqlite --prune 90D --runs
 deliveries --tz Mars/Phobos
 deliveries --by colour
 deliveries --since
-resume run_1 --trust-lists --look
+resume run_1 --foreign
 """
 
 

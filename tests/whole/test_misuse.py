@@ -53,7 +53,7 @@ ws.posts(stauts='failed') => ws.posts() has no argument 'stauts'; did you mean '
 ws.run(None, why='x') => ws.run() has no argument 'why'; one of plan, reason
 asyncio.run(ws.aio.deliveries(sinse='7D')) => did you mean 'since'
 ws.attach() => ws.attach(run_id): missing a required argument: 'run_id'
-asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures, trust_lists): missing
+asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures): missing
 ws.attach('run_1', 'run_2') => ws.attach(run_id): too many positional arguments
 ws.posts(status=7) => status=
 ws.posts(status='faild') => did you mean 'failed'
