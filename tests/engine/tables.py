@@ -93,6 +93,7 @@ _UNKNOWN = "nothing else is known of it"
 _SENDS = "the run sends"
 _IN_DOUBT = "it is not about a create that is in doubt"
 _FREE = "no open call of another request is on its subject"
+_SHOWN = "lists show the metadata of posts, or a first create tells whether they do"
 _LIST = "the list was read within 10 s (15 s as it is sent), if it makes what a reader sees"
 _SUBJECT = "its subject was read within 60 s (120 s as it is sent)"
 _THERE = "no post that is live or was withdrawn is this row"
@@ -166,6 +167,8 @@ DECIDES = (
     _decides(_ALIKE, "post", _block("looks_like_row", post="p", of=""), alike=Reason("looks_like_row", post="p", of=""), makes=True),
     _decides(_ALIKE, "post", _wait("looks_like", post="p"), alike=Reason("looks_like", post="p"), makes=True, run_acts=True),
     _decides(_LIST, "post", Read("list", NOW), makes=True, listed=None),
+    _decides(_SHOWN, "create", _block("lists_hide_metadata"), hidden=Reason("lists_hide_metadata"), judged=DONE),
+    _decides(_SHOWN, "create", _wait("first_create_tells", NOW + 5), waits_for_first=True),
     _decides(_ALIKE, "create", _wait("alike_in_flight", row="j"), alike=Reason("alike_in_flight", row="j")),
     _decides(_DONE, "post", Settle(DONE), done=DONE, forbidden=Reason("post_gone"), passed=True),
     _decides(_DONE, "post", _block("changed_before", fields="tags", name="n"), done=Reason("changed_before", fields="tags", name="n")),
@@ -329,7 +332,8 @@ BINDS = (
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, again=True),
     _binds("open, and undone", Refuse(Reason("undone")), _OPEN, call=CALL, ended=True, anew=True),
     _binds("open, with another body", _refuses("open_otherwise", "accounts, tags"), _OPEN, call=CALL, differs=("accountIds", "tags")),
-    _binds("open", Join(), _OPEN, call=CALL, old=True, anew=True),
+    _binds("open", Join(), _OPEN, call=CALL, anew=True),
+    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), _OPEN, call=CALL, old=True, anew=True, creates=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, withdrawn=_CANCELLED, live=True),
