@@ -119,9 +119,6 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger: Ledge
     assert [post.post_id for post in ledger.seen.alike(["s1"])] == ["old", "hand"]
     assert set(ledger.seen.of_posts(["a", "none"])) == {"a"}
     assert [(post.is_ours, post.is_live) for post in (POST, hand)] == [(True, True), (False, False)]
-    assert ledger.seen.unknown(["p", "old", "a", "hand", "new"]) == {"hand", "new"}, (
-        "a list alone showed it, and no mark"
-    )
 
 
 def test_what_lists_have_shown_never_goes_back(ledger: Ledger) -> None:

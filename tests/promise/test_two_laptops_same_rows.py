@@ -8,7 +8,6 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes, planned, wait_for
 from tests.engine.steps import BULK
 
-from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
@@ -50,24 +49,6 @@ def both_run(rig: Rig, sheet: pd.DataFrame, later: float) -> list[dict[str, str]
     for _, _, work in begun:
         work.result(60)
     return [kernel.results(run).set_index("content")["outcome"].to_dict() for kernel, run, _ in begun]
-
-
-@pytest.mark.parametrize("later", [20, 45, 70])
-def test_rule_08_the_halves_of_a_refused_batch_wait_for_the_whole_one_of_another_laptop(rig, later):
-    """Rule 8: a call that is less than its chunk waits until no other laptop can be sending the whole of it.
-
-    The first batch is refused without items after 12 s, when nothing was done and no key is kept; the second laptop is not refused.
-    """
-    refused = {"method": "POST", "path": BULK}
-    rig.sandbox.add_fault(
-        Fault(action="advance", seconds=12, **refused),
-        Fault(action="status", status=400, code="BAD_REQUEST", **refused),
-    )
-    sheet = rig.campaign(2)
-    reported = both_run(rig, sheet, later)
-    assert rig.acts()[0]["status"] == 400
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-    assert reported == [dict.fromkeys(sheet["content"], "succeeded")] * 2
 
 
 LATER = PROOF_AFTER + 400  # seconds after which an act that hangs may be abandoned, and absence is proved

@@ -94,7 +94,7 @@ def test_a_run_is_led_by_its_coroutines(sandbox: Sandbox, ws: vx.Workspace) -> N
         assert len(await run.aio.failed()) + len(await run.aio.results("succeeded")) == plan.eligible
         assert len(await run.aio.results("blocked")) == len(await run.aio.copies()) == 0
         assert await run.aio.show() is run
-        with pytest.raises(TypeError, match=r"run\.wait\(\) has no argument 'timout'; did you mean 'timeout'\?"):
+        with pytest.raises(TypeError, match="timout"):
             await run.aio.wait(timout=1)  # type: ignore[call-arg]
         return await run.aio.cancel()
 
