@@ -739,6 +739,8 @@ class Kernel:
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         self.ledger._db.execute("PRAGMA journal_mode=MEMORY")  # a kernel dies here without its machine
         self.ledger._check_file = lambda: None  # type: ignore[method-assign]
+        if world.server.reading.metadata and world.server.reading.list_metadata:  # as after a first create
+            self.ledger.seen.note_metadata(shown=True)
         with (
             mock.patch.object(engine, "Writer", lambda _: Writer(self)),
             mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),

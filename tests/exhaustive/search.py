@@ -569,7 +569,11 @@ def lost(world: World, case: Case) -> list[str]:
     alone = len(ledgers) == 1 and not world._name  # what a lost ledger has sent may arrive later
     # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never created.
     settles = (
-        server.reading.metadata and not server.reading.masked and not server.reading.ignore_keys and not server.deleted
+        server.reading.metadata
+        and server.reading.list_metadata
+        and not server.reading.masked
+        and not server.reading.ignore_keys
+        and not server.deleted
     )
     outcomes: dict[str, Outcome] = {}
     for ledger in ledgers.values():
