@@ -39,7 +39,6 @@ def connect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
-    archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
     timeout: float | str | timedelta = 30.0,
@@ -67,10 +66,6 @@ def connect(
         clock is stopped, waits move it.
     ledger : path, optional
         The file of keys and outcomes; default: a file in your data folder, named by host and workspace.
-    archive : path, optional
-        A folder from which ``ws.posts`` and ``ws.deliveries`` read settled records; open and new ones come from the API. The first full
-        load fills it. Edits of settled posts are visible only with ``refresh=True``, and after the weekly check, which reads
-        everything; ``attrs["archive"]`` of a frame counts the rows of each source.
     key_retention : str or timedelta
         How long the API remembers an idempotency key, such as ``"24h"``; voxops relies on one hour less.
     max_wait : str or timedelta
@@ -110,7 +105,6 @@ def connect(
     ------
     ConfigError
         If there is no key, or one together with `sandbox`; if the address redirects or returns a web page; or if a setting is unfit.
-        With `archive`, also if it is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError
@@ -136,7 +130,7 @@ def connect(
         "transport": transport,
     }
     return eventloop.run(
-        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings, alone=alone)
+        _connected(secret, kind, url, sandbox, ledger, key_retention, max_wait, network, settings, alone=alone)
     )
 
 
@@ -146,7 +140,6 @@ async def aconnect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
-    archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
     timeout: float | str | timedelta = 30.0,
@@ -188,7 +181,7 @@ async def aconnect(
         "transport": transport,
     }
     return await eventloop.arun(
-        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings, alone=alone)
+        _connected(secret, kind, url, sandbox, ledger, key_retention, max_wait, network, settings, alone=alone)
     )
 
 
@@ -198,7 +191,6 @@ async def _connected(
     url: str | None,
     sandbox: bool | Sandbox,
     ledger: str | os.PathLike[str] | None,
-    archive: str | os.PathLike[str] | None,
     key_retention: str | timedelta,
     max_wait: str | timedelta,
     network: dict[str, Any],
@@ -215,7 +207,6 @@ async def _connected(
     if sandbox and (kind is not None or url is not None):
         raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another one; omit one of them")
     path = None if ledger is None else _absolute("ledger", ledger)
-    folder = None if archive is None else _absolute("archive", archive)
     alone = true_or_false("alone", alone)
     retention, patience = seconds("key_retention", key_retention), seconds("max_wait", max_wait)
     if isinstance(network["timeout"], str | timedelta):
@@ -240,22 +231,9 @@ async def _connected(
             raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
         address = url or _environment("VOXBURST_API_URL") or DEFAULT_URL
         client = AsyncClient(secret, url=address, max_wait=patience, **network)
-    workspace = await open_workspace(
+    return await open_workspace(
         client, ledger=path, retention=retention, resources=resources, settings=settings, alone=alone
     )
-    if folder is not None:  # loads take what is settled from there
-        try:
-            if not workspace.id:
-                raise ConfigError(
-                    "the API does not name the workspace, so its archive is unknown; connect without archive="
-                )
-            resources.archive = workspace.archive(folder)
-            resources.archive.loads.state()  # raises if it is another workspace's
-            workspace._session.disk = resources.archive.loads
-        except ConfigError:
-            await workspace.aio.close()
-            raise
-    return workspace
 
 
 async def open_workspace(

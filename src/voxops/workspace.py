@@ -16,7 +16,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 
@@ -60,13 +60,11 @@ UPLOADED = {
 class Resources:
     """The resources that a workspace owns and closes.
 
-    `sandbox` is the embedded API, if any; `archive` the archive that loads read, if any; `forgets` is True if the ledger ends with the
-    workspace.
+    `sandbox` is the embedded API, if any; `forgets` is True if the ledger ends with the workspace.
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
     sandbox: Sandbox | None = None
-    archive: Any = None
     forgets: bool = False
     _removal: weakref.finalize[..., Resources] | None = field(default=None, init=False, repr=False)
 
@@ -475,14 +473,13 @@ class Workspace:
         frame.attrs |= self.settings.attrs()
         return frame
 
-    def archive(self, path: str | os.PathLike[str] | None = None) -> Archive:
+    def archive(self, path: str | os.PathLike[str]) -> Archive:
         """Open an archive of this workspace: its history as Parquet files in a folder.
 
         Parameters
         ----------
-        path : path, optional
+        path : path
             The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only new and open records.
-            Default: the archive of ``vx.connect(archive=…)``.
 
         Returns
         -------
@@ -491,17 +488,13 @@ class Workspace:
         Raises
         ------
         ConfigError
-            If pyarrow or DuckDB is not installed, `path` is a file, or there is neither a path nor ``vx.connect(archive=…)``.
+            If DuckDB is not installed, or `path` is a file.
 
         Examples
         --------
         >>> ws.archive(folder / "archive").sync("7D").posts
         502
         """
-        if path is None:
-            if self._resources.archive is None:
-                raise ConfigError("which archive? Pass its folder as path=, or connect with vx.connect(archive=folder)")
-            return cast("Archive", self._resources.archive)
         try:
             from voxops.archive import Archive
         except ModuleNotFoundError as error:

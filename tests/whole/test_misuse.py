@@ -304,17 +304,6 @@ def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws):
     pd.testing.assert_frame_equal(ws.analytics(ids), ws.analytics(posts))
 
 
-def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws, tmp_path):
-    archive = ws.archive(tmp_path / "history")
-    archive.sync("2D")
-    for by in ("dy", "delivery", ["endpoint", "hours"]):
-        with pytest.raises(vx.errors.PlanError, match="did you mean") as expected:
-            vx.deliveries.stats(ws.deliveries(since="2D"), by=by)
-        with pytest.raises(vx.errors.PlanError) as caught:
-            archive.stats(by=by)
-        assert str(caught.value) == str(expected.value)
-
-
 # -- plans and runs ----------------------------------------------------------------------------------------------------
 
 
