@@ -75,8 +75,6 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
         "service levels": [vx.deliveries.levels(log)],
         "accounts": [ws.accounts()],
         "webhooks": [ws.webhooks()],
-        "posts at risk": [ws.at_risk()],
-        "figures of posts": [ws.analytics(posts.head(20))],
         "campaign rows": [campaign()],
         "findings": [ws.check(campaign(), ask=False)],
         "events": [vx.webhooks.events([json.dumps(EVENT)])],
@@ -148,7 +146,6 @@ def test_no_column_that_is_shown_is_empty_and_counts_of_runs_are_always_whole(
         ("findings", ("level", "code", "message")),
         ("deliveries", ("success", "why", "status_code", "error")),
         ("ledger rows", ("outcome", "error_code", "error_message")),
-        ("posts at risk", ("risk", "why", "remedy")),
     ],
 )
 def test_failures_lead_with_what_failed_and_why(

@@ -32,7 +32,6 @@ def report(
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
-    at_risk: pd.DataFrame | None = None,
     within: str | timedelta | None = None,
     target: float | None = None,
     title: str | None = None,
@@ -58,8 +57,6 @@ def report(
         For a triage: targets before and after the run, each with a ``status``; by default `subject` and the run's results.
     weeks : pandas.DataFrame, optional
         This week against last, from ``vx.causes(triaged, against="7D")``.
-    at_risk : pandas.DataFrame, optional
-        For a triage: what is about to go out on an account that can't publish, from ``ws.at_risk()``.
     within, target : optional
         For deliveries, as for ``vx.deliveries.levels``: the time that a delivery has, by default 5 minutes, and the share that must
         arrive in it, by default 0.99.
@@ -78,7 +75,7 @@ def report(
     Returns
     -------
     Report
-        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks at_risk left plan results``; for deliveries
+        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks left plan results``; for deliveries
         ``endpoints levels hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
         schedule``.
         Addresses of webhooks are shown without their query, which may contain a secret.
@@ -103,7 +100,7 @@ def report(
     if run is None and callable(getattr(subject, "results", None)):
         subject, run = None, cast("RunLike", subject)
     about = getattr(getattr(getattr(run, "plan", None), "act", None), "about", "")
-    of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks, "at_risk": at_risk}
+    of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks}
     of_deliveries = {"within": within, "target": target}
     if isinstance(subject, pd.DataFrame) and is_deliveries(subject):
         _refuse("deliveries", of_triage)
@@ -132,7 +129,6 @@ def report(
         before=before,
         after=after,
         weeks=weeks,
-        at_risk=at_risk,
         title=title,
         now=now,
         tz=tz,
