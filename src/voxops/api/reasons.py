@@ -267,9 +267,7 @@ SENTENCES: dict[str, str] = {
     "account_degraded": "the account {account} lacks permissions ({message}); connect it again and grant them",
     "account_not_active": "the account {account} is {status}; connect it again, or name another",
     "account_status": "the account is {status}: only active accounts publish",
-    "account_not_listed": "the workspace lists no such account",
     "check_failed": "its last check failed: {message}",
-    "choose_another_account": "the account is no longer in the workspace; choose another one for the post",
     "grant_permissions": "connect the account again and grant the permissions that it requests",
     "look_at_failures": "try it with ws.accounts(check=True), and look at its failures: vx.causes(triaged)",
     "reconnect_account": (
