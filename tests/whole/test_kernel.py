@@ -312,7 +312,7 @@ def child(work):
             print('refused:', 'parent process' in str(error), flush=True)
         sys.exit(0)
     return os.waitpid(pid, 0)[1]
-print([child(work) for work in (lambda: None, run.wait, run.verify, run.results, run.pause, ws.close)], flush=True)
+print([child(work) for work in (lambda: None, run.wait, run.failed, run.results, run.pause, ws.close)], flush=True)
 print(kept.exists(), set(run.wait(240).results()['outcome']) <= {'succeeded', 'failed'})
 ws.close()
 print(kept.exists())
