@@ -34,7 +34,8 @@ from voxops.archive.store import Store
 from voxops.archive.sync import covered, gaps, near
 from voxops.cli import main
 from voxops.errors import ConfigError, DecodeError
-from voxops.frames.records import build, targets
+from voxops.frames.records import build
+from voxops.frames.schemas import STRING_DTYPE
 
 
 def same(left: pd.DataFrame, right: pd.DataFrame, key: str | list[str]) -> None:
@@ -86,7 +87,7 @@ def test_an_archive_that_was_never_filled_says_so_once_and_has_the_same_columns_
         for kind in ("posts", "deliveries"):
             assert dict(getattr(archive, kind)().dtypes) == dict(build(kind, []).dtypes)
             assert dict(archive.sql(f"SELECT * EXCLUDE (day) FROM {kind}").dtypes) == dict(
-                build(kind, []).astype({"metadata": "string"} if kind == "posts" else {}).dtypes
+                build(kind, []).astype({"metadata": STRING_DTYPE} if kind == "posts" else {}).dtypes
             )
     assert len(said) == 1
     assert repr(archive).endswith("histroy: nothing here yet>")
@@ -414,7 +415,7 @@ def test_hostile_records_come_back_as_they_are(tmp_path):
     posts.attrs = back.attrs
     pd.testing.assert_frame_equal(back, posts)
     assert [list(cell) for cell in back["targets"]] == [list(cell) for cell in posts["targets"]]
-    pd.testing.assert_frame_equal(targets(back), targets(posts))
+    pd.testing.assert_frame_equal(vx.targets(back), vx.targets(posts))
 
 
 @given(st.lists(st.sampled_from(ODD), max_size=4), st.lists(st.sampled_from(ODD), max_size=4))

@@ -47,7 +47,7 @@ def write_day(connection: duckdb.DuckDBPyConnection, root: Path, day: pd.Timesta
           SELECT 'dlv_' || md5((i + {day.value // 1000})::VARCHAR)[1:24] AS delivery_id, 'whk_' || hook AS webhook_id,
             ['post.published', 'post.failed', 'post.created', 'post.scheduled'][1 + (c * 4)::BIGINT % 4] AS event_type,
             'https://hooks.example/voxburst/' || hook AS url, good AS success,
-            CASE WHEN good THEN 200 WHEN b < 0.3 THEN NULL ELSE [500, 502, 429][1 + (c * 3)::BIGINT % 3] END AS status_code,
+            CASE WHEN good THEN 200::BIGINT WHEN b < 0.3 THEN NULL ELSE [500, 502, 429][1 + (c * 3)::BIGINT % 3]::BIGINT END AS status_code,
             CASE WHEN good OR b >= 0.3 THEN ms END AS latency_ms, retries AS retry_count,
             CASE WHEN good THEN NULL ELSE 'The endpoint did not answer in time' END AS error, NULL::VARCHAR AS response_body,
             make_timestamptz({day.value // 1000} + (i * 86400000000 // {rows})::BIGINT) AS created_at,

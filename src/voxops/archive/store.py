@@ -65,7 +65,7 @@ def _targets(values: Any, missing: Any) -> TargetsArray:
 
 # Types of DuckDB, how they are fetched, and how they become a column; the first that matches.
 _FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
-    (re.compile(_TIME), "epoch_us({})", lambda values, missing: _times(values, missing).tz_localize("UTC")),
+    (re.compile("TIMESTAMP.+ZONE"), "epoch_us({})", lambda values, missing: _times(values, missing).tz_localize("UTC")),
     (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)", _times),
     (
         re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT",
