@@ -20,6 +20,7 @@ from voxops.archive.store import (
     KEY,
     TARGETS_VIEW,
     UNKNOWN_DAY,
+    UNREADABLE,
     Store,
     add_view,
     allow,
@@ -246,7 +247,7 @@ class Archive:
                 if [_kind(statement) for statement in statements] != ["SELECT"]:
                     raise ConfigError("query= takes one SELECT; nothing else is run")
                 return to_frame(connection.sql(statements[0], params=parameters))
-        except duckdb.Error as error:
+        except UNREADABLE as error:
             damaged = any(str(path) in str(error) for path in files)
             raise ConfigError(f"DuckDB can't run the query. {error}{f' {DELETE}' if damaged else ''}") from error
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,16 +11,14 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import safe
 from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
-from voxops._support.eventloop import all_or_none
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
-from voxops.errors import ConfigError, NotFoundError
-from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
-from voxops.frames.records import Columns, build, performance, targets, with_tries, with_withdrawals
-from voxops.frames.times import When, moment, say_zone, window, within, zone
+from voxops.errors import ConfigError
+from voxops.frames.columns import PEOPLE, metadata_field, with_people
+from voxops.frames.records import Columns, build, targets, with_tries, with_withdrawals
+from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
     HERE,
@@ -129,39 +126,6 @@ async def read_list(
 
 def _only(values: Sequence[str]) -> str | None:
     return values[0] if len(values) == 1 else None
-
-
-_AT_ONCE = 50  # concurrent requests of posts; the client's pace limits them further
-
-
-def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
-    """Return the ids of the posts to request, each once."""
-    if isinstance(posts, pd.Series):
-        posts = posts.dropna().to_list()
-    if isinstance(posts, str | list):
-        return list(dict.fromkeys(list_of_text("posts", posts)))
-    need_frame(posts, ("post_id",), "ws.analytics() needs posts", "Use ws.posts(), or pass post ids.")
-    wanted = (
-        posts["status"].isin(["published", "partial"]) if "status" in posts else pd.Series(data=True, index=posts.index)
-    )
-    return [str(post) for post in posts.loc[wanted, "post_id"].dropna().unique()]
-
-
-async def _answers(
-    client: AsyncClient, post_ids: list[str], start: datetime | None, end: datetime | None
-) -> AsyncIterator[tuple[str, Any]]:
-    """Return the response for each post that still exists."""
-
-    async def one(post_id: str) -> tuple[str, Any] | None:
-        try:
-            return post_id, await client.analytics.post(post_id, start=start, end=end)
-        except NotFoundError:
-            return None
-
-    for first in range(0, len(post_ids), _AT_ONCE):
-        for answer in await all_or_none(map(one, post_ids[first : first + _AT_ONCE])):
-            if answer is not None:
-                yield answer
 
 
 WAITING = ("scheduled", "approved")  # statuses of posts that will go out at their time
@@ -478,51 +442,6 @@ class Loader:
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
         waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
         return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
-
-    async def analytics(
-        self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None
-    ) -> pd.DataFrame:
-        """Load the performance of posts by platform; one request per post.
-
-        These reads are not among the 39 rows of the matrix, and sources differ about their shape: they are read leniently.
-
-        Parameters
-        ----------
-        posts : DataFrame, Series, str or list of str
-            Post ids, also as a column, or a frame with ``post_id``; with a ``status`` column only published and partial posts.
-        since, until : Timestamp, str or timedelta, optional
-            The span of the figures, such as ``"7D"`` or ``"yesterday"``, as for `posts`; by default the API's own, the last 30 days.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
-            likes comments shares clicks saves video_views`` (Int64, counts), ``engagement_rate`` (Float64, engagements per impression),
-            ``as_of`` (datetime64[us, UTC]). Posts without figures, and deleted ones, have no row.
-
-        Raises
-        ------
-        PlanError
-            If a frame has no ``post_id``.
-        ConfigError
-            If a time can't be read, or has no offset where the workspace has no zone.
-        ApiError, TransportError, DecodeError
-            If the API can't be read.
-
-        Examples
-        --------
-        >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
-        ['post_id', 'target_id', 'platform']
-        """
-        span = window(since, until, self.client.now(), self.settings.tz)
-        wanted = _ids(posts)
-        answers = [answer async for answer in _answers(self.client, wanted, *span)]
-        found = {post for post, _ in answers}
-        if gone := [post for post in wanted if post not in found]:
-            some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
-            said = f"the API has no figures for {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
-            warnings.warn(said, stacklevel=2)
-        return say_zone(performance(answers), self.settings.tz)
 
     def _described(
         self,
