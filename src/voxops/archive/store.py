@@ -239,7 +239,8 @@ class Store:
             else:
                 with connected() as connection:
                     yield connection
-        except (duckdb.Error, ValueError) as error:  # or it has texts that are not JSON
+        # Or it has texts that are not JSON, or names that are no text, at which DuckDB's binding itself breaks.
+        except (duckdb.Error, ValueError, RuntimeError) as error:
             raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
 
     @contextmanager
