@@ -20,7 +20,6 @@ from voxops.archive.store import (
     KEY,
     TARGETS_VIEW,
     UNKNOWN_DAY,
-    UNREADABLE,
     Store,
     add_view,
     allow,
@@ -247,8 +246,8 @@ class Archive:
                 if [_kind(statement) for statement in statements] != ["SELECT"]:
                     raise ConfigError("query= takes one SELECT; nothing else is run")
                 return to_frame(connection.sql(statements[0], params=parameters))
-        except UNREADABLE as error:
-            damaged = any(str(path) in str(error) for path in files)
+        except (duckdb.Error, RuntimeError) as error:  # names that are no text break DuckDB's binding itself
+            damaged = isinstance(error, RuntimeError) or any(str(path) in str(error) for path in files)
             raise ConfigError(f"DuckDB can't run the query. {error}{f' {DELETE}' if damaged else ''}") from error
 
     def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:

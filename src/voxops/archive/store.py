@@ -175,8 +175,6 @@ def _literal(path: Path) -> str:
     return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
-# What DuckDB raises for a damaged file; its binding for names of columns that are not UTF-8, and we for texts that are not JSON.
-UNREADABLE = (duckdb.Error, RuntimeError, ValueError)
 DELETE = "Delete the damaged file, and call sync(full=True)"
 BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -241,7 +239,8 @@ class Store:
             else:
                 with connected() as connection:
                     yield connection
-        except UNREADABLE as error:
+        # Or it has texts that are not JSON, or names that are no text, at which DuckDB's binding itself breaks.
+        except (duckdb.Error, ValueError, RuntimeError) as error:
             raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
 
     @contextmanager
