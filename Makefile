@@ -15,7 +15,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks docs pictures dist release-check audit clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos matrix notebooks docs pictures dist release-check audit clean help
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -82,6 +82,9 @@ bench: $(VENV)/tools  ## Measure against peers and floors; no test asserts timin
 chaos: $(VENV)/tools  ## Kill senders, break answers, and count effects at the server; LEDGERS=2 READING=ignores ITEMS= KILLS= SEED=
 	$(BIN)/python -m tests.chaos
 
+matrix: $(VENV)/tools  ## Try all that the 39 rows of the capability matrix imply against the sandbox, and count effects there
+	@$(BIN)/python -m tests.conformance
+
 proof: $(VENV)/tools  ## Run what a release must pass, for hours; a call takes 25 minutes, the next goes on; PARTS=exhaustive DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
@@ -114,4 +117,4 @@ audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of wha
 	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)
 
 clean:
-	rm -rf .venv .venv-* build dist
+	rm -rf .venv .venv-* build dist mutants

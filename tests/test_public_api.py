@@ -36,11 +36,11 @@ LISTED = {
                "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "
                "targets to_excel triage view webhooks"),
-    "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
-    "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
+    "deliveries": (vx.deliveries, "duplicates lost outages stats"),
+    "webhooks": (vx.webhooks, "WebhookEvent parse_event verify_signature"),
     "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
               "latency_bands outage_bands outcomes_by_platform schedule_calendar"),
-    "archive": (Archive(Path("nowhere")), "causes deliveries files levels path posts sql stats sync targets"),
+    "archive": (Archive(Path("nowhere")), "causes deliveries files path posts sql stats sync targets"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
@@ -78,13 +78,16 @@ REMOVED = {
     "vx": "compare fill_slots from_arrow rehearse tag_links",
     "ws": "analytics at_risk",
     "run": "blocked follow verify",
+    "deliveries": "about_posts finish levels merge partial",
+    "webhooks": "events join_events",
 }
 
 
 @pytest.fixture(scope="module")
 def owners() -> Iterator[dict[str, object]]:
     with Sandbox(seed=7, speed=0, posts=20, deliveries=0) as server, vx.connect(sandbox=server) as ws:
-        yield {"vx": vx, "ws": ws, "run": ws.run(vx.plan_retry(vx.triage(ws.posts()).head(0)))}
+        run = ws.run(vx.plan_retry(vx.triage(ws.posts()).head(0)))
+        yield {"vx": vx, "ws": ws, "run": run, "deliveries": vx.deliveries, "webhooks": vx.webhooks}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the code cites is in `docs/`, each numbered rule is cited by a test or a table, and links lead somewhere."""
+"""Rules that the code cites are in `docs/`, each numbered rule is cited by a test or a table, and links lead somewhere."""
 
 from __future__ import annotations
 
@@ -21,9 +21,6 @@ API = DOCS / "explanation" / "api.md"
 GENERATED = reference.FOLDER  # its pages are made, not read: a build may have left them, or not
 
 RULE = re.compile(r"\b[Rr]ules?((?:(?:,? and|,? or| to|,)? \d+)+)")
-CONTRACT = re.compile(r"\(contract: ([^)]*)\)")
-SECTION = re.compile(r"\bsections? (\d+(?:\.\d+)?)|(?<![\w-])(\d+\.\d+)\b")
-TAG = re.compile(r"\b[A-Z]{2,}(?:-[0-9no]\b)?|\bK\d(?:-\d)?")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -41,10 +38,6 @@ def rules() -> dict[int, str]:
     """The numbered rules: what each section says."""
     parts = re.split(r"^### Rule (\d+): ", RULES.read_text("utf-8"), flags=re.MULTILINE)
     return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def sections() -> set[str]:
-    return set(re.findall(r"^##+ (\d+(?:\.\d+)?)\.? ", API.read_text("utf-8"), flags=re.MULTILINE))
 
 
 def sources() -> list[Path]:
@@ -82,25 +75,6 @@ def test_every_cited_rule_is_in_the_docs():
         for number in numbers(said) - set(rules())
     ]
     assert not missing, "\n".join(missing)
-
-
-def test_every_citation_of_the_contract_is_in_the_docs():
-    known, anchors = sections(), heading_anchors(API)
-    cited, missing = 0, []
-    for path in sources():
-        for said in CONTRACT.findall(prose(path)):
-            places = {first or second for first, second in SECTION.findall(said)}
-            tags = set(TAG.findall(said))
-            cited += len(places) + len(tags)
-            missing += [
-                f"{path.relative_to(HOME)}: {said}"
-                for found in (places - known, {tag for tag in tags if tag.lower() not in anchors})
-                if found
-            ]
-            if not places and not tags:
-                missing.append(f"{path.relative_to(HOME)}: {said} names nothing")
-    assert not missing, "\n".join(missing)
-    assert cited > 50, "the pattern finds nothing any more"
 
 
 def test_every_source_of_a_triage_rule_is_in_the_docs():

@@ -654,18 +654,14 @@ def test_the_frame_decides_which_panel_it_is_and_one_of_something_else_is_refuse
     for wrong in (ws.accounts(), ws.webhooks(), ws.runs(), pd.DataFrame({"x": [1]}), [], ws):
         with pytest.raises(vx.errors.PlanError, match=r"takes a triaged frame, vx\.triage.*ws\.deliveries.*the runs"):
             ws.panel(wrong)  # type: ignore[arg-type]
-    for frame in (None, triaged):
-        with pytest.raises(vx.errors.PlanError, match=r"posts= and events= are for a panel of deliveries"):
-            ws.panel(frame, posts=ws.posts(limit=1))
     text = triaged["updated_at"].astype("string").astype("str")
-    for frame, more, missing in (
-        (log.drop(columns="url"), {}, r"needs deliveries; missing: url"),
-        (log, {"posts": posts[["post_id"]]}, "posts="),
-        (triaged.drop(columns="status"), {}, "status"),
-        (triaged.assign(updated_at=text), {}, "updated_at has dtype str, not times with a zone"),
+    for frame, missing in (
+        (log.drop(columns="url"), r"needs deliveries; missing: url"),
+        (triaged.drop(columns="status"), "status"),
+        (triaged.assign(updated_at=text), "updated_at has dtype str, not times with a zone"),
     ):
         with pytest.raises(vx.errors.PlanError, match=missing):
-            ws.panel(frame, **more)
+            ws.panel(frame)
 
 
 def test_a_panel_of_nothing(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
@@ -775,13 +771,6 @@ def test_what_is_in_flight_is_told_from_what_has_failed_and_no_token_is_shown(ws
     none = pack(page.flags())
     assert page.ask("found", "search", text="secrettoken")["found"] == none
     assert page.ask("found", "search", text="moved to")["found"] != none
-
-
-def test_details_say_which_post_a_delivery_is_about_or_why_not(ws: vx.Workspace) -> None:
-    log = ws.deliveries(since="7D")
-    bare, linked = Page(ws.panel(log)), Page(ws.panel(log, posts=ws.posts(since="30D")))
-    assert "ws.panel(log, posts=ws.posts(...)) estimates it" in json.dumps(bare.details(0))
-    assert any("is unknown: " in json.dumps(linked.details(row)) for row in range(len(log)))
 
 
 def test_a_webhook_and_a_window_are_picked_and_the_page_says_what_is_read(

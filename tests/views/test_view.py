@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from voxops.frames.table import shown_columns
 from voxops.views._rows import pack
 
 LATE = "2026-04-01T10:00:00Z"
-EVENT = {"id": "evt_1", "type": "post.published", "timestamp": "2026-03-02T09:00:00Z", "data": {"postId": "p1"}}
 COUNTS = ["succeeded", "failed", "pending", "unknown", "blocked", "withdrawn"]
 
 
@@ -69,15 +67,13 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
         "causes": [vx.causes(triaged)],
         "targets": [vx.targets(posts)],
         "posts": [posts, ws.posts(status="scheduled", limit=3)],
-        "deliveries": [log, vx.deliveries.lost(log), vx.deliveries.about_posts(log, posts=posts)],
+        "deliveries": [log, vx.deliveries.lost(log)],
         "outages": [vx.deliveries.outages(log)],
         "statistics": [vx.deliveries.stats(log), vx.deliveries.stats(log, by="day")],
-        "service levels": [vx.deliveries.levels(log)],
         "accounts": [ws.accounts()],
         "webhooks": [ws.webhooks()],
         "campaign rows": [campaign()],
         "findings": [ws.check(campaign(), ask=False)],
-        "events": [vx.webhooks.events([json.dumps(EVENT)])],
         "endpoints": [vx.matrix()],
         "rows": [posts["status"].value_counts().to_frame()],
     }  # fmt: skip

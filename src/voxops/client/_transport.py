@@ -6,7 +6,6 @@ Only `Transport.send` sends the API key, to the API's own address. Redirects are
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import re
 import socket
@@ -54,8 +53,6 @@ class _Bounds:
     size: int
 
 
-_log = logging.getLogger("voxops.client")
-
 # A cached answer proves nothing about the current state (rule 14).
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
 
@@ -97,7 +94,7 @@ class Transport:
     def renew(self) -> None:
         """Open new pools, without closing connections of another event loop or process."""
         self._api, self._storage = (
-            connections(
+            _connections(
                 self._timeout,
                 most,
                 trust_env=self._outside,
@@ -270,14 +267,14 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def connections(
+def _connections(
     timeout: float,
     most: int,
     *,
     trust_env: bool,
-    transport: AsyncTransport | None = None,
-    proxy: httpx.Proxy | None = None,
-    verify: ssl.SSLContext | None = None,
+    transport: AsyncTransport | None,
+    proxy: httpx.Proxy | None,
+    verify: ssl.SSLContext,
 ) -> httpx.AsyncClient:
     """Return a pool of connections without cookies.
 
@@ -297,7 +294,7 @@ def connections(
             limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,
             trust_env=trust_env,
-            verify=verify or _certificates(True, trust_env=trust_env),
+            verify=verify,
             transport=transport,
             proxy=proxy,
         )

@@ -137,14 +137,6 @@ def refuse_results(frame: pd.DataFrame, caller: str) -> None:
         )
 
 
-def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
-    """Refuse a column of lists that a CSV file turned into texts: they would silently count as empty."""
-    if frame[name].map(lambda each: isinstance(each, str)).any():
-        raise PlanError(
-            f"column {name!r} contains texts: CSV files drop lists; save the frame as Parquet, or load it again"
-        )
-
-
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """`need_columns` of an act on whole posts; a PlanError also if the rows are targets, whose status is not their post's."""
     need_columns(frame, (), maker)

@@ -405,8 +405,6 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         frame = frame.assign(**_tries(frame, posts["tried"].to_numpy(object)[of_post].tolist()))
     childless = np.array([group is _CHILDLESS for group in groups], bool)[of_post]
     kept = ~_needless(frame["post_id"], childless)
-    if "event_id" in posts.columns:
-        kept &= frame["post_id"].notna().to_numpy(bool)
     if not kept.all():
         frame, of_post = frame[kept].reset_index(drop=True), of_post[kept]
     frame = _deduplicated(frame, of_post)
