@@ -59,10 +59,7 @@ FRAMES: Makers = {
     "reconciled": ("ws.reconcile", lambda c: c.ws.reconcile()),
     "matrix": ("vx.matrix", lambda _: vx.matrix()),
     "archived posts": ("archive.posts", lambda c: c.archive.posts()),
-    "archived targets": ("archive.targets", lambda c: c.archive.targets()),
     "archived deliveries": ("archive.deliveries", lambda c: c.archive.deliveries()),
-    "archived statistics": ("archive.stats", lambda c: c.archive.stats(["hour", "event"], tz="Europe/Berlin")),
-    "archived causes": ("archive.causes", lambda c: c.archive.causes()),
     "answer of SQL": ("archive.sql", lambda c: c.archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts")),
 }  # fmt: skip
 

@@ -65,7 +65,7 @@ RUN: Groups = {
 }
 PLAN: Groups = {"": "frame canary cost eligible held action"}
 REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
-ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats causes sql"}
+ARCHIVE: Groups = {"Fill": "sync", "Load": "posts deliveries sql files"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
 SPOKEN: Mapping[str, type] = {
     "ws": vx.Workspace, "run": vx.Run, "plan": vx.Plan, "report": Report, "archive": Archive, "client": vx.AsyncClient,

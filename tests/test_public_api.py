@@ -40,7 +40,7 @@ LISTED = {
     "webhooks": (vx.webhooks, "WebhookEvent parse_event verify_signature"),
     "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
               "latency_bands outage_bands outcomes_by_platform schedule_calendar"),
-    "archive": (Archive(Path("nowhere")), "causes deliveries files path posts sql stats sync targets"),
+    "archive": (Archive(Path("nowhere")), "deliveries files posts sql sync"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip

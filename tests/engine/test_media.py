@@ -1,4 +1,4 @@
-"""Pictures and films of a sheet: each is uploaded or imported once, and no post goes out without its own (rule 33)."""
+"""Pictures and films of a sheet: each is uploaded or imported once, and no post goes out without its own (rule 10)."""
 
 from __future__ import annotations
 
@@ -248,13 +248,6 @@ def test_a_row_whose_medium_fails_is_blocked_the_others_go_on_and_running_again_
     assert len(media(rig, "upload")) == failed + 1, "under the next key, since the first medium has failed"
     assert shown(rig)[row(4)] == hashes(folder, "a.jpg", "mended.jpg")
     rig.each_once(4)
-
-
-def test_a_chunk_of_which_a_row_is_blocked_waits_as_any_short_call(rig, folder):
-    """Another laptop may have been luckier, and sends the whole chunk."""
-    began = rig.clock.monotonic()
-    rig.kernel().run(planned(sheet(rig, folder, ["a.jpg", "broken.jpg"])))
-    assert rig.clock.monotonic() - began > 135
 
 
 def test_a_file_that_has_changed_since_the_plan_blocks_its_rows_and_nothing_of_it_is_sent(rig, folder):

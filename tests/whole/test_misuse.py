@@ -53,7 +53,7 @@ ws.posts(stauts='failed') => ws.posts() has no argument 'stauts'; did you mean '
 ws.run(None, why='x') => ws.run() has no argument 'why'; one of plan, reason
 asyncio.run(ws.aio.deliveries(sinse='7D')) => did you mean 'since'
 ws.attach() => ws.attach(run_id): missing a required argument: 'run_id'
-asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures, trust_lists): missing
+asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures): missing
 ws.attach('run_1', 'run_2') => ws.attach(run_id): too many positional arguments
 ws.posts(status=7) => status=
 ws.posts(status='faild') => did you mean 'failed'
@@ -292,17 +292,6 @@ def test_an_instant_of_numpy_is_one(sandbox, tmp_path):
         assert len(posts) == len(ws.posts(since=instant)) > 0
         assert posts.attrs["filters"] == {"since": str(bare)}
         assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
-
-
-def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws, tmp_path):
-    archive = ws.archive(tmp_path / "history")
-    archive.sync("2D")
-    for by in ("dy", "delivery", ["endpoint", "hours"]):
-        with pytest.raises(vx.errors.PlanError, match="did you mean") as expected:
-            vx.deliveries.stats(ws.deliveries(since="2D"), by=by)
-        with pytest.raises(vx.errors.PlanError) as caught:
-            archive.stats(by=by)
-        assert str(caught.value) == str(expected.value)
 
 
 # -- plans and runs ----------------------------------------------------------------------------------------------------

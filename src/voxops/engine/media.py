@@ -1,4 +1,4 @@
-"""Media that unsent creates wait for: each uploaded or imported once, and followed until it is ready (rule 33)."""
+"""Media that unsent creates wait for: each uploaded or imported once, and followed until it is ready (rule 10)."""
 
 from __future__ import annotations
 

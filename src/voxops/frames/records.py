@@ -264,7 +264,7 @@ def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) and "id" not in record else record
 
 
-# The fields of a delivery that a further try changes, and its keys (rule 19).
+# The fields of a delivery that a further try changes, and its keys (rule 13).
 DELIVERY_EPISODE = (
     "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
 )  # fmt: skip

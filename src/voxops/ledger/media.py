@@ -1,4 +1,4 @@
-"""Media that were uploaded or imported, by what a sheet names them (rule 33)."""
+"""Media that were uploaded or imported, by what a sheet names them (rule 10)."""
 
 from __future__ import annotations
 
