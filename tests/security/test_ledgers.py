@@ -24,9 +24,10 @@ ALTERED = [
 ]  # fmt: skip
 
 
-def test_what_no_ledger_holds_is_refused_in_words(rig, run, tmp_path):
+def test_what_no_ledger_holds_is_refused_in_words(rig, tmp_path):
     """Strict types and checks are the file's own; an editor writes past them, and it is found at the latest as the run is read."""
-    (kernel,) = rig.kernels
+    kernel = rig.kernel()
+    run = kernel.bind(plan_create(rig.campaign(2), key="row_id"))
     kernel.go(run)
     for table, column, value in ALTERED:
         path = tmp_path / f"{table} {column} {value.replace('/', '')}"

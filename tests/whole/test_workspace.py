@@ -139,25 +139,29 @@ class _Drip(httpx.AsyncByteStream):
 
 
 def test_a_run_whose_answers_drip_is_paused_in_two_seconds_and_recorded(tmp_path):
-    sheet = pd.DataFrame({"row_id": ["a", "b", "c"], "content": ["one", "two", "three"]})
-    with (
-        Sandbox(empty=True, speed=1) as sandbox,
-        vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", timeout=8, transport=Dripping()) as ws,
-    ):
-        sheet["accounts"] = ws.accounts().query("status == 'active' and platform == 'twitter'")["account_id"].iloc[0]
-        sheet["scheduled_for"] = (pd.Timestamp(ws.client.now()) + pd.Timedelta("1D")).isoformat()
-        run = ws.run(vx.plan_create(sheet, key="row_id", campaign="spring"))
-        wait_for(lambda: sandbox.effects("post.create"))
-        began = time.monotonic()
-        run.pause()
-        assert time.monotonic() - began < 6
-        assert run.snapshot.in_flight == ("a", "b", "c")
-        assert run.snapshot.note == "Still in flight: a, b, c; recorded when answered"
-        run.wait(60)  # the deadline ends the request, and reading settles it
-        assert run.snapshot.in_flight == ()
-        assert counts(run) == {"succeeded": 3}
-        assert len(sandbox.requests(acting=True)) == 1
-        assert len(sandbox.effects("post.create")) == 3
+    sheet = pd.DataFrame({"row_id": ["first", "a", "b", "c"], "content": ["none", "one", "two", "three"]})
+    with Sandbox(empty=True, speed=1) as sandbox:
+        with vx.connect(
+            sandbox=sandbox, ledger=tmp_path / "ledger.sqlite"
+        ) as ws:  # whose post shows that lists carry marks
+            sheet["accounts"] = (
+                ws.accounts().query("status == 'active' and platform == 'twitter'")["account_id"].iloc[0]
+            )
+            sheet["scheduled_for"] = (pd.Timestamp(ws.client.now()) + pd.Timedelta("1D")).isoformat()
+            ws.run(vx.plan_create(sheet.head(1), key="row_id", campaign="spring")).wait(60)
+        with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", timeout=8, transport=Dripping()) as ws:
+            run = ws.run(vx.plan_create(sheet.tail(3), key="row_id", campaign="spring"))
+            wait_for(lambda: len(sandbox.effects("post.create")) > 1)
+            began = time.monotonic()
+            run.pause()
+            assert time.monotonic() - began < 6
+            assert run.snapshot.in_flight == ("a", "b", "c")
+            assert run.snapshot.note == "Still in flight: a, b, c; recorded when answered"
+            run.wait(60)  # the deadline ends the request, and reading settles it
+            assert run.snapshot.in_flight == ()
+            assert counts(run) == {"succeeded": 3}
+            assert len(sandbox.requests(acting=True)) == 2
+            assert len(sandbox.effects("post.create")) == 4
 
 
 def test_a_retry_is_planned_run_watched_and_counted(sandbox, ws):
