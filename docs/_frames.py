@@ -51,6 +51,7 @@ FRAMES: Makers = {
     "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
+    "uploaded campaign": ("ws.upload", lambda c: c.ws.upload(CAMPAIGN)),
     "uploads": ("ws.upload", lambda c: c.ws.upload([c.folder / "menu.pdf", c.folder / "none.pdf"])),
     "plan of a retry": ("plan.frame", lambda c: vx.plan_retry(c.triaged).frame),
     "plan of a fix": ("plan.frame", lambda c: vx.plan_fix(c.fixed).frame),

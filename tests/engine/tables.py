@@ -105,7 +105,6 @@ _UNCHANGED = "unchanged since it was loaded, by all targets"
 _KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
 _ACCOUNTS = "its accounts are known, and can publish"
 _TIME = "its time lies ahead"
-_MEDIA = "its media are ready"
 
 DECIDES = (
     # What is settled.
@@ -186,10 +185,7 @@ DECIDES = (
     _decides(_ACCOUNTS, "create", _block("account_not_active", account="x", status="expired"), no_account=Reason("account_not_active", account="x", status="expired")),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
     _decides(_TIME, "post", _block("time_passed"), passed=True),
-    _decides(_TIME, "create", _block("time_passed"), passed=True, media=Reason("media_uploading")),
-    _decides(_MEDIA, "create", _wait("media_uploading"), media=Reason("media_uploading")),
-    _decides(_MEDIA, "create", _block("media_failed", value="a.jpg", said="too small"), media=Reason("media_failed", value="a.jpg", said="too small")),
-    _decides(_MEDIA, "create", _block("media_changed", value="a.jpg"), media=Reason("media_changed", value="a.jpg")),
+    _decides(_TIME, "create", _block("time_passed"), passed=True),
     # Nothing to say.
     _decides(None, "create", Send(), listed=NOW - 10, first=(Outcome.SUCCEEDED,)),
     _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),

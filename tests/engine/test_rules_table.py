@@ -12,6 +12,7 @@ from tests import rules_doc
 from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
 
 from voxops.acts.act import blocked
+from voxops.api.error_bodies import says_absent
 from voxops.api.reasons import Reason
 from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
 from voxops.engine import reduce, rules
@@ -276,4 +277,4 @@ def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, ma
 ])  # fmt: skip
 def test_rule_16_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
     assert reduce.decoded(body) == data
-    assert absent is None or reduce.says_absent(NotFoundError("m", status=404, body=body)) is absent
+    assert absent is None or says_absent(NotFoundError("m", status=404, body=body)) is absent

@@ -21,7 +21,6 @@ from voxops.engine.bind import Binder, contradicting
 from voxops.engine.drive import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
-from voxops.engine.media import Uploads
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
 from voxops.ledger.file import home
@@ -74,9 +73,8 @@ class Engine:
         self.known: Knowledge = Knowledge(ledger, Readings(), client.now, credential=credential, retention=retention)
         self.eyes: Eyes = Eyes(client, Reader(client), self.known, self.commit)
         self.sender: Sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
-        self.uploads: Uploads = Uploads(client, self.known, self.commit, self.rng)
         self.driver: Driver = Driver(
-            client, self.known, self.eyes, self.sender, self.commit, self.uploads, self.withdrawals, self.rng
+            client, self.known, self.eyes, self.sender, self.commit, self.withdrawals, self.rng
         )
         self._awaits = True  # whether withdrawals may wait for creates to end
 

@@ -85,7 +85,6 @@ class Execution(Job):
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
-        await self._engine.driver.stop_uploads(self.current)
         current, clock = self.current, self._engine.client.clock
         until = clock.monotonic() + PAUSES_WITHIN
         while current.under_way and (left := until - clock.monotonic()) > 0:

@@ -28,12 +28,12 @@ from voxops.api.evidence import (
 )
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import CLOCKS_DIFFER, COUNT_SETTLES_AFTER, FRESH_FOR, MEDIA_READY_FOR, PROOF_AFTER, SKEW
+from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
-from voxops.engine.rules import MEDIA_AWAITED, CallFacts, Facts
+from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call, Medium, RunHead, Seen
+from voxops.ledger.records import Call, RunHead, Seen
 from voxops.loading.names import AccountNames, no_account
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
@@ -127,7 +127,6 @@ class Knowledge:
         self.retention: float = retention - KEY_EARLY
         self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
-        self.failed_media: dict[str, Reason] = {}  # source -> why it failed, since a run that names it was begun
         self.tries: Counter[int] = (
             Counter()
         )  # request -> tries without a usable answer, since its run was begun or resumed
@@ -152,13 +151,6 @@ class Knowledge:
         if unknown := named or self.accounts.lacking(ids):
             return Reason("no_account", said=no_account(unknown, self.accounts))
         return next(filter(None, map(self.accounts.why_not, ids)), None)
-
-    def is_ready(self, medium: Medium | None, *, taking: bool = False) -> bool:
-        """Whether a medium was seen ready a moment ago; a little longer in the transaction that sends."""
-        if medium is None or medium.state != "ready":
-            return False
-        lasts = MEDIA_READY_FOR + (FRESH_FOR if taking else 0.0)
-        return -CLOCKS_DIFFER <= self.now - medium.at <= lasts
 
     def dated(self, call: Call) -> Call:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""
@@ -452,8 +444,6 @@ class Unsent:
                 self._in_flight.setdefault(name, []).append(one)
         unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
         self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
-        sources = {source for one in creates for source in one.item.sources}
-        self._media = ledger.media.get(sources) if sources else {}
         replaced = [Subject("post", post) for one in creates for post in one.item.seen.get("replaces", ())]
         about = ledger.requests.about(*replaced) if replaced else ()
         self._withdrawals = {one.item.subject: one.outcome for one in about if one.item.act == CANCEL.name}
@@ -506,17 +496,7 @@ class Unsent:
             "alike": alike,
             "other_campaign": unnamed and bool(campaigns) and request.item.campaign not in campaigns,
             "no_account": known.why_no_account(request.item),
-            "media": self._why_no_media(request.item),
         }
-
-    def _why_no_media(self, item: Item) -> Reason | None:
-        """Why a medium of a create is not ready: it has failed since its run was begun, or is to be uploaded or read again first."""
-        failed = () if self._binding else (self._known.failed_media.get(source) for source in item.sources)
-        if why := next(filter(None, failed), None):
-            return why
-        known = (self._media.get(source) for source in item.sources)
-        ready = all(self._known.is_ready(one, taking=self._base.taking) for one in known)
-        return None if ready else Reason(MEDIA_AWAITED)
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":

@@ -31,7 +31,6 @@ What = Literal["subject", "list"]  # one post or delivery; what is new in the li
 State = Literal["open", "unsent", "settled"]
 
 OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
-MEDIA_AWAITED = "media_uploading"  # the code of a row whose media are still to be uploaded or imported
 RESENDS = 6  # tries of a row in one run without a usable answer, in whichever call; after them it waits for a resume
 
 
@@ -131,8 +130,6 @@ class Facts:
         Why an account is not known, or can't publish.
     passed : bool
         Whether its time has passed.
-    media : Reason or None
-        Why a medium of its is not ready: it is still to be uploaded or imported, or that has failed in this run.
     """
 
     now: float
@@ -160,7 +157,6 @@ class Facts:
     kept: bool | None = True
     no_account: Reason | None = None
     passed: bool = False
-    media: Reason | None = None
 
 
 Guard = Callable[[Request, Facts], Decision | None]
@@ -350,12 +346,6 @@ def _time_ahead(_: Request, facts: Facts) -> Decision | None:
     return Block(Reason("time_passed")) if facts.passed else None
 
 
-def _media_ready(_: Request, facts: Facts) -> Decision | None:
-    if facts.media is None:
-        return None
-    return Wait(facts.media) if facts.media.code == MEDIA_AWAITED else Block(facts.media)
-
-
 # What is settled.
 
 
@@ -387,7 +377,6 @@ RULES: tuple[Rule, ...] = (
     Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
-    Rule("33", "create", "unsent", "its media are ready", _media_ready, "a post goes out without its picture, or its whole batch is refused"),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Media that were uploaded or imported, by what a sheet names them (rule 33)."""
+"""Media that were uploaded or imported, by what a sheet names them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,6 @@ class Media(Part):
         rows = self._store.query(f"SELECT {_MEDIUM}, hash FROM media WHERE source {SOME}", sources)
         found = ((Medium(*row), written) for *row, written in rows)
         return {one.source: one for one, written in found if written == fingerprint(one.source, one.media_id)}
-
-    def doubt(self, sources: Iterable[str]) -> None:
-        """Something with these was refused: each is read again before it is used once more."""
-        self._store.write(f"UPDATE media SET at = 0 WHERE source {SOME}", sources)
 
     def keep(self, one: Medium) -> None:
         """Remember a medium as it is now."""
