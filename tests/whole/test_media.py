@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -328,12 +329,23 @@ def test_a_medium_that_never_ends_is_left_after_ten_minutes_and_a_later_cell_goe
         frame = sheet(folder, "square.jpg")
         name = ws.upload(frame).loc[0, "media_id"]
         sandbox.world.media[name].status = "analysing"
-        lines: list[str] = []
-        assert "analysing" in (errors(ws.upload(frame, progress=lines.append))[0] or "")
-        assert lines[-1].startswith("uploaded 1 of 1 media, 0.0 of 0.0 MB")
+        assert "analysing" in (errors(ws.upload(frame))[0] or "")
         sandbox.world.media[name].status = "ready"
         assert ws.upload(frame).loc[0, "media_id"] == name
     assert len(effects(sandbox, "create")) == 1
+
+
+def test_a_line_says_how_far_a_long_upload_is(sandbox, folder, capsys):
+    for number in range(9):
+        film(folder, 100_000 * number).rename(folder / f"{number}.mp4")
+    lines: list[str] = []
+    with workspace(sandbox) as ws:
+        ws.upload(sheet(folder, *(f"{number}.mp4" for number in range(9))), progress=lines.append)
+        assert lines
+        assert all(re.fullmatch(r"uploaded [0-8] of 9 media, [0-3]\.\d of 3\.6 MB", line) for line in lines)
+        assert not capsys.readouterr().out
+        ws.upload(sheet(folder, *(f"{number}.mp4" for number in range(9))))
+        assert len(effects(sandbox, "create")) == 9
 
 
 def test_an_api_key_without_a_quota_stops_all(sandbox, folder):

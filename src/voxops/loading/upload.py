@@ -228,7 +228,7 @@ class Uploads:
 
     def _progress(self) -> None:
         now = self._client.clock.monotonic()
-        if now - self._noticed >= LINE_EVERY:
+        if now - self._noticed >= LINE_EVERY and self._ended < self._count:
             self._noticed = now
             sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
             self._notice(f"uploaded {self._ended} of {self._count} media, {sent:,.1f} of {size:,.1f} MB")
