@@ -15,7 +15,7 @@ endif
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos notebooks docs pictures dist release-check audit clean help
+.PHONY: demo test test-kernel test-browser oldest flake proof mutants spark lint lab bench chaos matrix notebooks docs pictures dist release-check audit clean help
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -82,11 +82,16 @@ bench: $(VENV)/tools  ## Measure against peers and floors; no test asserts timin
 chaos: $(VENV)/tools  ## Kill senders, break answers, and count effects at the server; LEDGERS=2 READING=ignores ITEMS= KILLS= SEED=
 	$(BIN)/python -m tests.chaos
 
+matrix: $(VENV)/tools  ## Try all that the 39 rows of the capability matrix imply against the sandbox, and count effects there
+	@$(BIN)/python -m tests.conformance
+
 proof: $(VENV)/tools  ## Run what a release must pass, for hours; a call takes 25 minutes, the next goes on; PARTS=exhaustive DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
-mutants: $(VENV)/tools  ## Break each decision, and a test must fail; resumable, results are committed; FILES=engine/rules.py MINUTES= MOST= AGAIN=1
-	$(BIN)/python -m tests.mutants
+mutants: $(VENV)/tools  ## Break functions of engine and acts with mutmut, and list what no test notices; FILES="acts/keys.py engine/reduce.py" MINUTES=; goes on where it ended
+	$(PIP) install $(CONSTRAIN) '.[mutants]'
+	$(if $(MINUTES),timeout --preserve-status -s INT $(MINUTES)m) $(BIN)/mutmut run $(foreach file,$(FILES),'voxops.$(subst /,.,$(basename $(file))).*')
+	$(BIN)/mutmut results | sed '/: not checked$$/d'
 
 spark:  ## Run the Spark of docs/how-to/past-one-machine.md on Spark itself, in an environment of its own; needs Java
 	$(MAKE) .venv-spark/tools VENV=.venv-spark
@@ -112,4 +117,4 @@ audit: $(VENV)/tools  ## Report licences, known vulnerabilities and files of wha
 	$(BIN)/python -m tests.audit .venv-audit/bin/pip-audit $(X)
 
 clean:
-	rm -rf .venv .venv-* build dist
+	rm -rf .venv .venv-* build dist mutants

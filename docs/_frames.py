@@ -21,7 +21,6 @@ CAMPAIGN = pd.DataFrame({"row_id": ["a", "b"], "content": ["x", "y"], "accounts"
 CAMPAIGN["scheduled_for"] = pd.array(["2026-03-05T09:00Z", None], dtype="string")
 for _name in ("media", "first_comment", "tags"):
     CAMPAIGN[_name] = pd.array([None, None], dtype="string")
-EVENT = {"type": "post.published", "data": {"id": "p", "platforms": [{"platform": "x"}]}}
 
 # What each frame is called, the call that returns it, and how it is made.
 FRAMES: Makers = {
@@ -33,15 +32,10 @@ FRAMES: Makers = {
     "columns": ("vx.columns", lambda c: vx.columns(c.triaged).reset_index()),
     "deliveries": ("ws.deliveries", lambda c: c.log),
     "statistics": ("vx.deliveries.stats", lambda c: vx.deliveries.stats(c.log, by=["day", "endpoint"])),
-    "statistics in part": ("vx.deliveries.partial", lambda c: c.part),
-    "parts merged": ("vx.deliveries.merge", lambda c: vx.deliveries.merge(c.part, c.part)),
-    "merged statistics": ("vx.deliveries.finish", lambda c: vx.deliveries.finish(c.part)),
-    "service levels": ("vx.deliveries.levels", lambda c: vx.deliveries.levels(c.log, at_least=10)),
     "causes by week": ("vx.causes", lambda c: vx.causes(c.triaged, by="week", tz="Europe/Berlin")),
     "outages": ("vx.deliveries.outages", lambda c: vx.deliveries.outages(c.log)),
     "duplicates": ("vx.deliveries.duplicates", lambda c: vx.deliveries.duplicates(c.log)),
     "never delivered": ("vx.deliveries.lost", lambda c: vx.deliveries.lost(c.log)),
-    "about which posts": ("vx.deliveries.about_posts", lambda c: vx.deliveries.about_posts(c.log, c.posts)),
     "weeks compared": ("vx.causes", lambda c: vx.causes(c.triaged, against="7D")),
     "posts at risk": ("ws.at_risk", lambda c: c.ws.at_risk()),
     "made": ("run.made", lambda c: c.created.made()),
@@ -60,23 +54,18 @@ FRAMES: Makers = {
     "plan of creates": ("plan.frame", lambda _: vx.plan_create(CAMPAIGN, key="row_id").frame),
     "results": ("run.results", lambda c: c.run.results()),
     "failed rows": ("run.failed", lambda c: c.run.failed()),
-    "blocked rows": ("run.blocked", lambda c: c.run.blocked()),
     "rows to mend": ("run.to_mend", lambda c: c.run.to_mend()),
     "copies": ("run.copies", lambda c: c.run.copies()),
-    "verified": ("run.verify", lambda c: c.run.verify().reset_index()),
     "watched": ("run.results", lambda c: c.ws.watch(c.posts["post_id"].head(2)).results()),
     "runs": ("ws.runs", lambda c: c.ws.runs().reset_index()),
     "ledger": ("ws.ledger", lambda c: c.ws.ledger()),
     "reconciled": ("ws.reconcile", lambda c: c.ws.reconcile()),
-    "events": ("vx.webhooks.events", lambda _: vx.webhooks.events([EVENT])),
-    "joined events": ("vx.webhooks.join_events", lambda c: vx.webhooks.join_events(c.recorded, c.posts)),
     "matrix": ("vx.matrix", lambda _: vx.matrix()),
     "archived posts": ("archive.posts", lambda c: c.archive.posts()),
     "archived targets": ("archive.targets", lambda c: c.archive.targets()),
     "archived deliveries": ("archive.deliveries", lambda c: c.archive.deliveries()),
     "archived statistics": ("archive.stats", lambda c: c.archive.stats(["hour", "event"], tz="Europe/Berlin")),
     "archived causes": ("archive.causes", lambda c: c.archive.causes()),
-    "archived service levels": ("archive.levels", lambda c: c.archive.levels()),
     "answer of SQL": ("archive.sql", lambda c: c.archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts")),
 }  # fmt: skip
 
@@ -110,16 +99,14 @@ def scene() -> Iterator[SimpleNamespace]:
         archive = ws.archive(folder / "history")
         archive.sync()
         triaged = vx.triage(vx.targets(posts))
-        recorded = vx.webhooks.events([{"type": "post.published", "data": {"id": posts["post_id"].iloc[0]}}])
         run = ws.run(vx.plan_retry(triaged).canary(1))
         run.wait()
         created = ws.run(vx.plan_create(CAMPAIGN.head(1), key="row_id")).wait()
         redelivery = vx.plan_redeliver(log[~log["success"].fillna(False)])
         fixed = triaged.assign(new_content=pd.array(["better"] * len(triaged), dtype="string"))
-        part = vx.deliveries.partial(log, by="endpoint")
         yield SimpleNamespace(
-            ws=ws, sandbox=sandbox, folder=folder, posts=posts, log=log, archive=archive, triaged=triaged, recorded=recorded, run=run,
-            created=created, redelivery=redelivery, fixed=fixed, part=part,
+            ws=ws, sandbox=sandbox, folder=folder, posts=posts, log=log, archive=archive, triaged=triaged, run=run,
+            created=created, redelivery=redelivery, fixed=fixed,
         )  # fmt: skip
 
 
@@ -128,7 +115,7 @@ def all_frames() -> dict[str, tuple[str, pd.DataFrame]]:
     with warnings.catch_warnings(), scene() as c:
         warnings.simplefilter("ignore")
         found = {name: (call, make(c)) for name, (call, make) in FRAMES.items()}
-        with vx.connect(sandbox=c.sandbox, owner_field="owner", campaign_field="campaign", team_field="team") as ws:
+        with vx.connect(sandbox=c.sandbox, owner_field="owner", campaign_field="campaign") as ws:
             c.owned = ws.posts()
         c.waiting = c.posts[c.posts["status"] == "scheduled"]
         c.report = vx.report(c.created).frames

@@ -58,14 +58,14 @@ WORKSPACE: Groups = {
     "Keep and close": "archive close",
 }
 RUN: Groups = {
-    "Wait and follow": "wait events follow show running snapshot",
-    "What became of the rows": "results failed blocked to_mend verify made copies",
+    "Wait and follow": "wait events show running snapshot",
+    "What became of the rows": "results failed to_mend made copies",
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
 PLAN: Groups = {"": "frame canary cost eligible held action"}
 REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
-ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats levels causes sql"}
+ARCHIVE: Groups = {"Fill": "sync", "Load": "posts targets deliveries files", "Compute": "stats causes sql"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
 SPOKEN: Mapping[str, type] = {
     "ws": vx.Workspace, "run": vx.Run, "plan": vx.Plan, "report": Report, "archive": Archive, "client": vx.AsyncClient,
@@ -85,8 +85,8 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "Posts and targets with cause, verdict and remedy, and what has changed.",
         ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
-    "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, service levels, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
-    "webhooks": ("vx.webhooks: webhook events", "Events, verified, read, and as a frame.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject post"})]),
+    "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
+    "webhooks": ("vx.webhooks: webhook events", "Events, verified and read.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject"})]),
     "sheets": ("Campaign sheets", "A sheet, read, ready to check and to plan.", ["read_campaign"]),
     "plan": (
         "Plan",
@@ -325,7 +325,7 @@ def columns_by_kind() -> dict[str, tuple[list[str], dict[str, str]]]:
 
 # Columns that an analyst adds to a frame, beside those that a loaded or planned frame shows.
 ADDED = (
-    "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "team", "new_content", "new_media_url",
+    "retryable", "attempt", "twin", "again", "override", "force", "campaign", "owner", "new_content", "new_media_url",
     "new_scheduled_for", "new_tags", "new_account_ids", "account_ids", "content_type", "content:instagram",
 )  # fmt: skip
 
@@ -555,7 +555,7 @@ def matrix_page() -> str:
         "Each row is a write of the API; reads need no row. A cell with `*` is inferred, not quoted from the API's page.",
         _table(("column", "how to read it"), _MATRIX_HEADS.items()),
         "[Section 7 of the API](../../explanation/api.md#7-the-capability-matrix) says how the matrix drives the client. `vx.matrix()` returns "
-        "it as a frame, and `voxops matrix --check` tries each row against the sandbox.",
+        "it as a frame.",
     ]
     for group in dict.fromkeys(row.group for row in MATRIX):
         rows = [_matrix_row(row) for row in MATRIX if row.group == group]

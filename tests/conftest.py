@@ -98,7 +98,7 @@ LONG = (
     "archive/test_archive.py",
     "conformance/test_matrix_rows.py",
     "analysis/test_deliveries.py",
-    "analysis/test_cluster.py",
+    "docs/test_past_one_machine.py",
     "views/test_marimo.py",
     "docs/test_readme.py",
     "promise/test_one_ledger.py",

@@ -36,6 +36,10 @@ class Process:
         """How it ended; None while it runs."""
         return self._process.exitcode
 
+    def join(self) -> None:
+        """Wait until it has ended."""
+        self._process.join()
+
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal, if it runs."""
         assert self._process.pid is not None

@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -35,16 +36,16 @@ LISTED = {
                "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "
                "targets to_excel triage view webhooks"),
-    "deliveries": (vx.deliveries, "about_posts duplicates finish levels lost merge outages partial stats"),
-    "webhooks": (vx.webhooks, "Payload WebhookEvent events join_events parse_event verify_signature"),
+    "deliveries": (vx.deliveries, "duplicates lost outages stats"),
+    "webhooks": (vx.webhooks, "WebhookEvent parse_event verify_signature"),
     "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
               "latency_bands outage_bands outcomes_by_platform schedule_calendar"),
-    "archive": (Archive(Path("nowhere")), "causes deliveries files levels path posts sql stats sync targets"),
+    "archive": (Archive(Path("nowhere")), "causes deliveries files path posts sql stats sync targets"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
 PLAN = "action campaign canary cost eligible frame held"
-RUN = "aio blocked cancel copies events failed follow id made notify pause plan results resume running show snapshot to_mend verify wait"
+RUN = "aio cancel copies events failed id made notify pause plan results resume running show snapshot to_mend wait"
 WORKSPACE = (
     "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs "
     "sandbox settings upload watch webhooks"
@@ -72,16 +73,34 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
 
 
-REMOVED = {"vx": "compare fill_slots from_arrow rehearse tag_links"}
+# What was there once, and is no more: owner -> names.
+REMOVED = {
+    "vx": "compare fill_slots from_arrow rehearse tag_links",
+    "run": "blocked follow verify",
+    "deliveries": "about_posts finish levels merge partial",
+    "webhooks": "events join_events",
+}
+
+
+@pytest.fixture(scope="module")
+def owners() -> Iterator[dict[str, object]]:
+    with Sandbox(seed=7, speed=0, posts=20, deliveries=0) as server, vx.connect(sandbox=server) as ws:
+        run = ws.run(vx.plan_retry(vx.triage(ws.posts()).head(0)))
+        yield {"vx": vx, "ws": ws, "run": run, "deliveries": vx.deliveries, "webhooks": vx.webhooks}
 
 
 @pytest.mark.parametrize(
     ("owner", "name"), [(owner, name) for owner, names in REMOVED.items() for name in names.split()]
 )
-def test_a_removed_name_is_an_attribute_error(owner: str, name: str) -> None:
-    thing = {"vx": vx}[owner]
+def test_a_removed_name_is_an_attribute_error(owners: dict[str, object], owner: str, name: str) -> None:
     with pytest.raises(AttributeError, match=name):
-        getattr(thing, name)
+        getattr(owners[owner], name)
+
+
+@pytest.mark.parametrize("argument", ["hooks", "team_field"])
+def test_a_removed_argument_of_connect_is_a_type_error(argument: str) -> None:
+    with pytest.raises(TypeError, match=argument):
+        vx.connect(**{argument: None})
 
 
 def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring() -> None:

@@ -418,13 +418,6 @@ class Remote:
         """Agree to connect an account; return `code` and `state`, as the browser would bring them back."""
         return dict(msgspec.json.decode(self.send("GET", "oauth/authorize", {"state": state})))
 
-    def answers(self) -> bool:
-        """Whether a sandbox answers here."""
-        try:
-            return "workspaceId" in self.state()
-        except (httpx.HTTPError, ValueError, TypeError):
-            return False
-
     def send(self, method: str, path: str, sent: Any) -> bytes:
         """Make one control call; ValueError with the sandbox's message if it refuses."""
         data: dict[str, Any] = {"content": msgspec.json.encode(sent), "headers": {"Content-Type": "application/json"}}

@@ -22,8 +22,8 @@ Understand
 `targets`               posts as one row per post and platform
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
-`deliveries`            webhook deliveries: statistics, service levels, outages, losses
-`webhooks`              webhook events: verified, read, as a frame
+`deliveries`            webhook deliveries: statistics, outages, copies, losses
+`webhooks`              webhook events: verified and read
 `Rule`                  a rule of your own for `triage`
 `matrix`                the API's capability matrix
 Plan

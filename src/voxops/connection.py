@@ -27,7 +27,7 @@ from voxops.workspace import Resources, Session, Workspace
 
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
-    from voxops.client._transport import AsyncTransport, Hooks, Verify
+    from voxops.client._transport import AsyncTransport, Verify
 
 
 SANDBOX_SPEED = 20.0  # speed of the embedded sandbox's clock during waits: its queue takes minutes
@@ -47,11 +47,9 @@ def connect(
     proxy: str | None = None,
     verify: Verify = True,
     transport: AsyncTransport | None = None,
-    hooks: Hooks | None = None,
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
-    team_field: str | None = None,
     tags_field: str | None = None,
 ) -> Workspace:
     """Connect to a workspace.
@@ -87,18 +85,14 @@ def connect(
         File of the certificates to trust; default: that of ``SSL_CERT_FILE``, then the HTTP library's own.
     transport : httpx.AsyncBaseTransport, optional
         Sends the requests instead of connections of voxops's own.
-    hooks : mapping, optional
-        Functions that see each request and answer, for logs and metrics: ``{"request": [...], "response": [...]}``. They are called
-        with an ``httpx.Request``, whose headers contain the API key, and an ``httpx.Response`` with its body, and may be coroutines.
-        One that fails is logged, and changes nothing.
     tz : str, optional
         The time zone in which views, plots, reports, panels and sheets show times and in which ``since="today"`` and
         ``since="yesterday"`` begin, such as ``"Europe/Berlin"``; default: ``VOXOPS_TZ``, then UTC. Data stay in UTC.
-    owner_field, campaign_field, team_field, tags_field : str, optional
-        The metadata field of a post's owner, campaign, team or tags, such as ``"owner"`` (``"metadata.owner"`` is the same); default:
-        ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TEAM_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have
-        columns ``owner campaign team tags``, and reports name who must act. What a sheet has in ``owner``, ``campaign`` and ``team`` is
-        sent in these fields of the posts that are created from it.
+    owner_field, campaign_field, tags_field : str, optional
+        The metadata field of a post's owner, campaign or tags, such as ``"owner"`` (``"metadata.owner"`` is the same); default:
+        ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have columns
+        ``owner campaign tags``, and reports name who must act. What a sheet has in ``owner`` and ``campaign`` is sent in these
+        fields of the posts that are created from it.
 
     Returns
     -------
@@ -129,15 +123,13 @@ def connect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
-    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field}
-    settings |= {"team_field": team_field, "tags_field": tags_field}
+    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
     network = {
         "timeout": timeout,
         "concurrency": concurrency,
         "proxy": proxy,
         "verify": verify,
         "transport": transport,
-        "hooks": hooks,
     }
     return eventloop.run(
         _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings)
@@ -158,11 +150,9 @@ async def aconnect(
     proxy: str | None = None,
     verify: Verify = True,
     transport: AsyncTransport | None = None,
-    hooks: Hooks | None = None,
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
-    team_field: str | None = None,
     tags_field: str | None = None,
 ) -> Workspace:
     """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
@@ -184,15 +174,13 @@ async def aconnect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # as in `connect`
-    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field}
-    settings |= {"team_field": team_field, "tags_field": tags_field}
+    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
     network = {
         "timeout": timeout,
         "concurrency": concurrency,
         "proxy": proxy,
         "verify": verify,
         "transport": transport,
-        "hooks": hooks,
     }
     return await eventloop.arun(
         _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings)

@@ -1,46 +1,31 @@
-"""Webhook deliveries: statistics, service levels, outages, losses; and statistics in parts, for Dask, Spark and files.
-
-=====================  ============================================================================
-The delivery log does not name posts. `about_posts` takes them from recorded events, or else guesses from kind and time.
-"""
+"""Webhook deliveries: statistics, outages, copies and losses."""
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from voxops._support.arguments import whole_number
-from voxops._support.safe import many
 from voxops.analysis.statistics import (
     deduplicate,
     delivery_attempts,
     delivery_state,
-    finish,
-    levels,
-    merge,
     need_both_results,
     need_log,
-    partial,
     stats,
 )
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
-from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import booleans, need_frame, plain_values, refuse_texts_of_lists, table_of, unnamed_index
+from voxops.errors import ConfigError
+from voxops.frames.columns import booleans, plain_values, table_of, unnamed_index
 from voxops.frames.nested import ListDtype
-from voxops.frames.records import targets_in
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, length, present_of, say_zone
 
-__all__ = ["about_posts", "duplicates", "finish", "levels", "lost", "merge", "outages", "partial", "stats"]
+__all__ = ["duplicates", "lost", "outages", "stats"]
 
 
 def __dir__() -> list[str]:
@@ -261,8 +246,6 @@ def lost(
     *,
     now: datetime | None = None,
     older_than: str | timedelta = "24h",
-    posts: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return the failed deliveries that the API will not retry, for redelivery.
 
@@ -277,15 +260,13 @@ def lost(
         The server's time; by default the time of the load, else the latest ``created_at``.
     older_than : str or timedelta
         Age from which a failure counts as final.
-    posts, events : pandas.DataFrame, optional
-        From ``ws.posts`` and ``vx.webhooks.events``; with either, the rows name their post, as in `about_posts`.
 
     Returns
     -------
     pandas.DataFrame
         Rows of `log` with their index and all columns, the oldest first, ``why`` (string) and its code, ``reason_code`` (string):
         ``rejected`` (a 4xx of the receiver other than 408, 425, 429, so a redelivery will not help), ``no_answer`` (no status code) or
-        ``receiver_failed`` (any other). With posts or events also ``post_id about odds why_post why_post_code``.
+        ``receiver_failed`` (any other).
 
     Raises
     ------
@@ -316,8 +297,7 @@ def lost(
         why=pd.array([str(each) for each in why], dtype=STRING_DTYPE),
         reason_code=pd.array([each.code for each in why], dtype=STRING_DTYPE),
     )
-    table = table.sort_values("created_at", kind="stable")
-    return table if posts is None and events is None else about_posts(table, posts, events)
+    return table.sort_values("created_at", kind="stable")
 
 
 def event_arrived(log: pd.DataFrame) -> np.ndarray[Any, Any]:
@@ -343,198 +323,3 @@ def _event_ids(log: pd.DataFrame) -> pd.Series[Any]:
     """Return the event of a delivery from the log or the receiver's response, else NA."""
     answered = log["response_body"].astype(STRING_DTYPE).str.extract(_EVENT_ID, expand=False)
     return log["event_id"].astype(STRING_DTYPE).fillna(answered) if "event_id" in log.columns else answered
-
-
-ABOUT_COLUMNS: dict[str, Any] = {
-    "post_id": STRING_DTYPE,
-    "about": STRING_DTYPE,
-    "odds": "Float64",
-    "why_post": STRING_DTYPE,
-    "why_post_code": STRING_DTYPE,
-}
-# Kind of event -> the times of a post at which it may occur, and the statuses of a post after it.
-_KINDS: Mapping[str, tuple[tuple[str, ...], frozenset[str]]] = {
-    "post.published": (("published_at", "updated_at"), frozenset({"published", "partial", "unpublished", "archived"})),
-    "post.partial": (("published_at", "updated_at"), frozenset({"partial"})),
-    "post.failed": (("updated_at",), frozenset({"failed"})),
-    "post.created": (("created_at",), frozenset()),
-    "post.scheduled": (("created_at", "updated_at"), frozenset()),
-}
-_BEFORE, _AFTER = 2.0, 120.0  # seconds by which an event may precede or follow the reported change
-_NEAR = 5.0  # seconds in which a post's weight falls to a third
-_NAMED = 10.0  # additional weight of a post named in the event, at any time
-# Weight of a post that was not loaded, or that has changed after the event.
-_NONE_OF_THEM = 0.05
-_LEAST = 0.2  # odds below which a guess names no post
-_IDS = re.compile(r"[A-Za-z0-9_-]{6,64}")
-_About: TypeAlias = tuple[
-    str | None, str, float | None, Reason
-]  # the post, the kind of evidence, the odds, and the reason
-_NOTHING = (None, "unknown", None)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Known:
-    """The times of the posts that may have caused events of one kind, sorted.
-
-    Attributes
-    ----------
-    kind : str
-        The kind of event.
-    first : Timestamp
-        The earliest change of all posts; NaT for none.
-    times : ndarray
-        Seconds since 1970.
-    posts : ndarray
-        For each time, the index in `ids`.
-    ids : list of str
-        The posts, sorted.
-    places : dict
-        The id of a post or of one of its accounts -> its indices in `times`.
-    """
-
-    kind: str
-    first: Any
-    times: np.ndarray[Any, Any]
-    posts: np.ndarray[Any, Any]
-    ids: list[str]
-    places: dict[str, list[int]]
-
-
-def about_posts(
-    log: pd.DataFrame, posts: pd.DataFrame | None = None, events: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Name the post of each webhook delivery, if it is known or can be guessed.
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        From ``ws.deliveries``, or rows of it.
-    posts : pandas.DataFrame, optional
-        From ``ws.posts``, of the same time, for guesses.
-    events : pandas.DataFrame, optional
-        From ``vx.webhooks.events``, as recorded by a receiver.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of `log` with ``post_id`` (string), ``about`` (string: ``recorded``, the event itself names it; ``likely``, a guess from
-        kind, time and any post or account in the response; ``unknown``), ``odds`` (Float64: 1 if recorded; for a guess the chance that
-        it is right, from the distance in time of it and other posts), ``why_post`` (string: the evidence, or why there is none) and its
-        code, ``why_post_code`` (string).
-
-    Raises
-    ------
-    PlanError
-        If neither posts nor events are passed, or a frame lacks columns.
-
-    Examples
-    --------
-    >>> log = ws.deliveries(since="7D")
-    >>> about = vx.deliveries.about_posts(log, posts=ws.posts(since="30D"))
-    >>> set(about["about"]) <= {"recorded", "likely", "unknown"}
-    True
-    """
-    what, needed = "about_posts() needs a deliveries frame", ("delivery_id", "event_type", "created_at")
-    log = need_frame(log, needed, what, "Use ws.deliveries(...).", times=["created_at"])
-    if posts is None and events is None:
-        raise PlanError(
-            "about_posts() needs posts=ws.posts(...) to guess from, or events=vx.webhooks.events(...) to look up"
-        )
-    recorded = {} if events is None else _recorded(events)
-    known = {} if posts is None else _known(posts)
-    guess = cache(_guess)  # events of posts of one request occurred at the same moment
-    columns = [plain_values(log, name) for name in ("delivery_id", "event_id", "event_type", "response_body", "error")]
-    rows: list[_About] = []
-    for delivery, event, kind, answer, error, at in zip(*columns, log["created_at"], strict=True):
-        said = f"{answer or ''} {error or ''}"
-        names = set(_IDS.findall(said))
-        hit = next((recorded[one] for one in (delivery, event, *sorted(names)) if one in recorded), None)
-        if hit is not None:
-            rows.append(hit)
-        elif kind not in _KINDS:
-            subject = str(kind).partition(".")[0]
-            other = Reason("event_about_other", kind=kind, what=subject)
-            rows.append((*_NOTHING, Reason("event_of_unknown_moment", kind=kind) if subject == "post" else other))
-        elif posts is None:
-            rows.append((*_NOTHING, Reason("event_not_recorded")))
-        else:
-            rows.append(guess(known[kind], at, frozenset(known[kind].places.keys() & names)))
-    said_of = [(*found, str(why), why.code) for *found, why in rows]
-    table = table_of([dict(zip(ABOUT_COLUMNS, row, strict=True)) for row in said_of], ABOUT_COLUMNS)
-    return log.assign(**{name: table[name].array for name in ABOUT_COLUMNS})
-
-
-def _recorded(events: pd.DataFrame) -> dict[str, _About]:
-    """Return rows from recorded events, by the ids of their deliveries and their own."""
-    needed = ("event_id", "event_type", "post_id", "delivery_ids")
-    need_frame(events, needed, "about_posts(events=) needs events", "Use vx.webhooks.events(...).")
-    found: dict[str, _About] = {}
-    refuse_texts_of_lists(events, "delivery_ids")
-    columns = [plain_values(events, name) for name in ("event_id", "event_type", "post_id", "delivery_ids")]
-    for event, kind, post, deliveries in zip(*columns, strict=True):
-        said: _About = (*_NOTHING, Reason("event_names_no_post", event=event, kind=kind))
-        if post:
-            said = (post, "recorded", 1.0, Reason("event_names_post", event=event))
-        found |= {one: said for one in (event, *(deliveries or ())) if one}
-    return found
-
-
-def _known(posts: pd.DataFrame) -> dict[str, _Known]:
-    """Return kind of event -> the posts that it may be about."""
-    needed = ("post_id", "status", "created_at", "updated_at", "published_at", "targets")
-    what = "about_posts(posts=) needs a posts frame"
-    posts = need_frame(posts, needed, what, "Use ws.posts(...).", times=needed[2:5])
-    return {kind: _known_of(posts, kind) for kind in _KINDS}
-
-
-def _known_of(posts: pd.DataFrame, kind: str) -> _Known:
-    names, statuses = _KINDS[kind]
-    fits = posts[posts["status"].isin(list(statuses))] if statuses else posts
-    entries: set[tuple[float, str, frozenset[str]]] = set()
-    accounts = [frozenset(filter(None, targets_in(cell).column("account_id"))) for cell in fits["targets"]]
-    for name in names:
-        for at, post, owners in zip(fits[name], fits["post_id"], accounts, strict=True):
-            if not pd.isna(at) and not pd.isna(post):
-                entries.add((at.timestamp(), str(post), owners))
-    ordered = sorted(entries, key=lambda entry: entry[:2])
-    ids = sorted({post for _, post, _ in ordered})
-    number = {post: place for place, post in enumerate(ids)}
-    places: dict[str, list[int]] = {}
-    for place, (_, post, owners) in enumerate(ordered):
-        for one in {post, *owners}:
-            places.setdefault(one, []).append(place)
-    times = np.array([at for at, _, _ in ordered], dtype=float)
-    numbers = np.array([number[post] for _, post, _ in ordered], dtype=int)
-    return _Known(kind, posts["updated_at"].min(), times, numbers, ids, places)
-
-
-def _guess(known: _Known, at: Any, names: frozenset[str]) -> _About:
-    """Return the likeliest post of a delivery, and its odds against the others near in time."""
-    if pd.isna(at):
-        return (*_NOTHING, Reason("delivery_without_time"))
-    moment = at.timestamp()
-    start, end = np.searchsorted(known.times, [moment - _AFTER, moment + _BEFORE])
-    if start == end:
-        early = not pd.isna(known.first) and moment < known.first.timestamp()
-        return (*_NOTHING, Reason("older_than_posts") if early else Reason("no_post_at_that_time", kind=known.kind))
-    each = np.exp(-np.abs(moment - known.times[start:end]) / _NEAR)
-    mine = [known.places[name] for name in names]
-    places = {place for some in mine for place in some[bisect_left(some, start) : bisect_left(some, end)]}
-    named = [place - start for place in sorted(places)]
-    each[named] += _NAMED
-    near, post = np.unique(known.posts[start:end], return_inverse=True)
-    weights = np.zeros(len(near))
-    np.maximum.at(weights, post, each)
-    best = int(weights.argmax())
-    odds = float(weights[best] / (weights.sum() + _NONE_OF_THEM))
-    if odds < _LEAST and len(near) == 1:
-        return (*_NOTHING, Reason("one_post_not_near"))
-    if odds < _LEAST:
-        return (*_NOTHING, Reason("several_posts_fit", posts=len(near)))
-    if len(near) == 1:
-        why = Reason("guessed_by_answer" if named else "guessed_by_time")
-    else:
-        others = many(len(near) - 1, "other")
-        why = Reason("guessed_by_answer_among" if named else "guessed_by_time_among", others=others)
-    return known.ids[near[best]], "likely", round(odds, 3), why

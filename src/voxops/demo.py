@@ -65,9 +65,6 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
         counts = {outcome: int((results["outcome"] == outcome).sum()) for outcome in OUTCOMES}
         twice = len(sandbox.duplicates())
         failed = int((triaged["status"] == "failed").sum())
-        _say("  read again, by cause: recovered of tried")
-        for cause, now in run.verify().iterrows():
-            _say(f"    {now['recovered']:>3} of {now['tried']:<3} {safe.plain(cause, 70)}")
         retried = int((results["tries"] > 0).sum())
         said = " ".join(f"{name}={count}" for name, count in counts.items())
         _say(

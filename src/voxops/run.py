@@ -17,7 +17,7 @@ from voxops.engine.job import Job, begin
 from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
-from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Outcome, Snapshot, Transition
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition
 from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Run:
     """The execution of a plan, or a watch.
 
-    Only `wait`, `events`, `verify`, `made` and `copies` block, and `pause`, `resume`, `cancel` and `notify` for a moment. In a notebook
+    Only `wait`, `events`, `made` and `copies` block, and `pause`, `resume`, `cancel` and `notify` for a moment. In a notebook
     the run shows itself live. In a forked process every call raises a ConfigError.
 
     Attributes
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def aio(self) -> AwaitableRun:
-        """The same methods as coroutines, for any event loop: ``await run.aio.verify()``."""
+        """The same methods as coroutines, for any event loop: ``await run.aio.made()``."""
         return AwaitableRun(self)
 
     def notice(self, snapshot: Snapshot) -> None:
@@ -93,24 +93,8 @@ class Run:
             for observer in tuple(self._observers):
                 notify(observer, snapshot)
 
-    def follow(self, observer: Observer) -> None:
-        """Pass every state to an observer from now on, the current one first.
-
-        Parameters
-        ----------
-        observer : Observer
-            Its method ``notice`` is called with each `snapshot`, on the event loop of voxops, so it must return at once.
-
-        Examples
-        --------
-        >>> class Seen:
-        ...     def notice(self, snapshot):
-        ...         self.phase = snapshot.phase
-        >>> seen = Seen()
-        >>> run.follow(seen)
-        >>> seen.phase == run.snapshot.phase
-        True
-        """
+    def observe(self, observer: Observer) -> None:
+        """Pass every state to an observer from now on, the current one first; on our own loop, so it must return at once."""
         with self._notifying:  # else a simultaneous state, perhaps the last one, is lost
             observer.notice(self._snapshot)
             self._observers.append(observer)
@@ -132,7 +116,9 @@ class Run:
 
     def __dir__(self) -> list[str]:
         """The public names; the others are called by the workspace and the job."""
-        return [name for name in super().__dir__() if name not in {"begin", "end", "left", "notice", "unbegun"}]
+        return [
+            name for name in super().__dir__() if name not in {"begin", "end", "left", "notice", "observe", "unbegun"}
+        ]
 
     def wait(self, timeout: float | None = None) -> Run:
         """Wait until all rows that can settle have settled, or until the timeout.
@@ -417,16 +403,6 @@ class Run:
         """
         return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
-    def blocked(self) -> pd.DataFrame:
-        """Return the rows of `results` that a person must change before they can be sent; ``waiting_for`` has the reason (rule 20).
-
-        Examples
-        --------
-        >>> run.blocked()["waiting_for"].to_list()
-        []
-        """
-        return self.results(Outcome.BLOCKED)
-
     def to_mend(self) -> pd.DataFrame:
         """Return the failed and blocked rows together, for a person to mend: the reason of each first, then the sheet's own columns.
 
@@ -495,22 +471,6 @@ class Run:
         """
         return say_zone(await self._job.made(), self._tz)
 
-    @blocking
-    async def verify(self) -> pd.DataFrame:
-        """Reread every post and count, per cause, the effects of the run.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64; the last five sum to the first).
-
-        Examples
-        --------
-        >>> run.verify().columns.to_list()
-        ['tried', 'recovered', 'failed_same', 'failed_other', 'pending', 'blocked']
-        """
-        return await self._job.verify()
-
     def __repr__(self) -> str:
         from voxops.views._snapshot import render_text  # imported only for a display, which a script does not have
 
@@ -540,13 +500,13 @@ class Run:
             self._shown_in = cell
             monitor = self._monitor()
             monitor._ipython_display_()
-            self.follow(monitor)
+            self.observe(monitor)
 
     def _display_(self) -> object:
         """Return the live display for marimo."""
         monitor = self._monitor()
         shown = monitor._display_()
-        self.follow(monitor)
+        self.observe(monitor)
         return shown
 
     def _monitor(self) -> Monitor:
@@ -567,7 +527,7 @@ class Run:
 
 @never_copied(lambda each: by_id(each._owner.id))
 class AwaitableRun:
-    """The methods of a run as coroutines, for any event loop: ``await run.aio.verify()``."""
+    """The methods of a run as coroutines, for any event loop: ``await run.aio.made()``."""
 
     def __init__(self, run: Run) -> None:
         self._owner = run
@@ -588,7 +548,6 @@ class AwaitableRun:
             for move in moves:
                 yield move
 
-    follow: Final = awaitable(Run.follow, here=True)
     show: Final = awaitable(Run.show, here=True)
     pause: Final = awaitable(Run.pause)
     resume: Final = awaitable(Run.resume)
@@ -596,8 +555,6 @@ class AwaitableRun:
     notify: Final = awaitable(Run.notify)
     results: Final = awaitable(Run.results)
     failed: Final = awaitable(Run.failed)
-    blocked: Final = awaitable(Run.blocked)
     to_mend: Final = awaitable(Run.to_mend)
     copies: Final = awaitable(Run.copies)
     made: Final = awaitable(Run.made)
-    verify: Final = awaitable(Run.verify)

@@ -517,13 +517,7 @@ class Workspace:
         tz, people = self.settings.tz, self.settings.people
         return Archive(path, self.client, workspace=self.id, acted=acted, tz=tz, people=people)
 
-    def panel(
-        self,
-        frame: pd.DataFrame | None = None,
-        *,
-        posts: pd.DataFrame | None = None,
-        events: pd.DataFrame | None = None,
-    ) -> Panel:
+    def panel(self, frame: pd.DataFrame | None = None) -> Panel:
         """Show a panel for the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
 
         Nothing is sent before a person presses *Run the plan*, which needs a displayed plan and a reason.
@@ -534,9 +528,6 @@ class Workspace:
             From ``vx.triage``: filter failures, plan a retry, review it, run it and compare; posts and targets are triaged first. From
             ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
             workspace: any of them can be opened, watched and resumed.
-        posts, events : pandas.DataFrame, optional
-            With deliveries, from ``ws.posts`` and ``vx.webhooks.events``: the details then name the post of a delivery, as in
-            ``vx.deliveries.about_posts``.
 
         Returns
         -------
@@ -557,7 +548,7 @@ class Workspace:
         """
         from voxops.views.panel import panel  # imported only for a display, which a script does not have
 
-        return panel(self, frame, posts=posts, events=events)
+        return panel(self, frame)
 
     def close(self) -> None:
         """Stop new sends, wait for requests in flight, log what is not settled as a warning, and close; once."""

@@ -111,7 +111,7 @@ def test_a_name_that_is_taken_and_a_folder_that_is_not_ours_need_other_advice(tm
 
 
 def test_nothing_takes_the_place_of_a_database(tmp_path):
-    """Before, ``voxops ledger FILE --export FILE`` put a CSV file in the place of the ledger."""
+    """Such as the table of a report, written to the ledger's path."""
     ledger = tmp_path / "ledger.sqlite"
     with closing(sqlite3.connect(ledger)) as database:
         database.execute("CREATE TABLE kept (x)")

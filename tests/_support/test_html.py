@@ -69,13 +69,6 @@ def test_plain_examples(text, line):
     assert safe.plain(text) == line
 
 
-def test_a_chat_shows_text_and_calls_nobody():
-    text = "<!channel> @here see [x](https://evil.example) & <https://evil.example|your bank>\nnext"
-    shown = safe.chat(text)
-    assert not set("<>\n") & set(shown)
-    assert shown.startswith("&lt;!\u2060channel&gt; @\u2060here see [x]\u2060(https")
-
-
 def test_durations_are_as_a_person_says_them():
     seconds = (-1, 0, 89, 90, 3600, 5400, 7200, 200_000)
     assert [safe.duration(each) for each in seconds] == [

@@ -1,10 +1,9 @@
-"""The delivery history: the same digits from one frame, from parts, from files, from Dask, from DuckDB and by hand."""
+"""The delivery history: the same digits from a frame, from DuckDB and by hand."""
 
 from __future__ import annotations
 
 import random
 from fractions import Fraction
-from functools import reduce
 from itertools import pairwise
 from math import ceil
 
@@ -17,7 +16,7 @@ from tests.analysis.makers import history
 
 import voxops as vx
 from voxops import deliveries
-from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state, finish, merge, partial
+from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state
 from voxops.deliveries import _maximal, duplicates, outages
 from voxops.errors import PlanError
 from voxops.frames.records import build
@@ -77,11 +76,11 @@ def test_an_empty_log_has_no_rates():
     assert deliveries.stats(log_of()).iloc[0].dropna().to_dict() == counts
 
 
-@pytest.mark.parametrize("find", [outages, duplicates, deliveries.lost, deliveries.levels])
+@pytest.mark.parametrize("find", [outages, duplicates, deliveries.lost])
 def test_nothing_found_has_the_same_dtypes(find):
     full = find(log_of(*({**BAD, "at": 0, "id": f"d{n % 5}"} for n in range(9))))
     assert len(full)
-    for part in (log_of(), log_of() if find is deliveries.levels else log_of(OK)):
+    for part in (log_of(), log_of(OK)):
         pd.testing.assert_series_equal(find(part).dtypes, full.dtypes)
         assert find(part).empty
 
@@ -110,7 +109,7 @@ def test_the_shares_delivered_by_an_attempt_grow_towards_the_success_rate(by, lo
 
 @pytest.mark.parametrize(("by", "change"), [
     *(({"by": twice}, {}) for twice in (["endpoint", "url"], ["day", "day"])),
-    *(({"by": name}, {name: 1}) for name in ("latency_ms", "succeeded", *DELIVERED_BY, "state")),
+    *(({"by": name}, {name: 1}) for name in ("latency_ms", "succeeded", *DELIVERED_BY)),
     ({"by": "labels"}, {"labels": [["a", "b"]] * 5}), ({"by": "labels"}, {"labels": [{"a": 1}] * 5}), ({"by": "colour"}, {}),
 ], ids=str)  # fmt: skip
 def test_groups_that_make_no_sense_are_refused_by_name(by, change):
@@ -121,12 +120,9 @@ def test_groups_that_make_no_sense_are_refused_by_name(by, change):
 def test_missing_columns_are_named():
     with pytest.raises(PlanError, match=r"missing: latency_ms.*ws\.deliveries"):
         deliveries.stats(log_of(OK).drop(columns="latency_ms"))
-    for function in (outages, duplicates, deliveries.lost, deliveries.levels):
+    for function in (outages, duplicates, deliveries.lost):
         with pytest.raises(PlanError, match="missing: created_at"):
             function(log_of(OK).drop(columns="created_at"))
-    for parts in ([partial(log_of(OK), "hour"), partial(log_of(OK), "day")], []):
-        with pytest.raises(PlanError, match="same groups"):
-            merge(parts)
 
 
 def hours(start: str, count: int) -> list[str]:
@@ -155,18 +151,6 @@ def test_a_span_begins_where_the_clocks_of_the_place_say(by, tz, times, groups):
     assert str(deliveries.stats(log, by)[by].dtype) == "datetime64[us, UTC]"
     log.attrs["tz"] = tz  # that of the workspace
     pd.testing.assert_frame_equal(deliveries.stats(log, by), stats)
-
-
-@given(st.lists(st.integers(0, 400), max_size=5), st.sampled_from(BY), st.integers(0, 3), st.randoms())
-def test_parts_merge_to_the_whole_in_any_order_and_grouping(cuts, by, seed, rng):
-    whole = history(400, seed, days=3)
-    edges = sorted({0, len(whole), *cuts})
-    parts = [partial(whole.iloc[begin:end].sample(frac=1, random_state=seed), by) for begin, end in pairwise(edges)]
-    rng.shuffle(parts)
-    at_once, one_by_one = merge(parts), reduce(merge, parts)
-    pd.testing.assert_frame_equal(at_once, partial(whole, by))
-    pd.testing.assert_frame_equal(one_by_one, at_once)
-    pd.testing.assert_frame_equal(finish(one_by_one), deliveries.stats(whole, by))
 
 
 @given(st.lists(st.integers(0, 10**12) | st.none(), max_size=40))
@@ -357,7 +341,7 @@ def test_without_a_known_time_the_latest_delivery_is_now():
     assert [len(deliveries.lost(part)) for part in (log, log[:0], log[1:])] == [1, 0, 0]
 
 
-@pytest.mark.parametrize("find", [deliveries.stats, outages, deliveries.lost, lambda log: deliveries.levels(log, at_least=10)])  # fmt: skip
+@pytest.mark.parametrize("find", [deliveries.stats, outages, deliveries.lost])
 def test_a_delivery_of_two_logs_that_overlap_counts_once(find):
     """Three failures among twenty successes are no outage; six would be one. Labels of rows are there twice, too."""
     log = log_of(*({**BAD, "at": n} for n in range(3)), *({"at": 60 + n} for n in range(20)))

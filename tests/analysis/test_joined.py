@@ -29,24 +29,15 @@ def bars(triaged: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"width": widths})
 
 
-def recorded(log: pd.DataFrame) -> pd.DataFrame:
-    """Events of which each names a delivery, with the columns of the log beside them."""
-    ids = log["delivery_id"].dropna().head(5)
-    sent = [{"id": f"evt_{each}", "type": "post.failed", "data": {}} for each in ids]
-    found = vx.webhooks.events(sent)
-    found["delivery_ids"] = [(each,) for each in ids]
-    return vx.webhooks.join_events(found, log)
-
-
 ON_TRIAGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "causes": vx.causes, "causes by week": lambda triaged: vx.causes(triaged, by="week"),
     "causes against": lambda triaged: vx.causes(triaged, against="3D", now=triaged["updated_at"].max()),
     "report": lambda triaged: vx.report(triaged).frames["causes"], "plot": bars,
 }  # fmt: skip
 ON_LOG: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-    "stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]), "levels": vx.deliveries.levels,
+    "stats": lambda log: vx.deliveries.stats(log, by=["day", "event"]),
     "outages": vx.deliveries.outages, "duplicates": vx.deliveries.duplicates,
-    "lost": lambda log: vx.deliveries.lost(log).reset_index(drop=True), "join_events": recorded,
+    "lost": lambda log: vx.deliveries.lost(log).reset_index(drop=True),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""This week against last: which causes are new, gone or back."""
+"""Causes week by week, and this week against last: which are new, gone or back."""
 
 from __future__ import annotations
 
@@ -63,3 +63,36 @@ def test_a_frame_that_ends_early_is_compared_by_its_end():
     assert weeks.attrs["weeks"][-1] == (NOW - pd.Timedelta("4D")).isoformat()
     assert dict(zip(weeks["cause"], weeks["change"], strict=True)) == {"x": "new", "y": "recurring"}
     assert vx.causes(frame, against="7D", now=NOW).attrs["weeks"][-1] == NOW.isoformat()
+
+
+def triaged(*rows: tuple[str | None, str]) -> pd.DataFrame:
+    """Cause and last change of each."""
+    frame = pd.DataFrame(
+        {"cause": [cause for cause, _ in rows], "verdict": "retry", "platform": "twitter"}, dtype="string"
+    )
+    return frame.assign(updated_at=pd.to_datetime([at for _, at in rows], utc=True).as_unit("us"))
+
+
+def by_week(frame: pd.DataFrame, tz: str) -> list[tuple[str, str, int]]:
+    table = vx.causes(frame, by="week", tz=tz)
+    return [(f"{row.week:%a %d %b %H:%M}", row.cause, row.targets) for row in table.itertuples()]
+
+
+def test_causes_are_counted_by_weeks_that_begin_on_monday_in_the_zone():
+    frame = triaged(
+        ("A", "2026-03-01T22:59Z"), ("A", "2026-03-01T23:00Z"), ("A", "2026-03-08T22:30Z"), ("B", "2026-03-05T00:00Z"), (None, "2026-03-05T00:00Z")
+    )  # fmt: skip
+    monday = "Mon 02 Mar 00:00"
+    assert by_week(frame, "Europe/Berlin") == [("Mon 23 Feb 00:00", "A", 1), (monday, "A", 2), (monday, "B", 1)]
+    # the week in which clocks change begins at midnight, too
+    spring = triaged(("A", "2026-03-29T12:00Z"), ("A", "2026-03-30T12:00Z"))
+    assert by_week(spring, "Europe/Berlin") == [("Mon 23 Mar 00:00", "A", 1), ("Mon 30 Mar 00:00", "A", 1)]
+    # Sunday the 8th begins at one o'clock in Havana, in the week of the 2nd
+    sunday = triaged(("A", "2026-03-08T12:00Z"), ("A", "2026-03-07T12:00Z"))
+    assert by_week(sunday, "America/Havana") == [(monday, "A", 2)]
+    found = vx.causes(frame, by="week", tz="Europe/Berlin")
+    frame.attrs["tz"] = "Europe/Berlin"
+    pd.testing.assert_frame_equal(vx.causes(frame, by="week"), found)
+    empty = vx.causes(frame.iloc[:0], by="week", tz="UTC")
+    pd.testing.assert_series_equal(empty.dtypes, vx.causes(frame, by="week", tz="UTC").dtypes)
+    assert str(empty["week"].dtype) == "datetime64[us, UTC]"

@@ -57,9 +57,6 @@ def test_it_holds_what_the_api_shows(unfilled, ws):
 
 def test_questions_of_a_month_are_those_of_the_frames(archive, ws):
     posts, log = ws.posts(), ws.deliveries()
-    pd.testing.assert_frame_equal(
-        archive.levels("10min", 0.97, at_least=20), vx.deliveries.levels(log, "10min", 0.97, at_least=20)
-    )
     triaged = vx.triage(vx.targets(posts))
     pd.testing.assert_frame_equal(
         archive.causes(by="week", tz="America/St_Johns"), vx.causes(triaged, by="week", tz="America/St_Johns")
@@ -97,7 +94,7 @@ def test_an_archive_shows_what_it_holds(ws, tmp_path):
 
 @pytest.mark.parametrize("read", [
     lambda archive: archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum(),
-    lambda archive: archive.stats()["deliveries"].sum(), lambda archive: archive.levels()["deliveries"].sum(),
+    lambda archive: archive.stats()["deliveries"].sum(),
     lambda archive: len(archive.posts()), lambda archive: archive.causes()["count"].sum(),
 ])  # fmt: skip
 def test_an_archive_that_was_never_filled_says_so_once_and_has_the_same_columns_and_dtypes(ws, tmp_path, read):

@@ -20,7 +20,6 @@ import duckdb
 import pandas as pd
 from tests.bench.measure import peak, run_python
 
-from voxops.analysis.statistics import finish, merge, partial
 from voxops.archive import Archive, read_part
 from voxops.archive.store import Store
 
@@ -78,13 +77,6 @@ def by_duckdb(root: Path) -> Any:
     return [[deliveries, succeeded, *ranks] for _, _, deliveries, succeeded, _, _, ranks in rows]
 
 
-def by_pandas(root: Path) -> Any:
-    """The same three functions that a cluster runs, a day in memory at a time."""
-    columns = ["url", "success", "status_code", "latency_ms", "retry_count", "error", "created_at"]
-    files = sorted((root / "deliveries").glob("*/part-0.parquet"))
-    return _digits(finish(merge(partial(read_part(path, columns), BY) for path in files)))
-
-
 def by_plain_pandas(root: Path) -> Any:
     """What people write: load the columns that are needed, group, count, take quantiles."""
     log = pd.read_parquet(root / "deliveries", columns=["url", "success", "latency_ms", "retry_count", "created_at"])
@@ -125,7 +117,7 @@ def _digits(table: pd.DataFrame) -> list[list[int]]:
     return [[int(value) for value in row] for row in shown.itertuples(index=False)]
 
 
-TASKS = {"duckdb": by_duckdb, "partials": by_pandas, "plain": by_plain_pandas, "archive": by_archive, "sync": sync_day}
+TASKS = {"duckdb": by_duckdb, "plain": by_plain_pandas, "archive": by_archive, "sync": sync_day}
 
 
 def measured(task: str, root: Path) -> dict[str, Any]:

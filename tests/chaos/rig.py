@@ -442,10 +442,6 @@ class Kernel:
         """Plan as ``vx.plan_cancel(run)`` does, with columns added to its posts."""
         return plan_cancel(Made(run, self.made(run).assign(**columns)))
 
-    def verify(self, run: str) -> pd.DataFrame:
-        """Reread the posts of a run as ``run.verify`` does."""
-        return eventloop.run(self.execution(run).verify())
-
     def reconcile(self) -> pd.DataFrame:
         """Reconcile as ``ws.reconcile`` does, and return its table."""
         eventloop.run(self.engine.reconcile())

@@ -1,10 +1,9 @@
-"""Deadlines, proxies, certificates and hooks, over sockets of this machine."""
+"""Deadlines, proxies and certificates, over sockets of this machine."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import re
 import socket
@@ -230,51 +229,6 @@ def test_a_certificate_is_refused_until_it_is_trusted(secure, trusted, tmp_path,
 def test_what_can_not_be_trusted_is_refused(bad, said):
     with pytest.raises(ConfigError, match=rf"^verify=.*{said}"):
         AsyncClient(KEY, url=f"https://{HOST}", verify=bad)
-
-
-# Hooks.
-
-
-def test_hooks_see_each_request_and_answer_and_the_logs_no_key(sandbox, caplog):
-    caplog.set_level(logging.DEBUG)
-    seen: list[Any] = []
-
-    async def answered(response: httpx.Response) -> None:
-        await asyncio.sleep(0)
-        seen.append(
-            (response.request.url.path, response.status_code, response.json(), response.elapsed.total_seconds())
-        )
-
-    def asks(request: httpx.Request) -> None:
-        request.headers["Idempotency-Key"] = "set-by-a-hook"
-        seen.append((request.method, request.url.path))
-
-    def fails(thing: httpx.Request | httpx.Response) -> None:
-        asked = thing.request if isinstance(thing, httpx.Response) else thing
-        raise RuntimeError(f"no: {asked.headers['authorization']}")
-
-    hooks = {"request": [asks, fails], "response": [answered, fails]}
-    with vx.connect(sandbox=sandbox, hooks=hooks) as ws:
-        assert seen[0] == ("GET", "/v1/auth/me")
-        path, status, data, seconds = seen[1]
-        assert (path, status, data["workspaceId"]) == ("/v1/auth/me", 200, ws.id)
-        assert 0 < seconds < 60
-        with pytest.raises(vx.errors.NotFoundError):
-            eventloop.run(ws.client.posts.get("post_of_nobody"))
-        assert [each[1] for each in seen[2:]] == ["/v1/posts/post_of_nobody", 404]
-    assert [request["key"] for request in sandbox.requests()] == ["set-by-a-hook"] * 2
-    failed = [record.getMessage() for record in caplog.records if record.name.startswith("voxops")]
-    assert len(failed) == 4
-    assert all("RuntimeError: no: Bearer ***" in each for each in failed)
-    assert sandbox.api_key not in caplog.text
-
-
-@pytest.mark.parametrize(
-    "bad", [{"requests": []}, {"request": print}, {"response": ["print"]}, [print], {"request": None}]
-)
-def test_hooks_of_another_form_are_refused(bad):
-    with pytest.raises(ConfigError, match=r'^hooks= takes lists of functions by name: \{"request"'):
-        AsyncClient(KEY, url=f"https://{HOST}", hooks=bad)
 
 
 # Concurrency, and another transport.

@@ -19,12 +19,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.security import raw
 from tests.virtual import until
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops.cli import _parser, main
+from voxops.cli import _parser
 
 HOME = Path(__file__).parents[2]
 HOW_TO = HOME / "docs" / "how-to"
@@ -92,10 +91,10 @@ def test_the_parser_takes_every_command_line(monkeypatch):
 def test_a_command_line_that_the_parser_does_not_take_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text(
-        "`voxops runs --jsn`, `voxops resume`\n\n```sh\n. env && voxops digest --pots X >/dev/null || [ 1 ]\nvoxops resume | '\n```\n"
+        "`voxops runs --jsn`, `voxops resume`\n\n```sh\n. env && voxops triage --cvs X >/dev/null || [ 1 ]\nvoxops resume | '\n```\n"
     )
     assert [(words(line), whole) for line, whole in command_lines(page)] == [
-        (["digest", "--pots", "1"], True), (["resume"], True), (["runs", "--jsn"], False), (["resume"], False),
+        (["triage", "--cvs", "1"], True), (["resume"], True), (["runs", "--jsn"], False), (["resume"], False),
     ]  # fmt: skip
 
 
@@ -151,11 +150,9 @@ def machine(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     return home
 
 
-def shell(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A script as cron would run it, in a shell of its own."""
-    return subprocess.run(
-        ["sh", "-c", script], cwd=folder, env=os.environ | more, capture_output=True, text=True, check=False
-    )
+    return subprocess.run(["sh", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
 
 
 def campaign_sheet(name: str) -> pd.DataFrame:
@@ -189,12 +186,9 @@ def test_the_scripts_of_the_page_about_cron_do_what_it_says(sandbox, machine):
 
     ((command,), _) = crontab()
     before = len(sandbox.requests(acting=True))
-    with raw.serve(raw.answer(b"")) as hook:
-        done = shell(f'{command} --post "$DIGEST_URL"', machine, DIGEST_URL=hook.url)
-        ((head, body),) = hook.requests
+    done = shell(command, machine)
     assert (done.returncode, done.stderr) == (3, "")
-    assert "for somebody to look at" in done.stdout and len(done.stdout.splitlines()) <= 13
-    assert json.loads(body)["attention"] and sandbox.api_key.encode() not in head + body
+    assert "whoever owns the account" in done.stdout
 
     done = shell(setting + report, machine)
     assert (done.returncode, done.stdout) == (0, "for somebody to look at: triage.html\n"), done.stderr
@@ -223,7 +217,7 @@ def test_the_nightly_script_retries_what_failed_and_says_by_its_status_if_anythi
     assert 0 < len(tried) == len(set(tried))
 
 
-def test_the_digest_is_mailed_once_while_nothing_new_happens(sandbox, machine):
+def test_the_report_is_mailed_if_somebody_has_to_act(sandbox, machine):
     (script,) = (text for language, text in fences(HOW_TO / "share-a-report.md") if language == "sh")
     mails, mail = machine / "mails", machine.parent / "bin" / "mail"
     mail.write_text(f'#!/bin/sh\necho "$@" >>"{mails}"; cat >>"{mails}"\n')
@@ -232,9 +226,11 @@ def test_the_digest_is_mailed_once_while_nothing_new_happens(sandbox, machine):
     assert shell(script, machine).stderr == ""
     first = mails.read_text()
     assert "somebody has to act team@example.com" in first.splitlines()[0]
-    assert "things for somebody to look at" in first
+    assert "whoever owns the account" in first
+    assert "<html" in (machine / "triage.html").read_text("utf-8")
+    sandbox.reset(empty=True)
     assert shell(script, machine).stderr == ""
-    assert mails.read_text() == first, "nothing is new, so nothing is mailed"
+    assert mails.read_text() == first, "nobody has to act, so nothing is mailed"
 
 
 # -- Airflow -----------------------------------------------------------------------------------------------------------
@@ -315,7 +311,7 @@ def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, tmp_
     killer = threading.Thread(target=kill)
     killer.start()
     airflow = Airflow()
-    airflow.run(dags().replace("    digest()\n", "").replace("/data/voxops", str(tmp_path)), monkeypatch)
+    airflow.run(dags().replace("    triage()\n", "").replace("/data/voxops", str(tmp_path)), monkeypatch)
     killer.join()
     assert (airflow.tries, airflow.failed) == ({"unfinished": 1, "resume": 1, "sync": 2}, {})
     assert (airflow.results["resume"]["run"], airflow.results["resume"]["succeeded"]) == (left, ROWS)
@@ -332,34 +328,8 @@ def test_a_dag_tries_again_what_its_table_says(status, tries, machine, monkeypat
     (machine.parent / "bin" / "voxops").write_text(f"#!/bin/sh\necho \"$@\" >>'{asked}'\necho '{runs}'\n{ends}\n")
     airflow = Airflow()
     airflow.run(dags(), monkeypatch)
-    tasks = ["digest", "unfinished", "sync", *(["resume"] if status == 0 else [])]
+    tasks = ["triage", "unfinished", "sync", *(["resume"] if status == 0 else [])]
     assert airflow.tries == dict.fromkeys(tasks, tries)
     assert airflow.failed.keys() == (set(tasks) if status else set())
     for line in asked.read_text().splitlines():
         assert _parser().parse_args(line.split()).json
-
-
-# -- the digest's JSON -------------------------------------------------------------------------------------------------
-
-
-def test_the_page_about_the_digest_names_each_field(capsys, tmp_path):
-    text = (HOME / "docs" / "reference" / "digest.md").read_text("utf-8")
-    fields, finding, kinds = (
-        {name: row for row in table.splitlines()[2:] for name in re.findall("`([^`]+)`", row.split("|")[1])}
-        for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    )
-    state = str(tmp_path / "state.json")
-    with raw.serve(raw.answer(b"")) as hook:
-        words = ["digest", "--sandbox", "--since-last", "--state", state, "--json", "--post", hook.url]
-        assert main(words) == 3
-        ((_, sent),) = hook.requests
-    report = json.loads(capsys.readouterr().out)
-    assert set(report) == set(fields)
-    assert set(report) - set(json.loads(sent)) == {"posted"}
-    seen = set()
-    for each in report["findings"]:
-        further = set(re.findall("`([^`]+)`", kinds[each["kind"]].split("|")[2]))
-        assert set(each) == set(finding) | further, each["kind"]
-        seen.add(each["kind"])
-    assert seen >= {"at risk", "lost deliveries", "cause"}
-    assert set(re.findall("`([^`]+)`", finding["kind"].split("|")[2])) == set(kinds)

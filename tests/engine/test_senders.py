@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,12 +61,10 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     assert rig.count(expected(plan)).holds
 
 
-def test_rule_24_forgetting_keeps_identity_and_outcome(rig):
+def test_rule_24_what_was_done_is_not_forgotten(rig):
     kernel, plan = rig.kernel(), rig.plan_rows(3)
     kernel.run(plan)
-    assert audit.prune(kernel.ledger, datetime.now(UTC) + timedelta(days=400)) == 1
-    assert kernel.ledger.query("SELECT count(*) FROM calls WHERE body IS NOT NULL OR reply IS NOT NULL")[0][0] == 0
-    rig.sandbox.advance(30 * HOUR)
+    rig.sandbox.advance(400 * 24 * HOUR)
     table = kernel.run(plan)
     assert outcomes(table) == {"succeeded": 3}
     assert table["result_id"].notna().all()

@@ -92,7 +92,7 @@ def test_rule_20_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
         rig.sandbox.advance(86_400)
         kernel = rig.kernel()
         kernel.attach(run)
-        kernel.verify(run)
+        kernel.made(run)
 
 
 def test_a_notebook_that_creates_withdraws_and_creates_again_is_run_all_over(rig):

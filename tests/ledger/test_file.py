@@ -327,38 +327,6 @@ def test_rule_25_a_ledger_belongs_to_one_workspace_of_one_host(path: Path) -> No
             ledger.belong_to("ws_2", "staging.voxburst.io")
 
 
-# -- copies ------------------------------------------------------------------------------------------------------------
-
-
-def test_a_copy_is_whole_while_the_ledger_is_in_use_and_replaces_nothing(path: Path) -> None:
-    ledger, to = Ledger(path), path.with_name("copy.sqlite")
-    ledger.set_meta("said", "then")
-    assert ledger.copy_to(to) == to
-    assert to.stat().st_mode & 0o777 == 0o600
-    ledger.set_meta("said", "later")
-    assert (seen_elsewhere(to), seen_elsewhere(path)) == ("then", "later")
-    with pytest.raises(FileExistsError):
-        ledger.copy_to(path)
-    assert seen_elsewhere(path) == "later"
-    ledger.close()
-
-
-@contextmanager
-def _full(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """A database whose disk takes one page."""
-    with closing(db):
-        db.execute("PRAGMA max_page_count=1")
-        yield db
-
-
-def test_nothing_is_left_of_a_copy_that_fails(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    to = ledger.path.with_name("copy.sqlite")
-    monkeypatch.setattr(store, "closing", _full)
-    with pytest.raises(LedgerError, match="the disk is full"):
-        ledger.copy_to(to)
-    assert not to.exists()
-
-
 # -- other processes at work on it -------------------------------------------------------------------------------------
 
 READ = """

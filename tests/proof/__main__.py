@@ -65,12 +65,10 @@ def units() -> Iterator[Unit]:
     seed = ("--seed", os.environ.get("SEED", "1"))
     yield Unit("fuzz", "files", ("tests.security.fuzz", "files", "--minutes", "4", *seed))
     yield Unit("fuzz", "ledgers", ("tests.security.fuzz", "ledgers", "--most", "1000", *seed))
-    yield Unit("power", "cuts", ("tests.power",))
     for room in LAWS:
         yield Unit("laws", room, ("pytest", "-q", f"tests/{room}"), {"HYPOTHESIS_PROFILE": "thorough"})
     for room in sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")}):
         yield Unit("release", room, ("pytest", "-q", "-m", "release", f"tests/{room}"))
-    yield Unit("mutants", "of what has changed", ("tests.mutants",), goes_on=True)
 
 
 class Proof:

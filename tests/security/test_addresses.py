@@ -115,7 +115,7 @@ def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypat
     outages = vx.deliveries.outages(log, at_least=1)
     assert outages["symptom"].str.contains(TOKEN).any()
     stats = vx.deliveries.stats(log, by="endpoint")
-    for table in (log, vx.deliveries.lost(log), outages, stats, vx.deliveries.levels(log), redelivered):
+    for table in (log, vx.deliveries.lost(log), outages, stats, redelivered):
         live = vx.view(table, live=True)
         shown += [repr(live), live._repr_html_(), vx.view(table)._repr_html_()]
         shown.append(json.dumps(live.grid.rows.model(), default=str))

@@ -200,7 +200,7 @@ STATES = [[], {"version": 1}, *(EMPTY | {name: value} for name, values in WRONG.
 def test_a_state_is_read_by_its_shape(archive):
     for state in STATES:
         (archive.path / "archive.json").write_text(json.dumps(state), encoding="utf-8")
-        for read in (archive.posts, archive.levels, lambda: fill(archive.path)):
+        for read in (archive.posts, lambda: fill(archive.path)):
             with pytest.raises(ConfigError, match=r"archive\.json"):
                 read()
 
@@ -237,7 +237,7 @@ def test_a_file_that_was_altered_anywhere_is_read_or_named(tmp_path_factory, kin
     data[place : place + 1] = more
     path.write_bytes(data)
     queries = [partial(archive.sql, f"SELECT * FROM {table}") for table in ("posts", "deliveries")]
-    for read in (archive.posts, archive.deliveries, archive.stats, archive.levels, *queries):
+    for read in (archive.posts, archive.deliveries, archive.stats, *queries):
         try:
             assert isinstance(read(), pd.DataFrame)
         except ConfigError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -88,7 +89,7 @@ def test_what_no_ledger_holds_is_refused_in_words(rig, run, tmp_path):
     kernel.go(run)
     for table, column, value in ALTERED:
         path = tmp_path / f"{table} {column} {value.replace('/', '')}"
-        kernel.ledger.copy_to(path)
+        shutil.copyfile(kernel.ledger.path, path)
         write_past_checks(path, f"UPDATE {table} SET {column} = {value}")
         with pytest.raises(LedgerError):
             read_ledger(path, [run])

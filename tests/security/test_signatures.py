@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -34,7 +33,6 @@ def test_a_body_of_any_buffer_is_verified_and_read(kind):
     body = b'{"id":"evt_1","type":"post.failed","data":{"id":"post_1","content":"half \\ud83d"}}'  # half an emoji costs no event
     assert vx.webhooks.verify_signature(kind(body), signature(body), SECRET)
     assert vx.webhooks.parse_event(kind(body)).post_id == "post_1"
-    assert vx.webhooks.events([kind(body)])["post_id"].to_list() == ["post_1"]
     assert vx.webhooks.verify_signature(memoryview(body)[::2], signature(body[::2]), SECRET)
 
 
@@ -72,15 +70,12 @@ def nested(depth: int, inner: Any = "x") -> Any:
     b'{"type":"webhook","payload":' * 3_000 + b"1" + b"}" * 3_000, {"type": "post.failed", "data": {1: "a", "b": 2}},
     b"\xff\xfe", "",
 ], ids=range(11))  # fmt: skip
-def test_a_payload_is_an_event_or_a_decode_error(payload, tmp_path):
+def test_a_payload_is_an_event_or_a_decode_error(payload):
     try:
         event = vx.webhooks.parse_event(payload)
     except DecodeError:
         event = None
     assert event is None or (event.type == "post.failed" and event.id)
-    with nullcontext() if event else pytest.warns(UserWarning, match="no webhook among 1 record"):
-        recorded = vx.webhooks.events([payload])
-    assert len(recorded) + sum(recorded.attrs["unread"].values()) == 1
 
 
 JSON = st.recursive(

@@ -6,11 +6,10 @@ import logging
 from urllib.parse import quote
 
 import pytest
-from tests.security.raw import answer, serve, uploaded
+from tests.security.raw import answer, uploaded
 
 from voxops.client._address import upload_host
 from voxops.client._transport import _storage_headers
-from voxops.client.outgoing import post_json
 from voxops.errors import ApiError, ConfigError
 
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
@@ -96,11 +95,3 @@ def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path, caplog):
         send()
     assert "https://bucket.example/a.jpg?***" in caplog.text
     assert not [value for value in VALUES.values() if value in caplog.text]
-
-
-def test_no_part_of_the_address_that_a_report_goes_to_is_logged(caplog):
-    token = "kGz9XW3vTq1LwYb7RmN2pQsD"
-    with caplog.at_level(logging.DEBUG), serve(answer(b"", f"200 {token}", X_Hook=token)) as server:
-        assert post_json(f"{server.url}/services/T012/B034/{token}?key={token}", b"{}") == 200
-    assert "X-Hook" in caplog.text and "HTTP Request: POST" in caplog.text
-    assert token not in caplog.text

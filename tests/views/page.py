@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,11 +128,11 @@ class Page:
         return self._planned
 
     def run(self, reason: str = "the platforms are back", *, ended: bool = True) -> None:
-        """Press Run for the plan that is shown; wait for the comparison with before, and for the rows read anew."""
+        """Press Run for the plan that is shown; wait for its end, and for the rows read anew."""
         version = self.version
         self.press("run", plan=self.state["plan"]["fingerprint"], reason=reason)
         if ended:
-            until(lambda: "Before and after" in self.tab("run") and self.version != version)
+            until(lambda: re.search("✓ done|⊘ needs you|■ cancelled", self.tab("run")) and self.version != version)
             self.idle()
 
     def idle(self) -> None:

@@ -106,7 +106,7 @@ def test_a_run_that_another_process_resumes_is_followed_without_a_request(sandbo
             def notice(self, snapshot: Snapshot) -> None:
                 seen.append(snapshot)
 
-        run.follow(Seen())
+        run.observe(Seen())
         code = CHILD.format(key=sandbox.api_key, url=sandbox.url, ledger=str(ledger), run=run.id)
         child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (child.stdout, child.stderr) == ("done\n", "")

@@ -276,7 +276,7 @@ def test_a_text_is_mended_by_a_plan_that_is_seen_first(panel: Screen, sandbox: S
     assert len(sandbox.requests(acting=True)) == 0
     expect(panel.run_button).to_have_text("Run the plan: send 1")
     panel.run_button.click()
-    panel.wait("Before and after")
+    panel.wait("✓ done")
     assert [request["path"].rpartition("/")[2] for request in sandbox.requests(acting=True)] == ["fix"]
     assert len(sandbox.effects("target.requeue")) == 1
     assert sandbox.duplicates() == []
@@ -322,7 +322,7 @@ def test_what_was_not_seen_is_not_sent(panel: Screen, sandbox: Sandbox) -> None:
     panel.reason("all of them")
     assert len(sandbox.requests(acting=True)) == 0
     panel.run_button.dblclick()
-    panel.wait("Before and after")
+    panel.wait("✓ done")
     assert "nothing was sent" not in panel.text(), "the second press asks for nothing else"
     expect(panel.area.locator(".vx-reason")).to_have_value("")  # it was that run's
     panel.click("Plan a retry of what failed")
@@ -430,7 +430,7 @@ def test_failures_are_chosen_planned_and_retried_by_keyboard(panel: Screen, sand
     keys.press("Tab")
     expect(panel.run_button).to_be_focused()
     keys.press("Enter")
-    panel.wait("Before and after")
+    panel.wait("✓ done")
     assert len(sandbox.requests(acting=True)) >= 26
     assert sandbox.duplicates() == []
 

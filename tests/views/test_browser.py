@@ -87,7 +87,7 @@ def test_failures_are_looked_at_planned_and_retried(lab: Lab, api: Sandbox, tmp_
     panel.pictures(SCREENS, "jupyterlab")
     assert acting(api) == 0
     panel.run_button.click()
-    panel.wait("Before and after")
+    panel.wait("✓ done")
     assert acting(api) == 1
     assert api.duplicates() == []
     book.close()
@@ -119,8 +119,8 @@ def test_a_reload_during_a_run_and_a_second_tab_show_the_present(lab: Lab, api: 
     time.sleep(1.2)
     assert acting(api) == sent, "something was sent in spite of the pause"
     other.click("Resume")
-    panel.wait("Before and after")
-    other.wait("Before and after")
+    panel.wait("✓ done")
+    other.wait("✓ done")
     assert api.duplicates() == []
     second.page.close()
     book.close()

@@ -119,18 +119,6 @@ def test_logs_that_were_joined_and_overlap_are_reported_as_one() -> None:
         assert "Sent twice" not in {section.title for section in made.sections}
 
 
-def test_service_levels_are_a_section_and_a_frame() -> None:
-    fine = [delivery(n, f"2026-02-20T10:{n % 60:02}:{n // 60:02}Z") for n in range(120)]
-    made = report(log(*fine, *down(6, "2026-02-21T10:00:00Z", 500)))
-    found = section(made, "Service levels")
-    assert found.text.startswith("99 % must arrive within 5 min")
-    assert found.table.iloc[0][["deliveries", "in time", "failed"]].tolist() == [126, 120, 6]
-    assert made.frames["levels"]["met"].tolist() == [False]
-    assert "s3cret" not in made.frames["levels"].to_csv()
-    young = report(troubled(), within="10min", target=0.5)
-    assert "50 % must arrive within 10 min" in section(young, "Service levels").text
-
-
 def test_what_failed_and_came_by_another_delivery_makes_up_the_difference() -> None:
     """Five failed, four never arrived: the fifth event reached the receiver by a later delivery."""
     again = [
@@ -216,7 +204,7 @@ def test_no_form_of_the_report_shows_the_query_of_an_address(tmp_path: Path) -> 
     made.to_html(tmp_path / "a.html")
     made.to_csv(tmp_path / "csv")
     written = [path.read_text(encoding="utf-8-sig") for path in tmp_path.rglob("*.*") if path.is_file()]
-    assert len(written) == 7
+    assert len(written) == 6
     assert not any("s3cret" in text for text in written)
 
 
@@ -277,7 +265,6 @@ AUCKLAND = "Pacific/Auckland"  # at 09:00 UTC it is today there since 11:00 of t
 COUNTED = {
     "deliveries": lambda said: sum(row["deliveries"] for row in said["endpoints"]),
     "triage": lambda said: len(said["failures"]),
-    "digest": lambda said: len(said["findings"]),
 }
 
 

@@ -61,7 +61,7 @@ def test_a_text_that_was_cut_within_an_emoji_breaks_nothing(cut: set[str], tmp_p
         ws = vx.connect("vb_live_abcdefgh12345678", url=server.url, ledger=tmp_path / "l.sqlite", **settings)
         triaged, log = vx.triage(vx.targets(ws.posts())), ws.deliveries()
         shown = [
-            vx.causes(triaged), vx.deliveries.lost(log), vx.deliveries.outages(log), vx.deliveries.stats(log), vx.deliveries.levels(log),
+            vx.causes(triaged), vx.deliveries.lost(log), vx.deliveries.outages(log), vx.deliveries.stats(log),
             vx.deliveries.duplicates(log), vx.plan_retry(triaged).frame, triaged, log,
         ]  # fmt: skip
         for frame in shown:

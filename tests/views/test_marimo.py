@@ -56,7 +56,7 @@ def test_monitor_and_panel_live_in_marimo(tmp_path: Path) -> None:
             panel.wait("Plan to retry: ")
             planned = int(panel.run_button.inner_text().removeprefix("Run the plan: send "))
             panel.run_button.click()
-            panel.wait("Before and after")
+            panel.wait("✓ done")
             assert ran < len(api.requests(acting=True)) <= ran + planned
 
             rows = log.area.get_by_text(re.compile(r"of \d+ rows"))

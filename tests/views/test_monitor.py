@@ -321,8 +321,8 @@ def test_followers_hear_the_end_last_whoever_breaks(caplog: pytest.LogCaptureFix
         racing.join(0.1)  # it ends in no time, unless it is made to wait
 
     broken, fine = Follower(breaks=True), Follower(race)
-    run.follow(broken)
-    run.follow(fine)
+    run.observe(broken)
+    run.observe(fine)
     racing.join(60)
     assert (broken.heard, fine.heard) == (["sending"], ["sending", "done"])
     assert f"what follows {snapshot().run_id} broke" in caplog.text

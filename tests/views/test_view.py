@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +22,6 @@ from voxops.frames.table import shown_columns
 from voxops.views._rows import pack
 
 LATE = "2026-04-01T10:00:00Z"
-EVENT = {"id": "evt_1", "type": "post.published", "timestamp": "2026-03-02T09:00:00Z", "data": {"postId": "p1"}}
 COUNTS = ["succeeded", "failed", "pending", "unknown", "blocked", "withdrawn"]
 
 
@@ -58,7 +56,7 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
     posts, log = ws.posts(since="30D"), ws.deliveries(since="30D")
     retried = ws.run(vx.plan_retry(triaged).canary(1), reason="kinds").wait(60)
     return {
-        "results": [run.results(), retried.results(), run.blocked()],
+        "results": [run.results(), retried.results(), run.results("blocked")],
         "rows to mend": [run.to_mend(), retried.to_mend()],
         "planned rows": [run.plan.frame, retried.plan.frame, vx.plan_update(posts.head(3), by="2h", change="later").frame],
         "rows that did not go": [vx.report(run).frames["left"]],
@@ -69,17 +67,15 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
         "causes": [vx.causes(triaged)],
         "targets": [vx.targets(posts)],
         "posts": [posts, ws.posts(status="scheduled", limit=3)],
-        "deliveries": [log, vx.deliveries.lost(log), vx.deliveries.about_posts(log, posts=posts)],
+        "deliveries": [log, vx.deliveries.lost(log)],
         "outages": [vx.deliveries.outages(log)],
         "statistics": [vx.deliveries.stats(log), vx.deliveries.stats(log, by="day")],
-        "service levels": [vx.deliveries.levels(log)],
         "accounts": [ws.accounts()],
         "webhooks": [ws.webhooks()],
         "posts at risk": [ws.at_risk()],
         "figures of posts": [ws.analytics(posts.head(20))],
         "campaign rows": [campaign()],
         "findings": [ws.check(campaign(), ask=False)],
-        "events": [vx.webhooks.events([json.dumps(EVENT)])],
         "endpoints": [vx.matrix()],
         "rows": [posts["status"].value_counts().to_frame()],
     }  # fmt: skip
@@ -226,7 +222,7 @@ def test_a_target_that_failed_again_after_a_retry_comes_after_the_others(triaged
 
 
 def test_a_run_is_seen_by_its_rows(ws: vx.Workspace, run: vx.Run) -> None:
-    (why,), (code,) = run.blocked()["waiting_for"], run.blocked()["reason_code"]
+    (why,), (code,) = run.results("blocked")["waiting_for"], run.results("blocked")["reason_code"]
     view = vx.view(run)
     assert code
     assert view.columns[0] == "outcome"

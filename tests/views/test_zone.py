@@ -48,7 +48,15 @@ def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(sandbox: Sand
         sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
         sheet = sheet.assign(scheduled_for=pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string"))
         run = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
-        frames = [run.results(), run.failed(), run.blocked(), run.to_mend(), run.made(), run.copies(), own.reconcile()]
+        frames = [
+            run.results(),
+            run.failed(),
+            run.results("blocked"),
+            run.to_mend(),
+            run.made(),
+            run.copies(),
+            own.reconcile(),
+        ]
         frames += [vx.deliveries.outages(log), vx.deliveries.outages(log.head(0)), vx.deliveries.duplicates(log)]
         frames += [own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())]
         assert {vx.view(shown).tz for shown in (run, *frames)} == {TZ}

@@ -149,7 +149,7 @@ def test_a_row_on_an_account_that_can_not_publish_is_blocked_until_that_is_conne
     name = f"{account.platform}:@{account.username}"
     sheet = pd.DataFrame(SHEET).assign(media=ready, accounts=name if ref == "name" else account.id)
     run = ws.run(vx.plan_create(sheet, key="row_id")).wait()
-    (blocked,) = run.blocked().to_dict("records")
+    (blocked,) = run.results("blocked").to_dict("records")
     assert blocked["waiting_for"] == str(Reason("account_not_active", account=name, status="expired"))
     assert not sandbox.effects("post.create")
     forced = ws.run(vx.plan_create(sheet.assign(row_id="b", force=True), key="row_id")).wait().results()
@@ -162,7 +162,7 @@ def test_a_row_on_an_account_that_can_not_publish_is_blocked_until_that_is_conne
 
 def test_an_unknown_account_is_held_where_the_list_of_accounts_is_whole_and_no_column_forces_it(sandbox, ws):
     sheet = pd.DataFrame(SHEET).assign(accounts="acc_none", media=None)
-    blocked = ws.run(vx.plan_create(sheet, key="row_id")).wait().blocked()
+    blocked = ws.run(vx.plan_create(sheet, key="row_id")).wait().results("blocked")
     assert blocked[["reason_code", "waiting_for"]].to_numpy().tolist() == [
         ["no_account", str(Reason("no_account", said="no account acc_none in this workspace"))]
     ]

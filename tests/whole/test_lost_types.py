@@ -16,7 +16,6 @@ CALLS: dict[str, dict[str, Any]] = {
     "deliveries": {
         "by day": lambda log: vx.deliveries.stats(log, by="day"),
         "by endpoint": lambda log: vx.deliveries.stats(log, by="endpoint"),
-        "levels": vx.deliveries.levels,
         "outages": vx.deliveries.outages,
         "duplicates": vx.deliveries.duplicates,
         "never delivered": vx.deliveries.lost,
@@ -68,7 +67,7 @@ def test_a_log_of_what_failed_alone_is_refused_where_the_rest_decides(loaded):
     log = loaded["deliveries"]
     failed = log[log["success"].eq(False).fillna(False)]
     failed.attrs = {**log.attrs, "filters": {"success": False}}
-    for call in (vx.deliveries.outages, vx.deliveries.levels, vx.report):
+    for call in (vx.deliveries.outages, vx.report):
         with pytest.raises(vx.errors.PlanError, match=r"loaded with success=False; load ws\.deliveries"):
             call(failed)
     assert len(vx.deliveries.lost(failed))

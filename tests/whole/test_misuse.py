@@ -143,13 +143,8 @@ vx.deliveries.outages(log, at_least=True) => at_least=
 vx.deliveries.outages(log, gap='x') => gap='x'
 vx.deliveries.lost(log, older_than=24) => older_than=24
 vx.deliveries.lost(log, now=naive) => now=
-vx.deliveries.levels(log, now=naive) => now=
 vx.plots.delivery_volume(log, tz='Mars/Base') => tz='Mars/Base' is not a time zone
 vx.plots.schedule_calendar(posts, tz='Mars/Base') => tz='Mars/Base' is not a time zone
-vx.webhooks.events(None) => vx.webhooks.events takes
-vx.webhooks.events(pd.DataFrame({'payload': ['{}']})) => vx.webhooks.events takes
-vx.webhooks.join_events(None, posts) => vx.webhooks.events
-vx.webhooks.join_events(vx.webhooks.events([]), None) => ws.posts
 vx.webhooks.verify_signature(b'', '', 7) => secrets=
 vx.report() => needs a triaged frame, not None
 vx.report(log, now=naive) => now=
@@ -158,8 +153,6 @@ vx.report(triaged, made) => creates posts, so it is reported by itself
 vx.report(triaged, redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(run=redelivered) => vx.report(ws.deliveries(), run=run)
-vx.report(triaged, within='5min') => within= is not for the report of a triage
-vx.report(made, within='5min') => within= is not for the report of a run of creates
 vx.report(log, weeks=triaged) => weeks= is not for the report of deliveries
 vx.report(triaged, watch) => not a watch
 vx.report(triaged, plan) => Pass it as plan=
@@ -214,8 +207,8 @@ def test_what_is_no_such_frame(name):
 
 
 DELIVERY_FUNCTIONS = (
-    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.deliveries.levels, vx.report,
-    lambda log: vx.deliveries.about_posts(log, events=vx.webhooks.events([])), vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
+    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.report,
+    vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
 )  # fmt: skip
 TRIAGED_FUNCTIONS = (
     vx.triage, vx.causes, vx.report, partial(vx.causes, by="week"), partial(vx.causes, against="7D"), vx.plots.causes_by_platform,
@@ -458,7 +451,6 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(sandbox, tmp_path
     monkeypatch.setenv("USERPROFILE", str(home))
     monkeypatch.chdir(here)
     campaign().to_csv(home / "plan.csv", index=False)
-    (home / "hooks.jsonl").write_text('{"id": "evt_1", "type": "post.failed", "data": {"id": "post_1"}}\n')
     with vx.connect(sandbox=sandbox, ledger="~/ledger.sqlite") as ws:
         report = vx.report(failed(ws).head(1))
         report.to_html("~/report.html")
@@ -466,7 +458,6 @@ def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(sandbox, tmp_path
         vx.to_excel("~/book.xlsx", causes=vx.causes(failed(ws)))
         ws.archive("~/history").sync("1D")
         assert len(vx.read_campaign("~/plan.csv")) == 4
-        assert len(vx.webhooks.events("~/hooks.jsonl")) == 1
     assert not list(here.iterdir())
     assert {"ledger.sqlite", "report.html", "tables", "book.xlsx", "history"} <= {path.name for path in home.iterdir()}
     with pytest.raises(vx.errors.ConfigError, match="unknown home folder"):

@@ -25,7 +25,7 @@ CELLS = [
     "import voxops as vx\nws = vx.connect(url=URL, ledger='ledger.sqlite')\nws",
     "posts = ws.posts(status=['failed', 'partial'])\ntriaged = vx.triage(vx.targets(posts))\nplan = vx.plan_retry(triaged)\ndisplay(posts, triaged, plan)",
     "run = ws.run(plan, reason='a test of the key')\nrun",
-    "run.wait(60)\ndisplay(run.results(), run.failed(), run.verify(), ws.runs(), ws.ledger(), ws.accounts(), ws.webhooks())",
+    "run.wait(60)\ndisplay(run.results(), run.failed(), ws.runs(), ws.ledger(), ws.accounts(), ws.webhooks())",
     "ws.panel(triaged)",
     "panel = ws.panel(ws.deliveries(since='7D'))\npanel",
     "await ws.aio.deliveries(since='7D')",

@@ -31,7 +31,7 @@ async def main() -> None:
     async with await vx.aconnect(sandbox=True) as third, asyncio.TaskGroup() as group:
         loading: asyncio.Task[pd.DataFrame] = asyncio.create_task(third.aio.posts(limit=5))
         begun: asyncio.Task[vx.Run] = group.create_task(third.aio.run(plan))
-        verified = group.create_task(run.aio.verify())
+        again_failed = group.create_task(run.aio.failed())
         again: vx.Run = await asyncio.wait_for(run, 5)
         results: pd.DataFrame = await again.aio.results("failed")
         BackgroundTask(third.aio.run, plan, reason="later")
@@ -42,7 +42,7 @@ async def main() -> None:
     vx.view(triaged), vx.view(plan), vx.view(run, live=True)
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
     vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
-    ws.panel(triaged), ws.panel(ws.deliveries(since="7D"), posts=posts), ws.panel()
+    ws.panel(triaged), ws.panel(ws.deliveries(since="7D")), ws.panel()
     chosen = ws.accounts()["account_id"]
     ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.accounts(chosen, check=True)
     vx.report(ws.deliveries(), run=run).to_html("deliveries.html")

@@ -12,7 +12,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
-from html import escape as entities
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -68,7 +67,6 @@ IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_CALL = re.compile(r"([@!#\]])")  # begin a mention and end a link's text in a chat
 
 # Where a word may break: after a joint, and within a word wider than a column, such as an id.
 _JOINT = re.compile(r"/(?=\w)|;(?=\S)|:(?=@)|\.(?=[^\W\d]{2})|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
@@ -118,11 +116,6 @@ def cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     return guard("".join(char for char in value if char in "\t\n" or unicodedata.category(char) not in {"Cc", "Cs"}))
-
-
-def chat(value: object, limit: int = 200) -> str:
-    """Return `plain` text for a chat such as Slack: no mention of a person or a channel, and no link with a custom text."""
-    return _CALL.sub("\\1\u2060", entities(plain(value, limit), quote=False))
 
 
 def clip(text: str, limit: int) -> str:

@@ -299,15 +299,6 @@ class Act:
 
     # Afterwards.
 
-    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
-        """Cause of a row of results, and the count of ``run.verify()`` that the present state of its post puts it in."""
-        failed = "failed_same" if row["outcome"] == "failed" else "pending"
-        return str(row.get("status") or self.name), "recovered" if self.holds(row, state) else failed
-
-    def holds(self, row: Row, state: PostState | None) -> bool:
-        """Whether the present state of a post shows what a row of results requested."""
-        raise NotImplementedError
-
     def failed_rows(self, rows: Any, stuck: Sequence[bool]) -> Any:  # noqa: ARG002
         """The failed rows of a run as the frame that its planner takes; `stuck` says which have never ended."""
         return rows

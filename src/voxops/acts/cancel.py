@@ -61,10 +61,6 @@ class Cancel(PostAct):
             return blocked(request, Reason("changed_since_cancel", status=state.status))
         return _ended(request, state.status)
 
-    def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
-        """Whether it is cancelled now."""
-        return state is not None and state.status == "cancelled"
-
 
 def _ended(request: Request, status: str) -> Request | None:
     """A cancel as the status of its post settles it; None while that still waits to go out."""

@@ -38,7 +38,7 @@ from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError
 from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
-from voxops.model import POST_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome
+from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
 from voxops.sheets.media import content_type_of
@@ -146,15 +146,6 @@ class CreateAct(Act):
         shows = results is not None and (results or data.get("created"))
         return self.settle_answer(requests, data, first=True) if shows else []
 
-    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
-        """A post that exists may have failed to be published."""
-        failed = state is not None and state.status in {"failed", "partial"}
-        return "created", "failed_other" if failed else super().verified(row, state)[1]
-
-    def holds(self, row: Row, state: PostState | None) -> bool:  # noqa: ARG002
-        """Whether it exists, and nobody has withdrawn it since (rule 30)."""
-        return state is not None and state.status not in WITHDRAWN_STATUSES | {"draft"}
-
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
         """Create what failed, as the next attempt."""
         return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
@@ -251,7 +242,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
         ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 26)
         and ``force`` (True: send it although an account can't publish, or its id is unknown; such rows are blocked else, when the plan
-        runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner``, ``campaign`` and ``team`` are sent as
+        runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner`` and ``campaign`` are sent as
         metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
     key : str
         The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.

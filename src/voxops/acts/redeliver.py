@@ -12,7 +12,6 @@ from voxops.acts.act import About, Act, Item, Judged, Request, Requests, Row, Su
 from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
-from voxops.api.states import PostState
 from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_columns
@@ -49,11 +48,6 @@ class Redeliver(Act):
         return [
             settled(request, Outcome.FAILED, error_code=code, error_message=error, seen=state) for request in requests
         ]
-
-    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:  # noqa: ARG002
-        """By the outcome of the run; causes are the kinds of events."""
-        counts = {"succeeded": "recovered", "failed": "failed_same"}
-        return str(row["event_type"]), counts.get(row["outcome"], "pending")
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Send again what failed."""

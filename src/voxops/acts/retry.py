@@ -25,7 +25,7 @@ from voxops.acts.act import (
     settled,
 )
 from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity, target_rows, why_no_id, why_unfit
-from voxops.analysis.triage import judge, triage
+from voxops.analysis.triage import triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
@@ -86,17 +86,6 @@ class TargetAct(PostAct):
                 code = target.error_code or str(target.status).upper()
                 return settled(request, Outcome.FAILED, seen=seen, error_code=code, error_message=target.error_message)
         return None
-
-    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
-        """By the target as it is now: recovered, failed with the same cause or another, or pending."""
-        cause = row["cause"] if isinstance(row.get("cause"), str) else "not triaged"
-        target = _target(state, row["platform"], row["account_id"])
-        if row["outcome"] in {"pending", "unknown"} or state is None or target is None:
-            return cause, "pending"
-        if target.status != "failed":
-            return cause, "recovered" if target.status == "published" else "pending"
-        now = judge(target.error_code, target.platform, target.error_message, target.status, state.status)
-        return cause, "failed_same" if now.cause == cause else "failed_other"
 
 
 def _target(state: PostState | None, platform: str, account: str) -> TargetState | None:

@@ -13,14 +13,14 @@ import pandas as pd
 from voxops._support.arguments import true_or_false
 from voxops._support.canonical import as_kept, fingerprint
 from voxops.acts import keys
-from voxops.acts.act import About, Act, Item, Row
+from voxops.acts.act import About, Act, Item
 from voxops.acts.cancel import CANCEL, plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
 from voxops.acts.plan import Plan, Whole, build_plan, fetched_at, lengthened
 from voxops.acts.update import FIELDS, UPDATE, plan_update
 from voxops.api.evidence import same_text
 from voxops.api.reasons import Reason
-from voxops.api.states import PostState, as_mark
+from voxops.api.states import as_mark
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import PlanError
 from voxops.frames.columns import flags, instants, metadata_value, need_posts, plain_values
@@ -44,10 +44,6 @@ class Sync(Act):
     verb = "sync"
     about: ClassVar[About] = "post"
     parts: ClassVar[tuple[str, ...]] = tuple(ACTS)
-
-    def verified(self, row: Row, state: PostState | None) -> tuple[str, str]:
-        """As the row's own act says."""
-        return str(row["act"]), ACTS[str(row["act"])].verified(row, state)[1]
 
 
 SYNC = Sync()
@@ -257,7 +253,7 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
         shows of a field that changes, and the same with ``new_`` what it will show.
 
         Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media, first
-        comments and texts for one platform can't be changed, since no reading shows them; owner, campaign and team are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
+        comments and texts for one platform can't be changed, since no reading shows them; owner and campaign are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
         create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
 
     Raises

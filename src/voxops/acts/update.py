@@ -157,10 +157,6 @@ class Update(PostAct):
             return _not_as_asked(request, Reason("still_a_draft"))
         return blocked(request, Reason("changed_since_sent")) if False in shows and late else None
 
-    def holds(self, row: Row, state: PostState | None) -> bool:
-        """Whether it shows the fields as requested."""
-        return state is not None and _shows(asked(row), state, loosely=row["outcome"] == "succeeded")
-
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Plan the same again; a post that is a draft by then stays one."""
         return _planned(failed, drafts=False)

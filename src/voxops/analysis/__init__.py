@@ -1,1 +1,1 @@
-"""Frame to frame: triage and its rules, causes and comparison, statistics of deliveries, the digest."""
+"""Frame to frame: triage and its rules, causes and comparison, statistics of deliveries."""

@@ -1,16 +1,13 @@
-"""Causes of failures: counts, by week, or against the previous span.
-
-An archive counts a history file by file: a partial of each, merged, then finished.
-"""
+"""Causes of failures: counts, by week, or against the previous span."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pandas as pd
 
-from voxops.analysis.statistics import Tally, ranked, span_start
+from voxops._support.canonical import well_formed
+from voxops.analysis.statistics import ranked, span_start
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import flags, need_frame, restored, unnamed_index
 from voxops.frames.records import latest_targets
@@ -19,12 +16,6 @@ from voxops.frames.times import length, present_of, shown_zone, window
 
 _NEEDS, _ADVICE = "causes() needs a triaged frame", "Use vx.triage(posts)."
 _CAUSE = ["cause", "verdict", "remedy"]
-# One row per cause, account and post, for exact counts after any merge.
-CAUSES = Tally(
-    keys=(*_CAUSE, "platform", "account_id", "post_id"),
-    totals={"count": "sum", "retryable": "sum", "first_seen": "min", "last_seen": "max", "example": "min"},
-)
-WEEKS = Tally(keys=("week", "cause", "verdict", "platform"), totals={"targets": "sum"})
 
 
 def causes(
@@ -100,58 +91,48 @@ def causes(
         if by is not None:
             raise ConfigError("causes() takes by= or against=, not both")
         return _against_span_before(triaged, against, now)
+    if by not in (None, "week"):
+        raise ConfigError(f"by={by!r}; causes() takes by='week'")
     triaged = latest_targets(triaged)
-    table = causes_of([triaged], by, shown_zone(triaged, tz))
-    if by is not None:
-        return table
-    if "owner" in triaged.columns:
-        rows = triaged[triaged["cause"].notna()]
-        groups = {
-            tuple(map(str, key)): names_of(part["owner"])
-            for key, part in rows.groupby([rows[name].astype(str) for name in _CAUSE], sort=False)
-        }
-        keys = table[_CAUSE].astype(str).itertuples(index=False, name=None)
-        table["owners"] = pd.array([groups.get(key, "") for key in keys], dtype=STRING_DTYPE)
+    if by == "week":
+        return _by_week(triaged, shown_zone(triaged, tz))
+    needed = [*_CAUSE, "platform", "account_id", "post_id", "retryable", "updated_at", "error_message"]
+    triaged = need_frame(triaged, needed, _NEEDS, _ADVICE)
+    rows = restored(triaged[triaged["cause"].notna()])
+    # The first example in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python. Of half a
+    # surrogate pair a question mark stays: pyarrow refuses it where pandas hands columns to it.
+    example = rows["error_message"].map(well_formed, na_action="ignore").astype(STRING_DTYPE)
+    rows = rows.assign(retryable=flags(rows, "retryable"), example=example)  # a file may have turned flags into text
+    owners = {"owners": ("owner", names_of)} if "owner" in rows.columns else {}
+    table = (
+        rows.sort_values("example", kind="stable")
+        .groupby(_CAUSE, dropna=False, sort=True)
+        .agg(
+            platforms=("platform", lambda names: ", ".join(sorted(set(names.dropna())))),
+            count=("cause", "size"),
+            posts=("post_id", "nunique"),
+            accounts=("account_id", "nunique"),
+            retryable=("retryable", "sum"),
+            first_seen=("updated_at", "min"),
+            last_seen=("updated_at", "max"),
+            example=("example", "first"),
+            **owners,
+        )
+    )
+    numbers = dict.fromkeys(("count", "posts", "accounts", "retryable"), "Int64")
+    table = table.reset_index().astype({**numbers, **dict.fromkeys(("platforms", "example", *owners), STRING_DTYPE)})
+    table = table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
     table.attrs = {name: triaged.attrs[name] for name in ("tz", "people") if name in triaged.attrs}
     return table
 
 
-def causes_of(parts: Iterable[pd.DataFrame], by: str | None, tz: str) -> pd.DataFrame:
-    """Return the table of `causes`, without ``owners``, from the parts of a history, with each target in one of them."""
-    if by not in (None, "week"):
-        raise ConfigError(f"by={by!r}; causes() takes by='week'")
-    if by is None:
-        return finish_causes(CAUSES.merge(map(cause_partial, parts)))
-    return WEEKS.merge(week_partial(part, tz=tz) for part in parts)
-
-
-def cause_partial(triaged: pd.DataFrame) -> pd.DataFrame:
-    """Count the causes of one part of a history; ``CAUSES.merge`` joins parts, `finish_causes` returns the table."""
-    needed = [*CAUSES.keys, "retryable", "updated_at", "error_message"]
-    need_frame(triaged, needed, _NEEDS, _ADVICE)
-    failures = triaged.loc[triaged["cause"].notna(), needed]
-    failures = failures.assign(retryable=flags(failures, "retryable"))  # a file may have turned it into text
-    rows = restored(failures).rename(columns={"updated_at": "first_seen", "error_message": "example"})
-    rows = rows.assign(count=1, last_seen=rows["first_seen"]).astype({"count": "Int64", "retryable": "Int64"})
-    return CAUSES.group(rows)
-
-
-def finish_causes(partial: pd.DataFrame) -> pd.DataFrame:
-    """Convert a partial, or several merged, to the table of `causes`, without ``owners``."""
-    grouped = partial.groupby(_CAUSE, dropna=False, sort=True)
-    table = grouped.agg(
-        platforms=("platform", lambda names: ", ".join(sorted(set(names.dropna())))),
-        count=("count", "sum"),
-        posts=("post_id", "nunique"),
-        accounts=("account_id", "nunique"),
-        retryable=("retryable", "sum"),
-        first_seen=("first_seen", "min"),
-        last_seen=("last_seen", "max"),
-        example=("example", "min"),
-    ).reset_index()
-    numbers = dict.fromkeys(("count", "posts", "accounts", "retryable"), "Int64")
-    table = table.astype({**numbers, "platforms": STRING_DTYPE, "example": STRING_DTYPE})
-    return table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
+def _by_week(triaged: pd.DataFrame, tz: str) -> pd.DataFrame:
+    keys = ["cause", "verdict", "platform"]
+    triaged = need_frame(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
+    rows = unnamed_index(triaged[triaged["cause"].notna()])
+    rows = rows[keys].assign(week=span_start(rows["updated_at"], "week", tz))
+    table = rows.groupby(["week", *keys], sort=True, dropna=False, observed=True).size()
+    return table.astype("Int64").reset_index(name="targets")
 
 
 def names_of(owners: pd.Series, most: int = 4) -> str:
@@ -159,15 +140,6 @@ def names_of(owners: pd.Series, most: int = 4) -> str:
     counts = ranked(owners)
     named = [f"{name} ({count})" for name, count in counts.head(most).items()]
     return ", ".join(named) + (f" and {len(counts) - most} more" if len(counts) > most else "")
-
-
-def week_partial(triaged: pd.DataFrame, *, tz: str) -> pd.DataFrame:
-    """Count the causes of one part of a history by week; ``WEEKS.merge`` joins parts, and is the table itself."""
-    keys = WEEKS.keys[1:]
-    triaged = need_frame(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
-    rows = triaged[triaged["cause"].notna()]
-    counted = pd.DataFrame({"week": span_start(rows["updated_at"], "week", tz), **{name: rows[name] for name in keys}})
-    return WEEKS.group(counted.assign(targets=pd.array([1] * len(counted), dtype="Int64")))
 
 
 CHANGES = ("came back", "new", "worse", "recurring", "gone")  # the most urgent first

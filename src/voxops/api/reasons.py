@@ -260,7 +260,7 @@ SENTENCES: dict[str, str] = {
     ),
     "duplicates_found": "{rows} of these rows have duplicates: run.copies() lists what to withdraw",
     "collisions_found": "{rows} of these may have gone out twice: somebody else did the same; see notice in run.results()",
-    "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.blocked()",
+    "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.results('blocked')",
     # A run, where it waits for others.
     "campaign_busy": "somebody else is creating posts of this campaign; the run waits until no new ones appear",
     "canaries_failed": "blocked: {succeeded} of {canaries} canaries of its cause succeeded",
@@ -284,24 +284,10 @@ SENTENCES: dict[str, str] = {
     "reconnect_and_retry": "connect the account again in the dashboard, then retry its posts",
     "try_later": "try again later; if it persists, ask support",
     "targets_failed": "{failed} of {tried} recent targets failed for reasons other than the post",
-    # A delivery that is lost, and the post that a delivery is about.
+    # A delivery that is lost.
     "no_answer": "no answer",
     "receiver_failed": "receiver failed",
     "rejected": "rejected",
-    "delivery_without_time": "the delivery has no time",
-    "event_about_other": "{kind} is about the {what}, not a post",
-    "event_names_no_post": "event {event}, a {kind}, names no post",
-    "event_names_post": "event {event} names it",
-    "event_not_recorded": "its event was not recorded; pass posts=ws.posts(...) for a guess",
-    "event_of_unknown_moment": "the time at which a {kind} occurs is unknown",
-    "guessed_by_answer": "a guess from kind, time and the names in the response",
-    "guessed_by_answer_among": "a guess from kind, time and the names in the response, against {others}",
-    "guessed_by_time": "a guess from kind and time",
-    "guessed_by_time_among": "a guess from kind and time, against {others}",
-    "no_post_at_that_time": "no loaded post has a {kind} at that time; it may have changed later",
-    "older_than_posts": "it is older than the loaded posts",
-    "one_post_not_near": "the nearest post is too far away in time",
-    "several_posts_fit": "{posts} posts match equally well by kind and time",
 }  # fmt: skip
 
 

@@ -16,10 +16,10 @@ from voxops._support import document, eventloop, safe
 from voxops._support.arguments import folder_path, list_of_text, true_or_false
 from voxops._support.drawing import to_html
 from voxops._support.files import short_path
-from voxops.analysis.causes import causes_of
-from voxops.analysis.statistics import LEVEL_COLUMNS, finish, levels_of, merge, partial
+from voxops.analysis.causes import causes
+from voxops.analysis.statistics import stats
 from voxops.analysis.triage import Rule, triage
-from voxops.archive.query import ask, count, fits
+from voxops.archive.query import ask
 from voxops.archive.store import SCHEMA, UNKNOWN_DAY, Store, created, day_of, isin, moment, read, some
 from voxops.archive.sync import Loads, Synced, latest
 from voxops.errors import ConfigError
@@ -48,7 +48,7 @@ class Archive:
     tz : str
         Default time zone of days and weeks, of times without an offset, and for display; ``ws.archive(path)`` passes the workspace's.
     people : mapping of str to str, optional
-        ``owner``, ``campaign``, ``team`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
+        ``owner``, ``campaign`` or ``tags`` -> its field in the posts' metadata; ``ws.archive(path)`` passes the workspace's.
 
     Notes
     -----
@@ -74,7 +74,7 @@ class Archive:
         self.loads: Loads = Loads(self._store, client, workspace, acted)  # the workspace's loads read it from disk
 
     def __dir__(self) -> list[str]:
-        return ["path", "sync", "posts", "deliveries", "targets", "stats", "levels", "causes", "sql", "files"]
+        return ["path", "sync", "posts", "deliveries", "targets", "stats", "causes", "sql", "files"]
 
     def __repr__(self) -> str:
         days = self._store.files("posts").keys() | self._store.files("deliveries").keys()
@@ -200,7 +200,7 @@ class Archive:
     def stats(
         self, by: str | Sequence[str] = (), *, tz: str | None = None, since: When = None, until: When = None
     ) -> pd.DataFrame:
-        """Compute ``vx.deliveries.stats`` over the whole history, with DuckDB, directly on the files.
+        """Compute ``vx.deliveries.stats`` over the whole history.
 
         Parameters
         ----------
@@ -214,14 +214,7 @@ class Archive:
         pandas.DataFrame
             As ``vx.deliveries.stats`` returns it, equal to the last digit.
         """
-        names = list_of_text("by", by)
-        tz = self._tz if tz is None else zone(tz)
-        start, end = self._window(since, until)
-        files = self.files("deliveries", since, until)
-        if fits(names, files):
-            return count(files, names, tz, (start, end))
-        parts = self._parts("deliveries", since=since, until=until, wanted=created(start, end))
-        return finish(merge(partial(part, names, tz=tz) for part in parts))
+        return stats(self.deliveries(since, until), by, tz=tz)
 
     def causes(
         self,
@@ -250,34 +243,7 @@ class Archive:
         """
         parts = self._parts("targets", since=since, until=until)
         tz = self._tz if tz is None else zone(tz)
-        return say_zone(causes_of((triage(part, rules) for part in parts), by, tz), self._tz)
-
-    def levels(
-        self,
-        within: str | timedelta = "5min",
-        target: float = 0.99,
-        *,
-        windows: Sequence[str | timedelta] = ("3D", "6h"),
-        at_least: int = 100,
-        since: When = None,
-    ) -> pd.DataFrame:
-        """Compute ``vx.deliveries.levels`` over a history, a day in memory at a time; the present is the last sync.
-
-        Parameters
-        ----------
-        within, target, windows, at_least
-            As for ``vx.deliveries.levels``.
-        since : Timestamp, str or timedelta, optional
-            Leave out days before it.
-
-        Returns
-        -------
-        pandas.DataFrame
-            As ``vx.deliveries.levels`` returns it.
-        """
-        now = pd.Timestamp(latest(self._store.state()) or datetime.now(UTC))
-        parts = self._parts("deliveries", LEVEL_COLUMNS, since=since)
-        return levels_of(parts, now, within, target, windows, at_least)
+        return say_zone(causes(triage(pd.concat(parts), rules), by, tz=tz), self._tz)
 
     def sql(
         self,

@@ -20,10 +20,6 @@ from voxops.errors import VoxopsError
 _REPORT_STATUS = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
 _RUN_STATUS = "Exit status: 0 every row has succeeded, 1 an error, 2 wrong usage, 3 somebody has to look at the rest."
 _SYNC_STATUS = "Exit status: 0 the campaign shows its sheet, 1 an error, 2 wrong usage, 3 it does not: something is to be sent, or somebody has to act."
-_DIGEST_STATUS = (
-    "Exit status: 0 nothing (new or worse), 1 an error (what was found will be in the next digest), 2 wrong usage, 3 somebody has to act. "
-    "Nothing is sent to the API; a report goes only to the address of --post, without the API key."
-)
 _PIPE_CLOSED = 141  # as a shell says it of a program that the signal of a closed pipe has ended
 _FASTEST = 1_000_000  # virtual seconds per second: a year in half a minute
 _GROUPS = ("endpoint", "event", "webhook", "status", "hour", "day", "week", "month")
@@ -101,15 +97,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.set_defaults(run_command=do.run_sandbox)
 
-    matrix = commands.add_parser("matrix", help="the endpoint capability matrix")
-    matrix.add_argument("--check", action="store_true", help="try every row against a sandbox started for it")
-    matrix.add_argument("--url", help="check the server at this address instead, by reads alone")
-    matrix.add_argument(
-        "--write", action="store_true", help="try everything there, too; only a sandbox on this machine is taken"
-    )
-    matrix.add_argument("--spec", type=Path, metavar="FILE", help="show where an OpenAPI file (JSON) differs")
-    matrix.set_defaults(run_command=do.run_matrix)
-
     triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_REPORT_STATUS)
     triage.set_defaults(run_command=do.run_triage)
 
@@ -119,6 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     deliveries.set_defaults(run_command=do.run_deliveries)
     for each in (triage, deliveries):
+        each.add_argument(
+            "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
+        )
+        said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
+        each.add_argument("--tz", type=_zone, help=said)
         each.add_argument("--html", type=Path, help="write a self-contained HTML file")
         each.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
 
@@ -162,53 +154,17 @@ def _parser() -> argparse.ArgumentParser:
     campaign.add_argument("--reason", help="why, for the audit trail; with --run")
     campaign.set_defaults(run_command=do.run_sync)
 
-    digest = commands.add_parser(
-        "digest", help="what needs somebody, in ten lines, or as JSON for a chat or a job", epilog=_DIGEST_STATUS
-    )
-    digest.add_argument(
-        "--since-last",
-        action="store_true",
-        help="only what is new, worse or back since the last digest, and what is gone",
-    )
-    digest.add_argument("--post", metavar="URL", help="send the digest there, if it holds anything")
-    digest.add_argument(
-        "--state",
-        type=Path,
-        metavar="FILE",
-        help="where --since-last remembers the last digest (default: beside the ledger)",
-    )
-    digest.set_defaults(run_command=do.run_digest)
-
-    ledger = commands.add_parser("ledger", help="what was sent, when, why, and what became of it")
-    ledger.add_argument("path", type=Path, help="the ledger's file")
-    what = ledger.add_mutually_exclusive_group()
-    what.add_argument("--runs", action="store_true", help="the runs instead of their rows")
-    what.add_argument("--export", type=Path, metavar="CSV", help="write the whole trail as CSV")
-    what.add_argument(
-        "--copy", type=Path, metavar="TO", help="copy the ledger whole into a new file, also while a kernel uses it"
-    )
-    what.add_argument(
-        "--prune", metavar="AGE", help="drop bytes and replies older than this, such as 90D; outcomes stay"
-    )
-    ledger.set_defaults(run_command=do.run_ledger)
-
-    for each in (triage, deliveries, digest):
-        each.add_argument(
-            "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
-        )
-        said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
-        each.add_argument("--tz", type=_zone, help=said)
     campaign.add_argument(
         "--tz", type=_zone, help="time zone of the sheet's times that name none, and of what is shown"
     )
-    for each in (triage, deliveries, sync, runs, resume, campaign, digest):
+    for each in (triage, deliveries, sync, runs, resume, campaign):
         each.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
         each.add_argument("--sandbox", action="store_true", help="use the embedded sandbox")
-    for each in (runs, resume, campaign, digest):
+    for each in (runs, resume, campaign):
         each.add_argument("--ledger", type=Path, help="the ledger's file (default: the workspace's own)")
         # a mistyped path would show the runs of a new and empty ledger; the others need none that exists
         each.set_defaults(needs_ledger=each in (runs, resume))
-    for each in (demo, sandbox, matrix, triage, deliveries, sync, runs, resume, campaign, digest, ledger):
+    for each in (demo, sandbox, triage, deliveries, sync, runs, resume, campaign):
         each.add_argument("--json", action="store_true", help="print JSON for another program, one value a line")
     return parser
 

@@ -12,7 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, redirect_stdout
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,16 +20,12 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
-from voxops._support.files import make_folder, unwritable, write_file
-from voxops._support.safe import below_all, chat, many, number, printable
-from voxops.api.matrix import MATRIX, matrix, polled
+from voxops._support.safe import below_all, printable
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
-    from voxops._support.document import Block
-    from voxops.analysis.digest import Concern
     from voxops.views._report import Report
     from voxops.workspace import Workspace
 
@@ -207,53 +203,6 @@ def _files() -> Iterator[None]:
         raise ConfigError(f"{where}{error.strerror or error}") from error
 
 
-def run_matrix(options: argparse.Namespace) -> int:
-    """Compare the matrix with a description, try it, or print it."""
-    if options.spec:
-        from voxops.conformance.laws import compare_spec
-
-        found = compare_spec(options.spec)
-        emit_or_say(options, {"differences": found}, "\n".join([*found, f"matrix: differences={len(found)}"]))
-        return ATTENTION if found else 0
-    if options.check:
-        from voxops.conformance.laws import check
-
-        lines: list[str] = []
-        holds = check(options.url, write=options.write, report=lines.append if options.json else say)
-        if options.json:
-            emit({"holds": holds, "lines": lines})
-        return 0 if holds else ATTENTION
-    if options.url or options.write:
-        raise ConfigError("--url and --write belong to: voxops matrix --check")
-    if options.json:
-        emit(records(matrix()))
-    else:
-        _print_matrix()
-    return 0
-
-
-def _print_matrix() -> None:
-    from voxops._support import document
-    from voxops._support.drawing import to_text
-
-    heads = ("row", "call", "idempotent", "2xx is", "again", "items", "events")
-    lines = []
-    for row in MATRIX:
-        mark = dict.fromkeys(row.inferred, "*")
-        cells = (
-            str(row.row),
-            str(row),
-            ("yes" if row.idempotent else "no") + mark.get("idempotent", ""),
-            f"queued, poll the {polled(row)}" if row.is_async else "an outcome",
-            row.resend + mark.get("retry_safe", ""),
-            "read each" if row.partial else "",
-            ", ".join(row.emits) + mark.get("emits", ""),
-        )
-        lines.append([document.cell(each) for each in cells])
-    table = document.table([document.column(head, wraps=True) for head in heads], lines)
-    print(to_text([document.heading("Endpoint capability matrix", "* inferred"), table]))
-
-
 def run_triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis.triage import triage
@@ -375,175 +324,3 @@ def _in_brief(rows: pd.DataFrame) -> pd.DataFrame:
     """What a reader needs to know of rows that are not done."""
     names = ("post_id", "row_id", "delivery_id", "platform", "outcome", "waiting_for", "error_code", "error_message")
     return rows[[name for name in names if name in rows.columns]]
-
-
-def run_ledger(options: argparse.Namespace) -> int:
-    """Print, export, copy or prune a ledger."""
-    import pandas as pd
-
-    from voxops.frames.times import length
-    from voxops.ledger import audit
-    from voxops.ledger.ledger import Ledger
-
-    if not options.path.exists() or not options.path.stat().st_size:
-        raise ConfigError(f"there is no ledger {options.path}")
-    age = None if options.prune is None else length("--prune", options.prune)
-    with closing(Ledger(options.path)) as book:
-        if age is not None:
-            before = pd.Timestamp.now("UTC") - age
-            pruned = audit.prune(book, before.to_pydatetime())
-            emit_or_say(options, {"pruned": pruned}, f"dropped bytes and replies of {many(pruned, 'request')}")
-        elif target := options.export or options.copy:
-            try:
-                path = audit.export(book, target) if options.export else book.copy_to(target)
-            except OSError as error:
-                raise unwritable(target, error) from error
-            emit_or_say(options, {"exported" if options.export else "copied": str(path)}, str(path))
-        else:
-            emit_or_print_frame(options, audit.runs(book) if options.runs else audit.history(book))
-    return 0
-
-
-_LINES = 10  # of findings in the text of a digest
-
-
-def run_digest(options: argparse.Namespace) -> int:
-    """Say what needs somebody, send it where it was asked to go, and only then remember it."""
-    from voxops._support.drawing import to_text
-    from voxops.analysis.digest import digest
-    from voxops.client.outgoing import checked_address, post_json
-
-    address = None if options.post is None else checked_address("--post", options.post)
-    with connected(options) as ws:
-        place = _place(options, ws)
-        memory = _memory(place, ws.id)
-        concerned, weeks = _concerns(ws, options.since)
-        found, kept = digest(concerned, {} if place is not None and memory is None else memory)
-        at = ws.client.now().isoformat()
-        report = {
-            "voxops": "digest",
-            "workspace": {"id": ws.id, "name": ws.name},
-            "made_at": at,
-            "window": options.since,
-            "since_last": None if memory is None else memory.get("made_at"),
-            **found,
-            "weeks": weeks,
-        }
-        report["text"] = to_text(_document(report))
-        if address is not None and (report["attention"] or report["gone"]):
-            report["posted"] = post_json(address, written({**report, "text": _in_chat(report)}).encode())
-        emit_or_say(options, report, str(report["text"]))
-        if place is not None:  # last: what could not be reported must be in the next digest
-            try:
-                make_folder(place.parent)
-                write_file(place, written({**kept, "workspace": ws.id, "made_at": at}))
-            except OSError as error:
-                raise unwritable(place, error) from error
-    return ATTENTION if report["attention"] else 0
-
-
-def _concerns(ws: Workspace, since: str) -> tuple[list[Concern], list[dict[str, Any]] | None]:
-    """What needs somebody in a workspace, and its causes against those of the span before; None where `since` is no span."""
-    from voxops import deliveries
-    from voxops.analysis.causes import causes
-    from voxops.analysis.digest import concerns
-    from voxops.analysis.triage import triage
-    from voxops.frames.times import length, moment, window, within
-
-    now = ws.client.now()
-    start, _ = window(since, None, now, ws.settings.tz)
-    try:
-        span = length("--since", since)
-    except ConfigError:
-        span = None
-    # The lists of what failed are read whole in any case; what lies before tells what came back from what is new.
-    # As an instant: lengths of centuries are more than their own text can be read back as.
-    read = since if span is None else pd.Timestamp(now) - 4 * span
-    posts = ws.posts(status=["failed", "partial", "publishing"], since=read)
-    triaged = triage(posts[within(moment(posts), start, None)])
-    weeks = None if span is None else causes(triage(posts), against=span, now=now)
-    log = ws.deliveries(since=since)
-    runs = ws.runs()
-    recent = runs if start is None else runs[runs["created_at"] >= start]
-    found = concerns(triaged, deliveries.lost(log), deliveries.outages(log), recent, ws.at_risk())
-    return found, None if weeks is None else records(weeks[weeks["change"] != "recurring"])
-
-
-def _document(report: dict[str, Any]) -> list[Block]:
-    """The digest for people: ten lines at most, of what is new, worse or gone; whose it is, and the next command."""
-    from voxops._support import document
-    from voxops.analysis.digest import subject_of
-
-    findings, gone = report["findings"], report["gone"]
-    name = report["workspace"]["name"] or report["workspace"]["id"]
-    since = (
-        f"since {report['since_last'][:16].replace('T', ' ')} UTC"
-        if report["since_last"]
-        else f"of the last {report['window']}"
-    )
-    said = f"{many(len(findings), 'thing')} for somebody to look at" if findings else "nothing for anybody to do"
-    shown = findings[:_LINES]
-    rows = [
-        [
-            one["change"],
-            subject_of(one),
-            document.cell(number(one["rows"])),
-            one.get("whose") or "–",
-            one.get("next") or one.get("remedy") or "–",
-        ]
-        for one in shown
-    ]
-    heads = [
-        "",
-        document.column("what", wraps=True),
-        document.column("rows", right=True),
-        "whose",
-        document.column("next", wraps=True),
-    ]
-    parts = [document.heading(f"{name}: {said}", since), document.table(heads, rows)]
-    if more := len(findings) - len(shown):
-        parts.append(document.line(f"and {more:,} more; voxops digest --json has all"))
-    if gone:
-        parts.append(
-            document.line(f"{many(len(gone), 'thing')} of the last digest {'is' if len(gone) == 1 else 'are'} gone")
-        )
-    return parts
-
-
-def _in_chat(report: dict[str, Any]) -> str:
-    """The same for a chat that shows nothing else: nothing in it is a mention or a link with another text."""
-    from voxops._support.drawing import to_text
-
-    return "\n".join(chat(line, 1000) for line in to_text(_document(report)).splitlines())
-
-
-def _place(options: argparse.Namespace, ws: Workspace) -> Path | None:
-    """The file that remembers the last digest; None where none is wanted."""
-    if options.state is not None and not options.since_last:
-        raise ConfigError(
-            "--state names where --since-last remembers the last digest; add --since-last, or leave it out"
-        )
-    if options.state is not None or not options.since_last:
-        return options.state  # type: ignore[no-any-return]
-    if ws._ledger is None:
-        raise ConfigError(
-            "the workspace has no ledger beside which the last digest could be remembered; name a file with --state"
-        )
-    return Path(ws._ledger.path).with_suffix(".digest.json")
-
-
-def _memory(place: Path | None, workspace: str) -> dict[str, Any] | None:
-    """What the last digest left; None before the first."""
-    if place is None or not place.exists():
-        return None
-    try:
-        memory = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"{place} can't be read as the memory of a digest ({error}); delete it to begin anew"
-        ) from None
-    if not isinstance(memory, dict) or not isinstance(memory.get("items"), dict):
-        raise ConfigError(f"{place} is not the memory of a digest; name another file with --state")
-    if memory.get("workspace") != workspace:
-        raise ConfigError(f"{place} remembers the digests of another workspace; name another file with --state")
-    return memory

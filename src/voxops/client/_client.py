@@ -30,7 +30,7 @@ from voxops.client._pages import Page, pages
 from voxops.client._reply import Reply, error_of, single
 from voxops.client._retries import Retries
 from voxops.client._secret import Secret
-from voxops.client._transport import Hooks, Transport, Verify
+from voxops.client._transport import Transport, Verify
 from voxops.client._upload import Storage
 from voxops.client.groups import Groups
 from voxops.errors import ApiError, ConfigError
@@ -108,7 +108,7 @@ class AsyncClient(Groups):
     ----------
     api_key : str or Secret
         The API key. It is sent to the API's own host only and is in no repr, ``vars``, pickle or traceback.
-    url, concurrency, proxy, verify, transport, hooks
+    url, concurrency, proxy, verify, transport
         As for ``vx.connect``; by default the public API.
     max_wait, timeout : float, str or timedelta
         As for ``vx.connect``; a number is one of seconds.
@@ -147,7 +147,6 @@ class AsyncClient(Groups):
         transport: AsyncBaseTransport | None = None,
         proxy: str | None = None,
         verify: Verify = True,
-        hooks: Hooks | None = None,
     ) -> None:
         self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
         unfit = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
@@ -166,7 +165,7 @@ class AsyncClient(Groups):
         self.requests: int = 0
         self._server = ServerClock(self.clock.monotonic)
         self._transport = Transport(
-            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify, hooks=hooks,
+            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify,
         )  # fmt: skip
         self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=patience)
         if isinstance(self.clock, SteppedClock):

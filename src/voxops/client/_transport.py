@@ -6,15 +6,12 @@ Only `Transport.send` sends the API key, to the API's own address. Redirects are
 from __future__ import annotations
 
 import asyncio
-import inspect
-import logging
 import os
 import re
 import socket
 import ssl
-import traceback
 import zlib
-from collections.abc import AsyncIterable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -35,14 +32,11 @@ from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
 # What may see each request and answer: ``{"request": [function], "response": [function]}``, as the HTTP library calls it.
-Hooks = Mapping[str, Sequence[Callable[[Any], Any]]]
 AsyncTransport = httpx.AsyncBaseTransport
 Verify = Literal[True] | str | os.PathLike[str] | ssl.SSLContext
 
 _UPLOADS = 4  # connections to the storage host
 _SLOWEST = 16 * 1024  # bytes per second; a slower upload is abandoned
-# Headers of the body as it was sent; hooks see it decompressed.
-_OF_THE_WIRE = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 # Headers that object stores sign; the API's other headers are not sent to the storage host.
 _STORAGE_HEADERS = frozenset({
     "cache-control", "content-disposition", "content-encoding", "content-language", "content-md5", "content-type", "expires",
@@ -58,8 +52,6 @@ class _Bounds:
     seconds: float
     size: int
 
-
-_log = logging.getLogger("voxops.client")
 
 # A cached answer proves nothing about the current state (rule 14).
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
@@ -82,7 +74,6 @@ class Transport:
         transport: AsyncTransport | None = None,
         proxy: str | None = None,
         verify: Verify = True,
-        hooks: Hooks | None = None,
     ) -> None:
         if transport is not None and (proxy is not None or verify is not True):
             raise ConfigError("transport= opens the connections itself; pass proxy= and verify= to it instead")
@@ -96,7 +87,6 @@ class Transport:
         self._outside = not is_loopback_url(url)
         self._proxy = _proxy(proxy) if self._outside else None
         self._verify = _certificates(verify, trust_env=urlsplit(url).scheme == "https")
-        self._hooks = _hooks(hooks or {})
         self.renew()
         if _request(self._api, "GET", url) is None:
             raise ConfigError("url= is not a valid web address")
@@ -104,7 +94,7 @@ class Transport:
     def renew(self) -> None:
         """Open new pools, without closing connections of another event loop or process."""
         self._api, self._storage = (
-            connections(
+            _connections(
                 self._timeout,
                 most,
                 trust_env=self._outside,
@@ -191,7 +181,6 @@ class Transport:
         """Send the request; the only place that does. Failures are returned, since a traceback from here would contain the key."""
         request.extensions["trace"] = begun = _Begun(may_go, has_body=request.headers.get("content-length", "0") != "0")
         try:
-            await self._show("request", request)
             async with asyncio.timeout(bounds.seconds):
                 answer = await connections.send(request, stream=True)
                 try:
@@ -203,10 +192,7 @@ class Transport:
             said = "\n".join([*headers, *headers.values()])
             if self._secret.redact_json(said) != said:
                 headers = self._secret.redact_json(headers)
-            reply = Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
-            if self._hooks["response"]:
-                await self._show("response", _response(reply, answer))
-            return reply
+            return Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
         except _TooLateError as error:
             what = "aborted before its body was sent" if error.begun else "not sent"
             return TransportError(f"{endpoint}: {what}, because its deadline passed first", sent=error.begun)
@@ -218,17 +204,6 @@ class Transport:
         except BaseException as error:  # noqa: BLE001  the caller raises it
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
-
-    async def _show(self, name: str, thing: httpx.Request | httpx.Response) -> None:
-        """Call the hooks of a name; one that fails changes nothing, since the outcome of the request does not depend on it."""
-        for hook in self._hooks[name]:
-            try:
-                waits = hook(thing)
-                if inspect.isawaitable(waits):
-                    await waits
-            except Exception:  # noqa: BLE001
-                said = self._secret.redact_json(traceback.format_exc())
-                _log.error("a %s hook failed:\n%s", name, said)  # not by `exception`: its text may contain the key
 
 
 class _TooLateError(Exception):
@@ -259,14 +234,6 @@ class _Begun:
         self.connecting = False
         if self._may_go is not None and (self._has_body or not begun) and not self._may_go():
             raise _TooLateError(begun=begun)
-
-
-def _response(reply: Reply, answer: httpx.Response) -> httpx.Response:
-    """Return an answer for hooks: with its body, and without the API key."""
-    headers = {name: value for name, value in reply.headers.items() if name not in _OF_THE_WIRE}
-    shown = httpx.Response(reply.status, headers=headers, content=reply.body, request=answer.request)
-    shown.elapsed = answer.elapsed
-    return shown
 
 
 class _Unsigned(httpx.URL):
@@ -300,14 +267,14 @@ def _storage_headers(headers: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def connections(
+def _connections(
     timeout: float,
     most: int,
     *,
     trust_env: bool,
-    transport: AsyncTransport | None = None,
-    proxy: httpx.Proxy | None = None,
-    verify: ssl.SSLContext | None = None,
+    transport: AsyncTransport | None,
+    proxy: httpx.Proxy | None,
+    verify: ssl.SSLContext,
 ) -> httpx.AsyncClient:
     """Return a pool of connections without cookies.
 
@@ -327,7 +294,7 @@ def connections(
             limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
             follow_redirects=False,
             trust_env=trust_env,
-            verify=verify or _certificates(True, trust_env=trust_env),
+            verify=verify,
             transport=transport,
             proxy=proxy,
         )
@@ -373,19 +340,6 @@ def _proxy(address: str | None) -> httpx.Proxy | None:
         return None if address is None else httpx.Proxy(address)
     except (TypeError, ValueError, AttributeError, httpx.InvalidURL):
         raise ConfigError("proxy= is not a valid proxy; it must be an http:// or https:// address") from None
-
-
-def _hooks(hooks: Hooks) -> Hooks:
-    """Return the hooks by name, checked."""
-    try:
-        found: dict[str, Sequence[Callable[[Any], Any]]] = {
-            name: tuple(some) for name, some in {"request": (), "response": (), **hooks}.items()
-        }
-    except TypeError:
-        found = {}
-    if len(found) != 2 or not all(callable(hook) for some in found.values() for hook in some):
-        raise ConfigError('hooks= takes lists of functions by name: {"request": [...], "response": [...]}')
-    return found
 
 
 _UNSENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)

@@ -183,12 +183,6 @@ class Execution(Job):
         """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
         return await (outcome.copies(self._engine, self.id) if copies else outcome.made(self._engine, self.id))
 
-    async def verify(self) -> pd.DataFrame:
-        """Read the posts again and compare, per cause."""
-        table, act = self.results(), act_named(self._ledger.runs.head(self.id).action)
-        posts = await self._engine.eyes.posts(set(table[outcome.posts_column(table, act)].dropna()))
-        return outcome.verified(self.results(), posts, act)
-
     @property
     def plan(self) -> Plan | None:
         """The plan that is executed, as it was bound."""
@@ -283,7 +277,3 @@ class Nothing(Job):
     async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
         """No post."""
         return build("posts", []).assign(row=pd.array([], dtype="string"))
-
-    async def verify(self) -> pd.DataFrame:
-        """No cause."""
-        return outcome.verified(self.results(), {}, self._plan.act)

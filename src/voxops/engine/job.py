@@ -127,10 +127,6 @@ class Job:
         """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
         raise NotImplementedError
 
-    async def verify(self) -> pd.DataFrame:
-        """Read the things again and compare."""
-        raise NotImplementedError
-
     def replan(self) -> Plan | None:
         """A plan of the next attempt at what failed; it is shown, not run. None where there is no such thing."""
         return None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops.acts.act import Act
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
@@ -35,7 +34,6 @@ _ERRORS = ("error_code", "error_message")
 _OURS = frozenset({*PLAN_TYPES, "outcome", *_ERRORS}) - {"attempt"}
 _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
 _AT_ONCE = 20  # single reads
-COUNTS = ("tried", "recovered", "failed_same", "failed_other", "pending", "blocked")  # of rows, by what became of them
 
 
 def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, blocked: bool = False) -> pd.DataFrame:
@@ -223,33 +221,6 @@ def replanned(ledger: Ledger, run: str) -> Plan | None:
     head = ledger.runs.head(run)
     plan = act_named(head.action).replan(failed_rows(ledger, run), key=head.key_column, campaign=head.campaign)
     return plan if isinstance(plan, Plan) else None
-
-
-def posts_column(results: pd.DataFrame, act: Act) -> str:
-    """The column that names the post of a row; a campaign may have a `post_id` of its own, of the post that it was copied from."""
-    created = act.about == "create" or act.parts or "post_id" not in results.columns
-    return "result_id" if created else "post_id"
-
-
-def verified(results: pd.DataFrame, posts: Mapping[str, PostState | None], act: Act) -> pd.DataFrame:
-    """Count per cause what became of a run's rows, by the posts as they are now.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Indexed by ``cause``: ``tried recovered failed_same failed_other pending blocked`` (Int64); the last five sum to the first.
-    """
-    rows, column = [], posts_column(results, act)
-    for record in results.to_dict("records"):
-        row = {str(name): value for name, value in record.items()}
-        post = row[column]
-        cause, count = act.verified(row, posts.get(post) if isinstance(post, str) else None)
-        if count == "pending" and row["outcome"] == Outcome.BLOCKED:
-            count = "blocked"
-        rows.append({"cause": cause, count: 1, "tried": 1})
-    table = pd.DataFrame(rows, columns=["cause", *COUNTS])
-    counts = table.groupby("cause")[list(COUNTS)].sum().astype("Int64")
-    return counts.sort_values(["tried", "cause"], ascending=[False, True], kind="stable")
 
 
 def _newest(table: pd.DataFrame, states: list[dict[str, Any]]) -> list[dict[str, Any]]:

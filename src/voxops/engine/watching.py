@@ -313,11 +313,6 @@ class Watch(Job):
             return build("posts", [])
         raise PlanError("a watch makes no posts; pass a run of vx.plan_create")
 
-    async def verify(self) -> pd.DataFrame:
-        """Read everything once more; see `results`."""
-        await self._look(self._things.values())
-        return self.results()
-
 
 def _why_waiting(left: Sequence[_Thing]) -> str:
     """Why nothing of what is left may end soon, and when to look again; ``""`` where all has ended."""

@@ -137,14 +137,6 @@ def refuse_results(frame: pd.DataFrame, caller: str) -> None:
         )
 
 
-def refuse_texts_of_lists(frame: pd.DataFrame, name: str) -> None:
-    """Refuse a column of lists that a CSV file turned into texts: they would silently count as empty."""
-    if frame[name].map(lambda each: isinstance(each, str)).any():
-        raise PlanError(
-            f"column {name!r} contains texts: CSV files drop lists; save the frame as Parquet, or load it again"
-        )
-
-
 def need_posts(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
     """`need_columns` of an act on whole posts; a PlanError also if the rows are targets, whose status is not their post's."""
     need_columns(frame, (), maker)
@@ -338,7 +330,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd
     return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
 
 
-PEOPLE = ("owner", "campaign", "tags", "team")  # columns that may come from metadata
+PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
 _FIELD = re.compile(r"(?:metadata\.)?([^.\s]+(?:\.[^.\s]+)*)")
 
 
@@ -361,12 +353,12 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     posts : pandas.DataFrame
         Has ``metadata``.
     fields : mapping of str to str
-        ``owner``, ``campaign``, ``team`` or ``tags`` -> its field.
+        ``owner``, ``campaign`` or ``tags`` -> its field.
 
     Returns
     -------
     pandas.DataFrame
-        With ``owner campaign team`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (lists).
+        With ``owner campaign`` (string, NA if the post has none; several are joined by a comma) and ``tags`` (lists).
 
     Warns
     -----

@@ -372,7 +372,7 @@ _OF_POST = {
     "workspace_id": "workspace_id",
 }
 # Whose the post is, if its frame says so: see `people`.
-_NAMED = ("owner", "campaign", "team")
+_NAMED = ("owner", "campaign")
 TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 TARGET_KEY = ("post_id", "platform", "account_id")  # identify the target of a row
 
@@ -438,8 +438,6 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
         frame = frame.assign(**_tries(frame, posts["tried"].to_numpy(object)[of_post].tolist()))
     childless = np.array([group is _CHILDLESS for group in groups], bool)[of_post]
     kept = ~_needless(frame["post_id"], childless)
-    if "event_id" in posts.columns:
-        kept &= frame["post_id"].notna().to_numpy(bool)
     if not kept.all():
         frame, of_post = frame[kept].reset_index(drop=True), of_post[kept]
     frame = _deduplicated(frame, of_post)

@@ -107,7 +107,6 @@ _COLUMNS = (
     Column("workspace_id", "workspace", "Id of the workspace; missing where the API does not return it.", kind="id", width=112),
     Column("owner", "owner", "Owner of the post, from the metadata field that owner_field= names.", kind="word", width=80, facet=True),
     Column("campaign", "campaign", "Campaign of the post, from the metadata field that campaign_field= names.", kind="word", width=110, facet=True),
-    Column("team", "team", "Team of the post, from the metadata field that team_field= names.", kind="word", width=80, facet=True),
     # targets
     Column("target_id", "target", "Id of the target; lists may omit it.", kind="id", width=112),
     Column("platform", "platform", "Platform in lower case, such as instagram or twitter.", kind="word", width=104, facet=True, look="platform"),
@@ -157,10 +156,6 @@ _COLUMNS = (
     Column("rows that did not go.why", "why", "Reason why the row did not go: that of its failure, of its block, or of the plan."),
     Column("rows that did not go.campaign", "campaign", "Name of the campaign under which the row would be created."),
     Column("reason_code", "reason code", "Code of the reason beside it."),
-    Column("about", "about", "Kind of evidence for the post: recorded, likely or unknown.", kind="word", width=70),
-    Column("odds", "odds", "Chance that the named post is right: 1 if the event is recorded.", unit="0 to 1", kind="share", width=60),
-    Column("why_post", "by what", "Evidence for the post, or the reason why there is none."),
-    Column("why_post_code", "evidence code", "Code of the evidence in why_post."),
     # statistics of deliveries
     Column("hour", "hour", "Instant at which the hour begins.", unit="zone of tz=", kind="time", width=136),
     Column("day", "day", "Instant at which the day begins, at midnight.", unit="zone of tz=", kind="day", width=92),
@@ -174,25 +169,10 @@ _COLUMNS = (
     Column("delivered_by_2", "by attempt 2", "Share of deliveries that succeeded by attempt 2.", unit="0 to 1", kind="share", width=96),
     Column("delivered_by_3", "by attempt 3", "Share of deliveries that succeeded by attempt 3.", unit="0 to 1", kind="share", width=96),
     Column("attempts", "attempts", "Number of attempts of all deliveries in the group.", unit="attempts", kind="number"),
-    Column("partial statistics.attempts", "attempts", "Number of attempts of each delivery counted in the row.", unit="attempts", kind="number"),
     Column("attempts_mean", "attempts each", "Mean number of attempts per delivery.", unit="attempts", kind="number"),
     Column("p50_ms", "median latency", "Latency that half of the deliveries do not exceed.", unit="ms", kind="number"),
     Column("p95_ms", "p95 latency", "Latency that 95 % of the deliveries do not exceed.", unit="ms", kind="number"),
     Column("p99_ms", "p99 latency", "Latency that 99 % of the deliveries do not exceed.", unit="ms", kind="number"),
-    Column("partial statistics.latency_ms", "ms", "Duration of the last attempt of each delivery counted in the row.", unit="ms", kind="number", width=60),
-    Column("partial statistics.state", "state", "State of the deliveries counted in the row: succeeded, failed or in flight."),
-    # service levels
-    Column("in_time", "in time", "Number of due deliveries that arrived within the time limit.", unit="deliveries", kind="number"),
-    Column("late", "late", "Number of due deliveries that arrived after the time limit.", unit="deliveries", kind="number"),
-    Column("service levels.failed", "failed", "Number of due deliveries that never arrived.", unit="deliveries", kind="number"),
-    Column("service levels.unknown", "unknown", "Number of due deliveries whose time of arrival is not known.", unit="deliveries", kind="number"),
-    Column("share", "in time", "Share of deliveries in time among those whose result is known.", unit="0 to 1", kind="share", width=84),
-    Column("met", "met", "True if the share reaches the target; missing with too few deliveries."),
-    Column("budget", "budget", "Number of deliveries that may miss the limit at this target.", unit="deliveries", kind="number"),
-    Column("budget_left", "budget left", "Share of the budget that is left; below 0 it is overdrawn.", unit="share, may be negative", kind="number"),
-    Column("burn_long", "burn, long", "Speed at which the long window uses the budget; 1 uses it up exactly.", unit="budgets per span", kind="number"),
-    Column("burn_short", "burn, short", "Speed at which the short window uses the budget; 1 uses it up exactly.", unit="budgets per span", kind="number"),
-    Column("burning", "burning", "True if both windows use the budget too fast."),
     # outages and duplicates
     Column("start", "start", "Instant of the first delivery of the outage whose first attempt failed.", unit="UTC", kind="time", width=136),
     Column("end", "end", "Instant of the last delivery of the outage whose first attempt failed.", unit="UTC", kind="time", width=136),
@@ -207,7 +187,7 @@ _COLUMNS = (
     Column("copies", "copies", "Number of deliveries of the same event to one webhook.", unit="deliveries", kind="number"),
     Column("duplicates.delivered", "delivered", "Number of copies that the receiver accepted.", unit="deliveries", kind="number"),
     Column("evidence", "evidence", "Evidence that the copies are one event: same delivery, same event or same instant."),
-    Column("delivery_ids", "deliveries", "Ids of the deliveries, of the copies or of the event."),
+    Column("delivery_ids", "deliveries", "Ids of the copies."),
     # accounts and risk
     Column("accounts.account_id", "account id", "Id of the account in the API.", kind="id", width=112, facet=True),
     Column("accounts.status", "status", "Status of the account's connection, such as active or expired."),
@@ -275,7 +255,7 @@ _COLUMNS = (
     # uploads
     Column("uploads.path", "path", "Path of the file, as it was given."),
     Column("name", "file", "Name of the file."),
-    Column("uploads.media_id", "media", "Id of the media file, for posts.", kind="id", width=112),
+    Column("media_id", "media", "Id of the media file, for posts.", kind="id", width=112),
     Column("uploads.status", "status", "State of the file: ready for posts, or failed.", kind="word", width=120, facet=True, look="status"),
     Column("bytes", "size", "Size of the file.", unit="bytes", kind="number"),
     Column("reused", "reused", "True if no bytes were sent for the row, since they were uploaded before."),
@@ -283,12 +263,6 @@ _COLUMNS = (
     Column("events.status", "status", "Status of the post in the event.", kind="word", width=120, facet=True, look="status"),
     Column("events.created_at", "occurred", "Instant at which the event occurred, by the server's clock.", unit="UTC", kind="time", width=136),
     Column("events.account_id", "account id", "Id of the account that the event is about.", kind="id", width=112, facet=True),
-    Column("events.post_status", "post's status", "Status of the post to which the event was joined."),
-    Column("event_id", "event id", "Id of the webhook event.", kind="id", width=112),
-    Column("media_id", "media", "Id of the media file that the event is about.", kind="id", width=112),
-    Column("received", "received", "Number of recorded copies of the event.", unit="copies", kind="number"),
-    Column("verified", "verified", "True if the signature of a copy was verified; missing if unchecked."),
-    Column("data", "data", "Data of the event, as received."),
     Column("delivery_event_type", "delivery's event", "Type of the event in the delivery record."),
     Column("delivery_created_at", "delivery created", "Instant at which the delivery record was created.", unit="UTC", kind="time", width=136),
     Column("post_content", "post's text", "Text of the post to which the event was joined."),
@@ -337,10 +311,6 @@ _COLUMNS = (
     Column("id", "id", "Id of the watched post, media file, account or delivery."),
     Column("copy_of", "copy of", "Id of the post to keep, of which the row is a copy."),
     Column("created_by_run", "by this run", "False if an earlier run or another ledger created the post."),
-    Column("verified causes.tried", "tried", "Number of the cause's rows that the run tried.", unit="rows", kind="number"),
-    Column("recovered", "recovered", "Number of tried rows whose target is published now.", unit="rows", kind="number"),
-    Column("failed_same", "failed the same", "Number of tried rows that failed again by the same cause.", unit="rows", kind="number"),
-    Column("failed_other", "failed otherwise", "Number of tried rows that failed by another cause.", unit="rows", kind="number"),
     Column("last_outcome", "last outcome", "Outcome of this ledger's last try at the target."),
     Column("last_code", "last error", "Code of the failure of this ledger's last try at the target."),
     Column("last_tried_at", "last tried", "Instant at which this ledger's last try at the target ended, or was sent.", unit="UTC", kind="time", width=136),
@@ -403,7 +373,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "results",
         "outcome eligible settled_at",
-        "outcome error_code error_message waiting_for withdrawn row_id owner team platform account_name accounts new_scheduled_for new_content "
+        "outcome error_code error_message waiting_for withdrawn row_id owner platform account_name accounts new_scheduled_for new_content "
         "content post_id event_type url delivery_id cause scheduled_for tries settled_at result_id",
         "outcome",
         "what failed, is unknown or blocked first",
@@ -411,7 +381,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner team cause platform account_name accounts new_scheduled_for new_content content "
+        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content "
         "media scheduled_for event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
@@ -439,7 +409,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "triaged targets",
         "cause verdict remedy platform",
-        "verdict cause remedy owner team campaign platform account_name content updated_at post_id",
+        "verdict cause remedy owner campaign platform account_name content updated_at post_id",
         "cause",
         "those with a cause first",
     ),
@@ -449,11 +419,8 @@ KINDS: tuple[Kind, ...] = (
     _kind("explained columns", "column title meaning unit dtype", ""),
     _kind("findings", "level code message column", "level code message row_id platform column cell"),
     _kind("statistics", "deliveries succeeded failed in_flight success_rate", ""),
-    _kind("service levels", "in_time late budget_left", ""),
-    _kind("partial statistics", "state attempts deliveries latency_ms", ""),
     _kind("causes in weeks", "week cause targets", ""),
     _kind("duplicates", "copies delivered evidence", ""),
-    _kind("verified causes", "tried recovered failed_same", ""),
     _kind("endpoints", "idempotent asynchronous resend", ""),
     _kind(
         "outages",
@@ -478,12 +445,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "targets",
         "post_id target_id platform",
-        "status error_code error_message platform account_name owner team campaign content scheduled_for updated_at retry_count post_id",
-    ),
-    _kind(
-        "events",
-        "event_id event_type received verified",
-        "event_type status content account_id media_id created_at received verified post_id event_id",
+        "status error_code error_message platform account_name owner campaign content scheduled_for updated_at retry_count post_id",
     ),
     _kind(
         "uploads",
@@ -496,12 +458,12 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "posts",
         "post_id status content created_at",
-        "status content targets failed_targets owner team campaign tags scheduled_for published_at updated_at post_id",
+        "status content targets failed_targets owner campaign tags scheduled_for published_at updated_at post_id",
     ),
     _kind(
         "deliveries",
         "delivery_id event_type",
-        "success why status_code error event_type url post_id about odds why_post latency_ms retry_count created_at delivered_at delivery_id",
+        "success why status_code error event_type url post_id latency_ms retry_count created_at delivered_at delivery_id",
     ),
     _kind(
         "accounts",

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from voxops._support import canonical
-from voxops._support.files import write_file
-from voxops._support.safe import cell
 from voxops.acts.act import Request, Subject
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
@@ -418,23 +415,6 @@ def acted_on(ledger: Ledger, since: datetime) -> set[str]:
     """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
     rows = ledger.query("SELECT DISTINCT subject FROM calls WHERE last_sent >= ?", since.timestamp())
     return {Subject.parse(text).id for (text,) in rows}
-
-
-def prune(ledger: Ledger, before: datetime) -> int:
-    """Drop bytes and replies of calls that were closed before an instant; identity and outcome stay (rule 24)."""
-    return ledger.write(
-        """UPDATE calls SET body = NULL, reply = NULL, baseline = NULL
-           WHERE state = 'closed' AND coalesce(ended, last_sent) < ? AND (body IS NOT NULL OR reply IS NOT NULL)""",
-        before.timestamp(),
-    )
-
-
-def export(ledger: Ledger, path: Path) -> Path:
-    """Write the audit trail as CSV, formulas guarded, and return the path."""
-    table = history(ledger).astype(object)
-    text = table.where(table.notna(), "").map(lambda value: cell(str(value))).to_csv(index=False, lineterminator="\r\n")
-    write_file(path, text)
-    return path
 
 
 def plan_of(ledger: Ledger, run: str) -> Plan:

@@ -10,11 +10,10 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from voxops._support.files import create_file
 from voxops.api.timing import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
@@ -113,36 +112,6 @@ class Store:
             return False
         self._db.execute("ROLLBACK")
         return True
-
-    def copy_to(self, path: Path) -> Path:
-        """Copy the ledger whole, also while others write it, and return the copy's absolute path.
-
-        Parameters
-        ----------
-        path : Path
-            Must not exist.
-
-        Raises
-        ------
-        OSError
-            If the copy can't be written; nothing is left of it then.
-        LedgerError
-            If the ledger can't be read.
-        """
-        path = path.expanduser().absolute()
-        create_file(path).close()
-        try:
-            with closing(sqlite3.connect(":memory:")) as whole, closing(sqlite3.connect(path)) as copy:
-                with self._lock:
-                    self._check_file()
-                    self._db.backup(whole)  # into memory, so that a slow disk keeps nobody from writing the ledger
-                whole.backup(copy)
-        except BaseException as error:
-            path.unlink()
-            if isinstance(error, sqlite3.Error):
-                raise explain(error, path) from None
-            raise
-        return path
 
     @contextmanager
     def atomic(self) -> Iterator[sqlite3.Connection]:

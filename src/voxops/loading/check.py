@@ -71,9 +71,9 @@ async def check(
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
     rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)  # while runs go on
     found, names, placed = by_rules(sheet, rows, client.now()), AccountNames(()), []
-    for column in {"owner", "team"}.difference(sent):  # a campaign's name also tells rows apart
-        for number in [number for number, row in enumerate(rows) if column in people_of(row)][:1]:
-            found[number].append(Finding(column, "warning", Reason("people_not_sent", what=column)))
+    if "owner" not in sent:  # a campaign's name also tells rows apart
+        for number in [number for number, row in enumerate(rows) if "owner" in people_of(row)][:1]:
+            found[number].append(Finding("owner", "warning", Reason("people_not_sent", what="owner")))
     if list_accounts is not None:
         accounts = await list_accounts()
         named = {media for row in rows for media in _ids(row) if is_media_id(media)}

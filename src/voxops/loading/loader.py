@@ -51,7 +51,7 @@ class Settings:
     tz : str
         Time zone in which times are shown, and in which ``since="today"`` and ``"yesterday"`` begin. Data stay in UTC.
     people : mapping of str to str
-        ``owner``, ``campaign``, ``team`` and ``tags`` -> its field in the posts' metadata.
+        ``owner``, ``campaign`` and ``tags`` -> its field in the posts' metadata.
     """
 
     tz: str = "UTC"
@@ -59,7 +59,7 @@ class Settings:
 
     @classmethod
     def read(cls, values: Mapping[str, str | None]) -> Settings:
-        """Return the settings from ``tz owner_field campaign_field team_field tags_field``; None or an empty text for one that is not set.
+        """Return the settings from ``tz owner_field campaign_field tags_field``; None or an empty text for one that is not set.
 
         Raises
         ------

@@ -32,24 +32,13 @@ _FURTHER = (
     "content_type",
     "campaign",
     "owner",
-    "team",
     "twin",
     "force",
     "attempt",
     *UPLOAD_COLUMNS,
 )  # optional columns that plans and views read
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
-OPTIONAL = (
-    *CAMPAIGN_COLUMNS[4:],
-    *UPLOAD_COLUMNS,
-    "content_type",
-    "twin",
-    "force",
-    "attempt",
-    "owner",
-    "team",
-    *OWN_TEXTS,
-)
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *UPLOAD_COLUMNS, "content_type", "twin", "force", "attempt", "owner", *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
@@ -207,7 +196,7 @@ def read_campaign(
     -------
     pandas.DataFrame
         ``row_id content accounts scheduled_for media first_comment tags`` and every further column of the sheet, such as
-        ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign team``, all ``string``,
+        ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
         merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a

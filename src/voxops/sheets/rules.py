@@ -183,7 +183,7 @@ _IN_TAGS = re.compile(r"[,|\n\r]")
 _FIELDS_SHOWN = 5
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 _OWN = "content:"  # begins the name of a column of texts for one platform
-PEOPLE = ("owner", "campaign", "team")  # columns that are sent as metadata, by the fields that `connect` was given
+PEOPLE = ("owner", "campaign")  # columns that are sent as metadata, by the fields that `connect` was given
 
 
 @dataclass(frozen=True, slots=True)

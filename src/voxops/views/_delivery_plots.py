@@ -9,7 +9,7 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops._support.safe import short_address
-from voxops.analysis.statistics import PERCENTS, deduplicate, delivery_state, latency_quantiles
+from voxops.analysis.statistics import PERCENTS, deduplicate, delivery_state, with_quantiles
 from voxops.frames.columns import need_frame
 from voxops.frames.palette import OUTCOME, STATUS
 from voxops.frames.times import day_starts, shown_zone
@@ -98,10 +98,10 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
     ax = _axes.axes(ax, 3.2)
     timed = log[(log["latency_ms"] >= 0).fillna(False).to_numpy(bool) & log["created_at"].notna()]
     when, width, each = _bucketed(timed["created_at"], tz)
-    counted = pd.DataFrame({"when": when, "latency_ms": timed["latency_ms"].astype("Int64"), "deliveries": 1})
+    counted = pd.DataFrame({"when": when, "latency_ms": timed["latency_ms"].astype("Int64")})
     colour = STATUS["scheduled"].colour
     if len(timed):
-        ranks = latency_quantiles(counted, ["when"]).set_index("when").astype(float)
+        ranks = with_quantiles(counted, ["when"]).groupby("when")[[*PERCENTS]].max().astype(float)
         half, most, nearly_all = (ranks[name] for name in PERCENTS)
         middle = pd.DatetimeIndex(half.index) + width / 2
         sure = ~_is_unsure(counted.groupby("when").size(), width, log)

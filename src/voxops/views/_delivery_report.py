@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -17,7 +17,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import need_frame
 from voxops.frames.palette import OUTCOME, VERDICT
 from voxops.frames.table import shown_columns, without_addresses
-from voxops.frames.times import length, shown_zone
+from voxops.frames.times import shown_zone
 from voxops.model import OUTCOMES
 from voxops.views import _report_sections, plots
 from voxops.views._protocols import RunLike
@@ -59,8 +59,6 @@ def delivery_report(
     now: datetime | None,
     owners: Mapping[str, str] | None,
     rows: int,
-    within: str | timedelta,
-    target: float,
 ) -> Report:
     """Make the report of a delivery history; see `voxops.report`."""
     tz, rows = shown_zone(log, tz), most_rows(rows)
@@ -71,10 +69,9 @@ def delivery_report(
     log.attrs = {**log.attrs, "tz": tz}
     endpoints = deliveries.stats(log, by="endpoint")
     breaks, copies = deliveries.outages(log), deliveries.duplicates(log, possible=False)
-    lost, levels = deliveries.lost(log, now=now), deliveries.levels(log, within, target, now=now)
+    lost = deliveries.lost(log, now=now)
     frames = {
         "endpoints": endpoints,
-        "levels": levels,
         "hours": deliveries.stats(log, by="hour", tz=tz),
         "outages": breaks,
         "duplicates": copies,
@@ -93,7 +90,6 @@ def delivery_report(
     parts = [
         Section(ACTIONS, "", _actions(_down(log, breaks), lost, owners)),
         _volume(log, endpoints, tz),
-        _levels(levels, within, target),
         *([] if again is None else [_redelivered(again)]),
         _outages(log, breaks, tz),
         _copies(copies),
@@ -219,26 +215,6 @@ def _volume(log: pd.DataFrame, endpoints: pd.DataFrame, tz: str) -> Section:
 def _percents(shares: pd.Series[Any], digits: int) -> pd.Series[Any]:
     """Shares in percent; 100 means all."""
     return shares.map(lambda share: round(100 * safe.below_all(share, digits + 2), digits), na_action="ignore")
-
-
-def _levels(levels: pd.DataFrame, within: str | timedelta, target: float) -> Section:
-    """Show which endpoints meet the target, and what is left of their error budget."""
-    title = "Service levels"
-    judged = levels[levels["share"].notna()]
-    time = safe.duration(length("within", within).total_seconds())
-    goal = f"{100 * target:g} % must arrive within {time}, by whatever attempt."
-    if judged.empty:
-        return Section(title, f"{goal} No endpoint had enough deliveries for a verdict." if len(levels) else "")
-    table = pd.DataFrame(
-        {
-            "endpoint": levels["url"].map(short_address),
-            **{name.replace("_", " "): levels[name] for name in ("deliveries", "in_time", "late", "failed")},
-            "in time (%)": _percents(levels["share"], 3),
-            "budget left (%)": (100 * levels["budget_left"]).round(1),
-            "burning": levels["burning"],
-        }
-    )
-    return Section(title, f"{goal} The rest is the error budget.", table)
 
 
 def _outages(log: pd.DataFrame, breaks: pd.DataFrame, tz: str) -> Section:

@@ -1,4 +1,4 @@
-"""The second half of every panel: plan the chosen rows, run the plan that was seen, follow it, compare before and after."""
+"""The second half of every panel: plan the chosen rows, run the plan that was seen, and follow it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support import document, eventloop, safe
+from voxops._support import eventloop
 from voxops._support.canonical import fingerprint
-from voxops._support.document import Block
 from voxops._support.drawing import to_text
 from voxops.acts.plan import Plan, plan_document
-from voxops.frames.palette import OUTCOME, STATUS
 from voxops.model import WENT_THROUGH, Snapshot
 from voxops.views._display import Tab
 from voxops.views._protocols import RunLike, WorkspaceLike
@@ -30,13 +28,6 @@ _ANOTHER_RUN = (
     "The panel had moved on to another run when you pressed the button, so nothing was done. "
     "Check the run shown now, then press again."
 )
-_CHANGED = {
-    "recovered": ("recovered", OUTCOME["succeeded"]),
-    "failed_same": ("failed as before", OUTCOME["failed"]),
-    "failed_other": ("failed otherwise", STATUS["partial"]),
-    "pending": ("pending", OUTCOME["pending"]),
-    "blocked": ("blocked", OUTCOME["blocked"]),
-}
 
 
 def plan_fingerprint(plan: Plan) -> str:
@@ -82,7 +73,6 @@ class PlanRunner:
         self.plan: Plan | None = None
         self.run: RunLike | None = None
         self.snapshot: Snapshot | None = None
-        self.verified: pd.DataFrame | None = None
         self.errors: Mapping[str, int] = {}
         self.can_retry = False
         self.source: RunLike | None = None  # the run whose failed rows were planned
@@ -165,7 +155,7 @@ class PlanRunner:
         with self._lock:
             self.plan, self.source = careful, source
             self.form, self._page = {**form, "canary": canary}, page
-            self.run = self.snapshot = self.verified = None
+            self.run = self.snapshot = None
             self._plans += 1
             self.problem = self.reason = ""
         self._changed(True)
@@ -206,26 +196,26 @@ class PlanRunner:
     def take(self, run: RunLike, plan: Plan | None = None) -> None:
         """Show a run and follow it to its end."""
         with self._lock:
-            self.plan, self.run, self.snapshot, self.verified, self.errors = plan, run, None, None, {}
+            self.plan, self.run, self.snapshot, self.errors = plan, run, None, {}
             self.can_retry = False
             self._starting, self.problem = None, ""
-        run.follow(self)
+        run.observe(self)
         eventloop.submit(self._follow(run))
 
     async def _follow(self, run: RunLike) -> None:
-        """Wait for the run, then compare before and after: once, however often the run was resumed."""
+        """Wait for the run, then reread the rows: once, however often the run was resumed."""
         self._waits[run.id] = mine = object()
         try:
             await run
             if self._waits[run.id] is not mine:
                 return
-            await self._compare(run)
+            await self._reread(run)
         except Exception as error:  # noqa: BLE001  nobody would see it in a task of our own
             self.problem = f"{type(error).__name__}: {error}"
         self._changed(True)
 
-    async def _compare(self, run: RunLike) -> None:
-        """Compare before and after, and reread the rows; of a run that is no longer shown, only reread the rows."""
+    async def _reread(self, run: RunLike) -> None:
+        """Count the errors of the run and reread the rows; of a run that is no longer shown, only reread the rows."""
         if self.run is run and run.snapshot.action in MIXED:
             errors = error_counts(await self._tasks.in_thread(run.results))
             with self._lock:
@@ -236,11 +226,6 @@ class PlanRunner:
                 self.can_retry = can if self.run is run else self.can_retry
         if run.snapshot.phase not in WENT_THROUGH:
             return
-        if self.run is run:
-            verified = await self._tasks.in_thread(run.verify)
-            with self._lock:
-                self.verified = verified if self.run is run else self.verified
-            self._changed(True)
         # In turn, so that no rows are planned while they are replaced.
         await self._tasks.in_turn(lambda: self._tasks.in_thread(lambda: self._ended(run)))
 
@@ -284,11 +269,7 @@ class PlanRunner:
         if self.plan is not None and self.run is None:
             parts.append(Tab("plan", f"Plan ({self.plan.eligible:,})", plan_document(self.plan)))
         if self.run is not None and self.snapshot is not None:
-            compared: list[Block] = []
-            if self.verified is not None:
-                heading = document.heading("Before and after", "as the server shows it now")
-                compared = [heading, _verified(self.verified)]
-            shown = snapshot_document(self.snapshot, self.errors, compared=compared, tz=self._ws.settings.tz)
+            shown = snapshot_document(self.snapshot, self.errors, tz=self._ws.settings.tz)
             actions = dict.fromkeys(("pause", "resume", "cancel"), object())
             if self.snapshot.phase in ENDED:
                 actions["retry"] = object()
@@ -296,15 +277,13 @@ class PlanRunner:
         return parts
 
     def lines(self) -> list[str]:
-        """Return plan, run and comparison as text."""
+        """Return plan and run as text."""
         now = copy.copy(self)
         parts = [now.problem] if now.problem else []
         if now.plan is not None and now.run is None:
             parts.append(to_text(plan_document(now.plan)))
         if now.snapshot is not None:
             parts.append(render_text(now.snapshot, tz=self._ws.settings.tz))
-        if now.verified is not None:
-            parts.append(to_text([_verified(now.verified)]))
         return parts
 
     def code(self, planner: str, name: str) -> list[str]:
@@ -313,19 +292,7 @@ class PlanRunner:
         lines = [f"plan = vx.{planner}({name}){canary}", "plan"]
         reason = self.reason or str(self.form.get("reason") or "").strip()
         run = f"run = ws.run(plan, reason={quoted(reason or '...')})"
-        lines += ["", "# " + run, "# run.wait(); run.verify()"]
+        lines += ["", "# " + run, "# run.wait().results()"]
         if self.source is not None:
             lines += ["", "# then, of the failed rows:", f"# plan = vx.{planner}(run.failed()){canary}"]
         return lines
-
-
-def _verified(table: pd.DataFrame) -> Block:
-    """Return what a run has changed, per cause; an outcome without rows has no column."""
-    shown = {name: said for name, said in _CHANGED.items() if name == "recovered" or table[name].sum()}
-    rows = []
-    for cause, row in table.iterrows():
-        bar = [document.part(words, look.colour, int(row[name]), look.glyph) for name, (words, look) in shown.items()]
-        counts = [safe.number(row[name]) if row[name] else "·" for name in shown]
-        rows.append([document.cell(cause, bar=bar), safe.number(row["tried"]), *counts])
-    heads = document.counted("cause", "tried", *(f"{look.glyph} {words}" for words, look in shown.values()))
-    return document.table(heads, rows)

@@ -27,7 +27,7 @@ class RunLike(Protocol):
     def plan(self) -> Plan | None:
         """The plan that is executed."""
 
-    def follow(self, observer: Observer) -> None:
+    def observe(self, observer: Observer) -> None:
         """Notify an observer of every state from now on."""
 
     def pause(self) -> object:
@@ -44,9 +44,6 @@ class RunLike(Protocol):
 
     def failed(self) -> pd.DataFrame:
         """The failed rows, ready to be planned again."""
-
-    def verify(self) -> pd.DataFrame:
-        """Reread and compare."""
 
     def __await__(self) -> Generator[Any, Any, object]:
         """Wait for its end."""

@@ -49,9 +49,7 @@ def render_html(snapshot: Snapshot, *, tz: str = "UTC") -> str:
     return to_html(snapshot_document(snapshot, tz=tz), name="monitor")
 
 
-def snapshot_document(
-    snapshot: Snapshot, errors: Mapping[str, int] | None = None, *, compared: Sequence[Block] = (), tz: str = "UTC"
-) -> list[Block]:
+def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = None, *, tz: str = "UTC") -> list[Block]:
     """Return the Snapshot as a document.
 
     Parameters
@@ -60,8 +58,6 @@ def snapshot_document(
         The state to show.
     errors : mapping of str to int, optional
         Error -> how many rows failed with it; shown for acts whose rows have several platforms.
-    compared : sequence of Block
-        Before and after, where it is known: it comes before the details, since it is the result.
     tz : str
         Time zone of the times shown.
     """
@@ -74,7 +70,6 @@ def snapshot_document(
     ]
     if speed := " · ".join(_speed(snapshot)):
         said.append(document.line(speed))
-    said += compared
     if snapshot.action in MIXED:
         said += [_errors_table(errors)] if errors else []
     elif places := _places(snapshot):

@@ -14,7 +14,6 @@ from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis.statistics import delivery_state, span_start
-from voxops.deliveries import about_posts
 from voxops.frames.columns import need_frame, restored
 from voxops.frames.palette import OUTCOME, STATUS, Look
 from voxops.frames.table import full_text, short_time, without_addresses
@@ -45,20 +44,11 @@ class DeliveryPanel(Panel):
 
     TITLE, ROWS = "Webhook deliveries", "Deliveries"
 
-    def __init__(
-        self,
-        ws: WorkspaceLike,
-        log: pd.DataFrame,
-        posts: pd.DataFrame | None = None,
-        events: pd.DataFrame | None = None,
-    ) -> None:
+    def __init__(self, ws: WorkspaceLike, log: pd.DataFrame) -> None:
         super().__init__(ws)
         log = need_frame(
             restored(log), _NEEDED, "ws.panel() needs deliveries", "Use ws.deliveries(...).", times=_TIMES
         ).reset_index(drop=True)
-        if posts is not None or events is not None:
-            about_posts(log.head(0), posts, events)  # refuse unfit frames here, not at a click
-        self._posts, self._events = posts, events
         self._webhook, self._window, self._windows = "", *_window_of(log)
         self._read = (self._webhook, self._window)  # of the rows shown
         self._unseen = True  # no failure has been shown yet
@@ -196,19 +186,8 @@ class DeliveryPanel(Panel):
             document.heading("Delivery", found.get("delivery_id")),
             document.note(said[0], bad=True) if said[0] else None,
             document.pairs((name.replace("_", " "), full_text(value, tz)) for name, value in known.items()),
-            document.line(self._about(log.iloc[[row]])),
             document.preformatted("Answer", said[1]) if said[1] else None,
         ]
-
-    def _about(self, delivery: pd.DataFrame) -> str:
-        """Return which post a delivery is about, or why that is unknown."""
-        if self._posts is None and self._events is None:
-            return "Which post it is about: the log does not say; ws.panel(log, posts=ws.posts(...)) estimates it."
-        (found,) = about_posts(delivery, self._posts, self._events).to_dict("records")
-        if found["about"] == "unknown":
-            return f"Which post it is about is unknown: {found['why_post']}."
-        odds = "" if found["about"] == "recorded" else f", right with odds of {100 * found['odds']:.0f} %"
-        return f"About post {found['post_id']}: {found['why_post']}{odds}."
 
     def code(self) -> str:
         """Return the code that gives the same plan with the same keys, in any kernel.

@@ -21,20 +21,10 @@ _TAKES = (
 )
 
 
-def panel(
-    ws: WorkspaceLike,
-    frame: pd.DataFrame | None = None,
-    *,
-    posts: pd.DataFrame | None = None,
-    events: pd.DataFrame | None = None,
-) -> Panel:
+def panel(ws: WorkspaceLike, frame: pd.DataFrame | None = None) -> Panel:
     """Return the panel for a frame; see `Workspace.panel`."""
     if isinstance(frame, pd.DataFrame) and is_deliveries(frame):
-        return DeliveryPanel(ws, frame, posts, events)
-    if posts is not None or events is not None:
-        raise PlanError(
-            "posts= and events= are for a panel of deliveries, as in ws.panel(ws.deliveries(), posts=posts)"
-        )
+        return DeliveryPanel(ws, frame)
     if frame is None:
         return RunsPanel(ws)
     if not isinstance(frame, pd.DataFrame):

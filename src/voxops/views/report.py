@@ -7,7 +7,7 @@ The same frames give the same bytes: no clock is read.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import cast
 
 import pandas as pd
@@ -33,8 +33,6 @@ def report(
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
     at_risk: pd.DataFrame | None = None,
-    within: str | timedelta | None = None,
-    target: float | None = None,
     title: str | None = None,
     now: datetime | None = None,
     tz: str | None = None,
@@ -60,9 +58,6 @@ def report(
         This week against last, from ``vx.causes(triaged, against="7D")``.
     at_risk : pandas.DataFrame, optional
         For a triage: what is about to go out on an account that can't publish, from ``ws.at_risk()``.
-    within, target : optional
-        For deliveries, as for ``vx.deliveries.levels``: the time that a delivery has, by default 5 minutes, and the share that must
-        arrive in it, by default 0.99.
     title : str, optional
         Title of the report; by default its subject.
     now : datetime, optional
@@ -79,7 +74,7 @@ def report(
     -------
     Report
         With ``frames``: for a triage ``causes failures`` and, if given, ``weeks at_risk left plan results``; for deliveries
-        ``endpoints levels hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
+        ``endpoints hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
         schedule``.
         Addresses of webhooks are shown without their query, which may contain a secret.
 
@@ -104,13 +99,9 @@ def report(
         subject, run = None, cast("RunLike", subject)
     about = getattr(getattr(getattr(run, "plan", None), "act", None), "about", "")
     of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks, "at_risk": at_risk}
-    of_deliveries = {"within": within, "target": target}
     if isinstance(subject, pd.DataFrame) and is_deliveries(subject):
         _refuse("deliveries", of_triage)
-        within, target = "5min" if within is None else within, 0.99 if target is None else target
-        return delivery_report(
-            subject, run=run, title=title, tz=tz, now=now, owners=owners, rows=rows, within=within, target=target
-        )
+        return delivery_report(subject, run=run, title=title, tz=tz, now=now, owners=owners, rows=rows)
     if about == "delivery":
         raise PlanError(
             "this run is about webhook deliveries: report it with them, vx.report(ws.deliveries(), run=run)"
@@ -119,12 +110,11 @@ def report(
         if subject is not None:
             raise PlanError("this run creates posts, so it is reported by itself: vx.report(run)")
         assert run is not None
-        _refuse("a run of creates", {**of_triage, **of_deliveries})
+        _refuse("a run of creates", of_triage)
         return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
     if subject is None and plan is None and run is not None and _is_of_changes(run):
-        _refuse("a run of changes", {**of_triage, **of_deliveries})
+        _refuse("a run of changes", of_triage)
         return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
-    _refuse("a triage", of_deliveries)
     return triage_report(
         cast("pd.DataFrame | None", subject),
         run,

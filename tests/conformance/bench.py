@@ -1,0 +1,193 @@
+"""The bench that the rows are tried on: a sandbox, three clients on its clock, a webhook for every event, and the server's log."""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from voxburst_sandbox import Fault, Sandbox, Switches
+from voxops._support import eventloop
+from voxops.api.assumptions import BULK_READ_STATUSES
+from voxops.api.matrix import MATRIX, Endpoint, find, polled
+from voxops.client import AsyncClient, Ending, Handle, SteppedClock, read_record
+
+HOST = "matrix.example"  # leads to the sandbox's own receiver
+# Real seconds: the hasty client's patience, how long the server keeps it waiting at most, and how long a request may take to be logged.
+SHORT, LONG, PATIENCE = 0.4, 60.0, 10.0
+ROWS = {row.row: row for row in MATRIX}
+
+
+@dataclass(frozen=True)
+class Act:
+    """What one request acts on: the ids in its path, its body, its version token."""
+
+    ids: tuple[str, ...] = ()
+    body: Any = None
+    version: str | None = None
+
+    def path(self, row: Endpoint) -> str:
+        """The path of a row with these ids."""
+        ids = iter(self.ids)
+        return "/".join(next(ids) if part.startswith(":") else part for part in row.path.split("/"))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was answered to an act, and the job to follow if the row is asynchronous."""
+
+    status: int
+    data: Any
+    job: Handle | None = None
+
+
+class Mark:
+    """A position in the server's log, to read what came later."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._counts = sandbox, sandbox.state()["counts"]
+
+    def effects(self, kind: str) -> int:
+        """How many effects of a kind there were; of uploads only those with new contents."""
+        return sum(each.get("first", True) for each in self._sandbox.effects(kind, since=self._counts["effects"]))
+
+    def requests(self, row: Endpoint) -> list[dict[str, Any]]:
+        """The requests of a row; an upload goes to the storage host."""
+        sent = self._sandbox.requests(since=self._counts["requests"])
+        if row.method == "PUT":
+            return [each for each in sent if each["method"] == "PUT"]
+        return [each for each in sent if find(each["method"], each["path"]) is row]
+
+    def reads(self) -> list[str]:
+        """The paths that were read."""
+        return [each["path"] for each in self._sandbox.requests(since=self._counts["requests"], acting=False)]
+
+    def received(self) -> list[dict[str, Any]]:
+        """The webhooks that came to the bench."""
+        return [each for each in self._sandbox.received(since=self._counts["received"]) if each["host"] == HOST]
+
+
+class Bench:
+    """Sends acts and follows jobs, in the sandbox's virtual time.
+
+    `second` knows nothing of what `client` has sent under the same API key, and `hasty` waits `SHORT` seconds for an answer.
+    """
+
+    def __init__(self, sandbox: Sandbox, folder: str) -> None:
+        self.sandbox, self.folder, self._rng = sandbox, Path(folder), random.Random(39)
+        self.client, self.second, self.hasty = map(self._client, (30.0, 30.0, SHORT))
+        self.account = self.read("/v1/accounts", status="active", platform="facebook")["id"]
+        self.secret = self.made(34, url=f"https://{HOST}/hook", events=["*"])["secret"]
+
+    def _client(self, timeout: float) -> AsyncClient:
+        clock, rng = SteppedClock(self._advance), random.Random(self._rng.random())
+        return AsyncClient(self.sandbox.api_key, url=self.sandbox.url, timeout=timeout, clock=clock, rng=rng)
+
+    def _advance(self, seconds: float) -> None:
+        """Let time pass. A delay ends with it, since the client that sleeps no longer waits for that answer."""
+        if any(fault["struck"] for fault in self.sandbox.faults()):
+            self.sandbox.clear_faults()
+        self.sandbox.advance(seconds)
+
+    def new(self) -> str:
+        """A word that was not used yet, which may be an idempotency key."""
+        return f"new-{self._rng.getrandbits(64):016x}"
+
+    def mark(self) -> Mark:
+        """The current position in the log."""
+        return Mark(self.sandbox)
+
+    def read(self, path: str, **query: str) -> dict[str, Any]:
+        """The first record of a list."""
+        page = eventloop.run(anext(aiter(self.client.pages(path, query))))
+        return page.records[0]
+
+    def post(self, **fields: Any) -> dict[str, Any]:
+        """The fields of a new post for next month."""
+        later = (self.client.now() + timedelta(days=30)).isoformat()
+        return {"content": f"Row {self.new()}", "accountIds": [self.account], "scheduledFor": later, **fields}
+
+    def planted(self, status: str = "draft") -> str:
+        """A post that lies there, of which the log says nothing."""
+        return self.sandbox.plant_post(f"Planted {self.new()}", [self.account], status=status)
+
+    def made(self, row: int, *ids: str, **body: Any) -> Any:
+        """The answer to an act that makes what another one needs."""
+        return self.send(ROWS[row], Act(ids, body)).data
+
+    def send(self, row: Endpoint, act: Act, key: str | None = None, client: AsyncClient | None = None) -> Answer:
+        """Send an act through `AsyncClient.request`."""
+        return eventloop.run(self._send(row, act, key, client or self.client))
+
+    async def _send(self, row: Endpoint, act: Act, key: str | None, client: AsyncClient) -> Answer:
+        if row.method == "PUT":  # to the storage host: the client presigns, and puts the file there
+            return Answer(200, {"id": (await client.uploads.send(act.body)).media_id})
+        kind: Any = polled(row)
+        job = Handle("", kind, caller=client)
+        if act.ids:
+            job = Handle(act.ids[-1 if kind == "delivery" else 0], kind, webhook_id=act.ids[0], caller=client)
+        # Only a change shows that these were tried again.
+        before = await read_record(job, client) if kind in {"post", "delivery"} else None
+        accept = BULK_READ_STATUSES if row.partial else ()
+        reply = await client.request(
+            row.method, act.path(row), json=act.body, idempotency_key=key, version=act.version, accept=accept
+        )
+        data = reply.data or {}
+        if isinstance(data.get("data"), dict) and "id" not in data:
+            data = data["data"]
+        if kind is None:
+            return Answer(reply.status, data)
+        (subject,) = {job.id} - {""} or ids_in(data)
+        return Answer(
+            reply.status, data, Handle(subject, kind, data, job.webhook_id, reply.date, before, caller=client)
+        )
+
+    def follow(self, job: Handle) -> Ending:
+        """Follow a job to its end."""
+
+        async def follow() -> Ending:
+            return await job
+
+        return eventloop.run(follow())
+
+    def wait_for_answers(self, mark: Mark, row: Endpoint) -> None:
+        """Wait until the server has answered every request of a row, also one that its client has given up."""
+        end = time.monotonic() + PATIENCE
+        while not (sent := mark.requests(row)) or not all(each["status"] for each in sent):
+            assert time.monotonic() < end, f"{row} was never answered"
+            time.sleep(0.02)
+
+    @contextmanager
+    def fault(self, row: Endpoint, action: str, **more: Any) -> Iterator[None]:
+        """A fault in the next request of a row."""
+        path = "/upload/*" if row.method == "PUT" else re.sub(r":\w+", "*", row.path)
+        self.sandbox.add_fault(Fault(action, method=row.method, path=path, **more))
+        yield
+        self.sandbox.clear_faults()
+
+
+@contextmanager
+def bench(**switches: Any) -> Iterator[Bench]:
+    """A bench on a sandbox of its own, where a retry always helps and nothing else fails."""
+    calm = Switches(**{"failure_rate": 0.0, "recovery_rate": 1.0, **switches})
+    with Sandbox(posts=20, deliveries=20, rate_limit=None, switches=calm) as sandbox, TemporaryDirectory() as folder:
+        opened = Bench(sandbox, folder)
+        yield opened
+        for client in (opened.client, opened.second, opened.hasty):
+            eventloop.run(client.aclose())
+
+
+def ids_in(data: Any) -> set[str]:
+    """The ids of posts, media files and accounts anywhere in an answer."""
+    if isinstance(data, list):
+        return set().union(*map(ids_in, data))
+    if not isinstance(data, dict):
+        return set()
+    return {data[name] for name in ("id", "postId", "mediaId") if data.get(name)} | ids_in(list(data.values()))

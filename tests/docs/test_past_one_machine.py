@@ -1,0 +1,57 @@
+"""The Dask of docs/how-to/past-one-machine.md, as it stands there, on two workers; the Spark of the page runs by `make spark`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from tests.analysis.parts import SHARES, blocks, gappy, latencies, same_counts, write
+
+BEGINNING, COUNTS, PERCENTILES = blocks("{code-cell}")
+# Warnings of Dask's own start and stop, not ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Two worker processes; the numbers cross a process boundary on their way."""
+    import distributed
+
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local,
+        distributed.Client(local) as client,
+    ):
+        yield client
+
+
+def run(*codes: str, **names: Any) -> dict[str, Any]:
+    """What the page's code leaves, begun with these names."""
+    found = {"vx": __import__("voxops"), **names}
+    for code in codes:
+        exec(code, found)
+    return found
+
+
+def test_the_page_counts_its_archive_as_pandas_does(cluster, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = run(BEGINNING, COUNTS, PERCENTILES)
+    same_counts(found["stats"].reset_index(), found["archive"].deliveries())
+    found["ws"].close()
+    assert len(cluster.scheduler_info()["workers"]) == 2
+
+
+def test_gaps_count_as_in_pandas_and_percentiles_are_as_exact_as_the_page_says(cluster, tmp_path):
+    log = gappy()
+    found = run(COUNTS, PERCENTILES, files=[str(path) for path in write(log, tmp_path)])
+    same_counts(found["stats"].reset_index(), log)
+    known = latencies(log)
+    exact = known.groupby(log["url"]).median()
+    assert found["medians"].astype("float64").to_dict() == exact.to_dict(), "exact"
+    approximate = found["percentiles"]
+    for share in SHARES:
+        assert abs((known <= approximate[share]).mean() - share) < 0.02, "approximate: a neighbouring rank"
