@@ -37,12 +37,10 @@ FRAMES: Makers = {
     "duplicates": ("vx.deliveries.duplicates", lambda c: vx.deliveries.duplicates(c.log)),
     "never delivered": ("vx.deliveries.lost", lambda c: vx.deliveries.lost(c.log)),
     "weeks compared": ("vx.causes", lambda c: vx.causes(c.triaged, against="7D")),
-    "posts at risk": ("ws.at_risk", lambda c: c.ws.at_risk()),
     "made": ("run.made", lambda c: c.created.made()),
     "accounts": ("ws.accounts", lambda c: c.ws.accounts()),
     "checked accounts": ("ws.accounts", lambda c: c.ws.accounts(check=True)),
     "webhooks": ("ws.webhooks", lambda c: c.ws.webhooks()),
-    "analytics": ("ws.analytics", lambda c: c.ws.analytics(c.posts)),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
     "uploaded campaign": ("ws.upload", lambda c: c.ws.upload(CAMPAIGN)),
@@ -62,10 +60,7 @@ FRAMES: Makers = {
     "reconciled": ("ws.reconcile", lambda c: c.ws.reconcile()),
     "matrix": ("vx.matrix", lambda _: vx.matrix()),
     "archived posts": ("archive.posts", lambda c: c.archive.posts()),
-    "archived targets": ("archive.targets", lambda c: c.archive.targets()),
     "archived deliveries": ("archive.deliveries", lambda c: c.archive.deliveries()),
-    "archived statistics": ("archive.stats", lambda c: c.archive.stats(["hour", "event"], tz="Europe/Berlin")),
-    "archived causes": ("archive.causes", lambda c: c.archive.causes()),
     "answer of SQL": ("archive.sql", lambda c: c.archive.sql("SELECT post_id, len(targets) AS n, created_at, tags FROM posts")),
 }  # fmt: skip
 

@@ -30,7 +30,7 @@ MAY_START_A_SANDBOX = {"workspace", "connection", "demo", "cli"}
 LIBRARIES = {
     "httpx": {"client", "sandbox"},
     "sqlite3": {"ledger", "archive", "sandbox"},
-    "pyarrow": {"archive", "frames"},
+    "pyarrow": {"frames"},
     "duckdb": {"archive"},
     "anywidget": {"views"},
     "ipywidgets": {"views"},

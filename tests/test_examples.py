@@ -83,8 +83,8 @@ def test_every_column_of_a_frame_is_documented(names):
     for method, frame, more in (
         (vx.Workspace.runs, ws.runs(), ()), (vx.Workspace.ledger, ws.ledger(), ()), (vx.Workspace.posts, published, ()),
         (vx.Workspace.deliveries, names["log"], ()), (vx.Workspace.accounts, ws.accounts(check=True), ()),
-        (vx.Workspace.at_risk, ws.at_risk(), ()), (vx.Workspace.webhooks, ws.webhooks(), ()),
-        (vx.Workspace.upload, ws.upload([]), ()), (vx.Workspace.analytics, ws.analytics(published), ()), (vx.Workspace.check, ws.check(sheet), ()),
+        (vx.Workspace.webhooks, ws.webhooks(), ()),
+        (vx.Workspace.upload, ws.upload([]), ()), (vx.Workspace.check, ws.check(sheet), ()),
         (vx.Run.results, run.results(), run.plan.frame.columns), (vx.Run.results, created.results(), created.plan.frame.columns),
         (vx.Run.failed, run.failed(), run.plan.frame.columns), (vx.Run.copies, created.copies(), posts),
         (vx.Run.made, created.made(), posts),

@@ -40,14 +40,14 @@ LISTED = {
     "webhooks": (vx.webhooks, "WebhookEvent parse_event verify_signature"),
     "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
               "latency_bands outage_bands outcomes_by_platform schedule_calendar"),
-    "archive": (Archive(Path("nowhere")), "causes deliveries files path posts sql stats sync targets"),
+    "archive": (Archive(Path("nowhere")), "deliveries files posts sql sync"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
 PLAN = "action campaign canary cost eligible frame held"
 RUN = "aio cancel copies events failed id made notify pause plan results resume running show snapshot to_mend wait"
 WORKSPACE = (
-    "accounts aio analytics archive at_risk attach check client close deliveries id ledger name panel plan posts reconcile run runs "
+    "accounts aio archive attach check client close deliveries id ledger name panel plan posts reconcile run runs "
     "sandbox settings upload watch webhooks"
 )
 
@@ -76,6 +76,7 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
 # What was there once, and is no more: owner -> names.
 REMOVED = {
     "vx": "compare fill_slots from_arrow rehearse tag_links",
+    "ws": "analytics at_risk",
     "run": "blocked follow verify",
     "deliveries": "about_posts finish levels merge partial",
     "webhooks": "events join_events",

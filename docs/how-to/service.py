@@ -84,7 +84,7 @@ async def runs(request: Request) -> JSONResponse:
 async def resume(request: Request) -> JSONResponse:
     """POST /runs/{run}/resume: go on after a restart; what is unknown is read before anything is sent."""
     run = await space(request).aio.attach(request.path_params["run"])
-    await run.aio.resume(foreign=True)  # a new container has another host name, and is the same service
+    await run.aio.resume()
     return JSONResponse({"run": run.id}, 202)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from voxops._support import eventloop
-from voxops._support.arguments import file_path
+from voxops._support.arguments import file_path, true_or_false
 from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
 from voxops.client import AsyncClient, Secret, SteppedClock, SystemClock, is_loopback
 from voxops.engine.engine import Engine
@@ -39,7 +39,6 @@ def connect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
-    archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
     timeout: float | str | timedelta = 30.0,
@@ -51,6 +50,7 @@ def connect(
     owner_field: str | None = None,
     campaign_field: str | None = None,
     tags_field: str | None = None,
+    alone: bool = False,
 ) -> Workspace:
     """Connect to a workspace.
 
@@ -66,10 +66,6 @@ def connect(
         clock is stopped, waits move it.
     ledger : path, optional
         The file of keys and outcomes; default: a file in your data folder, named by host and workspace.
-    archive : path, optional
-        A folder from which ``ws.posts`` and ``ws.deliveries`` read settled records; open and new ones come from the API. The first full
-        load fills it. Edits of settled posts are visible only with ``refresh=True``, and after the weekly check, which reads
-        everything; ``attrs["archive"]`` of a frame counts the rows of each source.
     key_retention : str or timedelta
         How long the API remembers an idempotency key, such as ``"24h"``; voxops relies on one hour less.
     max_wait : str or timedelta
@@ -93,6 +89,9 @@ def connect(
         ``VOXOPS_OWNER_FIELD``, ``VOXOPS_CAMPAIGN_FIELD``, ``VOXOPS_TAGS_FIELD``. Posts and targets then have columns
         ``owner campaign tags``, and reports name who must act. What a sheet has in ``owner`` and ``campaign`` is sent in these
         fields of the posts that are created from it.
+    alone : bool
+        Only this ledger creates posts in the workspace. Needed where the API's lists hide the metadata of posts, so that another laptop's
+        posts would not be found; creates are blocked there otherwise (rule 11).
 
     Returns
     -------
@@ -106,7 +105,6 @@ def connect(
     ------
     ConfigError
         If there is no key, or one together with `sandbox`; if the address redirects or returns a web page; or if a setting is unfit.
-        With `archive`, also if it is another workspace's, or pyarrow or DuckDB is missing.
     AuthError
         If the API refuses the key.
     TransportError
@@ -132,7 +130,7 @@ def connect(
         "transport": transport,
     }
     return eventloop.run(
-        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings)
+        _connected(secret, kind, url, sandbox, ledger, key_retention, max_wait, network, settings, alone=alone)
     )
 
 
@@ -142,7 +140,6 @@ async def aconnect(
     url: str | None = None,
     sandbox: bool | Sandbox = False,
     ledger: str | os.PathLike[str] | None = None,
-    archive: str | os.PathLike[str] | None = None,
     key_retention: str | timedelta = KEY_RETENTION,
     max_wait: str | timedelta = "5min",
     timeout: float | str | timedelta = 30.0,
@@ -154,6 +151,7 @@ async def aconnect(
     owner_field: str | None = None,
     campaign_field: str | None = None,
     tags_field: str | None = None,
+    alone: bool = False,
 ) -> Workspace:
     """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
 
@@ -183,7 +181,7 @@ async def aconnect(
         "transport": transport,
     }
     return await eventloop.arun(
-        _connected(secret, kind, url, sandbox, ledger, archive, key_retention, max_wait, network, settings)
+        _connected(secret, kind, url, sandbox, ledger, key_retention, max_wait, network, settings, alone=alone)
     )
 
 
@@ -193,11 +191,12 @@ async def _connected(
     url: str | None,
     sandbox: bool | Sandbox,
     ledger: str | os.PathLike[str] | None,
-    archive: str | os.PathLike[str] | None,
     key_retention: str | timedelta,
     max_wait: str | timedelta,
     network: dict[str, Any],
     values: Mapping[str, str | None],
+    *,
+    alone: bool,
 ) -> Workspace:
     """Connect, on the private loop; `kind` is the type of the passed key, None for none."""
     if kind is not None and not secret.expose_to(bool):
@@ -208,7 +207,7 @@ async def _connected(
     if sandbox and (kind is not None or url is not None):
         raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another one; omit one of them")
     path = None if ledger is None else _absolute("ledger", ledger)
-    folder = None if archive is None else _absolute("archive", archive)
+    alone = true_or_false("alone", alone)
     retention, patience = seconds("key_retention", key_retention), seconds("max_wait", max_wait)
     if isinstance(network["timeout"], str | timedelta):
         network["timeout"] = seconds("timeout", network["timeout"])
@@ -232,20 +231,9 @@ async def _connected(
             raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
         address = url or _environment("VOXBURST_API_URL") or DEFAULT_URL
         client = AsyncClient(secret, url=address, max_wait=patience, **network)
-    workspace = await open_workspace(client, ledger=path, retention=retention, resources=resources, settings=settings)
-    if folder is not None:  # loads take what is settled from there
-        try:
-            if not workspace.id:
-                raise ConfigError(
-                    "the API does not name the workspace, so its archive is unknown; connect without archive="
-                )
-            resources.archive = workspace.archive(folder)
-            resources.archive.loads.state()  # raises if it is another workspace's
-            workspace._session.disk = resources.archive.loads
-        except ConfigError:
-            await workspace.aio.close()
-            raise
-    return workspace
+    return await open_workspace(
+        client, ledger=path, retention=retention, resources=resources, settings=settings, alone=alone
+    )
 
 
 async def open_workspace(
@@ -255,20 +243,21 @@ async def open_workspace(
     retention: float = 86_400.0,
     resources: Resources | None = None,
     settings: Settings | None = None,
+    alone: bool = False,
 ) -> Workspace:
     """Read the identity, open the workspace's ledger, and return the workspace; `resources` end with it."""
     resources = resources or Resources()
     client.bind_loop(eventloop.arun)
     people = {name: field.removeprefix("metadata.") for name, field in (settings or Settings()).people.items()}
     try:
-        identity, book, engine = await _identified(client, ledger, retention, people)
+        identity, book, engine = await _identified(client, ledger, retention, people, alone=alone)
     except BaseException:
         await client.aclose()
         resources.stack.close()
         raise
 
     async def identify() -> Engine | None:
-        identity, book, engine = await _identified(client, ledger, retention, people)
+        identity, book, engine = await _identified(client, ledger, retention, people, alone=alone)
         workspace._identify(identity, book)
         return engine
 
@@ -288,7 +277,7 @@ def _absolute(name: str, value: str | os.PathLike[str]) -> Path:
 
 
 async def _identified(
-    client: AsyncClient, ledger: Path | None, retention: float, people: Mapping[str, str]
+    client: AsyncClient, ledger: Path | None, retention: float, people: Mapping[str, str], *, alone: bool
 ) -> tuple[dict[str, Any], Ledger | None, Engine | None]:
     """Return the identity, the workspace's ledger and the engine; the latter are None without an identity."""
     identity = await _identity(client)
@@ -296,7 +285,7 @@ async def _identified(
     if book is None:
         return identity, None, None
     credential = client.fingerprint(book.fingerprint)
-    return identity, book, Engine(client, book, credential=credential, retention=retention, people=people)
+    return identity, book, Engine(client, book, credential=credential, retention=retention, people=people, alone=alone)
 
 
 async def _identity(client: AsyncClient) -> dict[str, Any]:
@@ -317,7 +306,7 @@ async def _identity(client: AsyncClient) -> dict[str, Any]:
 
 
 def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) -> Ledger | None:
-    """Open the workspace's ledger, in server time (rule 21); None if the API names no workspace, so that nothing is sent (rule 23)."""
+    """Open the workspace's ledger, in server time (rule 15); None if the API names no workspace, so that nothing is sent (rule 9)."""
     workspace = str(identity.get("workspaceId") or "")
     if not workspace:
         return None

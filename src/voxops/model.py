@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class Outcome(StrEnum):
-    """Outcome of one planned row. The five sum to the eligible rows, always (rule 20).
+    """Outcome of one planned row. The five sum to the eligible rows, always (rule 14).
 
     A pending row goes on by itself or by ``run.resume()``; a blocked row was eligible when planned, and a person must change it first.
     """
@@ -51,11 +51,11 @@ WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs tha
 
 # Post statuses at which a poller may stop (contract 8.3). An unknown status is never terminal.
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
-# Statuses of withdrawn posts: a create with one of them is not sent again (rule 30). A deleted post has none.
+# Statuses of withdrawn posts: a create with one of them is not sent again (rule 14). A deleted post has none.
 WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
 # Post statuses that change by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
-# Post statuses that only a person or a later time changes; a wait does not wait for them (rule 20).
+# Post statuses that only a person or a later time changes; a wait does not wait for them (rule 14).
 WAITING_STATUSES = frozenset({"draft", "pending_approval", "approved", "scheduled"})
 
 # Documented platforms (contract: section 2). New ones are accepted if an account has them.
@@ -75,7 +75,10 @@ class Clock(Protocol):
     """The engine's only source of elapsed seconds and its only way to sleep."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed instant; never goes back."""
+        """Seconds since some fixed instant, also those that the machine sleeps; never goes back."""
+
+    def wall(self) -> float:
+        """Seconds of the calendar clock; asked beside `monotonic`, since either may stand still while a machine sleeps."""
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass."""

@@ -124,7 +124,7 @@ class Run:
         """Wait until all rows that can settle have settled, or until the timeout.
 
         An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, and requests in flight are recorded; `resume` goes
-        on. A timeout, or the cancel of a task that waits, stops nothing (rule 22).
+        on. A timeout, or the cancel of a task that waits, stops nothing (rule 16).
 
         Parameters
         ----------
@@ -153,7 +153,7 @@ class Run:
         return self
 
     def _until(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for work that only waits; an interrupt pauses the run (rule 22)."""
+        """Wait for work that only waits; an interrupt pauses the run (rule 16)."""
         try:
             return eventloop.run(work)
         except KeyboardInterrupt:
@@ -237,7 +237,7 @@ class Run:
         await asyncio.wait({wrapped}, timeout=timeout)
 
     def __await__(self) -> Generator[Any, Any, Run]:
-        """Wait as `wait` does, on any event loop: an interrupt pauses the run, and any other cancel only ends the wait (rule 22)."""
+        """Wait as `wait` does, on any event loop: an interrupt pauses the run, and any other cancel only ends the wait (rule 16)."""
         return self.aio.wait().__await__()
 
     @blocking
@@ -254,23 +254,10 @@ class Run:
         return self
 
     @blocking
-    async def resume(self, *, trust_lists: bool = False, foreign: bool = False) -> Run:
+    async def resume(self) -> Run:
         """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
 
         A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
-
-        Parameters
-        ----------
-        trust_lists : bool
-            Where lists show no metadata, read by themselves only the posts that look like a row, and not all that this ledger has not
-            seen yet. A post that was moved or mended since is then not found: its row is created again.
-        foreign : bool
-            Go on with a run that another user began, or this one on another machine.
-
-        Raises
-        ------
-        ConfigError
-            If somebody else began it, and `foreign` is False: look at what would be sent first.
 
         Examples
         --------
@@ -279,14 +266,13 @@ class Run:
         """
         if self._session is not None:
             self._session.usable()
-        trust_lists, foreign = true_or_false("trust_lists", trust_lists), true_or_false("foreign", foreign)
-        await self._resume(trust_lists=trust_lists, foreign=foreign)
+        await self._resume()
         return self
 
-    async def _resume(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
+    async def _resume(self) -> None:
         """Let the senders go on, or start a new pass if the last has ended."""
         await self._is_over()
-        await self._job.allow(trust_lists=trust_lists, foreign=foreign)
+        await self._job.allow()
         if self._job.resume():
             self._begin()
 
@@ -432,7 +418,7 @@ class Run:
 
     @blocking
     async def copies(self) -> pd.DataFrame:
-        """Find posts that were created twice, by anybody, and return those to withdraw (rule 28).
+        """Find posts that were created twice, by anybody, and return those to withdraw (rule 19).
 
         Returns
         -------
@@ -536,7 +522,7 @@ class AwaitableRun:
         return f"<AwaitableRun {self._owner.id}>"
 
     async def wait(self, timeout: float | None = None) -> Run:
-        """Wait as ``run.wait()`` does; an interrupt pauses the run, and any other cancel only ends the wait (rule 22)."""
+        """Wait as ``run.wait()`` does; an interrupt pauses the run, and any other cancel only ends the wait (rule 16)."""
         check_timeout(timeout)
         await self._owner._until_async(self._owner._join(timeout))
         return self._owner

@@ -16,12 +16,12 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 
 from voxops._support import document, eventloop, safe
-from voxops._support.arguments import true_or_false, whole_number
+from voxops._support.arguments import whole_number
 from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
@@ -53,13 +53,11 @@ _log = logging.getLogger("voxops")
 class Resources:
     """The resources that a workspace owns and closes.
 
-    `sandbox` is the embedded API, if any; `archive` the archive that loads read, if any; `forgets` is True if the ledger ends with the
-    workspace.
+    `sandbox` is the embedded API, if any; `forgets` is True if the ledger ends with the workspace.
     """
 
     stack: ExitStack = field(default_factory=ExitStack)
     sandbox: Sandbox | None = None
-    archive: Any = None
     forgets: bool = False
     _removal: weakref.finalize[..., Resources] | None = field(default=None, init=False, repr=False)
 
@@ -83,7 +81,7 @@ class Session(BoardLoader):
     client : AsyncClient
         The one client.
     engine : Engine or None
-        None if the workspace's identity could not be read: planning still works, but runs are refused (rule 23).
+        None if the workspace's identity could not be read: planning still works, but runs are refused (rule 9).
     source : str
         The origin in ``df.attrs``.
     identify : callable
@@ -140,9 +138,7 @@ class Session(BoardLoader):
                 self._engine = await self._identify()
         return self.engine
 
-    async def run(
-        self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None, trust_lists: bool = False
-    ) -> Run:
+    async def run(self, plan: Plan, reason: str | None = None, stop_after_failures: int | None = None) -> Run:
         """Bind a plan to the ledger and start its execution.
 
         Parameters
@@ -154,14 +150,12 @@ class Session(BoardLoader):
         stop_after_failures : int, optional
             Stop sending after so many failed rows. It stands in the ledger, so that a resume sends nothing more; a new run of the plan
             goes on. Failures of asynchronous acts arrive some time after the send; to risk only a few rows, use ``plan.canary``.
-        trust_lists : bool
-            See ``run.resume``. Without it, a run that would read posts one by one for more than ten minutes is paused, and says so.
 
         Returns
         -------
         Run
             At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
-            any, which the exception names (rule 22). Rows that were sent before get their recorded outcome, so running a plan twice
+            any, which the exception names (rule 16). Rows that were sent before get their recorded outcome, so running a plan twice
             sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
 
         Raises
@@ -186,12 +180,10 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo and not (plan.whole and (await self._acting()).contradicts(plan)):
+        if not plan.items and not plan.undo:
             return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
-        run = await engine.bind(
-            plan, reason, failures=stop_after_failures, trust_lists=true_or_false("trust_lists", trust_lists)
-        )
+        run = await engine.bind(plan, reason, failures=stop_after_failures)
         return self._started(partial(Execution, engine, run, look_back=True))
 
     async def upload(
@@ -339,7 +331,7 @@ class Session(BoardLoader):
         """End all runs once no request is in flight, and close; return how to go on with unfinished ones."""
         self._closed = True
         try:
-            # All at once: no run sends while the last request of another is awaited (rule 22).
+            # All at once: no run sends while the last request of another is awaited (rule 16).
             lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
         finally:
             if self._engine is not None:
@@ -423,9 +415,7 @@ class Workspace:
     posts: Final = blocking(Session.posts)
     deliveries: Final = blocking(Session.deliveries)
     accounts: Final = blocking(Session.accounts)
-    at_risk: Final = blocking(Session.at_risk)
     webhooks: Final = blocking(Session.webhooks)
-    analytics: Final = blocking(Session.analytics)
     check: Final = blocking(Session.check)
     run: Final = showing(Session.run)
     upload: Final = blocking(Session.upload)
@@ -482,14 +472,13 @@ class Workspace:
         frame.attrs |= self.settings.attrs()
         return frame
 
-    def archive(self, path: str | os.PathLike[str] | None = None) -> Archive:
+    def archive(self, path: str | os.PathLike[str]) -> Archive:
         """Open an archive of this workspace: its history as Parquet files in a folder.
 
         Parameters
         ----------
-        path : path, optional
+        path : path
             The folder; it need not exist yet. ``archive.sync()`` fills it, and later fetches only new and open records.
-            Default: the archive of ``vx.connect(archive=…)``.
 
         Returns
         -------
@@ -498,17 +487,13 @@ class Workspace:
         Raises
         ------
         ConfigError
-            If pyarrow or DuckDB is not installed, `path` is a file, or there is neither a path nor ``vx.connect(archive=…)``.
+            If DuckDB is not installed, or `path` is a file.
 
         Examples
         --------
         >>> ws.archive(folder / "archive").sync("7D").posts
         502
         """
-        if path is None:
-            if self._resources.archive is None:
-                raise ConfigError("which archive? Pass its folder as path=, or connect with vx.connect(archive=folder)")
-            return cast("Archive", self._resources.archive)
         try:
             from voxops.archive import Archive
         except ModuleNotFoundError as error:
@@ -626,9 +611,7 @@ class Awaitables:
     posts: Final = awaitable(Workspace.posts)
     deliveries: Final = awaitable(Workspace.deliveries)
     accounts: Final = awaitable(Workspace.accounts)
-    at_risk: Final = awaitable(Workspace.at_risk)
     webhooks: Final = awaitable(Workspace.webhooks)
-    analytics: Final = awaitable(Workspace.analytics)
     check: Final = awaitable(Workspace.check)
     run: Final = beginning(Workspace.run)
     upload: Final = awaitable(Workspace.upload)
@@ -661,6 +644,6 @@ if hasattr(os, "register_at_fork"):
 
 @atexit.register
 def _close_all() -> None:
-    """Close at the interpreter's exit, as rule 22 has it."""
+    """Close at the interpreter's exit, as rule 16 has it."""
     for workspace in list(_open_workspaces):
         workspace.close()

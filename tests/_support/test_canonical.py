@@ -80,7 +80,7 @@ def test_rule_05_one_row_has_one_name_in_whatever_spelling(value, name):
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)), st.sampled_from(["csv", "json", "parquet"]))
-def test_rule_29_a_column_of_times_without_a_zone_names_its_rows_through_a_file(when, kind):
+def test_rule_05_a_column_of_times_without_a_zone_names_its_rows_through_a_file(when, kind):
     frame = pd.DataFrame(
         {"slot": pd.Series([pd.Timestamp(when), pd.Timestamp("2027-03-02 10:30:00.25")]).dt.as_unit("us")}
     )

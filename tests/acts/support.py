@@ -75,7 +75,7 @@ def sheet(count: int = 1, **columns: Any) -> pd.DataFrame:
 def calls(plan: Plan) -> list[list[Item]]:
     """The items of each call of a plan, in the order of sending, as the engine groups them."""
     found: list[list[Item]] = []
-    for _, _, items in plan.chunks():
+    for _, items in plan.chunks():
         groups: dict[str, list[Item]] = {}
         for item in items:
             groups.setdefault(item.group, []).append(item)

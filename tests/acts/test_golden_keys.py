@@ -1,4 +1,4 @@
-"""Golden keys and marks, written down once: a change here gives every request that was already sent a second key (rule 9)."""
+"""Golden keys and marks, written down once: a change here gives every request that was already sent a second key (rule 8)."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_marks_of_many_attempts_are_those_of_each(campaign, row, last):
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
-def test_rule_29_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
+def test_rule_05_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
     frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})
     assert isinstance(frame["slot"].dtype, pd.DatetimeTZDtype)
     back = pd.read_csv(StringIO(frame.to_csv(index=False)))

@@ -145,7 +145,7 @@ SEEN = {name: getattr(target(), name) for name in ("platform", "account_id", "st
 
 WHOLE = "The media could not be processed by the platform, trace 7731"
 CUTS = (WHOLE, f"{WHOLE[:30]}…", f"{WHOLE[:3]}...", "T")
-NONE = ("NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> ")  # since a file made it so (rule 29)
+NONE = ("NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> ")  # since a file made it so (rule 5)
 
 
 def says(message: str | None, **more: Any) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def says(message: str | None, **more: Any) -> dict[str, Any]:
     *((says(word), post(target(message=None)), "") for word in NONE),
     *((says(word), post(), "error_message") for word in NONE),
 ])  # fmt: skip
-def test_rule_30_what_differs_is_named_and_what_lists_and_files_cut_does_not(seen, now, differs):
+def test_rule_14_what_differs_is_named_and_what_lists_and_files_cut_does_not(seen, now, differs):
     why = changed_since_loaded(seen, now)
     assert (why and why.code) == ("changed_since_loaded" if differs else None)
     assert (dict(why.params)["fields"] if why else "") == differs
@@ -190,7 +190,7 @@ def test_a_redelivery_ends_as_the_log_says():
     assert failed.error_message is None
 
 
-# -- answers whose items or errors contradict each other (rule 15) -----------------------------------------------------
+# -- answers whose items or errors contradict each other (rule 12) -----------------------------------------------------
 
 ROW = request(item("create", Subject("row", "i"), "/v1/posts/bulk", {}))
 
@@ -203,7 +203,7 @@ def items(*pairs: tuple[int, str]) -> dict[str, object]:
     lambda found: {"data": found}, lambda found: {"error": found}, lambda found: {"error": {"code": "X", "details": found}},
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["results", "items"])
-def test_rule_15_items_are_found_wherever_an_answer_has_them(around, name):
+def test_rule_12_items_are_found_wherever_an_answer_has_them(around, name):
     """A refusal that shows them is about each row by itself, and some of them may have been made."""
     found = items((0, "post_1"))["results"]
     (settled,) = act_named("create").settle_refusal([ROW], around({name: found}))
@@ -215,18 +215,18 @@ FINE = ({}, {"error": None}, {"errors": []}, {"success": True})
 
 
 @pytest.mark.parametrize("name", ["create_one", "update", "cancel", "retry", "fix"])
-def test_rule_15_an_answer_that_bears_an_error_is_not_what_a_call_returns(name):
+def test_rule_12_an_answer_that_bears_an_error_is_not_what_a_call_returns(name):
     shape = {"id": "post_1", "status": "scheduled", "platformId": "pp_1"}
     assert [act_named(name).decodes(shape | said) for said in (*FINE, *ERRORS)] == [True] * 4 + [False] * 4
 
 
-def test_rule_15_items_of_a_batch_and_of_a_log_speak_for_themselves():
+def test_rule_12_items_of_a_batch_and_of_a_log_speak_for_themselves():
     for said in ERRORS:
         assert act_named("create").decodes({"results": []} | said)
         assert act_named("redeliver").decodes({"id": "del_1", "success": False} | said), "the error is the receiver's"
 
 
-def test_rule_15_a_count_of_what_was_created_is_no_refusal():
+def test_rule_12_a_count_of_what_was_created_is_no_refusal():
     act = act_named("create")
     for said in ({"results": [], "created": 1}, {"results": [{"index": 0, "status": "?"}]}):
         (read,) = act.settle_refusal([ROW], said)

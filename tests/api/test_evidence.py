@@ -1,4 +1,4 @@
-"""Whether a try has ended: rules 18 and 19, over every kind of evidence."""
+"""Whether a try has ended: rule 13, over every kind of evidence."""
 
 from __future__ import annotations
 
@@ -84,17 +84,17 @@ LONG, SIGHTED = {"since": 1e6}, {"sighted": True}
     *((post(one, status="partial"), SIGHTED, Fate.UNCHANGED, post()) for one in STRANGE),  # one of its targets is out, but which?
     *((post(one, status="publishing"), {}, Fate.MOVING, post()) for one in STRANGE),
 ])  # fmt: skip
-def test_rule_18_what_a_reading_says_of_a_try(now, tried, becomes, before):
+def test_rule_13_what_a_reading_says_of_a_try(now, tried, becomes, before):
     assert fate(now, before, **{"since": 0.0, **tried}) is becomes
 
 
-def test_rule_18_what_is_in_flight_is_moving():
+def test_rule_13_what_is_in_flight_is_moving():
     assert fate(post(target("pending"), status="failed")) is Fate.MOVING, "whatever the post says of itself"
     assert fate(post(target("pending"), status="publishing")) is Fate.MOVING
     assert fate(post(OTHER, status="publishing"), sighted=True) is Fate.MOVING
 
 
-def test_rule_18_what_was_not_read_before_is_no_evidence_and_what_was_not_there_is():
+def test_rule_13_what_was_not_read_before_is_no_evidence_and_what_was_not_there_is():
     assert fate_of(target(), post(), Attempted(None, 1e6)) is Fate.UNCHANGED
     other = replace(target(), platform="facebook")
     assert fate_of(other, post(target(), other), Attempted(Baseline.of(post()), 0.0)) is Fate.FAILED
@@ -124,7 +124,7 @@ def test_only_a_post_without_any_sign_is_untouched(now):
     assert not untouched(post(), None)
 
 
-def test_rule_30_readings_of_two_kinds_are_compared_to_what_both_show():
+def test_rule_14_readings_of_two_kinds_are_compared_to_what_both_show():
     long = "The media could not be processed by the platform, trace 7731"
     listed = Baseline.of(post(target(error_message=long[:40] + "…"), source="list"))
     single = post(target(error_message=long), updated="2026-03-02T09:00:00.250000+00:00", source="single")
@@ -163,7 +163,7 @@ ONE_FAILED = post(replace(ONE, error_message="no"), TWO)
     (replace(BARE, status="published"), replace(BARE, status="published"), False, None), (None, BARE, False, None),
     (replace(BARE, status="scheduled"), BARE, True, None),
 ])  # fmt: skip
-def test_rule_18_a_post_has_ended_when_what_was_tried_has(before, now, ended, about):
+def test_rule_13_a_post_has_ended_when_what_was_tried_has(before, now, ended, about):
     assert post_ended(now, Attempted(before and Baseline.of(before), 1e6), about) is ended
     assert post_ended(BARE, Attempted(Baseline.of(BARE), 0.0, sighted=True))
 
@@ -206,7 +206,7 @@ def test_times_cut_to_seconds_or_milliseconds_are_the_same(when, micro):
         assert common_time(short) == common_time(whole)
 
 
-def test_rule_30_when_a_delivery_arrived_is_the_same_however_it_is_cut():
+def test_rule_14_when_a_delivery_arrived_is_the_same_however_it_is_cut():
     arrived = WAS | {"delivered_at": "2026-03-02T09:00:00.250+00:00"}
     assert delivery_untouched(arrived, arrived | {"delivered_at": "2026-03-02T09:00:00+00:00"})
     assert not delivery_untouched(arrived, arrived | {"delivered_at": AFTER})
@@ -225,7 +225,7 @@ def test_a_time_or_a_message_is_never_that_of_nothing(same, one, other, are):
 
 
 @given(st.text(min_size=20, max_size=60), st.integers(1, 60))
-def test_rule_30_a_message_cut_to_any_length_is_the_same_message(message, length):
+def test_rule_14_a_message_cut_to_any_length_is_the_same_message(message, length):
     assert same_text(message, message[:length]) or not message[:length].rstrip(".… ")
     assert not same_text(message, "other" + message)
 
@@ -251,7 +251,7 @@ WAS = {
         ),
     ],
 )
-def test_rule_19_a_delivery_has_ended_when_count_and_result_moved(now, ended, as_before):
+def test_rule_13_a_delivery_has_ended_when_count_and_result_moved(now, ended, as_before):
     assert delivery_ended(WAS, WAS | now) is ended
     assert delivery_ended({**WAS, "retry_count": None}, WAS | now) is any(
         now[each] != WAS[each] for each in now.keys() - {"retry_count"}

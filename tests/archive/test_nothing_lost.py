@@ -151,40 +151,23 @@ def test_a_clock_that_went_back_behind_the_last_sync_is_reason_for_a_check(archi
     assert missing(archive, ws) == NOTHING
 
 
-def test_a_load_since_is_no_check(sandbox, tmp_path, small_pages):
-    """Else what came late before it would wait for another week."""
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", archive=tmp_path / "history") as ws:
-        ws.deliveries()
-        late = deliveries(sandbox, 2, later=-20 * DAY)
-        sandbox.advance(8 * DAY)
-        ws.deliveries(since="5D", refresh=True)
-        with pytest.warns(UserWarning, match="added 2 deliveries"):
-            assert set(late) <= set(ws.deliveries()["delivery_id"])
+@pytest.mark.parametrize("status", ["draft", "pending_approval", "approved", "scheduled"])
+def test_what_waits_is_read_as_a_whole_of_any_age(archive, ws, sandbox, status):
+    known = posts(sandbox, 4, status=status)
+    archive.sync()
+    imported = posts(sandbox, 3, later=-200 * DAY, status=status)
+    sandbox.person.delete(known[2])
+    archive.sync()
+    found = archive.posts(status=status)
+    assert set(imported) <= set(found["post_id"])
+    pd.testing.assert_frame_equal(found, ws.posts(status=status))
+    assert known[2] in set(archive.posts(status="deleted")["post_id"])
 
 
-@pytest.mark.parametrize("status", ["draft", "pending_approval", "approved", "scheduled", "failed", "partial"])
-def test_what_can_still_be_withdrawn_changed_or_retried_is_listed_anew(sandbox, tmp_path, small_pages, status):
-    ledger = tmp_path / "ledger.sqlite"
-    with (
-        vx.connect(sandbox=sandbox, ledger=ledger, archive=tmp_path / "history") as ws,
-        vx.connect(sandbox=sandbox, ledger=ledger) as plain,
-    ):
-        known = posts(sandbox, 4, status=status)
-        ws.posts()
-        imported = posts(sandbox, 3, later=-200 * DAY, status=status)
-        sandbox.person.delete(known[2])
-        found = ws.posts(status=status)
-        assert set(imported) <= set(found["post_id"])
-        pd.testing.assert_frame_equal(found, plain.posts(status=status))
-        if status not in ("failed", "partial"):
-            assert set(imported) <= set(ws.posts()["post_id"]), "of all posts, what waits is listed anew, too"
-        pd.testing.assert_frame_equal(ws.posts(limit=2000), plain.posts(limit=2000))
-
-
-# Random histories: the frames of a workspace with an archive against those of one without.
+# Random histories: the frames of an archive against those of its workspace.
 
 LATER = st.floats(-60 * MINUTE, MINUTE) | st.floats(MINUTE, 12 * HOUR)
-WAITING = ("draft", "pending_approval", "approved", "scheduled")  # a load lists these anew, of any age
+WAITING = ("draft", "pending_approval", "approved", "scheduled")  # a sync reads these lists as a whole
 RETRIED = ("failed", "partial")
 STATUS = st.sampled_from(["published", "published", *WAITING, *RETRIED])
 COUNT = st.integers(1, 3 * FEW)
@@ -201,12 +184,12 @@ HISTORY = st.lists(st.lists(CHANGE, min_size=1, max_size=4), min_size=1, max_siz
 
 @dataclass
 class History:
-    """A workspace with an archive, one without, and which kinds a sync without a check may lack."""
+    """An archive, its workspace, and which kinds a sync without a check may lack."""
 
     sandbox: Sandbox
     ws: vx.Workspace
-    plain: vx.Workspace
-    read_at: float | None = None  # the latest time that the server has shown by the last load
+    archive: Archive
+    read_at: float | None = None  # the latest time that the server has shown by the last sync
     beyond: set[str] = field(default_factory=set)
 
     def now(self) -> float:
@@ -239,28 +222,28 @@ class History:
                 world.touch(post, world.now())
 
     def compare(self, *, checked: bool = False) -> None:
-        """Compare loads: those of all records only if no sync may lack one, or after a check."""
-        if checked:  # lists of what waits are whole before the check, too
-            for status in (*WAITING, *RETRIED, ["draft", "failed"]):
-                pd.testing.assert_frame_equal(self.ws.posts(status=status), self.plain.posts(status=status))
-        for kind in ("posts", "deliveries"):
-            found, live = getattr(self.ws, kind)(refresh=checked), getattr(self.plain, kind)()
+        """Sync and compare: all records only if no sync may lack one, or after a check."""
+        self.archive.sync(full=checked)
+        pd.testing.assert_frame_equal(self.archive.posts(status=WAITING), self.ws.posts(status=WAITING))
+        posts = self.archive.posts()
+        stored = {"posts": posts[posts["status"] != "deleted"], "deliveries": self.archive.deliveries()}
+        for kind, frame in stored.items():
             if checked or kind not in self.beyond:
-                pd.testing.assert_frame_equal(found, live)
+                pd.testing.assert_frame_equal(frame.reset_index(drop=True), getattr(self.ws, kind)())
         self.read_at = max(self.now(), self.now() if self.read_at is None else self.read_at)
 
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[tuple[Sandbox, vx.Workspace, Path]]:
-    """A sandbox, a workspace of it without an archive, and a folder; pages are small."""
+    """A sandbox, a workspace of it, and a folder; pages are small."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Sandbox(seed=7, speed=0, rate_limit=None, empty=True) as sandbox,
-        vx.connect(sandbox=sandbox, ledger=Path(folder) / "ledger.sqlite") as plain,
+        vx.connect(sandbox=sandbox, ledger=Path(folder) / "ledger.sqlite") as ws,
         pytest.MonkeyPatch.context() as patch,
     ):
         let_pages_be_small(patch, FEW)
-        yield sandbox, plain, Path(folder)
+        yield sandbox, ws, Path(folder)
 
 
 def come(count: int, later: float = 0, status: str = "published") -> tuple[str, int, float, str]:
@@ -278,17 +261,13 @@ SET_BACK = [[*KNOWN, come(12)], [("set back", HOUR), *[come(4), ("advance", MINU
 @example(PAGES_AHEAD)
 @example(SET_BACK)
 @given(HISTORY)
-def test_an_archive_is_a_plain_load(world, rounds):
-    """Play one history: changes, then loads, round by round; and compare at the end as a check leaves it."""
-    sandbox, plain, folder = world
+def test_an_archive_holds_what_the_api_shows(world, rounds):
+    """Play one history: changes, then a sync, round by round; and compare at the end as a check leaves it."""
+    sandbox, ws, folder = world
     sandbox.reset(empty=True)
-    with (
-        warnings.catch_warnings(),
-        tempfile.TemporaryDirectory(dir=folder) as root,
-        vx.connect(sandbox=sandbox, ledger=folder / "ledger.sqlite", archive=root) as ws,
-    ):
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(dir=folder) as root:
         warnings.filterwarnings("ignore", message="the check of the archive added")
-        history = History(sandbox, ws, plain)
+        history = History(sandbox, ws, ws.archive(root))
         for changes in rounds:
             for change in changes:
                 history.change(*change)

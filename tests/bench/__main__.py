@@ -118,10 +118,10 @@ def scale(options: argparse.Namespace) -> Iterator[Line]:
 
 
 def monday(options: argparse.Namespace) -> Iterator[Line]:
-    """The second Monday of a workspace that stands on an archive, in requests."""
+    """The second Monday of an archive, in requests."""
     found = mondays(options.load, 5 * options.load)
-    what = f"{options.load:,} posts and {5 * options.load:,} deliveries: requests of the second load, of the first"
-    yield Line("monday", what, found["whole_percent"], "%", ("<=", 10.0), found)
+    what = f"{options.load:,} posts and {5 * options.load:,} deliveries: requests of the second sync, of the first"
+    yield Line("monday", what, found["percent"], "%", ("<=", 10.0), found)
 
 
 def screen(options: argparse.Namespace) -> Iterator[Line]:

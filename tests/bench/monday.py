@@ -1,6 +1,6 @@
-"""Two Mondays of one workspace: how many requests a load takes that stands on an archive, counted at the server.
+"""Two Mondays of one workspace: how many requests a sync of its archive takes, counted at the server.
 
-The first Monday loads everything. In the week after it new records come, and what was open goes on: posts are published, deliveries
+The first Monday reads everything. In the week after it new records come, and what was open goes on: posts are published, deliveries
 that were being tried again arrive, and the failures of one outage are sent again. Nothing that was settled is edited.
 """
 
@@ -25,15 +25,10 @@ from voxops.archive import sync
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
 _FINAL = {"published", "cancelled", "unpublished", "archived"}
-LOADS: dict[str, Callable[[vx.Workspace], pd.DataFrame]] = {
-    "posts": lambda ws: ws.posts(), "deliveries": lambda ws: ws.deliveries(),
-    "failed": lambda ws: ws.posts(status=["failed", "partial"]), "lost": lambda ws: ws.deliveries(success=False),
-}  # fmt: skip
-WHOLE, TRIAGE = ("posts", "deliveries"), ("failed", "lost")
 
 
 def mondays(posts: int, deliveries: int, share: float = 0.05, weeks: int = 40) -> dict[str, Any]:
-    """Requests and seconds of each load, the first and the second time and without an archive; frames are compared.
+    """Requests and seconds of a sync, the first and the second time, of the weekly check, and of loads; frames are compared.
 
     Parameters
     ----------
@@ -47,38 +42,27 @@ def mondays(posts: int, deliveries: int, share: float = 0.05, weeks: int = 40) -
     rng = Random(7)
     with tempfile.TemporaryDirectory() as folder, Sandbox(seed=7, speed=0, rate_limit=None, posts=posts, deliveries=deliveries) as sandbox:  # fmt: skip
         _settle(sandbox, round(posts * share / 2), round(deliveries * share / 2), rng, weeks)
-        ledger = Path(folder) / "ledger.sqlite"
         with (
-            vx.connect(sandbox=sandbox, ledger=ledger, archive=f"{folder}/history") as ws,
-            vx.connect(sandbox=sandbox, ledger=ledger) as plain,
+            vx.connect(sandbox=sandbox, ledger=Path(folder) / "ledger.sqlite") as ws,
             patch.object(sync, "CHECK_AFTER", timedelta(days=8)),  # so that the weekly check is measured by itself
         ):
-            found: dict[str, Any] = {"first": {name: _load(sandbox, ws, name)[1] for name in LOADS}}
+            archive = ws.archive(f"{folder}/history")
+            found: dict[str, Any] = {"first": _counted(sandbox, archive.sync)}
             _week(sandbox, ws, round(posts * share / 2), round(deliveries * share / 2), rng)
-            second = {name: _load(sandbox, ws, name) for name in LOADS}
-            without = {name: _load(sandbox, plain, name) for name in LOADS}
-            before = len(sandbox.requests())
-            ws.archive().sync(full=True)
-            found["check_requests"] = len(sandbox.requests()) - before
-        for name in LOADS:
-            pd.testing.assert_frame_equal(second[name][0], without[name][0], obj=name)
-        found |= {"second": {name: each[1] for name, each in second.items()}}
-        found |= {"without": {name: each[1] for name, each in without.items()}}
-        found |= {"rows": {name: len(each[0]) for name, each in second.items()}}
-        found["from_api"] = {name: each[0].attrs["archive"]["rows_from_api"] for name, each in second.items()}
-    total = {when: sum(found[when][name]["requests"] for name in WHOLE) for when in ("first", "second")}
-    found["whole_percent"] = 100 * total["second"] / total["first"]
-    found["triage"] = {
-        when: sum(found[when][name]["requests"] for name in TRIAGE) for when in ("first", "second", "without")
-    }
-    return found
+            found["second"] = _counted(sandbox, archive.sync)
+            kept = archive.posts(), archive.deliveries()
+            found["without"] = _counted(sandbox, lambda: (ws.posts(), ws.deliveries()))
+            for stored, loaded in zip(kept, (ws.posts(), ws.deliveries()), strict=True):
+                pd.testing.assert_frame_equal(stored, loaded[stored.columns])
+            found["check"] = _counted(sandbox, lambda: archive.sync(full=True))
+    return found | {"percent": 100 * found["second"]["requests"] / found["first"]["requests"]}
 
 
-def _load(sandbox: Sandbox, ws: vx.Workspace, name: str) -> tuple[pd.DataFrame, dict[str, float]]:
-    """One load, its requests and its seconds."""
+def _counted(sandbox: Sandbox, call: Callable[[], object]) -> dict[str, float]:
+    """The requests and the seconds of a call."""
     before, began = len(sandbox.requests()), time.perf_counter()
-    frame = LOADS[name](ws)
-    return frame, {"requests": len(sandbox.requests()) - before, "seconds": round(time.perf_counter() - began, 2)}
+    call()
+    return {"requests": len(sandbox.requests()) - before, "seconds": round(time.perf_counter() - began, 2)}
 
 
 def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random, weeks: int) -> None:

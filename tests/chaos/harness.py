@@ -43,7 +43,7 @@ class Reading:
 
     Engines count on it that a server goes on for a minute at the most with a request that nobody waits for. Where no key
     protects, time must not run so fast that a busy machine makes that untrue: `slower` divides the speed. Where keys do not
-    protect, or lists lag, two ledgers that act at the same moment may collide (`collides`, rule 31): each collision must then be
+    protect, or lists lag, two ledgers that act at the same moment may collide (`collides`, rule 19): each collision must then be
     reported by one of them.
     """
 
@@ -83,7 +83,7 @@ class Config:
     ledgers: int = 1  # 2: each sender has its own, as on two laptops
     speed: float = 30.0  # virtual seconds per real one
     timeout: float = 1.0
-    lease: float = 2.0
+    suspended: float = 3.0  # real seconds
     pace: float = 0.1
     seconds: float = 420.0  # after which the senders are asked to end
 
@@ -281,7 +281,6 @@ class Chaos:
                 "folder": str(self.folder),
                 "speed": self.speed,
                 "timeout": config.timeout,
-                "lease": config.lease,
                 "ledgers": config.ledgers,
                 "retention": self.reading.retention,
                 # Storms may refuse each request of the last row for longer than a pass or two try.
@@ -344,7 +343,7 @@ class Chaos:
         elif what == "suspend":
             name = self.rng.choice("ab")
             senders[name].signal(signal.SIGSTOP)
-            time.sleep(self.config.lease * 1.5)
+            time.sleep(self.config.suspended)
             senders[name].signal(signal.SIGCONT)
         elif what == "kill in flight":
             self._kill_in_flight(remote, url, senders)

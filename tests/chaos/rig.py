@@ -231,9 +231,10 @@ class Kernel:
         *,
         api_key: str | None = None,
         retention: float = RETENTION,
-        lease: float = 90.0,
         timeout: float = 5.0,
         people: Mapping[str, str] | None = None,
+        alone: bool = False,
+        told: bool = True,  # whether lists are known to show the metadata of posts
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
@@ -244,13 +245,16 @@ class Kernel:
             rng=random.Random(7),
             transport=getattr(rig.sandbox, "transport", None),
         )
-        self.ledger = Ledger(path, clock=rig.clock.monotonic, lease=lease)
+        self.ledger = Ledger(path, clock=rig.clock.monotonic)
+        if told:
+            self.ledger.seen.note_metadata(shown=True)
         self.engine = Engine(
             self.client,
             self.ledger,
             credential=self.client.fingerprint(self.ledger.fingerprint),
             retention=retention,
             people=people,
+            alone=alone,
             rng=random.Random(7),
         )
         self.asleep = False  # set while its laptop sleeps: time passes for the others, whatever it has under way

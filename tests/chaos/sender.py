@@ -92,7 +92,6 @@ async def work(wanted: dict[str, Any]) -> None:
     ledger = Ledger(
         ledger_path(folder, name, wanted["ledgers"]),
         clock=lambda: client.now().timestamp(),
-        lease=wanted["lease"] * wanted["speed"],
     )
     works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"])
     noted = _noted(folder, name)
@@ -123,7 +122,7 @@ async def work(wanted: dict[str, Any]) -> None:
         hung = [one for one, unknown in zip(passes, left("unknown"), strict=True) if unknown]
         if not (wanted["anew"] and hung):
             break
-        # Their key may be forgotten, and nothing shows of them: an analyst sends them once more (rule 18).
+        # Their key may be forgotten, and nothing shows of them: an analyst sends them once more (rule 13).
         await clock.sleep(STUCK_AFTER.total_seconds())
         noted.unlink()  # whoever is killed meanwhile plans all over
         for plan in filter(None, map(_anew, hung)):

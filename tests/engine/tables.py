@@ -20,7 +20,6 @@ from voxops.engine.reduce import Ending, Event
 from voxops.engine.rules import (
     Block,
     CallFacts,
-    Cut,
     Decision,
     Facts,
     Read,
@@ -47,12 +46,12 @@ def a_call(state: str = "unknown", *, ago: float = 100.0, **details: Any) -> Cal
     base = Call(
         id=1, act="create", method="POST", path="/v1/posts/bulk", body=b"{}", key="k", subject=SUBJECT, baseline=None, credential="c",
         hash="h", size=1, state=state, tries=1, first_sent=NOW - ago, last_sent=NOW - ago, ended=NOW - ago, answered=False, http_status=None,
-        reply=None, owner=None, lease_until=None, refused=False, resent=False, collided=False, sighted=None, reason=None,
+        reply=None, refused=False, resent=False, collided=False, sighted=None, reason=None,
     )  # fmt: skip
     return replace(base, **details)
 
 
-CALL, ACCEPTED, IN_FLIGHT = a_call(), a_call("accepted"), a_call("sent", lease_until=NOW + 40)
+CALL, ACCEPTED, IN_FLIGHT = a_call(), a_call("accepted"), a_call("sent")
 ANSWERED, LIMITED = a_call(answered=True), a_call("limited", answered=True, reason=Reason("rate_limited"))
 END = CALL.end
 
@@ -69,7 +68,7 @@ class Example:
 
 
 def _decides(row: str | None, about: str, says: Decision, request: Request = ASKED, **facts: Any) -> Example:
-    known = {"now": NOW, "read": NOW, "listed": NOW, **facts}
+    known = {"now": NOW, "read": NOW, "listed": NOW, "makes": about == "create", **facts}
     return Example(row, Facts(**known), says, about, request)
 
 
@@ -87,19 +86,18 @@ def _block(code: str, **params: Any) -> Block:
 
 _EVIDENCE = "a reading settles it"
 _ABSENT = "a reading proves that it had no effect"
-_FLIGHT = "its call is in flight under a lease"
+_FLIGHT = "this kernel waits for its answer"
 _MOVING = "its subject is in flight"
 _QUEUED = "it was accepted"
 _UNKNOWN = "nothing else is known of it"
 _SENDS = "the run sends"
-_CANARIES = "its canaries went well"
-_FIRST = "what must come first in this plan is done"
+_IN_DOUBT = "it is not about a create that is in doubt"
 _FREE = "no open call of another request is on its subject"
-_LIST = "the list was read within 10 s (15 s as it is sent)"
+_SHOWN = "lists show the metadata of posts, or a first create tells whether they do"
+_LIST = "the list was read within 10 s (15 s as it is sent), if it makes what a reader sees"
 _SUBJECT = "its subject was read within 60 s (120 s as it is sent)"
 _THERE = "no post that is live or was withdrawn is this row"
-_NAMED = "the campaign was named"
-_ALIKE = "no live post looks like it, and no open call creates it"
+_ALIKE = "no other live post, or open call, makes what it makes"
 _DONE = "it is not as requested already, and its name is unused"
 _UNCHANGED = "unchanged since it was loaded, by all targets"
 _KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
@@ -117,7 +115,7 @@ DECIDES = (
     _decides(_EVIDENCE, "create", Settle(DONE), call=IN_FLIGHT, found=DONE),
     _decides(_ABSENT, "create", Release(), call=CALL, absent=True),
     _decides(_ABSENT, "post", Release(), call=a_call(answered=True), absent=True, looked=300.0),
-    _decides(_FLIGHT, "create", _wait("being_sent", NOW + 40), call=IN_FLIGHT),
+    _decides(_FLIGHT, "create", _wait("being_sent"), call=IN_FLIGHT),
     _decides(_MOVING, "post", _wait("publishing", status="publishing"), call=ACCEPTED, found=_moves("publishing", status="publishing")),
     _decides(_MOVING, "post", _wait("post_waits", holds=False, status="draft"), call=ACCEPTED, found=_moves("post_waits", status="draft")),
     _decides(_MOVING, "post", _wait("publishing", status="pending"), call=a_call("accepted", ago=1800), found=_moves("publishing", status="pending")),
@@ -143,11 +141,7 @@ DECIDES = (
     # What is unsent: whose turn it is.
     _decides(_SENDS, "create", _wait("paused", holds=False), stopped=Reason("paused")),
     _decides(_SENDS, "post", _wait("undone", holds=False), stopped=Reason("undone"), passed=True, read=None),
-    _decides(_CANARIES, "post", _wait("waits_for_canaries"), canaries=Reason("waits_for_canaries")),
-    _decides(_CANARIES, "create", _block("canaries_failed", succeeded=0, canaries=3), canaries=Reason("canaries_failed", succeeded=0, canaries=3)),
-    _decides(_FIRST, "create", _wait("waits_for_first"), first=(Outcome.SUCCEEDED, Outcome.UNKNOWN)),
-    _decides(_FIRST, "post", _block("first_failed"), first=(Outcome.PENDING, Outcome.FAILED)),
-    _decides(_FIRST, "post", _block("first_failed"), first=(Outcome.BLOCKED,)),
+    _decides(_IN_DOUBT, "post", _wait("create_in_doubt", holds=False), create_in_doubt=True, busy=CALL),
     _decides(_FREE, "post", _wait("subject_busy", NOW + 501), busy=CALL),
     _decides(_FREE, "post", _wait("subject_busy", NOW + 1), busy=a_call(ago=600), busy_moves=False),
     _decides(_FREE, "post", _wait("subject_busy"), busy=a_call(ago=600.5)),
@@ -168,10 +162,12 @@ DECIDES = (
     _decides(_THERE, "create", _block("shows_it_now", post="p"), judged=Reason("shows_it_now", post="p")),
     _decides(_THERE, "create", _block("withdrawn_since", post="p", status="cancelled", attempt=2), judged=Reason("withdrawn_since", post="p", status="cancelled", attempt=2)),
     _decides(_THERE, "create", _block("duplicate_of", post="p", own="q", status="scheduled", attempt=2), judged=Reason("duplicate_of", post="p", own="q", status="scheduled", attempt=2)),
-    _decides(_NAMED, "create", _block("other_campaign"), other_campaign=True, alike=Reason("looks_like", post="p")),
     _decides(_ALIKE, "create", _block("looks_like", post="p"), alike=Reason("looks_like", post="p"), passed=True),
-    _decides(_ALIKE, "create", _block("looks_like_row", post="p", since=""), alike=Reason("looks_like_row", post="p", since="")),
-    _decides(_ALIKE, "create", _block("looks_like_campaign", post="p"), alike=Reason("looks_like_campaign", post="p")),
+    _decides(_ALIKE, "post", _block("looks_like_row", post="p", of=""), alike=Reason("looks_like_row", post="p", of=""), makes=True),
+    _decides(_ALIKE, "post", _wait("looks_like", post="p"), alike=Reason("looks_like", post="p"), makes=True, run_acts=True),
+    _decides(_LIST, "post", Read("list", NOW), makes=True, listed=None),
+    _decides(_SHOWN, "create", _block("lists_hide_metadata"), hidden=Reason("lists_hide_metadata"), judged=DONE),
+    _decides(_SHOWN, "create", _wait("first_create_tells", NOW + 5), waits_for_first=True),
     _decides(_ALIKE, "create", _wait("alike_in_flight", row="j"), alike=Reason("alike_in_flight", row="j")),
     _decides(_DONE, "post", Settle(DONE), done=DONE, forbidden=Reason("post_gone"), passed=True),
     _decides(_DONE, "post", _block("changed_before", fields="tags", name="n"), done=Reason("changed_before", fields="tags", name="n")),
@@ -187,25 +183,23 @@ DECIDES = (
     _decides(_TIME, "post", _block("time_passed"), passed=True),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
     # Nothing to say.
-    _decides(None, "create", Send(), listed=NOW - 10, first=(Outcome.SUCCEEDED,)),
+    _decides(None, "create", Send(), listed=NOW - 10),
     _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),
     _decides(None, "post", Send(), read=NOW - 60, listed=None),
     _decides(None, "delivery", Send(), read=NOW - 120, taking=True),
 )  # fmt: skip
 
 
-def _fits(row: str | None, kind: str, says: Any, size: int = 50, **facts: Any) -> Example:
-    return Example(row, CallFacts(**{"now": NOW, "kind": kind, "size": size, "chunk": 50, **facts}), says)
+def _fits(row: str | None, kind: str, says: Any, **facts: Any) -> Example:
+    return Example(row, CallFacts(**{"now": NOW, "kind": kind, **facts}), says)
 
 
 _HAND = "nobody has changed the ledger by hand"
-_SMALL = "it is small enough"
-_WHOLE = "it is the whole chunk, or the campaign is quiet"
 _COVERS = "it acts on exactly what was chosen"
 _LEFT = "no row has left it"
 _SEEN = "no row was seen"
 _MAY_BE = "no post may be one of its rows, nor was its subject changed since"
-_WANTED = "every row is wanted by a run that lives, is not paused, and whose canaries for it went well"
+_WANTED = "every row is wanted by a run that this kernel sends"
 _PASSED = "no time has passed"
 _REMEMBERED = "the server remembers its key"
 _SAME_KEY = "it is the same API key"
@@ -216,15 +210,6 @@ _OFTEN = "it was not tried too often"
 FITS = (
     _fits(_HAND, "create", _block("ledger_changed_by_hand"), harmed=True),
     _fits(_HAND, "resend", _block("ledger_changed_by_hand"), harmed=True, left=True),
-    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10),
-    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 100), size=49, others=NOW - 10, unshared=True, less=NOW - 35),
-    _fits(_WHOLE, "create", _wait("campaign_busy", NOW + 65), size=49, others=NOW - 10, since=NOW - 900),
-    _fits(_WHOLE, "create", _block("others_at_work"), size=49, others=NOW - 10, since=NOW - 900.5),
-    _fits(_WHOLE, "create", _wait("short_call", NOW + 100), size=49, unshared=True, less=NOW - 35, listed=NOW),
-    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, listed=NOW - 66),
-    _fits(_WHOLE, "create", _wait("short_call", NOW), size=49, unshared=True, less=NOW - 200, since=NOW - 9999),
-    _fits(_SMALL, "create", Cut(25), most=25, others=NOW),
-    _fits(_SMALL, "create", Cut(1), size=2, chunk=2, most=1),
     _fits(_COVERS, "retry", _block("other_target_open"), covers=Reason("other_target_open")),
     _fits(_LEFT, "resend", _wait("resend_partly_done", holds=False), left=True),
     _fits(_SEEN, "resend", _wait("resend_partly_done", holds=False), seen=True),
@@ -237,12 +222,9 @@ FITS = (
     _fits(_STANDS, "resend", _wait("resend_stands", holds=False), stands=True),
     _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=6), tries=6),
     _fits(_OFTEN, "create", _wait("tried_often", holds=False, times=6), tries=6),
-    _fits(None, "create", Send(), most=50, less=NOW, others=NOW),
-    _fits(None, "create", Send(), size=49, others=NOW - 75),
-    _fits(None, "create", Send(), size=49, less=NOW - 10),
-    _fits(None, "create", Send(), size=49, unshared=True, less=NOW - 200, listed=NOW - 65, others=NOW - 75),
-    _fits(None, "retry", Send(), size=1, most=0),
-    _fits(None, "resend", Send(), size=1, tries=5),
+    _fits(None, "create", Send(), tries=5),
+    _fits(None, "retry", Send()),
+    _fits(None, "resend", Send(), tries=5),
 )  # fmt: skip
 
 
@@ -339,14 +321,15 @@ BINDS = (
     _binds("never wanted before", New(1), None),
     _binds("never wanted before", New(2), None, item=_second(ROW)),
     _binds("never wanted before", New(1), None, item=_second(EXISTS), creates=False),
-    _binds("undone, or not there, and meant as a next attempt", New(2), _UNDONE, item=_second(ROW), anew=True),
-    _binds("undone, or not there", Join(), _UNDONE, differs=("content",)),
+    _binds("undone, or not there, and meant as a next attempt", New(2), _UNDONE, item=_second(ROW), anew=True, ended=True),
+    _binds("undone, or not there", Join(), _UNDONE, differs=("content",), ended=True),
     _binds("undone, or not there", Join(), _NOT_THERE),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, anew=True),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, again=True),
-    _binds("open, and undone", Refuse(Reason("undone")), _OPEN, call=CALL, taken_back=True, anew=True),
+    _binds("open, and undone", Refuse(Reason("undone")), _OPEN, call=CALL, ended=True, anew=True),
     _binds("open, with another body", _refuses("open_otherwise", "accounts, tags"), _OPEN, call=CALL, differs=("accountIds", "tags")),
-    _binds("open", Join(), _OPEN, call=CALL, old=True, anew=True),
+    _binds("open", Join(), _OPEN, call=CALL, anew=True),
+    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), _OPEN, call=CALL, old=True, anew=True, creates=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, withdrawn=_CANCELLED, live=True),

@@ -1,4 +1,4 @@
-"""What an answer proves: items by index, refusals, pages of proxies, limits, and what stops a run (rules 14 to 17 and 27)."""
+"""What an answer proves: items by index, refusals, pages of proxies, limits, and what stops a run (rules 8, 11 and 12)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def page(path: str, status: int, **where: Any) -> list[Fault]:
 
 @pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])
 @pytest.mark.parametrize("refused", [False, True])
-def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt, refused):
+def test_rule_12_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt, refused):
     """Also where the whole is answered 422: what happened is looked up, nothing of it leaves under another key."""
     rig.sandbox.set_switches(bulk_status="422" if refused else "207")
     kernel, frame = rig.kernel(), rig.campaign(6).assign(force=True)
@@ -44,7 +44,7 @@ def test_rule_15_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, sp
 
 
 @pytest.mark.parametrize("body", ["html", "json", "empty"])
-def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
+def test_rule_12_a_2xx_of_another_shape_proves_nothing(rig, body):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel, garbage = rig.kernel(), {"action": "garbage", "body": body, "nth": 1}
     rig.sandbox.add_fault(
@@ -56,7 +56,7 @@ def test_rule_15_a_2xx_of_another_shape_proves_nothing(rig, body):
     rig.each_once(3)
 
 
-def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
+def test_rule_12_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)
     kernel, frame = rig.kernel(), rig.campaign(1).assign(accounts="acc_unknown", force=True)
@@ -65,7 +65,7 @@ def test_rule_16_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     assert len(rig.acts()) <= 3
 
 
-def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
+def test_rule_12_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(rig):
     rig.sandbox.add_fault(*page("/v1/posts", 406, when="before", times=None))
     table = rig.kernel().run(rig.plan_rows(2, one_by_one=True))
     assert table["error_code"].tolist() == ["HTTP_406"] * 2
@@ -75,7 +75,7 @@ def test_rule_16_whoever_keeps_a_row_out_with_a_page_has_refused_it_in_the_end(r
 @pytest.mark.parametrize(
     ("status", "code"), [(401, "UNAUTHORIZED"), (402, "LIMIT_EXCEEDED"), (403, "AUTHORIZATION_ERROR")]
 )
-def test_rule_17_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, status, code):
+def test_rule_12_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, status, code):
     world.plant_posts(rig.sandbox, 40, targets=1)
     kernel = rig.kernel()
     plan = plan_retry(kernel.triaged())
@@ -92,7 +92,7 @@ def test_rule_17_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, statu
     assert rig.count(expected(plan)).holds
 
 
-def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(rig):
+def test_rule_12_rows_of_a_batch_refused_as_a_whole_go_one_by_one_and_the_named_one_has_failed(rig):
     rig.sandbox.set_switches(record_bodies=True)
     kernel, refused = rig.kernel(), {"action": "status", "status": 400, "code": "VALIDATION_ERROR", "nth": 1}
     rig.sandbox.add_fault(*failing({**refused, "details": {"index": 3}}, path=BULK))
@@ -102,9 +102,21 @@ def test_rule_17_a_batch_refused_as_a_whole_fails_the_row_it_names_or_is_halved(
     assert table.loc[table["outcome"] == "failed", "content"].tolist() == [fourth]
     rig.sandbox.add_fault(*failing(refused, {**refused, "status": 422, "code": "", "nth": 2}, path=BULK))
     other = kernel.run(plan_create(rig.campaign(8, start=20), key="row_id"))
-    assert outcomes(other) == {"succeeded": 8}
-    assert other["idempotency_key"].nunique() == 3, "a half, and two quarters"
-    rig.each_once(15)
+    assert outcomes(other) == {"succeeded": 7, "failed": 1}, "one row of its own was refused, too"
+    assert other["idempotency_key"].nunique() == 8
+    rig.each_once(14)
+
+
+def test_rule_12_a_batch_that_is_always_refused_fails_within_ninety_seconds(rig):
+    """Fifty rows, refused together and each by itself: told at once, as the server counts its time."""
+    kernel, begun = rig.kernel(), rig.sandbox.now()
+    rig.sandbox.add_fault(
+        Fault(action="status", status=400, code="VALIDATION_ERROR", method="POST", path=BULK, times=60)
+    )
+    assert outcomes(kernel.run(rig.plan_rows(50))) == {"failed": 50}
+    assert rig.sandbox.now() - begun <= timedelta(seconds=90)
+    assert len(rig.acts()) == 51
+    assert not rig.created()
 
 
 BATCH = 50
@@ -116,8 +128,8 @@ def open_rows(results: pd.DataFrame) -> tuple[int, set[str], set[str]]:
     return len(left), set(left["outcome"]), set(left["reason_code"])
 
 
-def test_rule_16_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_wait_for_its_proof(rig):
-    """Rule 16: of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
+def test_rule_12_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_wait_for_its_proof(rig):
+    """Rule 12: of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
     rig.sandbox.add_fault(Fault(action="retry_after", seconds=5, method="POST", path=BULK))
     kernel, sheet, begun = rig.kernel(), rig.campaign(3 * BATCH), rig.sandbox.now()
     run = kernel.bind(planned(sheet))
@@ -161,7 +173,7 @@ def created(rig: Rig, *sheets: pd.DataFrame) -> int:
     ids=["as it was", "corrected", "renamed"],
 )  # fmt: skip
 @BATCH_OR_NOT
-def test_rule_17_what_a_limit_has_let_through_is_not_created_again_where_it_is_planned_again(
+def test_rule_12_what_a_limit_has_let_through_is_not_created_again_where_it_is_planned_again(
     rig, change, code, one_by_one
 ):
     """Two rows are there, and found as soon as they show; the others are proved absent, and follow the newest plan."""
@@ -178,7 +190,7 @@ def test_rule_17_what_a_limit_has_let_through_is_not_created_again_where_it_is_p
     assert set(table["reason_code"].dropna()) == code
 
 
-def test_rule_17_nor_of_a_part_of_its_rows(rig):
+def test_rule_12_nor_of_a_part_of_its_rows(rig):
     sheet = rig.campaign(4)
     mine = broken_off(rig, sheet)
     assert outcomes(mine.run(planned(sheet.drop(1)))) == {"succeeded": 3}
@@ -213,7 +225,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize("name", NO_LIST)
-def test_rule_14_a_list_with_an_error_proves_no_absence(rig, answers, name):
+def test_rule_11_a_list_with_an_error_proves_no_absence(rig, answers, name):
     """The run ends, and says so; nothing is created again."""
     rig.sandbox.set_switches(forget_key_on_5xx=True)
     kernel = rig.kernel()
@@ -226,7 +238,7 @@ def test_rule_14_a_list_with_an_error_proves_no_absence(rig, answers, name):
 
 
 @pytest.mark.parametrize("rows", [1, 2])
-def test_rule_15_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_absent(rig, answers, rows):
+def test_rule_12_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_absent(rig, answers, rows):
     def reject(call: Any) -> Any:
         posts = json.loads(call.body)["posts"] if call.path.endswith("/bulk") else None
         return posts and {"results": [{"index": index, "status": "rejected"} for index, _ in enumerate(posts)]}

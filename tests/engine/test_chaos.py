@@ -17,7 +17,7 @@ def config(reading: str, seed: int) -> Config:
         "in_flight": 0,
         "speed": 40.0,
         "timeout": 0.5,
-        "lease": 1.0,
+        "suspended": 1.5,
         "pace": 0.15,
         "seconds": 300.0,
     }

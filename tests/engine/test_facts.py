@@ -1,4 +1,4 @@
-"""What the ledger and the readings make of requests and calls: short batches, and retry counts as evidence (rules 17, 18 and 27)."""
+"""What the ledger and the readings make of requests and calls: short batches, and retry counts as evidence (rules 8, 12 and 13)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,13 @@ from typing import Any
 import pytest
 from tests.acts.support import item
 from tests.ledger import conftest
-from tests.ledger.filled import NOW, Clock, add, row, send, start
+from tests.ledger.filled import NOW, Clock, add, send
 
 from voxops.acts.act import Subject
-from voxops.acts.create import CREATE
-from voxops.acts.keys import campaign_mark
 from voxops.api.evidence import Baseline, settable
-from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.engine.facts import Knowledge, Moment, Readings
-from voxops.engine.rules import OTHERS_AT_WORK_FOR, Block, Send, Wait
-from voxops.engine.send import Group, fitting
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
 clock, ledger = conftest.clock, conftest.ledger
@@ -33,37 +27,6 @@ def known(ledger: Ledger, clock: Clock) -> Knowledge:
     return Knowledge(
         ledger, readings, lambda: datetime.fromtimestamp(clock.now, UTC), credential="c", retention=86_400.0
     )
-
-
-def another_creates(ledger: Ledger, at: float) -> None:
-    """Another laptop creates a post of the campaign."""
-    seen = Seen(
-        f"p{at}", datetime.fromtimestamp(at, UTC).isoformat(), "scheduled", campaign_mark=campaign_mark("c"), began=at
-    )
-    ledger.seen.learn([seen], shows_marks=True)
-
-
-def test_rule_27_a_short_call_is_given_up_after_a_quarter_of_an_hour_in_which_it_waited_itself(
-    ledger: Ledger, clock: Clock
-) -> None:
-    """A group that waited for canaries, a pause or its turn before has not waited for others."""
-    one, two = add(ledger, row("one"), row("two"))
-    start(ledger, "run", [one, two])
-    group = Group("run", CREATE, 1, [one.id, two.id])
-    clock.now += 2 * OTHERS_AT_WORK_FOR
-    for passed in range(0, int(OTHERS_AT_WORK_FOR) + 1, 60):
-        clock.now += 60 if passed else 0
-        another_creates(ledger, clock.now - 10)
-        _, said = fitting(known(ledger, clock), group, [one])
-        assert isinstance(said, Wait), passed
-        assert said.reason == Reason("campaign_busy")
-    clock.now += 60
-    another_creates(ledger, clock.now - 10)
-    assert fitting(known(ledger, clock), group, [one])[1] == Block(Reason("others_at_work"))
-    clock.now += 75
-    assert fitting(known(ledger, clock), group, [one])[1] == Send()
-    another_creates(ledger, clock.now - 10)
-    assert isinstance(fitting(known(ledger, clock), group, [one])[1], Wait), "it begins to wait anew"
 
 
 POST, BEFORE, AFTER = Subject("post", "p"), "2026-03-02T08:00:00+00:00", "2026-03-02T09:00:05+00:00"
@@ -86,7 +49,7 @@ def shown(updated: str = AFTER, status: str = "failed", count: int = 2, **more: 
     (30, [shown(BEFORE)], PROMISE, False), (30, [shown(BEFORE), shown()], PROMISE, False),
     (30, [shown(count=1, updated=BEFORE), shown()], PROMISE, True),
 ])  # fmt: skip
-def test_rule_18_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
+def test_rule_13_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
     ledger, clock, seconds, states, promise, failed
 ):
     (one,) = add(ledger, item("retry", POST, "/v1/posts/p/retry", platform="twitter", account_id="acc"))

@@ -111,15 +111,15 @@ def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sa
     assert TEXT not in caplog.text
 
 
-def test_a_claim_that_is_lost_is_a_warning(rig, caplog, monkeypatch):
+def test_a_call_that_was_written_too_long_ago_is_not_sent_and_says_so(rig, caplog, monkeypatch):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
-    run, calls = kernel.bind(plan_retry(kernel.triaged())), type(kernel.ledger.calls)
-    holds, slept = calls.holds, [True]
-    monkeypatch.setattr(calls, "holds", lambda self, call: not (slept and slept.pop()) and holds(self, call))
+    run, sender = kernel.bind(plan_retry(kernel.triaged())), type(kernel.engine.sender)
+    leaves, slept = sender._may_leave, [True, True]
+    monkeypatch.setattr(sender, "_may_leave", lambda self, at: not (slept and slept.pop()) and leaves(self, at))
     with caplog.at_level(logging.INFO, "voxops"):
         kernel.go(run)
-    (record,) = records(caplog, "^claim lost: call 1 is not sent, as its lease has ended$")
+    (record,) = records(caplog, "^call 1 is not sent: it was written more than 15 s ago$")
     assert (record.levelname, record.name) == ("WARNING", "voxops.engine")
     assert rig.effects("post.retry") == 1
 

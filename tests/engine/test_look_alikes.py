@@ -1,4 +1,4 @@
-"""A row that looks like a post, or like what an open call makes, is blocked or waits, whoever created that and under which name (rule 26)."""
+"""A row that looks like a post, or like what an open call makes, is blocked or waits, whoever created that and under which name (rule 17)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voxops.acts.update import plan_update
 
 @pytest.mark.parametrize("status", ["draft", "scheduled"])
 @pytest.mark.parametrize("bound", ["before", "before, by a kernel that has died", "after"])
-def test_rule_26_an_old_post_that_was_mended_into_a_row_blocks_it(rig, status, bound):
+def test_rule_17_an_old_post_that_was_mended_into_a_row_blocks_it(rig, status, bound):
     kernel, sheet = rig.kernel(), rig.campaign(1)
     account = sheet["accounts"][0]
     for number in range(150):
@@ -48,7 +48,7 @@ PATCH = {"path": "/v1/posts/*", "method": "PATCH"}
     ({"new_content": "mended"}, {"content": "mended"}), ({"new_scheduled_for": LATER}, {"scheduled_for": LATER}),
     ({"new_account_ids": "other"}, {"accounts": "other"}),
 ], ids=["text", "time", "accounts"])  # fmt: skip
-def test_rule_26_a_row_that_asks_for_what_an_open_change_makes_of_a_post_waits(rig, change, asks, lag):
+def test_rule_17_a_row_that_asks_for_what_an_open_change_makes_of_a_post_waits(rig, change, asks, lag):
     kernel, sheet = rig.kernel(), rig.campaign(1).assign(row_id="001")
     other = next(account for account in rig.accounts.values() if account != sheet["accounts"][0])
     change, asks = ({k: other if v == "other" else v for k, v in each.items()} for each in (change, asks))
@@ -71,7 +71,7 @@ def test_rule_26_a_row_that_asks_for_what_an_open_change_makes_of_a_post_waits(r
 
 
 @pytest.mark.parametrize("gone", ["deleted", "withdrawn", "changed"])
-def test_rule_26_a_change_that_can_not_be_made_any_more_blocks_no_row(rig, gone):
+def test_rule_17_a_change_that_can_not_be_made_any_more_blocks_no_row(rig, gone):
     kernel, sheet = rig.kernel(), rig.campaign(1)
     kernel.run(planned(sheet))
     rig.sandbox.advance(DAY)

@@ -1,10 +1,10 @@
-"""What is this post? What posts that are there make of rows, and which post is which row, by its mark or by what it shows (rules 13, 14, 26 and 30)."""
+"""What is this post? What posts that are there make of rows, and which post is which row, by its mark or by what it shows (rules 10, 11, 14 and 17)."""
 
 from __future__ import annotations
 
-import html
 import unicodedata
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from tests.acts.support import item, request
@@ -14,7 +14,8 @@ from voxops.acts.act import Subject
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
-from voxops.engine.presence import candidates, could_be, is_remembered, judge, looks_like, match, seen_of
+from voxops.api.timing import CREATED_WITHIN, SKEW
+from voxops.engine.presence import is_remembered, judge, looks_like, match, seen_of, strangers
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
@@ -69,7 +70,7 @@ def withdrawn(attempt: int = 2, status: str = "cancelled") -> Reason:
     ([seen(status="cancelled"), seen("q", created=LATER, **MOVED)], Reason("duplicate_of", post="q", own="p", status="cancelled", attempt=2), 1),
     ([seen(status="cancelled"), seen("q", created=LATER)], "q", 1),
 ])  # fmt: skip
-def test_rule_13_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
+def test_rule_10_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
     found = judge(row(asked=asked, attempt=asked), posts)
     if isinstance(said, str):
         assert (found.outcome, found.result_id) == (Outcome.SUCCEEDED, said)
@@ -77,7 +78,7 @@ def test_rule_13_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
         assert found == said
 
 
-def test_rule_13_a_copy_that_shows_something_else_is_let_be_where_the_row_is_meant_as_one_of_its_own():
+def test_rule_10_a_copy_that_shows_something_else_is_let_be_where_the_row_is_meant_as_one_of_its_own():
     posts = [seen(status="cancelled"), seen("q", created=LATER, **MOVED)]
     assert judge(row(twin=True, attempt=2, asked=2), posts) is None
 
@@ -91,24 +92,19 @@ CAMPAIGN = {**ELSE, "campaign_mark": keys.campaign_mark("other")}
     *((seen(status=status, **UNMARKED), None, {}) for status in ("cancelled", "draft", "deleted", "failed")),
     (seen(status="published", **UNMARKED), Reason("looks_like", post="p"), {}),
     (seen(), None, {}), (seen(attempt=3), None, {}), (seen(row_mark=None, attempt=2), None, {}), (seen(op_mark="d" * 32), None, {}),
-    (seen(**CAMPAIGN), None, {}),
-    (seen(**ELSE), Reason("looks_like_row", post="p", since=""), {}), (seen(**ELSE), None, {"twin": True}),
-    (seen(status="cancelled", **ELSE), Reason("looks_like_row", post="p", since=", cancelled since"), {}),
-    (seen(status="deleted", **ELSE), Reason("looks_like_row", post="p", since=", deleted since"), {}),
-    (seen(status="draft", **ELSE), None, {}), (seen(status="failed", **ELSE), None, {}),
-    (seen(**CAMPAIGN), None, {"named": True}), (seen(**CAMPAIGN), Reason("looks_like_campaign", post="p"), {"named": False}),
-    (seen(status="cancelled", **CAMPAIGN), None, {"named": False}),
+    (seen(**CAMPAIGN), Reason("looks_like_row", post="p", of=""), {}), (seen(**CAMPAIGN), None, {"twin": True}),
+    (seen(**ELSE), Reason("looks_like_row", post="p", of=""), {}),
+    *((seen(status=status, **ELSE), None, {}) for status in ("cancelled", "deleted", "draft", "failed")),
 ])  # fmt: skip
-def test_rule_26_a_post_that_looks_like_a_row_blocks_it(post, said, details):
+def test_rule_17_a_post_that_looks_like_a_row_blocks_it(post, said, details):
     assert looks_like(row(**details), [post], []) == said
 
 
-@pytest.mark.parametrize(("other", "waits", "named"), [
-    (row("x", number=2), True, True), (row(number=1), False, True), (row("x", number=2, campaign="other"), False, True),
-    (row("x", number=2, campaign="other"), True, False), (row("x", number=2, campaign=""), True, True),
+@pytest.mark.parametrize(("other", "waits"), [
+    (row("x", number=2), True), (row(number=1), False), (row("x", number=2, campaign="other"), True),
 ])  # fmt: skip
-def test_rule_26_an_open_call_that_makes_the_same_is_waited_for(other, waits, named):
-    said = looks_like(row(named=named), [], [other])
+def test_rule_17_an_open_call_that_makes_the_same_is_waited_for(other, waits):
+    said = looks_like(row(), [], [other])
     assert said == (Reason("alike_in_flight", row="x") if waits else None)
 
 
@@ -143,51 +139,47 @@ EDITED = {"updated_at": LATER}
 CLONE = {"status": "draft", "when": None}
 
 
-@pytest.mark.parametrize(("posts", "tells", "says"), [
-    ([], True, "absent"), ([post(metadata=marks())], True, "p"), ([post(metadata=marks(), content="mended", **EDITED)], True, "p"),
-    ([post(metadata=marks(voxopsAsked="d" * 32))], True, "absent"),  # a colleague has created the row with another body
-    ([post(metadata=marks(2))], True, "absent"), ([post(metadata=marks(voxopsAsked=None))], True, "p"),
+@pytest.mark.parametrize(("posts", "says"), [
+    ([], None), ([post(metadata=marks())], "p"), ([post(metadata=marks(), content="mended", **EDITED)], "p"),
+    ([post(metadata=marks(voxopsAsked="d" * 32))], None),  # a colleague has created the row with another body
+    ([post(metadata=marks(2))], None), ([post(metadata=marks(voxopsAsked=None))], "p"),
     # drafts without a time are clones, unless no other post bears the mark
-    ([post(metadata=marks(), **CLONE)], True, "p"), ([post(metadata=marks(), **CLONE), post("q", metadata=marks())], True, "q"),
-    # without a mark: the same content, accounts and time, created since the send
-    ([post()], True, "p"), ([post()], False, "p"), ([post(created=BEFORE)], False, "absent"), ([post(created=BEFORE, **EDITED)], False, "absent"),
-    ([post(content="Lunch")], True, "absent"), ([post(accounts=("x",))], False, "absent"), ([post(when=LATER)], False, "absent"),
-    # what shows otherwise, or too little, may be it; nobody can tell where no list has ever shown our marks, or somebody has edited it
-    ([post(content="Lunch")], False, "doubtful"), ([post(content=None)], False, "doubtful"), ([post(content=None)], True, "doubtful"),
-    ([post(when="2027-03-01T09:00:00+00:00")], False, "doubtful"), ([post(when="2027-03-01T09:00:00+00:00")], True, "absent"),
-    ([post(content="Lunch", **EDITED)], True, "doubtful"), ([post(content="Lunch", accounts=("x",), **EDITED)], True, "doubtful"),
-    ([post(content="Lunch", accounts=("x",), when=LATER, **EDITED)], True, "absent"),
-    ([post(content="Lunch", accounts=("x",), when=None, status="published", **EDITED)], True, "absent"),
-    ([post(metadata={"source": "api"})], True, "absent"),
-    ([post(content="Lunch", metadata={"source": "api"})], True, "absent"), ([post(content="Lunch", metadata={"source": "api"})], False, "doubtful"),
-    ([post(content="Lunch", metadata=marks(voxopsOp="ab…"))], True, "absent"), ([post(content="Lunch", metadata=marks(voxopsOp="ab…"), **EDITED)], True, "doubtful"),
-    ([post(content="Lunch", metadata={"voxopsOp": None})], False, "doubtful"),
-    ([post(content="Lunch", updated_at=None)], True, "absent"),
-    ([post(content="Lunch", accounts=())], False, "doubtful"),
-    ([post(content="Lunch", when="2027-03-01T09:01:31+00:00", **EDITED)], True, "doubtful"),
-    ([post(content=None, when="2027-03-01T09:01:30+00:00")], True, "doubtful"),
-    ([post(content=None, when="2027-03-01T09:01:31+00:00")], True, "absent"),
-    ([post(content="Lunch", metadata={"voxopsop": keys.mark("c", "mine", 1)})], False, "doubtful"),
+    ([post(metadata=marks(), **CLONE)], "p"), ([post(metadata=marks(), **CLONE), post("q", metadata=marks())], "q"),
+    ([post()], None),  # the same content, accounts and time, without a mark
+    ([post("l", created=LATER, metadata=marks()), post("e", when=None, status="published", metadata=marks())], "e"),
 ])  # fmt: skip
-def test_rule_14_a_post_is_the_row_or_may_be_it_or_it_is_absent(posts, tells, says):
-    read = candidates([row()], posts, set(), SENT, marks=tells)  # by themselves, since they may be it
-    unmarked = [one for one in posts if one.post_id in read]
-    found = match([row()], {one.post_id: one for one in posts}, unmarked, SENT, SENT, marks=tells)
-    became = found.found.get(1) or ("doubtful" if 1 in found.doubtful else "absent")
-    assert became == says
+def test_rule_10_a_post_with_the_mark_is_the_row(posts, says):
+    assert match([row()], posts, SENT).found == ({} if says is None else {1: says})
 
 
-def test_rule_14_equal_rows_are_matched_by_number_and_second_posts_of_our_own_are_told():
-    twins = [row("mine", number=1, twin=True), row("other", number=2, twin=True)]
-    one, two = post("p1"), post("p2", created="2026-03-02T09:00:06+00:00")
-    assert match(twins, {}, [two, one], SENT, SENT, marks=True).found == {1: "p1", 2: "p2"}
-    assert match(twins, {}, [one], SENT, SENT, marks=True).found == {1: "p1"}
-    for created, told in (
-        (SINCE, True),
-        ("2027-01-01T00:00:00+00:00", False),
-    ):  # of next year, it is somebody's copy
-        posts = {"p": post(metadata=marks()), "q": post("q", created=created, metadata=marks())}
-        assert match([row()], posts, [], SENT, SENT, marks=True).twice is told
+def test_rule_19_a_second_post_of_our_own_is_told():
+    for created, told in ((SINCE, True), ("2027-01-01T00:00:00+00:00", False)):  # of next year, it is somebody's copy
+        posts = [post(metadata=marks()), post("q", created=created, metadata=marks())]
+        assert match([row()], posts, SENT).twice is told
+
+
+def at(seconds: float) -> str:
+    return datetime.fromtimestamp(SENT + seconds, UTC).isoformat()
+
+
+FINE = {"created": at(5.25), "updated_at": at(5.25)}  # stamps with milliseconds, never edited
+
+
+@pytest.mark.parametrize(("state", "unknown", "known"), [
+    (post(), True, True),  # stamps of whole seconds: nobody can tell whether it was edited
+    (post(**FINE), True, False), (post(created=at(5.25), updated_at=at(9.5)), True, True), (post(created=at(5.25), updated_at=None), True, True),
+    (post(content="Lunch", when=LATER, metadata={"tool": "x"}, **EDITED), True, True),  # a text tells nothing, nor do other metadata
+    (post(accounts=("x",), **EDITED), False, False), (post(accounts=(), **EDITED), True, True), (post(accounts=("a", "x"), **EDITED), True, True),
+    (post(metadata=marks(2), **EDITED), False, False), (post("claimed", **EDITED), False, False),
+    (post(metadata=marks(voxopsOp="ab…"), **EDITED), True, True),
+    (post(created=at(-300), updated_at=at(9)), True, True), (post(created=at(-301), updated_at=at(9)), False, False),
+    (post(created=at(600), updated_at=at(900)), True, True), (post(created=at(601), updated_at=at(900)), False, False),
+    (post(created=None, updated_at=None), True, True),
+])  # fmt: skip
+def test_rule_11_a_post_without_our_marks_may_be_the_row(state, unknown, known):
+    for shows, said in ((False, unknown), (True, known)):
+        found = strangers([row()], [state], {"claimed"}, (SENT - SKEW, SENT + CREATED_WITHIN), shows_metadata=shows)
+        assert found == ({1: state.post_id} if said else {})
 
 
 TEXTS = {
@@ -198,7 +190,7 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_rule_26_a_text_that_reads_the_same_is_the_same(name):
+def test_rule_17_a_text_that_reads_the_same_is_the_same(name):
     text, change = TEXTS[name]
     body = {**BODY, "content": text}
     shown = {**body, "content": change(text), "accountIds": ["b", "a"], "scheduledFor": "2027-03-01T10:00:31.200+01:00"}
@@ -206,50 +198,12 @@ def test_rule_26_a_text_that_reads_the_same_is_the_same(name):
     assert shown_of_body(shown) == shown_of_body(body)
 
 
-@pytest.mark.parametrize("shown", ["Salt &amp; pepper, and then…", "Salt & pep", "Salt &amp; pepper"])
-def test_rule_14_a_text_that_is_cut_or_escaped_may_be_the_row_where_no_marks_were_ever_shown(shown):
-    body = {**BODY, "content": "Salt & pepper, and then some"}
-    assert could_be(post(content=shown), body, marks=False)
-    assert could_be(post(content=shown), body, marks=True) == ("&amp;" not in shown)
-    assert html.unescape(shown).startswith("Salt & pep")
-
-
-def test_rule_14_what_is_found_is_neither_in_doubt_nor_another_row_s():
-    mine, twin, lunch = post(), row("other", number=2, twin=True), post("q", content="Lunch")
-    found = match([row(), twin], {}, [mine, lunch], SENT, SENT, marks=False)
-    assert (found.found, found.doubtful) == ({1: "p"}, {2})
-    assert match([row(), twin], {}, [mine], SENT, SENT, marks=False).doubtful == frozenset()
-    by_mark = match([row()], {"m": post("m", metadata=marks())}, [mine], SENT, SENT, marks=True)
-    assert by_mark.found == {1: "m"}
-    told = match([row()], {}, [post("o", metadata=marks(2)), lunch], SENT, SENT, marks=False)
-    assert (told.found, told.doubtful) == ({}, frozenset()), "single reads show marks, so that one without is not ours"
-    for early in (
-        post("e", status="draft", metadata=marks()),
-        post("e", when=None, status="published", metadata=marks()),
-    ):
-        assert match(
-            [row()], {"l": post("l", created=LATER, metadata=marks()), "e": early}, [], SENT, SENT, marks=True
-        ).found == {1: "e"}
-    nameless = [post("t", created=None, updated_at=None), post("u", content=None, metadata=None)]
-    assert match([row()], {}, nameless, SENT, SENT, marks=True).found == {}
-
-
-@pytest.mark.parametrize(("state", "claimed", "marks_shown", "read"), [
-    (post("p", "Lunch", source="list"), (), False, True), (post("p", "Lunch", source="list"), (), True, False),
-    (post("p", "Lunch", accounts=("x",)), (), False, False), (post(), (), True, True), (post(), ("p",), True, False),
-    (post(metadata=marks(2)), (), False, False), (post("p", "Lunch", source="list", created=BEFORE), (), False, False),
-    (post("p", "Lunch", source="list", created=None), (), False, True),
-])  # fmt: skip
-def test_rule_14_what_may_be_a_row_is_read_by_itself(state, claimed, marks_shown, read):
-    assert candidates([row()], [state], set(claimed), SENT, marks=marks_shown) == ["p"] * read
-
-
 @pytest.mark.parametrize(("state", "remembered"), [
     (post(content=None), True), (post(source="list", metadata=marks(), when=None), True),
     (post(source="list", metadata={"voxopsRow": "e" * 32}, when=None), True), (post(source="list", when=None), False),
     (post(source="list", content=None), False), (post(source="list"), True), (post(source="list", when="2026-03-02T09:00:00+00:00"), False),
 ])  # fmt: skip
-def test_rule_26_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
+def test_rule_17_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
     assert is_remembered(state, SENT) == remembered
 
 

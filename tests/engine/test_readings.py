@@ -1,4 +1,4 @@
-"""How old readings are, what others do while they last, clocks that are wrong, and few requests a minute (rules 1, 8, 11, 13, 20 and 23)."""
+"""How old readings are, what others do while they last, clocks that are wrong, and few requests a minute (rules 1, 7, 9, 10 and 14)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from voxops.engine.facts import Moment, Readings
 
 
 @pytest.mark.parametrize("action", ["advance", "retry_after"], ids=["asleep", "a rate limit"])
-def test_rule_11_acts_are_bound_upon_a_reading_that_is_as_old_as_its_first_page(rig, action):
+def test_rule_09_acts_are_bound_upon_a_reading_that_is_as_old_as_its_first_page(rig, action):
     """Somebody changes a post of the first page while the second one is waited for."""
     rig.planted(130)
     mine = rig.kernel("mine")
@@ -50,7 +50,7 @@ def test_rule_11_acts_are_bound_upon_a_reading_that_is_as_old_as_its_first_page(
 
 
 @pytest.mark.parametrize("what", ["posts", "deliveries"])
-def test_rule_11_acts_go_out_where_lists_take_longer_than_a_reading_holds(rig, what):
+def test_rule_09_acts_go_out_where_lists_take_longer_than_a_reading_holds(rig, what):
     """What the list showed is too old when it ends: each post is read alone, right before it is sent."""
     mine = rig.kernel("mine")
     if what == "posts":
@@ -103,7 +103,7 @@ def test_a_colleague_who_posts_while_the_list_is_read_is_seen_before_anything_is
     rig.each_once(125)
 
 
-def test_rule_13_a_post_of_the_future_hides_no_others(rig):
+def test_rule_10_a_post_of_the_future_hides_no_others(rig):
     """Somebody has imported a post of the day after tomorrow, which stands on top of the list; then a colleague runs the sheet."""
     world, post = rig.sandbox.world, rig.sandbox.plant_post("imported", [rig.accounts["twitter"]], status="draft")
     imported = world.posts[post]
@@ -118,7 +118,7 @@ def test_rule_13_a_post_of_the_future_hides_no_others(rig):
     rig.each_once(151)
 
 
-def test_rule_27_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
+def test_rule_08_a_row_that_was_added_to_a_sheet_just_now_goes_out_at_once(rig):
     """Whoever else is at work on a campaign is waited for; this ledger's own posts of a moment ago are nobody else's."""
     kernel = rig.kernel()
     kernel.run(planned(rig.campaign(3)))
@@ -151,7 +151,7 @@ def all_done(rig: Rig, what: str, kernel: Kernel, run: str) -> None:
 @BOTH
 @pytest.mark.parametrize("ahead", [290.0, pytest.param(70.0, marks=pytest.mark.release), -100.0])
 @pytest.mark.parametrize("fresh", [False, True], ids=["the same kernel", "another kernel"])
-def test_rule_14_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, what, ahead, fresh):
+def test_rule_11_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, what, ahead, fresh):
     """What answers reads is ahead of what was sent to, which keeps no key after a 500; lists lag, and a queue shows nothing at first."""
     kernel, plan = warm(rig, what)
     rig.sandbox.set_switches(list_lag_seconds=60.0, queue_hold_seconds=30.0)
@@ -167,8 +167,8 @@ def test_rule_14_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, wh
 
 
 @BOTH
-def test_rule_20_a_time_far_ahead_on_one_answer_leaves_nothing_unknown_for_ever(rig, what):
-    """How old its key is, nobody knows (rule 12): creates are proved absent, a retry is tried as its next attempt."""
+def test_rule_14_a_time_far_ahead_on_one_answer_leaves_nothing_unknown_for_ever(rig, what):
+    """How old its key is, nobody knows (rule 9): creates are proved absent, a retry is tried as its next attempt."""
     kernel, plan = warm(rig, what)
     rig.sandbox.add_fault(*failing({"action": "status", "status": 500}))
     run = kernel.bind(plan)

@@ -1,4 +1,4 @@
-"""Redeliveries: each delivery once, and when one has ended (rule 19)."""
+"""Redeliveries: each delivery once, and when one has ended (rule 13)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voxops.acts.redeliver import plan_redeliver
 
 
 @pytest.mark.parametrize(("receiver", "outcome"), [(200, {"succeeded"}), (503, {"unknown", "failed"})])
-def test_rule_19_a_redelivery_that_may_have_been_queued_is_not_sent_again(rig, receiver, outcome):
+def test_rule_13_a_redelivery_that_may_have_been_queued_is_not_sent_again(rig, receiver, outcome):
     """500 after the work, no key kept; the delivery shows no sign of being queued, or fails as before, but for its count."""
     rig.sandbox.set_switches(forget_key_on_5xx=True)
     if receiver != 200:
@@ -27,7 +27,7 @@ def test_rule_19_a_redelivery_that_may_have_been_queued_is_not_sent_again(rig, r
     assert rig.effects("delivery.resend") == 3
 
 
-def test_rule_19_what_has_arrived_is_sent_again_once_however_often_the_cell_is_run(rig):
+def test_rule_13_what_has_arrived_is_sent_again_once_however_often_the_cell_is_run(rig):
     """Each success changes the delivery, so that the next would be a new request."""
     world.plant_deliveries(rig.sandbox, 2)
     for _ in range(3):
@@ -41,7 +41,7 @@ def test_rule_19_what_has_arrived_is_sent_again_once_however_often_the_cell_is_r
     assert rig.effects("delivery.resend") == 4, "and once more where that is meant"
 
 
-def test_rule_19_a_redelivery_that_fails_exactly_as_before_ends_as_failed(rig):
+def test_rule_13_a_redelivery_that_fails_exactly_as_before_ends_as_failed(rig):
     """The receiver is still away: the same error, no latency; only the count of tries shows that there was one."""
     world.plant_deliveries(rig.sandbox, 1)
     kernel = rig.kernel()
@@ -68,7 +68,7 @@ def aged(rig: Rig, seconds: int) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("change", TIMES)
-def test_rule_19_a_young_delivery_is_left_to_the_api_whatever_became_of_its_time(rig, change):
+def test_rule_13_a_young_delivery_is_left_to_the_api_whatever_became_of_its_time(rig, change):
     kernel, log = rig.kernel(), TIMES[change](aged(rig, 600))
     plan = plan_redeliver(log)
     assert plan.eligible == 2, "the frame alone says that they are old"

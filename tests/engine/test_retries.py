@@ -1,4 +1,4 @@
-"""Retries and fixes: what they cover, when they have ended, and what becomes of one that hangs (rules 2, 3, 4 and 18)."""
+"""Retries and fixes: what they cover, when they have ended, and what becomes of one that hangs (rules 2, 3, 4 and 13)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_rule_03_what_would_act_on_more_than_was_chosen_is_blocked(rig, lost, co
 
 
 @pytest.mark.parametrize("lost", [False, True])
-def test_rule_18_targets_that_the_answer_skips_have_failed(rig, lost):
+def test_rule_13_targets_that_the_answer_skips_have_failed(rig, lost):
     """At once; where the first answer is lost, its replay is believed when nothing has moved."""
     world.plant_posts(rig.sandbox, 1, targets=1 if lost else 2)
     rig.sandbox.world.posts["post_f00000"].targets[0].retry_count = 3
@@ -47,7 +47,7 @@ def test_rule_18_targets_that_the_answer_skips_have_failed(rig, lost):
     assert waited >= pd.Timedelta(seconds=300) or not lost
 
 
-def test_rule_18_the_same_failure_again_is_known_soon_after_it_was_seen_publishing(rig):
+def test_rule_13_the_same_failure_again_is_known_soon_after_it_was_seen_publishing(rig):
     rig.sandbox.set_switches(recovery_rate=0.0, publish_seconds=(20.0, 20.0))
     world.plant_posts(rig.sandbox, 2, targets=1)
     kernel, began = rig.kernel(), rig.sandbox.now()
@@ -64,7 +64,7 @@ COUNTED = {"listed_retry_counts": True, "listed_target_ids": True}
 
 @pytest.mark.parametrize("posts", [1, 12], ids=["single reads", "lists"])
 def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(rig, posts):
-    """Rule 18: the count in the list has reached what the reply promised, under a newer stamp, and nobody has edited the post."""
+    """Rule 13: the count in the list has reached what the reply promised, under a newer stamp, and nobody has edited the post."""
     rates = {platform: {UNAVAILABLE["code"]: 1.0} for platform in world.PLATFORMS}
     for name in world.plant_posts(rig.sandbox, posts, targets=1):
         rig.sandbox.world.posts[name].targets[0].error = UNAVAILABLE
@@ -84,7 +84,7 @@ ENDLESS = 1e7  # seconds, for which nothing of a retry shows
 
 @pytest.mark.parametrize("slow", ["queue_hold_seconds", "linger_failed_seconds"])
 def test_run_failed_stuck_keeps_the_retryable_that_the_analyst_has_set(rig, slow):
-    """Rule 18: `run.failed(stuck=True)` keeps what the analyst set, and its plan ends the try that hangs.
+    """Rule 13: `run.failed(stuck=True)` keeps what the analyst set, and its plan ends the try that hangs.
 
     The rules would not retry this error, the analyst does; the API accepts it, and nothing shows for eleven minutes.
     """
@@ -128,7 +128,7 @@ def unknown_retry(rig: Rig, kernel: Kernel, when: str, **switches: object) -> tu
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("forgets", [False, True])
-def test_rule_18_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(rig, when, forgets):
+def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(rig, when, forgets):
     """Somebody edited the post, or it failed again with the same error before anybody looked: nothing tells whether it was tried.
 
     Sent again under its key, it would go out twice where the server has forgotten that.

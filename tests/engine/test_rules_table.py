@@ -14,13 +14,12 @@ from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
 from voxops.acts.act import blocked
 from voxops.api.error_bodies import says_absent
 from voxops.api.reasons import Reason
-from voxops.api.timing import CAMPAIGN_QUIET, PROOF_AFTER, RESEND_UNANSWERED, is_ambiguous
+from voxops.api.timing import PROOF_AFTER, is_ambiguous
 from voxops.engine import bind, reduce, rules
 from voxops.engine.reduce import Event
 from voxops.engine.rules import (
     Block,
     CallFacts,
-    Cut,
     Facts,
     Read,
     Release,
@@ -90,7 +89,7 @@ REASONS = st.sampled_from(
 )
 ABOUT = st.sampled_from(["create", "post", "delivery"])
 CALLS = st.builds(
-    lambda state, ago, answered, reason: a_call(state, ago=ago, answered=answered, reason=reason, lease_until=NOW),
+    lambda state, ago, answered, reason: a_call(state, ago=ago, answered=answered, reason=reason),
     st.sampled_from(["sent", "accepted", "unknown", "limited"]), SECONDS, BOOL, st.none() | REASONS,
 )  # fmt: skip
 FOUND = (
@@ -101,12 +100,10 @@ FOUND = (
 SAID = st.none() | st.just(DONE) | st.just(Reason("other_content", post="p"))
 UNSENT: dict[str, st.SearchStrategy[Any]] = {
     "stopped": st.none() | st.just(Reason("paused")),
-    "canaries": st.none() | st.sampled_from([Reason("waits_for_canaries"), Reason("canaries_failed", succeeded=0, canaries=1)]),
-    "first": st.lists(st.sampled_from(Outcome), max_size=2).map(tuple),
-    "busy": st.none() | CALLS, "busy_moves": BOOL, "busy_read": BOOL, "taking": BOOL, "read": AGO, "listed": AGO,
+    "create_in_doubt": BOOL, "busy": st.none() | CALLS, "busy_moves": BOOL, "busy_read": BOOL, "taking": BOOL, "read": AGO, "listed": AGO,
     "forbidden": st.none() | st.just(Reason("post_gone")), "done": SAID, "judged": SAID,
     "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
-    "other_campaign": BOOL, "kept": st.none() | BOOL, "no_account": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
+    "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "waits_for_first": BOOL, "run_acts": BOOL, "kept": st.none() | BOOL, "no_account": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
 }  # fmt: skip
 DOUBTS = st.none() | st.just(Reason("cannot_tell"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
@@ -150,7 +147,7 @@ def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(abo
 
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
-def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about, known):
+def test_rule_09_nothing_is_sent_again_before_it_is_due_or_against_fit(about, known):
     call = known.call
     assert call is not None
     if isinstance(decide(ASKED, about, known), Send):
@@ -163,14 +160,19 @@ def test_rule_11_nothing_is_sent_again_before_it_is_due_or_against_fit(about, kn
 @given(ABOUT, facts(**UNSENT))
 def test_only_what_every_row_lets_go_is_sent(about, known):
     creates = about == "create"
-    read, fresh = (known.listed, (10, 15)) if creates else (known.read, (60, 120))
+    known = replace(known, makes=known.makes or creates)
+
+    def is_fresh(read, fresh):
+        return read is not None and NOW - read <= fresh[known.taking]
+
     clear = (
-        known.stopped is known.canaries is known.busy is known.done is known.forbidden is None
-        and set(known.first) <= {Outcome.SUCCEEDED}
-        and read is not None
-        and NOW - read <= fresh[known.taking]
+        (not known.create_in_doubt or about != "post")
+        and known.stopped is known.busy is known.done is known.forbidden is None
+        and (creates or is_fresh(known.read, (60, 120)))
+        and (not known.makes or is_fresh(known.listed, (10, 15)))
+        and known.alike is None
         and not known.passed
-        and ((known.judged is known.alike is known.no_account is None and not known.other_campaign) or not creates)
+        and ((known.judged is known.no_account is known.hidden is None and not known.waits_for_first) or not creates)
         and (known.kept is True or about != "post")
     )
     assert isinstance(decide(ASKED, about, known), Send) == clear
@@ -181,11 +183,9 @@ def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about, done, kno
     assert decide(done, about, known) == Settle(done)
 
 
-FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool" and field.name != "unshared"]
+FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool"]
 CALL_FACTS = st.builds(
-    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), size=st.integers(1, 50), chunk=st.integers(1, 50),
-    unshared=BOOL, less=AGO, listed=AGO, others=AGO, most=st.none() | st.integers(1, 50),
-    since=AGO, covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
+    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
     **dict.fromkeys(FLAGS, BOOL),
 )  # fmt: skip
 
@@ -196,19 +196,6 @@ def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known):
     assert isinstance(fit(again), Send) == (
         not any(getattr(again, name) for name in (*FLAGS, "doubtful")) and again.tries < rules.RESENDS
     )
-    assert not isinstance(fit(again), Cut)
-
-
-@given(CALL_FACTS)
-def test_rule_27_a_call_that_carries_less_than_its_chunk_is_never_sent_into_a_busy_campaign(known):
-    known = replace(known, kind="create", size=min(known.size, known.chunk))
-    said = fit(known)
-    if isinstance(said, Cut):
-        assert 0 < said.size < known.size, "it is asked again, of less"
-    if isinstance(said, Send) and known.size < known.chunk:
-        assert known.others is None or NOW - known.others >= CAMPAIGN_QUIET
-        late = known.less is None or (known.listed is not None and known.listed >= known.less + RESEND_UNANSWERED)
-        assert late or not known.unshared
 
 
 CODES = st.sampled_from(
@@ -231,7 +218,7 @@ EVENTS = st.builds(
 
 
 @given(EVENTS)
-def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
+def test_rule_12_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
     end, status = reduce.reduce(event), event.status
     if end.state not in {"unsent", "refused"} or not event.sent:
         return
@@ -245,7 +232,7 @@ def test_rule_16_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_
 
 
 @given(EVENTS)
-def test_rule_15_only_a_2xx_that_decodes_counts(event):
+def test_rule_12_only_a_2xx_that_decodes_counts(event):
     end = reduce.reduce(event)
     if end.state in {"accepted", "answered"}:
         assert event.status is not None
@@ -291,6 +278,6 @@ def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, ma
     (b'{"error": {"code": "NOT_FOUND"}}', {"error": {"code": "NOT_FOUND"}}, True), (b"<html>", None, False), (b"{}", {}, False), (b"", None, False),
     (b'{"id": "p"}', {"id": "p"}, None), (b"[1]", [1], None), (b'"no"', "no", None), (b"7", None, None), (b"true", None, None),
 ])  # fmt: skip
-def test_rule_16_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
+def test_rule_12_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
     assert reduce.decoded(body) == data
     assert absent is None or says_absent(NotFoundError("m", status=404, body=body)) is absent

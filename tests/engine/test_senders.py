@@ -1,4 +1,4 @@
-"""Sending, leases, pausing, other API keys, and how a pass ends (rules 8, 10 and 20 to 25)."""
+"""Sending, leases, pausing, other API keys, and how a pass ends (rules 7, 9, 14, 15 and 16)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from voxops.ledger import audit
 from voxops.model import Snapshot
 
 
-def test_rule_10_only_the_engine_resends_planned_acts(rig):
+def test_rule_09_only_the_engine_resends_planned_acts(rig):
     """The client resends reads by itself; a planned act that is answered 503 leaves exactly once, until it has been read."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
@@ -35,7 +35,7 @@ def test_rule_10_only_the_engine_resends_planned_acts(rig):
     assert rig.effects("post.retry") == 1
 
 
-def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):
+def test_rule_16_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):
     world.plant_posts(rig.sandbox, 30, targets=1)
     first = rig.kernel()
     plan = plan_retry(first.triaged())
@@ -61,7 +61,7 @@ def test_rule_22_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig
     assert rig.count(expected(plan)).holds
 
 
-def test_rule_24_what_was_done_is_not_forgotten(rig):
+def test_rule_14_what_was_done_is_not_forgotten(rig):
     kernel, plan = rig.kernel(), rig.plan_rows(3)
     kernel.run(plan)
     rig.sandbox.advance(400 * 24 * HOUR)
@@ -71,7 +71,7 @@ def test_rule_24_what_was_done_is_not_forgotten(rig):
     rig.each_once(3)
 
 
-def test_rule_25_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
+def test_rule_15_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
     """Its only retry was answered 500, with nothing done. Which cells count, `tests/ledger` says."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
@@ -84,7 +84,7 @@ def test_rule_25_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
     assert (len(rig.acts()), rig.effects("target.requeue")) == (1, 0)
 
 
-def test_rule_25_a_request_that_was_changed_by_hand_is_never_sent(rig):
+def test_rule_15_a_request_that_was_changed_by_hand_is_never_sent(rig):
     kernel = rig.kernel()
     run = kernel.bind(planned(rig.campaign(3)))
     kernel.ledger.query("UPDATE requests SET item = replace(item, 'campaign', 'other') WHERE id = 2")

@@ -1,4 +1,4 @@
-"""Plans of creates, changes and withdrawals under kills, lagging lists and two laptops at once (rule 32), counted at the server."""
+"""Plans of creates, changes and withdrawals under kills, lagging lists and two laptops at once (rule 18), counted at the server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def as_the_sheet(rig: Rig, sheet: pd.DataFrame) -> None:
 
 
 @pytest.mark.parametrize("lag", [0, 20, 60])
-def test_rule_32_two_laptops_that_sync_at_once_do_it_once(rig, lag):
+def test_rule_18_two_laptops_that_sync_at_once_do_it_once(rig, lag):
     rig.sandbox.set_switches(list_lag_seconds=lag, workspace_keys=True)
     kernels = [rig.kernel("one"), rig.kernel("two")]
     sheet = changed(rig, kernels[0])
@@ -48,7 +48,7 @@ def test_rule_32_two_laptops_that_sync_at_once_do_it_once(rig, lag):
 
 @pytest.mark.parametrize("lag", [0, 60])
 @pytest.mark.parametrize("calls", [1, 5, 9, *(pytest.param(n, marks=pytest.mark.release) for n in (2, 3, 4, 6, 7, 8))])
-def test_rule_32_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag, calls):
+def test_rule_18_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag, calls):
     """After so many acting requests, of which one of each method got no answer."""
     rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
     kernel = rig.kernel()
@@ -83,52 +83,7 @@ def shows(rig: Rig, sheet: pd.DataFrame, *, withdrawn: int) -> None:
     assert rig.effects("post.cancel") == withdrawn
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("lag", [0, 60])
-def test_rule_32_what_comes_of_a_create_whose_row_is_gone_is_withdrawn(rig, when, lag):
-    rig.sandbox.set_switches(list_lag_seconds=lag)
-    kernel = rig.kernel()
-    sheet, without = gone(rig)
-    kernel.run(planned(kernel, sheet.iloc[5:]))
-    rig.sandbox.advance(100)
-    rig.sandbox.add_fault(Fault("drop", "POST", "/v1/posts/bulk", when=when, times=1))
-    work = kernel.start(kernel.bind(planned(kernel, sheet)))
-    wait_for(lambda: any(entry["fault"] for entry in rig.acts()))
-    kernel.kill(work)
-    again = rig.kernel()
-    plan = planned(again, without)
-    again.run(plan)
-    rig.sandbox.advance(700)
-    again.run(planned(again, without))
-    assert planned(again, without).eligible == 0
-    shows(rig, without, withdrawn=int(when == "after"))
-
-
-def test_rule_32_a_paused_run_never_sends_a_row_that_is_gone(rig):
-    kernel = rig.kernel()
-    sheet, without = gone(rig)
-    old = kernel.bind(planned(kernel, sheet))
-    kernel.run(planned(kernel, without))
-    kernel.resume(old)
-    shows(rig, without, withdrawn=0)
-    reasons = kernel.results(old)["reason_code"]
-    assert list(reasons.dropna()) == ["not_in_sheet"]
-    kernel.run(planned(kernel, sheet))
-    shows(rig, sheet, withdrawn=0)
-
-
-def test_rule_32_a_row_that_returns_is_not_withdrawn_by_an_earlier_sync(rig):
-    kernel = rig.kernel()
-    sheet, without = gone(rig)
-    kernel.run(planned(kernel, sheet))
-    rig.sandbox.advance(100)
-    old = kernel.bind(planned(kernel, without))
-    kernel.bind(planned(kernel, sheet))
-    kernel.resume(old)
-    shows(rig, sheet, withdrawn=0)
-
-
-def test_rule_32_a_row_that_returns_while_its_create_is_open_stays(rig):
+def test_rule_18_a_row_that_returns_while_its_create_is_open_stays(rig):
     kernel = rig.kernel()
     sheet, without = gone(rig)
     rig.sandbox.set_switches(list_lag_seconds=60)
@@ -142,7 +97,7 @@ def test_rule_32_a_row_that_returns_while_its_create_is_open_stays(rig):
     shows(rig, sheet, withdrawn=0)
 
 
-def test_rule_32_a_filtered_sheet_without_withdraw_stops_nothing(rig):
+def test_rule_18_a_filtered_sheet_without_withdraw_stops_nothing(rig):
     kernel = rig.kernel()
     sheet, without = gone(rig)
     old = kernel.bind(planned(kernel, sheet))
@@ -159,17 +114,3 @@ def test_a_sync_says_what_it_has_made_and_undoing_it_withdraws_that(rig):
     assert sorted(made["row"]) == ["r00012", "r00013", "x1", "x2"]
     kernel.run(kernel.undo(run))
     assert rig.live() == Counter(sheet["content"].drop([3, 4, 9, 10]))
-
-
-def test_rule_32_a_create_that_had_no_effect_is_not_sent_again_once_its_row_is_gone(rig):
-    """The server forgets keys at once, so that nothing is resent; the run that wants the row lives on."""
-    kernel = rig.kernel(retention=1.0)
-    sheet, without = gone(rig)
-    rig.sandbox.add_fault(Fault("drop", "POST", "/v1/posts/bulk", when="before", times=1))
-    old = kernel.start(kernel.bind(planned(kernel, sheet)))
-    with rig.at(5):
-        new = kernel.start(kernel.bind(planned(kernel, without)))
-    old.result(60)
-    new.result(60)
-    shows(rig, without, withdrawn=0)
-    assert rig.created()[sheet["content"][0]] == 0

@@ -1,8 +1,7 @@
-"""Runs that are undone: what they created is withdrawn, and what they never sent is never sent (rules 20 and 22)."""
+"""Runs that are undone: what they created is withdrawn, and what they never sent is never sent (rules 14 and 16)."""
 
 from __future__ import annotations
 
-import pytest
 from tests.chaos.rig import DAY, HELD, codes, outcomes, planned, wait_for
 from tests.engine.steps import BULK
 
@@ -14,8 +13,8 @@ from voxops.api.timing import PROOF_AFTER
 SINGLE = "/v1/posts"
 
 
-def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
-    """One batch is created, the server drops the other after the kill; rule 20: what was withdrawn stays succeeded."""
+def test_rule_16_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
+    """One batch is created, the server drops the other after the kill; rule 14: what was withdrawn stays succeeded."""
     kernel, sheet = rig.kernel(), rig.campaign(60)
     run = kernel.bind(planned(sheet))
     rig.sandbox.add_fault(*(Fault(action, "POST", BULK, nth=2, seconds=HELD) for action in ("delay", "drop")))
@@ -27,7 +26,7 @@ def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_ope
     wait_for(lambda: all(entry["ended"] for entry in rig.acts()))
     later = rig.kernel()
     undoing = later.done(later.undo(run))
-    assert outcomes(later.results(undoing)) == {"succeeded": 60}, "what never came needs no withdrawal"
+    assert outcomes(later.results(undoing)) == {"succeeded": 50, "pending": 10}, "the other batch is in doubt"
     rig.sandbox.advance(3600)
     cron = rig.kernel()
     for each in (run, undoing):
@@ -38,7 +37,7 @@ def test_rule_22_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_ope
 
 
 def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
-    """Rule 22: the bind of an undo pauses the run, in whatever process; what comes of its calls in flight is withdrawn.
+    """Rule 16: the bind of an undo pauses the run, in whatever process; what comes of its calls in flight is withdrawn.
 
     17 of 100 rows are created, and as many calls are under way as the client sends at once.
     """
@@ -54,13 +53,14 @@ def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
     rig.let_go()
     for work in (sending, undone):
         work.result(120)
+    undoer.done(undoer.undo(run))  # the cell once more: what was in doubt is known by now
     assert not rig.live()
     assert rig.effects("post.create") == rig.effects("post.cancel") == left
     assert outcomes(undoer.results(run)) == {"succeeded": left, "blocked": 100 - left}
 
 
 def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_resumes_it(rig):
-    """Rule 22: `stop_after_failures` stands in the ledger and binds every later resume."""
+    """Rule 16: `stop_after_failures` stands in the ledger and binds every later resume."""
     rig.sandbox.add_fault(Fault("status", status=422, code="VALIDATION_ERROR", method="POST", path=SINGLE, times=None))
     kernel = rig.kernel()
     run = kernel.done(planned(rig.campaign(100), one_by_one=True), failures=5)
@@ -72,8 +72,8 @@ def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_
     assert len(rig.acts()) == refused
 
 
-def test_rule_20_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
-    """Rule 20: succeeded and failed are final; what was withdrawn since stands in the column `withdrawn`, and is nothing to mend.
+def test_rule_14_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
+    """Rule 14: succeeded and failed are final; what was withdrawn since stands in the column `withdrawn`, and is nothing to mend.
 
     A tool has posted the eighth row, so that it is blocked.
     """
@@ -151,24 +151,11 @@ def test_posts_that_reads_do_not_show_yet_are_not_left_out_of_an_undo(rig):
     assert rig.effects("post.cancel") == 3
 
 
-@pytest.mark.parametrize("lives", [True, False], ids=["the later lives", "the later has stopped"])
-@pytest.mark.parametrize("which", ["earlier", "later"])
-def test_rule_20_abandoning_a_run_leaves_what_another_living_run_wants(rig, which, lives):
-    """What no living run wants is cancelled, until it is planned again; who was abandoned sends nothing any more."""
+def test_rule_16_abandoning_a_run_blocks_what_was_never_sent_until_it_is_planned_again(rig):
     kernel, sheet = rig.kernel(), rig.campaign(3)
-    earlier = kernel.stopped(kernel.bind(planned(sheet)))
-    rig.sandbox.advance(3600)
-    later = kernel.bind(planned(sheet))
-    if not lives:
-        kernel.stopped(later)
-    given_up, other = (earlier, later) if which == "earlier" else (later, earlier)
-    eventloop.run(kernel.execution(given_up, paused=True).pause(withdraw=True))
-    kept = which == "earlier" and lives
-    assert codes(kernel.results(given_up)) == ({"unsent"} if kept else {"cancelled"})
-    assert (kernel.go(given_up).phase, rig.created().total()) == ("paused" if kept else "cancelled", 0)
-    kernel.go(other)
-    assert rig.created().total() == (3 if kept else 0)
-    for run in (kernel.bind(planned(sheet)), given_up):
-        kernel.go(run)
-        assert outcomes(kernel.results(run)) == {"succeeded": 3}
+    run = kernel.stopped(kernel.bind(planned(sheet)))
+    eventloop.run(kernel.execution(run, paused=True).pause(withdraw=True))
+    assert codes(kernel.results(run)) == {"cancelled"}
+    assert (kernel.go(run).phase, rig.created().total()) == ("cancelled", 0)
+    assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 3}
     assert set(rig.created().values()) == {1}

@@ -1,4 +1,4 @@
-"""Posts that were withdrawn, deleted, sent back or restored since, and rows that are created again as a next attempt (rules 13, 20 and 30)."""
+"""Posts that were withdrawn, deleted, sent back or restored since, and rows that are created again as a next attempt (rules 10 and 14)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def others_since(rig: Rig, kernel: Kernel, number: int = 50, days: float = 1.0) 
     ("withdraw", ["a\nB", "c\nD"], False),
     ("delete", ["a\nB", "c\nD"], True),
 ], ids=["line ends", "as it was", "another word", "another word, deleted"])  # fmt: skip
-def test_rule_30_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attempt(rig, who, content, long_ago):
+def test_rule_14_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attempt(rig, who, content, long_ago):
     """However long the list has moved on, and although the sheet was saved anew."""
     kernel, sheet = rig.kernel(), rig.campaign(2).assign(content=["a\nb", "c\nd"])
     ids = kernel.run(planned(sheet))["result_id"]
@@ -57,7 +57,7 @@ FIRST = "row 0 of the campaign"
 
 
 @BATCH_OR_NOT
-def test_rule_30_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
+def test_rule_14_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
     """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
     rig.kernel("old").run(rig.plan_rows(2, one_by_one=one_by_one))
     for post in list(rig.sandbox.world.posts):
@@ -88,8 +88,8 @@ def two(rig: Rig) -> tuple[Kernel, str]:
 
 
 @pytest.mark.parametrize("became", ["failed", "cancelled", "gone"])
-def test_rule_30_what_became_of_a_post_later_leaves_its_row_succeeded(rig, became):
-    """The sheet was made from last week's posts, whose ids are still in it; its run stays as it was (rule 20)."""
+def test_rule_14_what_became_of_a_post_later_leaves_its_row_succeeded(rig, became):
+    """The sheet was made from last week's posts, whose ids are still in it; its run stays as it was (rule 14)."""
     kernel = rig.kernel()
     old = rig.planted(2, status="published", daysOld=7)
     run = kernel.done(planned(rig.campaign(2).assign(post_id=old)))
@@ -111,7 +111,7 @@ def test_rule_30_what_became_of_a_post_later_leaves_its_row_succeeded(rig, becam
     ({"body": "empty", "status": 404}, "404 came without the API's own words"),
     ({"body": "json", "status": 200}, "whether it exists is not known"),
 ])  # fmt: skip
-def test_rule_30_an_answer_that_can_not_be_read_deletes_no_post(rig, fault, said):
+def test_rule_14_an_answer_that_can_not_be_read_deletes_no_post(rig, fault, said):
     kernel, run = two(rig)
     rig.sandbox.advance(PROOF_AFTER + 60)
     rig.sandbox.add_fault(Fault(action="garbage", method="GET", path="/v1/posts/*", times=None, **fault))
@@ -124,7 +124,7 @@ def test_rule_30_an_answer_that_can_not_be_read_deletes_no_post(rig, fault, said
 
 
 @pytest.mark.parametrize("lag", [45.0, PROOF_AFTER + 600])
-def test_rule_30_what_reads_do_not_show_yet_is_not_created_again(rig, lag):
+def test_rule_14_what_reads_do_not_show_yet_is_not_created_again(rig, lag):
     """Reads lag, even for longer than anybody thinks: verified at once the posts seem to be deleted; the next look puts it right."""
     rig.sandbox.set_switches(list_lag_seconds=lag, single_reads_lag=True)
     kernel, run = two(rig)
@@ -146,8 +146,8 @@ def test_rule_30_what_reads_do_not_show_yet_is_not_created_again(rig, lag):
     ("while it waits", {"succeeded": 3}, 1), ("when it has gone out", {"succeeded": 3}, 1),
     ("before its answer", {"succeeded": 2, "blocked": 1}, 0),
 ])  # fmt: skip
-def test_rule_30_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_good(rig, deleted, told, gone):
-    """Its row stays succeeded (rule 20), unless an answer alone has named it: that post does not exist (rule 15)."""
+def test_rule_14_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_good(rig, deleted, told, gone):
+    """Its row stays succeeded (rule 14), unless an answer alone has named it: that post does not exist (rule 12)."""
     rig.sandbox.set_switches(failure_rate=0.0, publish_seconds=[1.0, 2.0])
     soon = {"when": rig.sandbox.now() + timedelta(seconds=30)} if deleted == "when it has gone out" else {}
     kernel, sheet, work = rig.kernel(), rig.campaign(3, **soon), None

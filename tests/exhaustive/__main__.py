@@ -59,7 +59,7 @@ FEW = ("ok", "lost", "unanswered", "500 before", "500 after", "400")
 def special() -> dict[str, tuple[Case, int]]:
     """Histories of which there are too many with everything else."""
     rows = Case("create", rows=2, people=False, reading=LAG)
-    # Not over a night: what is refused and not remembered is rule 31's.
+    # Not over a night: what is refused and not remembered is rule 19's.
     asleep = ("run", "part", "other ledger", "meet", "wait", "wake", "kill", "restart")
     two = replace(rows, ledgers=2, only=asleep, more=("part",), fates=("ok", "400", "lost", "500 before", "unanswered"))
     return {

@@ -24,7 +24,7 @@ ONE = {
     "update": Case("update", rows=2, kernels=2, runs=3, more=("cancel", "load", "write", "still"), fates=FEW),
     "move": Case("move", rows=2, kernels=2, runs=3, more=("move", "write", "still"), fates=FEW),
 }
-# Two laptops with ledgers of their own; what rule 31 excepts is not drawn.
+# Two laptops with ledgers of their own; what rule 19 excepts is not drawn.
 TWO = {
     "create": replace(ROWS, rows=2, ledgers=2, people=False, more=("still",)),
     "retry": Case("retry", rows=2, ledgers=2, runs=3, people=False, fates=FEW),

@@ -70,13 +70,15 @@ class Reading:
     masked: bool = False  # marks are shown without their last characters
     lag: float = 0.0  # seconds until a change shows in lists; single reads show it at once
     clock_stops: bool = False  # of a laptop that sleeps
+    alone: bool = False  # whether a person says that only one ledger creates
 
 
 READINGS = {
     "assumed": Reading(), "forget": Reading(forget_on_5xx=True), "ignored": Reading(ignore_keys=True),
     "hour": Reading(retention=3600.0), "linger": Reading(linger=3.0), "queue": Reading(linger=600.0), "lag": Reading(lag=60.0),
     "lag-forget": Reading(lag=60.0, forget_on_5xx=True), "lag-ignored": Reading(lag=60.0, ignore_keys=True),
-    "no-list-marks": Reading(list_metadata=False), "no-metadata": Reading(metadata=False), "bare": Reading(metadata=False, texts=False),
+    "no-list-marks": Reading(list_metadata=False, alone=True), "no-metadata": Reading(metadata=False, alone=True),
+    "bare": Reading(metadata=False, texts=False, alone=True), "hidden": Reading(list_metadata=False),
     "clock-stops": Reading(clock_stops=True),
 }  # fmt: skip
 
@@ -143,6 +145,7 @@ class Flight:
     answer: tuple[int, Any] = (500, None)
     changed: bool = False
     waited: bool = True
+    ended: frozenset[str] = frozenset()  # texts of rows whose run was ended when it left
 
 
 @dataclass(frozen=True)
@@ -281,6 +284,8 @@ class Server:
                 self.violations.append(f"{item['content']} was created after its time, and goes out at once")
             if flight.sent > self.world.struck.get(item["content"], math.inf):
                 self.violations.append(f"{item['content']} was struck from the sheet, and went out")
+            if item["content"] in flight.ended:
+                self.violations.append(f"{item['content']} went out after its run was ended")
             self._put(scheduled(post_id, item["content"], now, item["scheduledFor"], item["metadata"]), now)
             row = item["metadata"].get("voxopsRow", item["content"])
             self.created[item["content"]] += 1
@@ -700,7 +705,7 @@ class Writer:
         if self._kernel.dead:
             raise asyncio.CancelledError
         (result,) = self._kernel.ledger.in_one_commit([work])
-        if isinstance(result, Call) and self._kernel.sleepy:
+        if isinstance(result, tuple) and isinstance(result[1], Call) and self._kernel.sleepy:
             self._kernel.sleepy, self._kernel.asleep = False, True
         await self._kernel.awake()
         if isinstance(result, Exception):
@@ -734,12 +739,19 @@ class Kernel:
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         self.ledger._db.execute("PRAGMA journal_mode=MEMORY")  # a kernel dies here without its machine
         self.ledger._check_file = lambda: None  # type: ignore[method-assign]
+        if world.server.reading.metadata and world.server.reading.list_metadata:  # as after a first create
+            self.ledger.seen.note_metadata(shown=True)
         with (
             mock.patch.object(engine, "Writer", lambda _: Writer(self)),
             mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),
         ):
             self.engine = engine.Engine(
-                self.client, self.ledger, credential=self.ledger.fingerprint(api_key), retention=86_400.0, rng=Mean()
+                self.client,
+                self.ledger,
+                credential=self.ledger.fingerprint(api_key),
+                retention=86_400.0,
+                alone=world.server.reading.alone,
+                rng=Mean(),
             )  # type: ignore[arg-type]
         self._tasks: list[asyncio.Task[Any]] = []
         self._executions: list[Execution] = []
@@ -750,6 +762,10 @@ class Kernel:
     def monotonic(self) -> float:
         """Elapsed seconds, as clients see them."""
         return self.world.elapsed if self.world.server.reading.clock_stops else self.world.time - START
+
+    def wall(self) -> float:
+        """The calendar's clock, which goes on while a laptop sleeps."""
+        return self.world.time
 
     async def sleep(self, seconds: float) -> None:
         """Wait until so much time has passed."""
@@ -878,7 +894,6 @@ class Setting:
     scheduled: int = 0  # posts that wait to go out, created for rows by another ledger
     deliveries: int = 0
     soon: frozenset[int] = frozenset()  # rows whose time is near
-    canaries: int = 0  # rows that go first
     ledger: type[Ledger] = Ledger
 
 
@@ -897,6 +912,10 @@ class World:
         self.loaded: Plan | None = None  # what was planned from a frame of some time ago
         self.struck: dict[str, float] = {}  # texts of rows that no run wants any more -> since when
         self.undone: set[str] = set()  # texts of rows that are to be withdrawn with their run
+        self.ended: set[str] = set()  # the same texts, once their run was ended
+        self.undoing: set[tuple[Path, str]] = (
+            set()
+        )  # ledgers and runs whose undo a person runs until nothing is pending
         self.hangs = False  # whether a cell went on for hours
         self._name = 0
         self._ticks = 0
@@ -1010,6 +1029,7 @@ class World:
 
     async def launch(self, flight: Flight) -> Any:
         """Put a request on its way and wait for its answer."""
+        flight.ended = frozenset(self.ended)
         self.flights.append(flight)
         try:
             return await flight.reply
@@ -1042,8 +1062,7 @@ class World:
         })  # fmt: skip
         if attempt > 1:
             frame["attempt"] = attempt
-        plan = plan_create(frame, key="row_id")
-        return plan.canary(self.setting.canaries) if self.setting.canaries else plan
+        return plan_create(frame, key="row_id")
 
     def redeliveries(self) -> Plan:
         """A plan for every delivery that has not succeeded."""
@@ -1109,6 +1128,10 @@ class World:
             self.go_on()
             for kernel in self.alive:
                 kernel.drive_all(last=last)
+            self.go_on()
+            for kernel in self.alive:
+                for run in (run for path, run in self.undoing if path == kernel.path):
+                    kernel.start(kernel.undo(run))
             self.go_on()
             if not self.unsettled():
                 break

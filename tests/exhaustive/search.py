@@ -45,7 +45,6 @@ from voxops.engine.send import Group
 from voxops.frames.packing import pack
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
 
 FRESH = "fresh.sqlite"
@@ -56,7 +55,7 @@ History = tuple[Event, ...]
 FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
 FATES_OF_TWO = ("partial", "unread")
 LIMITS = ("429 middle", "402 middle")  # a limit breaks a batch off in its middle
-# A moment, until a look; longer than a lease and a reading's age; longer than absence needs.
+# A moment, until a look; longer than a request and a reading's age; longer than absence needs.
 WAITS = (7.0, 100.0, 320.0)
 
 
@@ -72,7 +71,7 @@ class Case:
     ledger: type[Ledger] = field(default=Ledger, repr=False)
     opening: History = ()  # events before the first that is counted
     people: bool = True  # whether people edit posts, delete them, and change the sheet meanwhile
-    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 31)
+    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 19)
     more: tuple[str, ...] = ()  # further kinds of events, see `events`
     only: tuple[str, ...] = ()  # kinds of events that there are; all where it is empty
     fates: tuple[str, ...] = ()
@@ -83,8 +82,7 @@ class Case:
     runs: int = 2  # how often the cell is run in one kernel
     last: bool = False  # whether only the last run of each ledger is resumed at the end
     equal: bool = False  # whether all rows have one text
-    canaries: int = 0  # rows that go first
-    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 31)
+    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 19)
     begin: History = (("run", 0),)  # the first events that are counted
 
     @property
@@ -105,7 +103,6 @@ class Case:
             scheduled=self.rows if changes else 0,
             deliveries=self.rows if self.act == "redeliver" else 0,
             soon=self.soon,
-            canaries=self.canaries,
             ledger=self.ledger,
         )
 
@@ -179,7 +176,7 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
     """
     server = world.server
     shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
-    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, case.canaries, what))
+    asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, what))
     if case.act != "create" or what in {"update", "move", "cancel"}:
         asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
 
@@ -224,8 +221,7 @@ def play(world: World, case: Case, event: Event) -> None:
             start(world, case, which)
         case ("run", which, what):
             if what == "part" and case.last and len(world.alive) == 1 and not world.alive[which].busy:
-                # What ran before lives for two minutes more.
-                world.struck.setdefault(f"row {case.rows - 1}", world.time + LIVES)
+                world.struck.setdefault(f"row {case.rows - 1}", world.time)
             start(world, case, which, what)
         case ("load",):
             world.loaded = planned(world, case)
@@ -239,6 +235,8 @@ def play(world: World, case: Case, event: Event) -> None:
             kernel.paused = False  # the run that undoes is a new one
             kernel.start(kernel.undo(run))
             world.undone |= {f"row {row}" for row in range(case.rows)}
+            world.undoing.add((kernel.path, run))
+            world.ended |= world.undone
         case ("stuck", which):
             kernel = world.alive[which]
             for run in kernel.runs()[-1:]:
@@ -281,7 +279,7 @@ def play(world: World, case: Case, event: Event) -> None:
         case ("load copies", which):
             kernel = world.alive[which]
             kernel.start(kernel.copies(kernel.runs()[0]))
-        case ("forgive",):  # what two laptops did at the same moment is reported, and no find (rule 31)
+        case ("forgive",):  # what two laptops did at the same moment is reported, and no find (rule 19)
             server.violations.clear()
             server.created = Counter(dict.fromkeys(server.created, 1))
             server.rows = Counter(dict.fromkeys(server.rows, 1))
@@ -319,7 +317,7 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
     live = [post for post in ours(world) if post.is_live]
     for which, kernel in enumerate(alive):
         if kernel.asleep:
-            if not flights or case.ledgers == 1:  # else two laptops send at the same moment (rule 31)
+            if not flights or case.ledgers == 1:  # else two laptops send at the same moment (rule 19)
                 yield ("wake", which)
             continue
         # The cell is run a second time, whether or not the first goes on; where that is to be undone, once before and once after.
@@ -330,10 +328,10 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         alone = alone and ("wait" in kinds or not any(other.asleep for other in alive))
         alone = alone and not any(world.time - post.created < case.reading.lag for post in ours(world))
         mends = case.act == "create" and case.people and "changed" not in kinds
-        if mends and (alone or case.ledgers == 1):  # else see rule 31
+        if mends and (alone or case.ledgers == 1):  # else see rule 19
             yield ("run", which, "changed")
         for what in sorted(more & {"part", "renamed", "again", "filtered", "cancel", "update", "move"}):
-            # Two overlapping sheets on two laptops at the same moment are rule 31's.
+            # Two overlapping sheets on two laptops at the same moment are rule 19's.
             meets = what in {"part", "renamed"} and case.ledgers > 1 and not alone
             if past.count(("run", which, what)) < 1 + (what == "move") and not meets:
                 yield ("run", which, what)
@@ -372,7 +370,7 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         yield ("other ledger",)
     yield from ((name,) for name in ("other key", "lose", "load") if name in more and name not in kinds)
     still = not any(kernel.busy for kernel in alive) and not flights
-    # Beside what moves in another ledger an edit is rule 31's.
+    # Beside what moves in another ledger an edit is rule 19's.
     if case.act == "retry" and case.people and ("edit",) not in past and (still or case.ledgers == 1):
         yield ("edit",)
     # What happens while the withdrawal of duplicates is in flight can't be prevented.
@@ -405,9 +403,9 @@ def digest(world: World) -> str:
         sorted(map(str, server.running)), sorted(server.created.items()), sorted(server.executed.items()),
         sorted(round(event[0] - now, 2) for event in server.events),
         sorted(round(timer[0] - elapsed, 2) for timer in world.timers if not timer[2].done()),
-        [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, ago(f.sent)) for f in world.open_flights()],
+        [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, sorted(f.ended), ago(f.sent)) for f in world.open_flights()],
         [_of_kernel(kernel) for kernel in world.alive],
-        id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), world.api_key,
+        id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), sorted(world.ended), world.api_key,
     ]  # fmt: skip
     if world.setting.soon:
         state.append(round(now - model.START, 2))
@@ -419,7 +417,7 @@ def digest(world: World) -> str:
 
 _RUN = re.compile(r"run_[0-9a-f]+")
 _SKIPPED = {
-    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "owner, body, hash", "meta": "",
+    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "body, hash", "meta": "",
 }  # fmt: skip
 
 
@@ -438,7 +436,9 @@ def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
     with closing(sqlite3.connect(path)) as db:
         for (run,) in db.execute("SELECT id FROM runs ORDER BY rowid"):
             runs[run] = f"run {len(runs)}"
-        for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall():
+        for (table,) in db.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        ).fetchall():
             if table == "meta":
                 for name, value in db.execute("SELECT name, value FROM meta WHERE name <> 'salt' ORDER BY name"):
                     at = float(value) if value[:1].isdigit() and "T" not in value else None
@@ -471,7 +471,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
         round(kernel.client._offset - world.time + elapsed, 2),
         [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.created.walk],
-        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), posts(readings.alone),
+        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), readings.foreign_mark, readings.read_singly,
         sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
         sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in opened.calls),
         [
@@ -481,7 +481,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         ],
         sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
-        len(driver._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2), round(min(now - driver._lived, 1e6), 2),
+        len(driver._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2),
         len(driver._senders), sorted(driver._readers), sorted(driver._notified),
         [
             (runs.get(one.run), [(name, _plain(value, now)) for name, value in vars(one).items() if name not in _OF_EVENTS])
@@ -541,7 +541,7 @@ def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
 
 
 def unreported(world: World) -> list[str]:
-    """Rows for which there are two live posts, and no ledger tells of it (rule 28)."""
+    """Rows for which there are two live posts, and no ledger tells of it (rule 19)."""
     told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
     posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
     return [
@@ -569,7 +569,11 @@ def lost(world: World, case: Case) -> list[str]:
     alone = len(ledgers) == 1 and not world._name  # what a lost ledger has sent may arrive later
     # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never created.
     settles = (
-        server.reading.metadata and not server.reading.masked and not server.reading.ignore_keys and not server.deleted
+        server.reading.metadata
+        and server.reading.list_metadata
+        and not server.reading.masked
+        and not server.reading.ignore_keys
+        and not server.deleted
     )
     outcomes: dict[str, Outcome] = {}
     for ledger in ledgers.values():
@@ -611,8 +615,6 @@ def lost(world: World, case: Case) -> list[str]:
             for post in ours(world)
             if not any(other.is_live for other in ours(world) if other.born == post.born)
         ]
-    if case.canaries and outcomes.get("row 0") is Outcome.FAILED and server.created["row 1"]:
-        problems.append("the canary failed, and the others went out")
     if settles:
         # What the API has refused to withdraw is told as failed.
         refused = {

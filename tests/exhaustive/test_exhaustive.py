@@ -40,7 +40,7 @@ def test_nor_does_a_random_one(name, count):
 
 
 def test_the_searches_can_fail_and_shorten_what_they_find():
-    """Where the server keeps no keys, only the posts that are there keep a second ledger from creating a row again (rule 13)."""
+    """Where the server keeps no keys, only the posts that are there keep a second ledger from creating a row again (rule 10)."""
     case = Case("create", ledgers=2, people=False, reading=READINGS["ignored"], at_once=False, fates=drawn.FEW)
     with mock.patch.object(facts.presence, "judge", lambda *_: None):
         found, short = drawn.search(case, seed=1, count=60), search(case, 5)
@@ -56,7 +56,7 @@ def test_a_history_in_words_is_read_as_it_was():
         assert in_words(in_events(words)) == words
 
 
-ENDLESS = {"a refused batch is halved", "what is open is not sent anew"}  # without them a cell goes on for hours
+ENDLESS = {"what is open is not sent anew"}  # without them a cell goes on for hours
 GUARDS = [
     pytest.param(one, marks=[pytest.mark.release] * (one.name in ENDLESS), id=one.name)
     for one in REMOVALS
@@ -101,7 +101,7 @@ FOUND = {
     "the same, between commit and send": (Case("create", rows=2, ledgers=2, people=False), (("nod", 0), *SLEPT)),
     "a run ends whose act a later plan has abandoned; it read for the abandoned call for ever": (
         Case("retry", reading=Reading(linger=600.0)), (("run", 0), ("meet", 0, "lost"), ("night",), ("stuck", 0))),
-    "a kernel rests while another sends a call again; it looked a hundred times a second until that one's lease was over": (
+    "a kernel rests while another sends a call again; it looked a hundred times a second until that one had ended": (
         ONE["move"],
         (("run", 0), ("meet", 0, "500 after"), ("meet", 0, "lost"), ("restart",), ("doze", 0), ("doze", 1), ("wait", 100.0), ("run", 0, "move"),
          ("wait", 320.0), ("wake", 1), ("wait", 100.0))),
@@ -133,7 +133,7 @@ def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_ask
 
 
 @pytest.mark.parametrize("tries", [1, 2])
-def test_who_slept_until_its_lease_was_over_goes_on(tries):
+def test_who_slept_since_a_call_was_written_goes_on(tries):
     """The call stayed "in flight" until another process wrote the ledger, and the loop looked a hundred times a second."""
     case = Case("retry")
     before = () if tries == 1 else (("run", 0), ("meet", 0, "lost"))

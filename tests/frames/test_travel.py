@@ -12,19 +12,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from _frames import FRAMES, scene
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.frames.makers import ODD, some_posts
+from tests.frames.makers import some_posts
 
 import voxops as vx
 from voxops.acts.retry import plan_retry
 from voxops.analysis.triage import triage
 from voxops.archive import Archive
-from voxops.errors import ConfigError, PlanError
-from voxops.frames.arrow import to_frame
+from voxops.errors import PlanError
 from voxops.frames.nested import JsonArray, Targets, TargetsArray
 from voxops.frames.packing import pack, unpack
-from voxops.frames.records import build
 
 # Warnings of pandas about the other tools' internals.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
@@ -39,12 +35,6 @@ def frames() -> Iterator[dict[str, pd.DataFrame]]:
 
 def by_parquet(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.read_parquet(BytesIO(frame.to_parquet()))
-
-
-@pytest.mark.parametrize("name", ["posts", "targets", "deliveries", "archived posts", "archived deliveries"])
-def test_what_an_archive_keeps_comes_back_from_arrow_as_it_was(frames, name):
-    for whole in (frames[name], frames[name].iloc[:0]):
-        pd.testing.assert_frame_equal(to_frame(pa.table(whole)), whole.reset_index(drop=True))
 
 
 @pytest.mark.parametrize("name", FRAMES)
@@ -74,13 +64,10 @@ def test_missing_times_are_none_in_plain_records_and_the_rest_is_as_it_was(frame
         assert [row[name] for row in plain] == posts[name].to_list()
 
 
-@pytest.mark.parametrize(
-    "travel", [lambda posts: unpack(pack(posts)), lambda posts: to_frame(pa.table(posts))], ids=["packed", "arrow"]
-)
-def test_tags_are_lists_wherever_they_come_from(frames, travel):
+def test_tags_are_lists_wherever_they_come_from(frames):
     for name in ("posts", "archived posts", "plan of a cancel"):
         posts = frames[name]
-        back = travel(posts)
+        back = unpack(pack(posts))
         for each in (posts, back):
             assert {type(tags) for tags in each["tags"]} == {list}
         assert back["tags"].to_list() == posts["tags"].to_list()
@@ -119,15 +106,6 @@ def test_the_same_keys_are_planned_of_a_frame_from_a_file(frames):
     assert keys(again) == keys(first)
 
 
-@given(st.lists(st.sampled_from(ODD), max_size=4), st.lists(st.sampled_from(ODD), max_size=4))
-def test_whatever_the_server_sends_travels(metadata, tags):
-    records = [{"id": "p", "metadata": each, "tags": tags, "platforms": [each]} for each in metadata]
-    posts = build("posts", records)
-    back = to_frame(pa.table(posts))
-    for name in ("metadata", "targets"):
-        assert list(back[name]) == list(posts[name])
-
-
 def test_selecting_joining_and_changing_keeps_targets_what_they_are():
     posts = some_posts(9)
     pieces = pd.concat([posts.sort_values("post_id", ascending=False), posts.iloc[::3]])
@@ -149,29 +127,6 @@ def test_json_cells_that_differ_have_one_type():
     cells = JsonArray._from_sequence([{}, {"a": 1}, {"a": "x"}, [1, "y"], None, "text"])
     table = pa.table(pd.DataFrame({"metadata": cells}))
     assert table.schema.field("metadata").type == pa.string()
-    assert list(to_frame(table)["metadata"]) == list(cells)
-
-
-def test_numbers_and_times_stay_what_they_are():
-    most = 2**63 - 1
-    columns = {
-        "categories": pd.Categorical([1, None]), "unsigned": pd.array([most, None], dtype="UInt64"),
-        "nanoseconds": pd.to_datetime([1_999, -1], unit="ns", utc=True),
-    }  # fmt: skip
-    back = to_frame(pa.table(pd.DataFrame(columns)))
-    assert back.dtypes.astype(str).to_list() == ["Int64", "Int64", "datetime64[us, UTC]"]
-    assert back[["categories", "unsigned"]].T.to_numpy().tolist() == [[1, pd.NA], [most, pd.NA]]
-    assert back["nanoseconds"].tolist() == [pd.Timestamp(number, unit="us", tz="UTC") for number in (1, -1)]
-    assert to_frame(pa.table({"a": pa.array([2.5]).dictionary_encode()}))["a"].tolist() == [2.5]
-
-
-@pytest.mark.parametrize(("table", "said"), [
-    (pa.table({"views": pa.array([2**63], pa.uint64())}), "views contains whole numbers beyond"),
-    (pa.table({"at": pa.array([2**60], pa.timestamp("s"))}), "at contains times outside the range"),
-], ids=range(2))  # fmt: skip
-def test_what_has_no_form_in_pandas_is_refused_by_name(table, said):
-    with pytest.raises(ConfigError, match=said):
-        to_frame(table)
 
 
 def test_a_frame_of_another_library_is_named_with_the_call_that_converts_it(frames):

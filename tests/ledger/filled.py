@@ -46,26 +46,26 @@ def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]
     return [found[each] for each in ids]
 
 
-def send(ledger: Ledger, requests: Sequence[Request], owner: str = "me", **options: Any) -> Call:
+def send(ledger: Ledger, requests: Sequence[Request], **options: Any) -> Call:
     """Write their call as sent."""
     form = CREATE.form([one.item for one in requests])
     details = {
         "run": "run", "baseline": {"x": 1}, "credential": "c", **options,
     }  # fmt: skip
-    return ledger.calls.send(form, requests, owner=owner, now=ledger.now(), **details)
+    return ledger.calls.send(form, requests, now=ledger.now(), **details)
 
 
 def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: Any) -> None:
     """A run with these rows, each in the first chunk."""
     rows = [RunRow(number, None if one is None else one.id, chunk=1) for number, one in enumerate(requests)]
     details = {
-        "action": "create", "campaign": "c", "key_column": "row_id", "canaries": 0, "held": 0, "created": ledger.now(), **head,
+        "action": "create", "campaign": "c", "key_column": "row_id", "held": 0, "created": ledger.now(), **head,
     }  # fmt: skip
     ledger.runs.start(RunHead(run, **details), rows, reason=None, frame=b"")
 
 
 Cells = dict[tuple[Any, ...], Any]
-TABLES = ("meta", "requests", "calls", "call_rows", "runs", "frames", "run_rows", "chunks", "seen")
+TABLES = ("meta", "requests", "calls", "call_rows", "runs", "frames", "run_rows", "seen")
 
 
 def cells(ledger: Ledger) -> Cells:

@@ -49,7 +49,7 @@ def test_the_trail_does_not_call_sent_what_never_was(ledger: Ledger) -> None:
     assert audit.acted_on(ledger, datetime.fromtimestamp(START, UTC)) == {"p"}
 
 
-def test_rule_20_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> None:
+def test_rule_14_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> None:
     filled(ledger)
     (run,) = audit.runs(ledger).to_dict("records")
     assert {name: run[name] for name in ("succeeded", "failed", "pending", "unknown", "blocked", "withdrawn")} == {

@@ -6,11 +6,10 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from tests.ledger.filled import NOW, START, Clock, add, change, of, retry, row, send
+from tests.ledger.filled import NOW, Clock, add, change, of, retry, row, send
 
 from voxops.acts.act import Request, blocked, settled
 from voxops.api.reasons import Reason
-from voxops.api.timing import CLOCKS_DIFFER, LEAVES_WITHIN
 from voxops.errors import LedgerError
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
@@ -38,9 +37,9 @@ def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) 
     ledger.calls.note(replace(call, state="accepted", sighted=NOW, reason=WHY))
     noted = ledger.calls.get(call.id)
     assert (noted.state, noted.sighted, noted.reason) == ("accepted", NOW, WHY)
-    _, changed = change(ledger, lambda: ledger.calls.send_again(noted, owner="you", now=NOW))
+    _, changed = change(ledger, lambda: ledger.calls.send_again(noted, now=NOW))
     assert changed == of(
-        "calls", call.id, state="sent", tries=2, last_sent=NOW, ended=None, answered=0, owner="you", lease_until=START + ledger.lease, resent=1,
+        "calls", call.id, state="sent", tries=2, last_sent=NOW, ended=None, answered=0, resent=1,
         sighted=None, reason="",
     )  # fmt: skip
 
@@ -51,7 +50,7 @@ def test_what_a_reading_has_shown_is_noted_of_the_try_that_it_was_about(ledger: 
     said = replace(call, state="accepted", sighted=NOW)
     assert change(ledger, lambda: ledger.calls.note(said)) == (None, {}), "in flight, it has not ended"
     ended(ledger, call)
-    ledger.calls.send_again(ledger.calls.get(call.id), owner="you", now=NOW)
+    ledger.calls.send_again(ledger.calls.get(call.id), now=NOW)
     ended(ledger, ledger.calls.get(call.id))
     assert change(ledger, lambda: ledger.calls.note(said)) == (None, {}), "another try was made since"
 
@@ -64,9 +63,9 @@ def test_a_first_try_that_never_was_leaves_nothing(ledger: Ledger) -> None:
     assert ledger.calls.of_requests([one.id]) == []
     again = send(ledger, [one])
     assert change(ledger, lambda: ledger.calls.unsend(replace(again, tries=2))) == (None, {})
-    ledger.query("UPDATE calls SET state = 'unknown', owner = NULL")
+    ledger.query("UPDATE calls SET state = 'unknown'")
     ledger.calls.unsend(again)
-    assert ledger.calls.open() == [], "its lease was over by then, and still nothing had left"
+    assert ledger.calls.open() == [], "another kernel was in doubt by then, and still nothing had left"
     accepted = send(ledger, [two])
     ended(ledger, accepted, "accepted")
     assert change(ledger, lambda: ledger.calls.unsend(accepted)) == (None, {}), "it has ended"
@@ -75,9 +74,9 @@ def test_a_first_try_that_never_was_leaves_nothing(ledger: Ledger) -> None:
 def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger: Ledger) -> None:
     (one,) = add(ledger, row("one"))
     ended(ledger, call := send(ledger, [one]))
-    again = ledger.calls.send_again(ledger.calls.get(call.id), owner="you", now=NOW)
+    again = ledger.calls.send_again(ledger.calls.get(call.id), now=NOW)
     _, changed = change(ledger, lambda: ledger.calls.unsend(again))
-    assert changed == of("calls", call.id, state="unknown", tries=1, owner=None, lease_until=None)
+    assert changed == of("calls", call.id, state="unknown", tries=1)
 
 
 def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger: Ledger) -> None:
@@ -93,12 +92,13 @@ def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(l
 def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     (one,) = add(ledger, row("one"))
     first = send(ledger, [one])
-    clock.now += ledger.lease + 1
-    assert ledger.calls.expire() == 1
-    second = ledger.calls.send_again(ledger.calls.get(first.id), owner="me", now=clock.now)
-    for late in (first, replace(second, owner="you")):
-        said, changed = change(ledger, lambda late=late: ended(ledger, late, "accepted"))
-        assert (said, changed) == (False, {})
+    other = Ledger(ledger.path)
+    assert [call.state for call in other.calls.open()] == ["unknown"], "nobody waits for a kernel that may be dead"
+    assert [call.state for call in ledger.calls.open()] == ["sent"]
+    other.close()
+    ended(ledger, first)
+    second = ledger.calls.send_again(ledger.calls.get(first.id), now=clock.now)
+    assert change(ledger, lambda: ended(ledger, first, "accepted")) == (False, {})
     assert change(ledger, lambda: ledger.calls.unsend(first)) == (None, {}), "another try has followed"
     said, changed = change(
         ledger,
@@ -106,46 +106,15 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     )
     assert said
     assert changed == of(
-        "calls", first.id, state="limited", http_status=429, reply=b"said", answered=1, refused=1, ended=NOW, reason=WHY.stored(), owner=None,
-        lease_until=None,
+        "calls", first.id, state="limited", http_status=429, reply=b"said", answered=1, refused=1, ended=NOW, reason=WHY.stored(),
     )  # fmt: skip
     assert now(ledger, one).outcome is Outcome.PENDING
-
-
-# -- leases (rule 21) --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("until", "over"),
-    [(-0.001, True), (0.0, True), (0.001, False), (90 + CLOCKS_DIFFER, False), (90 + CLOCKS_DIFFER + 0.001, True)],
-)
-def test_rule_21_a_lease_is_over_at_its_end_and_where_none_could_end_so_late(
-    ledger: Ledger, clock: Clock, until: float, over: bool
-) -> None:
-    """A clock that was set back by a day does not leave a killed sender's rows "being sent" until the day has passed again."""
-    assert ledger.lease == 90
-    call = send(ledger, add(ledger, row("one")))
-    ledger.query("UPDATE calls SET lease_until = ?", clock.now + until)
-    said, changed = change(ledger, ledger.calls.expire)
-    assert said == over
-    assert changed == (of("calls", call.id, state="unknown", owner=None, lease_until=None) if over else {})
-
-
-def test_rule_21_whoever_slept_since_the_commit_must_not_send(ledger: Ledger, clock: Clock) -> None:
-    call = send(ledger, add(ledger, row("one")))
-    until = START + LEAVES_WITHIN
-    for moment, holds in (
-        (START - CLOCKS_DIFFER - 0.001, False), (START - CLOCKS_DIFFER, True), (until - 0.001, True), (until, False), (until + 1, False),
-    ):  # fmt: skip
-        clock.now = moment
-        assert ledger.calls.holds(call) is holds, moment - START
-    assert not ledger.calls.holds(replace(call, lease_until=None))
 
 
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
 
-def test_rule_20_what_is_settled_is_final(ledger: Ledger) -> None:
+def test_rule_14_what_is_settled_is_final(ledger: Ledger) -> None:
     one, two = add(ledger, row("one"), row("two"))
     call = send(ledger, [one, two])
     failed = settled(one, Outcome.FAILED, error_code="NO", error_message="why", seen={"is": 1})
@@ -176,12 +145,12 @@ def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(led
     call = send(ledger, [one, two])
     ended(ledger, call)
     assert [each.id for each in ledger.requests.past(one.item.subject)] == [one.id]
-    _, changed = change(ledger, lambda: ledger.requests.release([one.id], most=4, page=413))
-    assert changed == of("requests", one.id, call=None, most=4, page=413) | {("call_rows", call.id, 0, "void"): 1}
+    _, changed = change(ledger, lambda: ledger.requests.release([one.id], alone=True, page=413))
+    assert changed == of("requests", one.id, call=None, alone=1, page=413) | {("call_rows", call.id, 0, "void"): 1}
     assert ledger.requests.past(one.item.subject) == []
     ended(ledger, send(ledger, [one]))
-    ledger.requests.release([one.id], most=None)
-    assert (now(ledger, one).most, now(ledger, one).page) == (4, 413), "it never grows"
+    ledger.requests.release([one.id])
+    assert (now(ledger, one).alone, now(ledger, one).page) == (True, 413), "for ever"
     ledger.requests.detach([two.id])
     assert [each.id for each in ledger.requests.past(two.item.subject)] == [two.id], "what left may have had an effect"
 
@@ -219,14 +188,14 @@ def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(le
     assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
 
 
-# -- what somebody has changed by hand (rule 25) -----------------------------------------------------------------------
+# -- what somebody has changed by hand (rule 15) -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("table", "cell"), [
     *(("calls", cell) for cell in ("method", "path", "body", "key", "hash")), ("requests", "item"),
     ("requests", "hash"),
 ])  # fmt: skip
-def test_rule_25_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
+def test_rule_15_what_was_changed_by_hand_is_not_ours(ledger: Ledger, table: str, cell: str) -> None:
     one, two = add(ledger, row("one"), row("two"))
     call, other = (send(ledger, [each]) for each in (one, two))
     with ledger.atomic() as db:

@@ -1,17 +1,15 @@
-"""Runs, their rows and chunks, and posts as they were seen: what each verb writes, finds and leaves alone."""
+"""Runs, their rows, and posts as they were seen: what each verb writes, finds and leaves alone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import pytest
-from tests.ledger.filled import NOW, START, Clock, add, retry, row, send, start
+from tests.ledger.filled import NOW, add, retry, row, send, start
 
 from voxops.acts.act import Request, settled
-from voxops.api.timing import CLOCKS_DIFFER
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen
-from voxops.ledger.runs import LIVES
 from voxops.ledger.seen import LISTS_SETTLE
 from voxops.model import Outcome
 
@@ -23,36 +21,20 @@ def done(ledger: Ledger, one: Request, post: str = "p") -> None:
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
-def test_rule_01_a_row_is_wanted_by_runs_that_live_and_send(ledger: Ledger, clock: Clock) -> None:
+def test_rule_09_a_row_is_wanted_by_runs_of_this_kernel_that_send(ledger: Ledger) -> None:
     one, two = add(ledger, row("one"), row("two"))
     start(ledger, "run", [one])
     start(ledger, "other", [one, two])
     ids, runs = [one.id, two.id], ledger.runs
-    assert set(runs.wanted(ids)) == set(), "nobody loops over them"
-    runs.live(["run"])
-    assert set(runs.wanted(ids)) == {one.id}
-    assert runs.wanted_elsewhere(ids, "run") == set()
-    runs.live(["other"])
-    assert runs.wanted_elsewhere(ids, "run") == {one.id, two.id}
+    assert runs.wanted(ids, []) == set(), "other kernels may have bound them"
+    assert runs.wanted(ids, ["run"]) == {one.id}
+    assert runs.wanted(ids, ["run", "other"]) == {one.id, two.id}
     runs.pause("other", paused=True)
-    assert set(runs.wanted(ids)) == {one.id}
-    assert runs.wanted_elsewhere(ids, "run") == {one.id, two.id}, "it may be resumed"
-    runs.undo("other")
-    assert runs.wanted_elsewhere(ids, "run") == set()
-    clock.now += LIVES - 1
-    assert set(runs.wanted(ids)) == {one.id}
-    clock.now += 1
-    assert set(runs.wanted(ids)) == set()
-
-
-def test_rule_21_a_run_does_not_live_on_when_the_clock_is_set_back(ledger: Ledger, clock: Clock) -> None:
-    (one,) = add(ledger, row("one"))
-    start(ledger, "run", [one])
-    ledger.runs.live(["run"])
-    for back, lives in ((CLOCKS_DIFFER, True), (CLOCKS_DIFFER + 1, False), (86_400.0, False)):
-        clock.now = START - back
-        assert bool(ledger.runs.wanted([one.id])) is lives
-        assert bool(ledger.runs.wanted_elsewhere([one.id], "other")) is lives
+    assert runs.wanted(ids, ["run", "other"]) == {one.id}
+    assert runs.undone(ids) == set()
+    runs.undo("run")
+    assert runs.wanted(ids, ["run", "other"]) == set()
+    assert runs.undone(ids) == {one.id}, "whoever else wants it"
 
 
 def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(ledger: Ledger) -> None:
@@ -134,28 +116,9 @@ def test_posts_are_found_by_each_of_their_marks_the_earliest_first(ledger: Ledge
     assert ids == ["old", "p"]
     assert [post.post_id for post in ledger.seen.of_rows(["row2"], ["op"])] == ["a", "p"], "of one instant by their ids"
     assert ledger.seen.of_rows([], ["none"]) == []
-    assert [post.post_id for post in ledger.seen.alike(["asked2"], ["s1"])] == ["old", "a", "hand"]
+    assert [post.post_id for post in ledger.seen.alike(["s1"])] == ["old", "hand"]
     assert set(ledger.seen.of_posts(["a", "none"])) == {"a"}
     assert [(post.is_ours, post.is_live) for post in (POST, hand)] == [(True, True), (False, False)]
-    assert ledger.seen.unknown(["p", "old", "a", "hand", "new"]) == {"hand", "new"}, (
-        "a list alone showed it, and no mark"
-    )
-
-
-def test_rule_27_the_newest_post_of_others_is_known_by_campaign_and_of_all(ledger: Ledger) -> None:
-    assert ledger.seen.last_by_others("campaign") is None
-    ledger.seen.learn(
-        [replace(POST, created=T1), replace(POST, post_id="q", created=T0), Seen("hand", T2, "scheduled")]
-    )
-    assert ledger.seen.last_by_others("campaign") == 1_772_442_000.0
-    assert ledger.seen.last_by_others(None) == 1_772_528_400.0
-    (mine,) = add(ledger, row("one"))
-    done(ledger, mine)
-    assert ledger.seen.last_by_others("campaign") == 1_772_442_000.0, "found, and not sent from here"
-    (sent,) = add(ledger, row("two"))
-    ledger.calls.end(send(ledger, [sent]), "unknown", now=NOW)
-    done(ledger, sent)
-    assert ledger.seen.last_by_others("campaign") == 1_772_355_600.0
 
 
 def test_what_lists_have_shown_never_goes_back(ledger: Ledger) -> None:

@@ -1,4 +1,4 @@
-"""Promised: a campaign shows its sheet at the end, whatever happened on the way; nothing is posted twice (rule 32)."""
+"""Promised: a campaign shows its sheet at the end, whatever happened on the way; nothing is posted twice (rule 18)."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Desk:
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.release) for n in (2, 3, 4, 5, 6))])
 @pytest.mark.timeout(300)
-def test_rule_32_after_sixty_changes_kills_and_edits_by_hand_the_server_shows_the_sheet(rig, seed):
+def test_rule_18_after_sixty_changes_kills_and_edits_by_hand_the_server_shows_the_sheet(rig, seed):
     """Three hundred rows, two laptops, lists that lag, answers that are lost."""
     rig.sandbox.set_switches(list_lag_seconds=30)
     desk = Desk(rig, seed)

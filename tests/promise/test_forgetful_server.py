@@ -27,7 +27,7 @@ def looked_back(kernel: Kernel, run: str) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("what", ["answered", "not answered", "delivery", "more than are read"])
-def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig, what):
+def test_rule_19_what_two_people_retry_at_the_same_moment_is_reported(rig, what):
     """Where keys are ignored nobody can prevent it: both have read the thing before either has sent."""
     rig.sandbox.set_switches(ignore_keys=True)
     kernels = [rig.kernel("one"), rig.kernel("two")]
@@ -48,7 +48,7 @@ def test_rule_31_what_two_people_retry_at_the_same_moment_is_reported(rig, what)
     assert said["notice"].str.startswith("may have gone out twice: somebody else").all()
 
 
-def test_rule_31_a_later_attempt_of_our_own_is_nobody_else_s(rig):
+def test_rule_19_a_later_attempt_of_our_own_is_nobody_else_s(rig):
     """The first cell, run again after the second had retried what was left, said that somebody else did the same."""
     world.plant_posts(rig.sandbox, 3, targets=1)
     rig.sandbox.set_switches(recovery_rate=0.0)
@@ -64,7 +64,7 @@ def test_rule_31_a_later_attempt_of_our_own_is_nobody_else_s(rig):
 
 @pytest.mark.parametrize("jump", [0.0, 26 * HOUR])
 @pytest.mark.parametrize("what", ["retry", "create"])
-def test_rule_12_past_the_retention_nothing_is_resent_that_is_not_proved_absent(rig, jump, what):
+def test_rule_09_past_the_retention_nothing_is_resent_that_is_not_proved_absent(rig, jump, what):
     """What took effect is found. Of what did not, creates are proved absent; a retry stays unknown until its next attempt."""
     rig.sandbox.set_switches(key_retention_seconds=3600)
     world.plant_posts(rig.sandbox, 4)

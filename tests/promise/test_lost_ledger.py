@@ -19,7 +19,7 @@ def all_blocked(kernel: Kernel, plan: Plan, code: str) -> None:
 
 
 @pytest.mark.parametrize("waits", [0.0, 40 * 86_400.0])
-def test_rule_13_a_ledger_that_sees_the_workspace_first_finds_its_rows_and_no_others(rig, waits):
+def test_rule_10_a_ledger_that_sees_the_workspace_first_finds_its_rows_and_no_others(rig, waits):
     """After forty days, too. Another sheet with the same row names, without a campaign, is not taken for created."""
     frame = rig.campaign(4)
     rig.kernel("theirs").run(plan_create(frame, key="row_id"))
@@ -34,7 +34,7 @@ def test_rule_13_a_ledger_that_sees_the_workspace_first_finds_its_rows_and_no_ot
 
 
 @pytest.mark.parametrize("rows", [10, 60])
-def test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig, rows):
+def test_rule_10_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig, rows):
     """Colab lost its disk. First some rows are run, then all: the search must not be spent on the first."""
     plan = rig.plan_rows(60)
     assert outcomes(rig.kernel("lost").run(plan)) == {"succeeded": 60}
@@ -49,8 +49,8 @@ def test_rule_13_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig, row
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_rule_13_what_was_cancelled_40_days_ago_is_not_created_again_by_a_fresh_ledger(rig, one_by_one):
-    """Rule 13: at first sight of a workspace the list is read 400 days back for whatever has not gone out, cancelled included.
+def test_rule_10_what_was_cancelled_40_days_ago_is_not_created_again_by_a_fresh_ledger(rig, one_by_one):
+    """Rule 10: at first sight of a workspace the list is read 400 days back for whatever has not gone out, cancelled included.
 
     The server has forgotten the keys, and others have posted ever since.
     """

@@ -73,7 +73,7 @@ def test_rule_01_rows_that_were_struck_from_the_sheet_are_not_sent(rig, one_by_o
 )
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("action", ["drop", "status", "truncate"])
-def test_rule_11_whatever_breaks_everything_happens_once(rig, reading, when, action):
+def test_rule_09_whatever_breaks_everything_happens_once(rig, reading, when, action):
     """Each act in turn: two of its requests are lost before they take effect, or their answers after. Then all is run again."""
     rig.sandbox.set_switches(**reading)
     failed = [world.plant_posts(rig.sandbox, 3, name=name) for name in "rf"]
@@ -140,7 +140,7 @@ def test_a_kernel_killed_between_receipt_and_commit_has_moved_once(rig, reading)
     assert times(rig, ids) == {pd.Timestamp(FAR) + pd.Timedelta("3D")}
 
 
-def test_rule_21_two_senders_on_one_ledger_do_everything_once(rig):
+def test_rule_15_two_senders_on_one_ledger_do_everything_once(rig):
     """Both follow each run to its end, whoever sent what."""
     world.plant_posts(rig.sandbox, 40)
     one, two = rig.kernel(), rig.kernel()
@@ -156,7 +156,7 @@ def test_rule_21_two_senders_on_one_ledger_do_everything_once(rig):
     assert max(Counter(entry["key"] for entry in rig.acts()).values()) == 1, "nobody repeated the other"
 
 
-def test_rule_13_a_row_mended_and_sent_by_a_colleague_is_not_sent_again(rig):
+def test_rule_10_a_row_mended_and_sent_by_a_colleague_is_not_sent_again(rig):
     frame = rig.campaign(2)
     frame.loc[1, "content"] = "x" * 9000
     mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
@@ -171,7 +171,7 @@ def test_rule_13_a_row_mended_and_sent_by_a_colleague_is_not_sent_again(rig):
 
 
 @pytest.mark.parametrize("paused", [False, True])
-def test_rule_13_a_colleague_s_rows_are_found_at_every_run(rig, paused):
+def test_rule_10_a_colleague_s_rows_are_found_at_every_run(rig, paused):
     """Also those that she created while the run was paused."""
     mine, hers = rig.kernel("mine"), rig.kernel("hers", api_key="vb_test_second")
     plan = rig.plan_rows(5)

@@ -1,4 +1,4 @@
-"""Promised: cleaning up duplicates posts nothing twice, and never withdraws the last live post of a row (rule 28)."""
+"""Promised: cleaning up duplicates posts nothing twice, and never withdraws the last live post of a row (rule 19)."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def lose(rig: Rig, post: str, how: str) -> None:
 
 @pytest.mark.parametrize("read", ["fresh", "before"])
 @pytest.mark.parametrize("how", ["deleted", "withdrawn", "rejected", "moved", "mended"])
-def test_rule_28_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something_else(rig, how, read):
-    """Rule 28: a cancel of a duplicate is sent only if a single read of just now shows the kept one live and as requested.
+def test_rule_19_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something_else(rig, how, read):
+    """Rule 19: a cancel of a duplicate is sent only if a single read of just now shows the kept one live and as requested.
 
     The copies are read an hour after the kept posts were lost, or the frame was read before; the workspace is busy.
     """
@@ -72,8 +72,8 @@ def test_rule_28_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something
     assert told == ({} if read == "fresh" else {"blocked": ROWS})
 
 
-def test_rule_28_a_laptop_withdraws_no_copies_of_what_another_has_just_undone(rig):
-    """Rule 28: single reads show the undo, lists that are 30 s behind do not; ten seconds later the other cancels its copies."""
+def test_rule_19_a_laptop_withdraws_no_copies_of_what_another_has_just_undone(rig):
+    """Rule 19: single reads show the undo, lists that are 30 s behind do not; ten seconds later the other cancels its copies."""
     first, one, second, two = created_twice(rig)
     rig.sandbox.set_switches(list_lag_seconds=30.0)
     assert outcomes(first.run(first.undo(one))) == {"succeeded": ROWS}

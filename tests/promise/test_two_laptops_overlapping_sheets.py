@@ -38,8 +38,8 @@ def named(table: pd.DataFrame, posts: set[str]) -> int:
 
 
 @pytest.mark.parametrize("empty", [True, False])
-def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig, empty):
-    """Rule 28: also in a workspace that was empty when the ledger saw it first; settled rows are no open ones."""
+def test_rule_19_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig, empty):
+    """Rule 19: also in a workspace that was empty when the ledger saw it first; settled rows are no open ones."""
     if not empty:
         rig.sandbox.plant_post("another", [next(iter(rig.accounts.values()))], status="published", daysOld=1)
     kernel, run, duplicates = left_at_once(rig)
@@ -50,7 +50,7 @@ def test_rule_28_reconcile_reads_on_and_reports_duplicates_of_settled_rows(rig, 
     assert named(table, duplicates) == ROWS
 
 
-def test_rule_28_the_report_of_a_run_names_its_duplicates(rig, tmp_path):
+def test_rule_19_the_report_of_a_run_names_its_duplicates(rig, tmp_path):
     """What `run.copies()` lists to withdraw is in ``vx.report(run)``."""
     kernel, run, duplicates = left_at_once(rig)
     assert set(kernel.copies(run)["post_id"]) == duplicates
@@ -59,7 +59,7 @@ def test_rule_28_the_report_of_a_run_names_its_duplicates(rig, tmp_path):
     assert [post for post in duplicates if post in page] == list(duplicates)
 
 
-def test_rule_28_copies_are_found_whoever_made_them_and_one_is_kept(rig):
+def test_rule_19_copies_are_found_whoever_made_them_and_one_is_kept(rig):
     kernel = rig.kernel()
     run = kernel.done(rig.plan_rows(2))
     first = kernel.results(run)["result_id"].iloc[0]

@@ -8,14 +8,13 @@ from tests.chaos import world
 from tests.chaos.rig import Rig, outcomes, planned, wait_for
 from tests.engine.steps import BULK
 
-from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
 
 
 @pytest.mark.parametrize(("count", "one_by_one"), [(6, True), (60, False)])
-def test_rule_27_two_laptops_at_once_create_no_row_twice(rig, count, one_by_one):
+def test_rule_08_two_laptops_at_once_create_no_row_twice(rig, count, one_by_one):
     """The same sheet sorted otherwise, in the same batches; one by one also a part of it."""
     frame, one, two = rig.campaign(count), rig.kernel("one"), rig.kernel("two")
     part = frame.iloc[2 if one_by_one else 0 :].iloc[::-1]
@@ -28,7 +27,7 @@ def test_rule_27_two_laptops_at_once_create_no_row_twice(rig, count, one_by_one)
     assert [outcomes(kernel.results(run)) for kernel, run in works] == [{"succeeded": count}, {"succeeded": len(part)}]
 
 
-def test_rule_09_the_same_failure_has_one_key_whoever_plans_it(rig):
+def test_rule_08_the_same_failure_has_one_key_whoever_plans_it(rig):
     """A colleague loads the failure afresh, I plan the rows of run.failed(): one request."""
     rig.sandbox.set_switches(recovery_rate=0.0)
     world.plant_posts(rig.sandbox, 3, targets=1)
@@ -52,29 +51,11 @@ def both_run(rig: Rig, sheet: pd.DataFrame, later: float) -> list[dict[str, str]
     return [kernel.results(run).set_index("content")["outcome"].to_dict() for kernel, run, _ in begun]
 
 
-@pytest.mark.parametrize("later", [20, 45, 70])
-def test_rule_27_the_halves_of_a_refused_batch_wait_for_the_whole_one_of_another_laptop(rig, later):
-    """Rule 27: a call that is less than its chunk waits until no other laptop can be sending the whole of it.
-
-    The first batch is refused without items after 12 s, when nothing was done and no key is kept; the second laptop is not refused.
-    """
-    refused = {"method": "POST", "path": BULK}
-    rig.sandbox.add_fault(
-        Fault(action="advance", seconds=12, **refused),
-        Fault(action="status", status=400, code="BAD_REQUEST", **refused),
-    )
-    sheet = rig.campaign(2)
-    reported = both_run(rig, sheet, later)
-    assert rig.acts()[0]["status"] == 400
-    assert rig.created() == dict.fromkeys(sheet["content"], 1)
-    assert reported == [dict.fromkeys(sheet["content"], "succeeded")] * 2
-
-
 LATER = PROOF_AFTER + 400  # seconds after which an act that hangs may be abandoned, and absence is proved
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_rule_31_two_ledgers_number_the_same_attempt_where_one_has_bound_an_earlier_one(rig, one_by_one):
+def test_rule_19_two_ledgers_number_the_same_attempt_where_one_has_bound_an_earlier_one(rig, one_by_one):
     sheet = rig.campaign(1 if one_by_one else 2)
 
     def numbered(attempt: int) -> Plan:

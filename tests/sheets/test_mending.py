@@ -87,7 +87,7 @@ ROWS = [
 def kernel(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[str], vx.Workspace]]:
     """Opens a workspace on a laptop: each has its own ledger, and each call is a kernel of its own."""
     opened: list[vx.Workspace] = []
-    sandbox.set_speed(30)  # a batch of which a row is blocked waits (rule 27)
+    sandbox.set_speed(30)  # a batch of which a row is blocked waits (rule 8)
 
     def connect(laptop: str) -> vx.Workspace:
         opened.append(vx.connect(sandbox=sandbox, tz="UTC", ledger=tmp_path / f"{laptop}.sqlite"))

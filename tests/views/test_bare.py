@@ -297,7 +297,7 @@ def test_a_plan_stays_that_was_asked_for_right_after_choosing(bare: Bare, ws: vx
     )
     log.wait("Plan to redeliver")
     log.wait("Run the plan: send")
-    log.wait("The first 2 of each cause go first")
+    log.wait("not among the canaries")
     assert len(sandbox.requests(acting=True)) == 0
 
 

@@ -63,7 +63,7 @@ def workbook(path: Path, *rows: list[object], heads: list[str] = HEADS, merge: s
 
 
 def keys(plan: vx.Plan) -> list[str]:
-    return [key_of(items) for _, _, items in plan.chunks()]
+    return [key_of(items) for _, items in plan.chunks()]
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------------

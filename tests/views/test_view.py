@@ -72,8 +72,6 @@ def frames(ws: vx.Workspace, triaged: pd.DataFrame, run: vx.Run) -> dict[str, li
         "statistics": [vx.deliveries.stats(log), vx.deliveries.stats(log, by="day")],
         "accounts": [ws.accounts()],
         "webhooks": [ws.webhooks()],
-        "posts at risk": [ws.at_risk()],
-        "figures of posts": [ws.analytics(posts.head(20))],
         "campaign rows": [campaign()],
         "findings": [ws.check(campaign(), ask=False)],
         "endpoints": [vx.matrix()],
@@ -144,7 +142,6 @@ def test_no_column_that_is_shown_is_empty_and_counts_of_runs_are_always_whole(
         ("findings", ("level", "code", "message")),
         ("deliveries", ("success", "why", "status_code", "error")),
         ("ledger rows", ("outcome", "error_code", "error_message")),
-        ("posts at risk", ("risk", "why", "remedy")),
     ],
 )
 def test_failures_lead_with_what_failed_and_why(

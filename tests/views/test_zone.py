@@ -58,7 +58,6 @@ def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(sandbox: Sand
             own.reconcile(),
         ]
         frames += [vx.deliveries.outages(log), vx.deliveries.outages(log.head(0)), vx.deliveries.duplicates(log)]
-        frames += [own.analytics(own.posts(status="published", limit=1)["post_id"].tolist())]
         assert {vx.view(shown).tz for shown in (run, *frames)} == {TZ}
         sheet.attrs["tz"] = "Europe/Berlin"  # as a sheet says of itself
         theirs = own.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
@@ -69,25 +68,24 @@ def test_a_report_is_in_the_zone_of_its_frames_or_in_another_throughout(
     ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
 ) -> None:
     """The head names the zone once; times of tables have none, and files name it in the heads of columns."""
-    weeks, risk, now = vx.causes(triaged, against="3D"), ws.at_risk(), ws.client.now()
+    weeks, now = vx.causes(triaged, against="3D"), ws.client.now()
     assert len(weeks)
-    assert len(risk)
     first = triaged[triaged["cause"].notna()]["updated_at"].iloc[0]
     for tz, short, made in (
-        (TZ, "JST", vx.report(triaged, weeks=weeks, at_risk=risk, now=now)),
-        ("Europe/Berlin", "CET", vx.report(triaged, weeks=weeks, at_risk=risk, now=now, tz="Europe/Berlin")),
+        (TZ, "JST", vx.report(triaged, weeks=weeks, now=now)),
+        ("Europe/Berlin", "CET", vx.report(triaged, weeks=weeks, now=now, tz="Europe/Berlin")),
     ):
         local, text = now.astimezone(ZoneInfo(tz)), Reader.of(made.to_html()).text
         assert text.count(f"times in {tz}") == 1
         assert f"read {local:%Y-%m-%d %H:%M:%S} {short}" in text
         assert not {"UTC", "JST", "CET"} - {short} & set(re.findall(r"\b[A-Z]{3}\b", text))
-        for at in (first, risk["scheduled_for"].iloc[0], weeks["last_seen"].iloc[0]):
+        for at in (first, weeks["last_seen"].iloc[0]):
             assert re.search(rf"{at.tz_convert(tz):%a %d %b( %Y)? %H:%M}", text)
         for path in made.to_csv(tmp_path / short):
             assert f"({tz})" in path.read_text("utf-8-sig").splitlines()[0], path.stem
         with (tmp_path / short / "failures.csv").open(encoding="utf-8-sig") as file:
             assert next(csv.DictReader(file))[f"updated_at ({tz})"] == f"{first.tz_convert(tz):%Y-%m-%d %H:%M:%S}"
-    assert risk.attrs["tz"] == triaged.attrs["tz"] == TZ, "what was passed stays as it is"
+    assert weeks.attrs["tz"] == triaged.attrs["tz"] == TZ, "what was passed stays as it is"
     log = ws.deliveries(since="7D")
     local = Reader.of(vx.report(log).to_html()).text
     assert f"times in {TZ}" in local
@@ -251,8 +249,6 @@ def test_yesterday_is_understood_wherever_since_is(ws: vx.Workspace) -> None:
     assert posts["post_id"].tolist() == ws.posts(since=start, until=start + pd.Timedelta(1, "D"))["post_id"].tolist()
     assert 0 < len(log) < len(ws.deliveries(since="7D"))
     assert log["delivery_id"].tolist() == ws.deliveries(since=start)["delivery_id"].tolist()
-    one = ws.posts(status="published", limit=1)
-    assert ws.analytics(one, since="yesterday").equals(ws.analytics(one, since=start))
     code = ws.panel(vx.triage(vx.targets(ws.posts(since="yesterday")))).code()
     assert f'since="{start.tz_convert("UTC").isoformat()}"' in code
     with pytest.raises(vx.errors.PlanError, match="since='yesterday', which is less than two spans"):

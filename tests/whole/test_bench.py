@@ -23,13 +23,9 @@ def test_a_retry_of_many_is_counted_under_the_rate_limit():
     assert set(measured["outcomes"]) <= {"succeeded", "failed"}
 
 
-def test_the_second_monday_takes_fewer_requests_for_the_same_frames():
-    measured = monday.mondays(400, 400, weeks=3)
-    second, without = (sum(measured[when][name]["requests"] for name in monday.WHOLE) for when in ("second", "without"))
-    assert second <= without
-    for name, rows in measured["rows"].items():
-        assert measured["from_api"][name] <= rows
-    assert measured["triage"]["second"] <= measured["triage"]["without"]
+def test_the_second_monday_takes_fewer_requests_than_the_first():
+    measured = monday.mondays(2_000, 4_000)
+    assert measured["second"]["requests"] < measured["first"]["requests"]
 
 
 def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):

@@ -37,7 +37,7 @@ triage --csv --html --json --sandbox --since --tz --url
 deliveries --by --csv --html --json --sandbox --since --tz --url
 archive sync --full --json --sandbox --since --url path
 runs --json --ledger --sandbox --url
-resume --foreign --json --ledger --look --sandbox --timeout --trust-lists --url run
+resume --json --ledger --look --sandbox --timeout --url run
 sync --campaign --json --key --ledger --reason --run --sandbox --tz --url --withdraw sheet
 """
 
@@ -154,7 +154,7 @@ WRONG = """
 deliveries --tz Mars/Phobos
 deliveries --by colour
 deliveries --since
-resume run_1 --trust-lists --look
+resume run_1 --timeout soon
 """
 
 

@@ -6,13 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops.cli import main
-from voxops.engine import read
 from voxops.errors import ConfigError
 
 
@@ -81,24 +79,6 @@ def test_the_timeout_of_resume_is_for_all_of_it(options, sandbox, url, tmp_path,
     monkeypatch.setattr(vx.Run, "wait", noted)
     assert main(["resume", run.id, "--url", url, "--ledger", str(ledger), "--timeout", "1.5", *options]) == 3
     assert waited == [1.5]
-
-
-def test_resume_may_trust_the_lists_where_they_show_no_metadata(sandbox, url, tmp_path, monkeypatch, capsys):
-    """Rule 13: a run that would read hundreds of posts one by one says so; the job that resumes it may choose."""
-    monkeypatch.setattr(read.Eyes, "is_much", lambda *_: True)
-    sandbox.set_switches(no_listed_metadata=True)
-    ledger, options = tmp_path / "ledger.sqlite", ["--url", url, "--ledger", str(tmp_path / "ledger.sqlite"), "--json"]
-    with vx.connect(sandbox.api_key, url=url, ledger=ledger) as ws:
-        accounts = ws.accounts()
-        account = accounts.loc[(accounts["status"] == "active") & (accounts["platform"] == "linkedin"), "account_id"]
-        sheet = pd.DataFrame({"row_id": ["a"], "content": ["One of its own"], "accounts": [account.iloc[0]], "scheduled_for": ["2027-03-01T09:00:00Z"]})  # fmt: skip
-        run = ws.run(vx.plan_create(sheet, key="row_id", campaign="lists"))
-        assert "the lists show no metadata" in run.wait(10).snapshot.note
-    before = len(sandbox.requests())
-    capsys.readouterr()
-    assert main(["resume", run.id, "--trust-lists", "--timeout", "30", *options]) == 0
-    assert said(capsys)["succeeded"] == 1
-    assert not [each for each in sandbox.requests()[before:] if each["path"].startswith("/v1/posts/post")]
 
 
 def test_a_proxy_that_can_t_be_used_is_said_without_its_password(monkeypatch):

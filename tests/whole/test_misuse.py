@@ -53,7 +53,7 @@ ws.posts(stauts='failed') => ws.posts() has no argument 'stauts'; did you mean '
 ws.run(None, why='x') => ws.run() has no argument 'why'; one of plan, reason
 asyncio.run(ws.aio.deliveries(sinse='7D')) => did you mean 'since'
 ws.attach() => ws.attach(run_id): missing a required argument: 'run_id'
-asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures, trust_lists): missing
+asyncio.run(ws.aio.run()) => ws.run(plan, reason, stop_after_failures): missing
 ws.attach('run_1', 'run_2') => ws.attach(run_id): too many positional arguments
 ws.posts(status=7) => status=
 ws.posts(status='faild') => did you mean 'failed'
@@ -76,15 +76,12 @@ ws.posts(since='2026-03-01T10:00') => offset
 ws.posts(limit=True) => limit=True must be a whole number
 ws.posts(limit=1.0) => limit=1.0 must be a whole number
 ws.posts(limit=-1) => limit=-1 must be a whole number
-ws.at_risk(within='soon') => within='soon'
 ws.deliveries(webhook=7) => webhook=
 ws.deliveries(success='no') => success=
 ws.deliveries(event_type=b'post.failed') => event_type=
 ws.deliveries(event_type='post_failed') => did you mean 'post.failed'
 ws.accounts(7) => account=
 ws.accounts(check='yes') => check=
-ws.analytics(pd.Series([1])) => posts= takes text or a list of texts
-ws.analytics(pd.DataFrame({'id': ['x']})) => ws.posts()
 ws.check(sheet, ask='no') => ask=
 ws.archive(None) => path=
 ws.attach(ws.runs()) => takes the id of a run
@@ -159,7 +156,6 @@ vx.report(triaged, plan) => Pass it as plan=
 vx.report(triaged, 'run_1') => report(run=) needs the run of a plan
 vx.report(triaged, plan=triaged) => report(plan=) needs a plan
 vx.report(triaged, after=nothing) => report(after=) needs a targets frame
-vx.report(triaged, at_risk=triaged) => report(at_risk=)
 vx.report(triaged, weeks=triaged) => report(weeks=)
 vx.report(triaged, rows='5') => must be a whole number of rows
 vx.report(log, rows=-1) => must be a whole number of rows
@@ -296,23 +292,6 @@ def test_an_instant_of_numpy_is_one(sandbox, tmp_path):
         assert len(posts) == len(ws.posts(since=instant)) > 0
         assert posts.attrs["filters"] == {"since": str(bare)}
         assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
-
-
-def test_figures_of_a_column_of_ids_are_those_of_its_posts(ws):
-    posts = ws.posts(status="published", limit=3)
-    ids = pd.concat([posts["post_id"], pd.Series([None], dtype="string")])  # as a run has of rows that were not created
-    pd.testing.assert_frame_equal(ws.analytics(ids), ws.analytics(posts))
-
-
-def test_an_archive_names_a_group_that_there_is_not_as_the_statistics_do(ws, tmp_path):
-    archive = ws.archive(tmp_path / "history")
-    archive.sync("2D")
-    for by in ("dy", "delivery", ["endpoint", "hours"]):
-        with pytest.raises(vx.errors.PlanError, match="did you mean") as expected:
-            vx.deliveries.stats(ws.deliveries(since="2D"), by=by)
-        with pytest.raises(vx.errors.PlanError) as caught:
-            archive.stats(by=by)
-        assert str(caught.value) == str(expected.value)
 
 
 # -- plans and runs ----------------------------------------------------------------------------------------------------

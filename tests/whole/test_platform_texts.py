@@ -81,7 +81,7 @@ def test_it_is_part_of_what_is_requested_and_an_empty_cell_is_none() -> None:
 
 
 def test_rows_that_differ_in_a_platforms_text_alone_look_alike() -> None:
-    """Lists do not show these texts, so that nothing would tell the posts apart (rule 26)."""
+    """Lists do not show these texts, so that nothing would tell the posts apart (rule 17)."""
     two = pd.concat([sheet(), sheet(row_id="r2", **{"content:twitter": "Else"})])
     assert plan_create(two, key="row_id").frame["reason_code"].to_list() == ["ready", "duplicate_post"]
     assert plan_create(two.assign(twin=[None, True]), key="row_id").eligible == 2

@@ -46,7 +46,7 @@ async def main() -> None:
     chosen = ws.accounts()["account_id"]
     ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.accounts(chosen, check=True)
     vx.report(ws.deliveries(), run=run).to_html("deliveries.html")
-    ws.archive("history").stats(by=["day", "endpoint"], since="90D")
+    ws.archive("history").deliveries(since="90D", columns=["url"]), ws.archive("history").sql("SELECT 1 AS n")
     async with vx.AsyncClient("key") as client:
         ws.watch(await client.posts.retry("post_1"))
         async for post in client.posts.list(status="all"):

@@ -95,7 +95,7 @@ def test_outside_of_asyncio_nothing_is_begun(ws, sandbox):
     assert len(ws.runs()) == 0
 
 
-def test_rule_22_leaving_logs_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, caplog, capsys):
+def test_rule_16_leaving_logs_how_to_go_on_with_each_run_that_was_paused(sandbox, tmp_path, caplog, capsys):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         plan = vx.plan_retry(failed_posts(ws))
         with standing_still(ws.client):
@@ -404,7 +404,7 @@ def test_a_run_keeps_its_workspace_where_the_cell_that_connects_is_run_again():
         ("import logging\nlogging.basicConfig()\n", " of 400 rows not settled; connect again: ws.attach('run_"),
     ],
 )
-def test_rule_22_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path, configured, logged):
+def test_rule_16_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(tmp_path, configured, logged):
     code = (
         f"def go():\n    ws = vx.connect(sandbox=sb, ledger={str(tmp_path / 'ledger.sqlite')!r})\n"
         "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
@@ -427,7 +427,7 @@ def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox, tm
         assert "sending" not in repr(run).splitlines()[0]
 
 
-def test_rule_22_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(sandbox, ws, monkeypatch):
+def test_rule_16_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(sandbox, ws, monkeypatch):
 
     def pressed(_: object) -> None:
         raise KeyboardInterrupt

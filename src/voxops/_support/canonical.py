@@ -35,7 +35,7 @@ def as_kept(text: str) -> str:
 
 
 def as_read(text: str) -> str:
-    """Return a text as readers perceive it (rule 26).
+    """Return a text as readers perceive it (rule 17).
 
     Case is folded, blanks and line ends become one blank, and variation selectors are dropped, since keyboards and servers differ
     in them.

@@ -35,6 +35,10 @@ class SystemClock:
         real = time.monotonic() if _AWAKE_OR_ASLEEP is None else time.clock_gettime(_AWAKE_OR_ASLEEP)
         return real * self.speed
 
+    def wall(self) -> float:
+        """Seconds of this machine's calendar clock, which a person or a server may set."""
+        return time.time() * self.speed
+
     async def sleep(self, seconds: float) -> None:
         """Sleep for so many seconds."""
         await asyncio.sleep(max(0.0, seconds) / self.speed)
@@ -77,6 +81,8 @@ class SteppedClock:
     def monotonic(self) -> float:
         """Seconds that this clock has advanced."""
         return self.passed() / 1000
+
+    wall = monotonic
 
     async def sleep(self, seconds: float) -> None:
         """Let so many seconds pass at the server."""

@@ -332,7 +332,7 @@ P = ParamSpec("P")
 
 
 class Begins(Protocol):
-    """A run, which begins only once its caller has it, so that a cancelled call leaves none that sends (rule 22)."""
+    """A run, which begins only once its caller has it, so that a cancelled call leaves none that sends (rule 16)."""
 
     id: str
 

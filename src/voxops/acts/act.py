@@ -112,6 +112,16 @@ class Item:
         return str(self.seen.get("campaign", ""))
 
     @property
+    def campaign_as_written(self) -> str:
+        """The campaign of a create as its sheet names it."""
+        return str((self.seen.get("people") or {}).get("campaign", self.campaign))
+
+    @property
+    def creates(self) -> bool:
+        """Whether it creates a post."""
+        return "campaign" in self.seen
+
+    @property
     def named_accounts(self) -> list[str]:
         """The accounts of a create that are named, as ``platform:@name``, and not by their ids."""
         return [name for name in self.requested.get("accountIds", ()) if ":" in name]
@@ -162,8 +172,8 @@ class Request:
 
     `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
     it is blocked. `seen` is the state that settled it, `position` its place in its call. `asked` is the attempt that the analyst's frame
-    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show,
-    and `most` the size of the largest call that may carry it. `page` is the status under which a proxy's page refused it.
+    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show.
+    `alone` says that it goes in a call of its own, since a batch with it was refused. `page` is the status under which a proxy's page refused it.
     """
 
     id: int
@@ -180,7 +190,7 @@ class Request:
     call: int | None = None
     confirmed: bool = False
     alike: str | None = None
-    most: int | None = None
+    alone: bool = False
     page: int | None = None
 
 
@@ -203,7 +213,7 @@ TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may 
 MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
 _MISSING = frozenset(
     {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
-)  # messages that a CSV file loses (rule 29)
+)  # messages that a CSV file loses (rule 5)
 
 
 NO_WIRE = Wire()
@@ -282,7 +292,7 @@ class Act:
     # Its answer.
 
     def decodes(self, data: Any) -> bool:
-        """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 15)."""
+        """Whether a 2xx has the shape of its row; one that has not proves nothing (rule 12)."""
         return isinstance(data, Mapping) and bool(self.answers & data.keys())
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
@@ -327,7 +337,7 @@ class PostAct(Act):
         return data.get("id") not in (None, path.split("/")[3])
 
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
-        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 11)."""
+        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 9)."""
         return untouched(state, baseline)
 
     def settle_reading(
@@ -350,7 +360,7 @@ class PostAct(Act):
 
 
 def key_of(items: Sequence[Item]) -> str:
-    """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 9)."""
+    """The key of one call for these items: what is requested, identities and attempts, in the order of identities (rule 8)."""
     rows = sorted(items, key=lambda item: item.identity)
     names = [[item.identity, item.attempt] for item in rows]
     return keys.stable_key(rows[0].method, rows[0].path, [item.body for item in rows], names)

@@ -93,7 +93,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read now
-        (``run.made()``). Rows whose create has not ended are withdrawn once it has, and rows that were never sent never are. Posts that
+        (``run.made()``). The run ends for ever. Rows whose create is in doubt stay pending: run the cell again to withdraw them. Posts that
         another run or another ledger created are not eligible. A withdrawn post that somebody restored is blocked, unless a column
         ``again`` of ``run.made()`` is True. For ``run.copies()``, the duplicates that it lists.
 
@@ -145,7 +145,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
 
     count = len(frame) - len(opened) - len(unsent)
     judged = [judge(number, row) for number, row in enumerate(islice(target_rows(frame), count))]
-    judged += [(Reason("withdrawn_when_created"), of_create(count + at, *row)) for at, row in enumerate(opened)]
+    judged += [(Reason("create_in_doubt"), of_create(count + at, *row)) for at, row in enumerate(opened)]
     judged += [(Reason("never_sent"), None)] * len(unsent)
     return build_plan(CANCEL, frame, judged, undo=undo)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -55,15 +54,12 @@ from voxops.sheets.rules import (
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
-# A name that a spreadsheet may have written in another way, as 007, 1e3 or 2026-03: it names nothing for sure.
-_LIKE_A_NUMBER = re.compile(r"[-+\d][-+\d.,:/ etz]*|true|false")
-
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
 
 
-# What a create requests and what a post shows, in forms that can be compared (rule 13).
+# What a create requests and what a post shows, in forms that can be compared (rule 10).
 
 
 def asked_hash(body: Row) -> str:
@@ -85,8 +81,8 @@ def shown_of_state(state: PostState) -> str | None:
 
 
 def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
-    """Fingerprint of content as it is read, accounts and time."""
-    moment = datetime.fromisoformat(when).astimezone(UTC).replace(microsecond=0)
+    """Fingerprint of content as it is read, accounts and minute."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(second=0, microsecond=0)
     return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
@@ -113,7 +109,7 @@ class CreateAct(Act):
     bulk = True
 
     def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002
-        """The rows in the order of their identities, however the sheet is sorted (rule 27), each with its marks."""
+        """The rows in the order of their identities, however the sheet is sorted (rule 8), each with its marks."""
         rows = sorted(items, key=lambda item: item.identity)
         bodies = [_marked(item, wire) for item in rows]
         body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
@@ -141,7 +137,7 @@ class CreateAct(Act):
         ]
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
-        """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 15)."""
+        """A refused batch that shows items is read by them; items that can't be read are no refusal (rule 12)."""
         results = _results(data)
         shows = results is not None and (results or data.get("created"))
         return self.settle_answer(requests, data, first=True) if shows else []
@@ -176,7 +172,7 @@ CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 
 def _marked(item: Item, wire: Wire) -> dict[str, Any]:
-    """What is sent for a row: what is requested, and the marks that find the post again (rule 13)."""
+    """What is sent for a row: what is requested, and the marks that find the post again (rule 10)."""
     marks = {
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
@@ -197,7 +193,7 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
 
 
 def read_items(data: Any) -> dict[int, dict[str, Any]]:
-    """Read the answer to a batch by ``index`` (rule 15).
+    """Read the answer to a batch by ``index`` (rule 12).
 
     Returns
     -------
@@ -240,7 +236,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         ``scheduled_for`` with its offset from UTC, and if wished ``media`` (ids, https addresses, and names of files relative to the
         folder of the sheet, separated by ``;``: ``sheet = ws.upload(sheet)`` first, unless all are ids), ``content_type`` (image, video,
         carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
-        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 26)
+        ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 17)
         and ``force`` (True: send it although an account can't publish, or its id is unknown; such rows are blocked else, when the plan
         runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner`` and ``campaign`` are sent as
         metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
@@ -251,7 +247,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.
     one_by_one : bool
         Send each row as a request of its own: as many requests as rows. It is safe when two laptops send overlapping sheets at
-        the same moment, as far as the server remembers keys (rule 27).
+        the same moment, as far as the server remembers keys (rule 8).
 
     Returns
     -------
@@ -287,7 +283,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     if "account_ids" not in sheet.columns:
         need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
-    name, named = _campaign_of(sheet, campaign)
+    name = _campaign_of(sheet, campaign)
     written = " ".join((campaign or "").split())
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
@@ -296,7 +292,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     def judge(number: int, row: Row, reason: Reason | None) -> Judged:
         if reason is not None:
             return reason, None
-        seen = {"campaign": name, "row": labels[number], "twin": twins[number], "named": named}
+        seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
         seen |= {"force": True} if forced[number] else {}
         people = people_of(row)
         if written and keys.campaign_name(people.get("campaign", written)) == name:
@@ -318,7 +314,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
-    reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 13)
+    reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 10)
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
@@ -340,29 +336,23 @@ def _body_of(row: Row) -> dict[str, Any]:
     return body
 
 
-def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> tuple[str, bool]:
-    """The campaign's canonical name, and whether anybody has named it: in the call, or in the frame (rule 29).
-
-    An empty column names none. One that reads like a number may have been written in another way: then rows that the ledger
-    knows under another name only are blocked.
-    """
+def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
+    """The campaign's canonical name: of the call, else of the frame."""
     if isinstance(campaign, str):
         if len(campaign) > METADATA_TEXT_CHARACTERS:
             raise PlanError(f"campaign= has {len(campaign):,} characters; it may have {METADATA_TEXT_CHARACTERS:,}")
-        return keys.campaign_name(campaign), True
+        return keys.campaign_name(campaign)
     if campaign is not None:
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
     names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
     if len(names) > 1:
         raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-    if name := "".join(names):
-        return name, not _LIKE_A_NUMBER.fullmatch(name)
     known = frame.attrs.get("campaign")
-    return (keys.campaign_name(known), True) if isinstance(known, str) else ("", False)
+    return "".join(names) or (keys.campaign_name(known) if isinstance(known, str) else "")
 
 
 def _campaign_in(value: Any) -> str:
-    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 29)."""
+    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 5)."""
     if value is not None and not isinstance(value, str):
         raise PlanError(
             f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "

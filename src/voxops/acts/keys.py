@@ -2,7 +2,7 @@
 
 A key names a *logical request*: what is requested, of what, for which failure or row, and which deliberate attempt it is. Nothing of
 this machine, run or ledger enters it, so the server recognises the same failure wherever it was planned. The derivation never
-changes: golden values in the tests hold it (rule 9).
+changes: golden values in the tests hold it (rule 8).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def stable_key(method: str, path: str, requested: Any, *names: Any) -> str:
 
 @lru_cache(KEPT)
 def mark(campaign: str, key: str, attempt: int) -> str:
-    """Return ``metadata.voxopsOp`` of a created post: campaign, row and attempt, hashed (rule 13)."""
+    """Return ``metadata.voxopsOp`` of a created post: campaign, row and attempt, hashed (rule 10)."""
     return fingerprint("mark", campaign, key, attempt)
 
 
@@ -56,13 +56,13 @@ def marks(campaign: str, key: str, last: int) -> Mapping[str, int]:
 
 @lru_cache(KEPT)
 def row_mark(campaign: str, key: str) -> str:
-    """Return ``metadata.voxopsRow`` of a created post: campaign and row, hashed, whichever attempt (rule 13)."""
+    """Return ``metadata.voxopsRow`` of a created post: campaign and row, hashed, whichever attempt (rule 10)."""
     return fingerprint("row", campaign, key)
 
 
 @lru_cache(KEPT)
 def campaign_mark(campaign: str) -> str:
-    """Return ``metadata.voxopsCampaign`` of a created post: the campaign, hashed (rule 13)."""
+    """Return ``metadata.voxopsCampaign`` of a created post: the campaign, hashed (rule 10)."""
     return fingerprint("campaign", campaign)
 
 

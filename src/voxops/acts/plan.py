@@ -75,7 +75,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """What a plan knows of a campaign whose sheet is the truth (rule 32).
+    """What a plan knows of a campaign whose sheet is the truth (rule 18).
 
     Attributes
     ----------
@@ -121,8 +121,6 @@ class Plan:
     items: tuple[Item, ...]  # the eligible rows in the order of sending
     campaign: str = ""
     key: str = ""  # the column that names a row of a campaign; "" for other acts
-    canaries: int = 0  # how many rows of each cause go first, 0 where all go at once; see `canary`
-    first: frozenset[int] = frozenset()  # rows that are canaries
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
@@ -151,31 +149,28 @@ class Plan:
     @property
     def cost(self) -> Cost:
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
-        acts = sum(len(_calls(items)) for _, _, items in self.chunks())
+        acts = sum(len(_calls(items)) for _, items in self.chunks())
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
         requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
-    def chunks(self) -> list[tuple[int, bool, list[Item]]]:
-        """Number, whether it is a canary, and items of each chunk, in the order of sending.
+    def chunks(self) -> list[tuple[int, list[Item]]]:
+        """Number and items of each chunk, in the order of sending.
 
-        A chunk is 50 creates in the order of their identities (rule 27), which share a call, or the items of 50 other calls.
+        A chunk is 50 creates in the order of their identities, which share a call, or the items of 50 other calls.
 
         Examples
         --------
         >>> plan = vx.plan_retry(triaged)
-        >>> sum(len(items) for _, _, items in plan.chunks()) == plan.eligible
+        >>> sum(len(items) for _, items in plan.chunks()) == plan.eligible
         True
         """
-        found: list[tuple[int, bool, list[Item]]] = []
-        for canary in (True, False):
-            items = [item for item in self.items if (item.row in self.first) is canary]
-            bulk = sorted((item for item in items if item.path == BULK), key=lambda item: item.identity)
-            others = _calls([item for item in items if item.path != BULK])
-            for some in ([[item] for item in bulk], others):
-                for start in range(0, len(some), BULK_POSTS):
-                    chunk = [item for call in some[start : start + BULK_POSTS] for item in call]
-                    found.append((len(found) + 1, canary, chunk))
+        bulk = sorted((item for item in self.items if item.path == BULK), key=lambda item: item.identity)
+        others = _calls([item for item in self.items if item.path != BULK])
+        found: list[tuple[int, list[Item]]] = []
+        for some in ([[item] for item in bulk], others):
+            for start in range(0, len(some), BULK_POSTS):
+                found.append((len(found) + 1, [item for call in some[start : start + BULK_POSTS] for item in call]))
         return found
 
     def _stored_table(self) -> pd.DataFrame:
@@ -183,45 +178,55 @@ class Plan:
         return self.table.assign(reason=[why.stored() for why in self.why])
 
     def canary(self, n: int = 3) -> Plan:
-        """Return a plan that tries the first `n` rows of each cause first.
+        """Return a plan of the first `n` rows of each cause, to be run before the others.
 
-        The other rows of a cause follow automatically when its canaries have ended and at least half of them succeeded; otherwise
-        they are blocked (rule 7). For creates the first `n` rows are the canaries. Members are fixed by the order of the keys,
-        so the same frame gives the same canaries.
+        Members are fixed by the order of the keys, so the same frame gives the same canaries. The full plan, run afterwards, finds
+        what the canaries have done, and sends the rest.
 
         Parameters
         ----------
         n : int
-            Canaries per cause, at least 1.
+            Rows per cause, at least 1. Rows of one post go together; of creates they are the first `n` rows.
 
         Returns
         -------
         Plan
-            The same requests under the same keys, those of the canaries first; of creates, batches and keys follow the division.
+            The same requests for these rows; the others are not eligible.
 
         Raises
         ------
         PlanError
-            If `n` is no whole number of 1 or more, or the plan is a canary already.
+            If `n` is no whole number of 1 or more.
 
         Examples
         --------
         >>> plan = vx.plan_retry(triaged)
-        >>> plan.canary(2).eligible == plan.eligible
-        True
+        >>> results = ws.run(plan.canary(2)).wait(60).results()
+        >>> if (results["outcome"] == "succeeded").mean() >= 0.5:
+        ...     run = ws.run(plan)
         """
         n = whole_number(n, PlanError(f"canary(n={n!r}): n must be a whole number, 1 or more"))
-        if self.canaries:
-            raise PlanError("this plan is a canary already; call canary() on the plan it was made from")
         rows = sorted((item for item in self.items if item.subject.kind == "row"), key=lambda item: item.row)
         others = _calls([item for item in self.items if item.subject.kind != "row"])
         tried = Counter[str]()
-        first: set[int] = set()
+        chosen: set[int] = set()
         for items in [*([item] for item in rows), *sorted(others, key=key_of)]:
             if any(tried[item.cause] < n for item in items):
-                first |= {item.row for item in items}
+                chosen |= {item.row for item in items}
                 tried.update(item.cause for item in items)
-        return _with_calls(replace(self, canaries=n, first=frozenset(first)))
+        left = {item.row for item in self.items} - chosen
+        why = tuple(Reason("not_a_canary") if row in left else reason for row, reason in enumerate(self.why))
+        table = self.table.assign(
+            eligible=self.table["eligible"] & ~self.table.reset_index().index.isin(left),
+            reason=pd.array(list(map(str, why)), dtype="string"),
+            reason_code=pd.array(
+                [old if row not in left else "not_a_canary" for row, old in enumerate(self.table["reason_code"])],
+                dtype="string",
+            ),
+        )
+        return _with_calls(
+            replace(self, table=table, why=why, items=tuple(item for item in self.items if item.row in chosen))
+        )
 
     def __dir__(self) -> list[str]:
         """The public names; the other fields are for the engine."""
@@ -275,7 +280,7 @@ def build_plan(
 def _with_calls(plan: Plan) -> Plan:
     """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
     said: dict[int, tuple[Any, ...]] = {}
-    for number, _, items in plan.chunks():
+    for number, items in plan.chunks():
         for call in _calls(items):
             path, named = call[0].path, any(item.named_accounts for item in call)
             cells = number, key_of(call) if path and not named else None, f"{call[0].method} {path}" if path else None
@@ -417,12 +422,6 @@ def plan_document(plan: Plan) -> list[Block]:
             f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {_how_long(cost)}."
         ),
     ]
-    if plan.canaries:
-        parts.append(
-            document.line(
-                f"The first {plan.canaries} of each cause go first; the others follow if at least half of them succeed."
-            )
-        )
     for verb in plan.act.parts or ("",):
         some = sent[sent["act"] == verb] if verb else sent
         if not len(some):

@@ -43,7 +43,7 @@ class TargetAct(PostAct):
     keeps_old_errors = True  # a refused act changed nothing, so its target still shows the error that it was planned by
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:
-        """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 18).
+        """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 13).
 
         After an ambiguous try, "skipped" may be about what that one queued, and says nothing.
         """

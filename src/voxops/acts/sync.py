@@ -111,7 +111,7 @@ class _Post:
 
 
 def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
-    """The posts that bear the campaign's mark; drafts without a time are clones and nobody's (rule 13)."""
+    """The posts that bear the campaign's mark; drafts without a time are clones and nobody's (rule 10)."""
     ours, people = keys.campaign_mark(campaign), frame.attrs.get("people") or {}
     columns = {name: plain_values(frame, name) for name in NEEDED}
     columns |= {name: instants(frame, name) for name in ("updated_at", "sync_withdrew_at")}
@@ -147,7 +147,6 @@ class _Said:
     post: _Post | None = None
     body: Mapping[str, Any] | None = None
     attempt: int = 0  # 0 for the sheet's
-    replaces: tuple[str, ...] = ()
 
 
 def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -> _Said:
@@ -155,7 +154,7 @@ def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
         return _Said("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), post=live[0])
-    if live:  # another one that shows something else is a copy of which somebody has made another post (rule 28)
+    if live:  # another one that shows something else is a copy of which somebody has made another post (rule 19)
         return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
     numbered = [(numbers.get(post.op_mark or "", 1), post.created, post.post_id, post) for post in posts]
@@ -218,16 +217,15 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Said:
 
 
 def _not_twice(said: _Said, mark: str, posts: Sequence[_Post], gone: Mapping[str, _Said]) -> _Said:
-    """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 26)."""
+    """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 17)."""
     alike = [post for post in posts if post.row_mark != mark]
     for post in alike:
         if post.is_live and post.post_id in gone:
             eligible = said.eligible and gone[post.post_id].eligible
             said = replace(said, reason=Reason("sync_renamed", post=post.post_id), eligible=eligible)
-        elif post.is_live or (post.status in WITHDRAWN_STATUSES and not post.by_sync):
-            since = "" if post.is_live else f", {post.status} since"
-            return replace(said, reason=Reason("looks_like_row", post=post.post_id, since=since), eligible=False)
-    return replace(said, replaces=tuple(post.post_id for post in alike if post.is_live or post.by_sync))
+        elif post.is_live:
+            return replace(said, reason=Reason("looks_like_row", post=post.post_id, of=""), eligible=False)
+    return said
 
 
 def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: str, withdraw: bool = False) -> Plan:
@@ -317,8 +315,7 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
     for item in created.items:
         said = rows[item.row]
         if said.act == "create" and said.eligible:
-            seen = {**item.seen, "replaces": list(said.replaces)}
-            items[item.row] = replace(item, attempt=said.attempt, seen=seen)
+            items[item.row] = replace(item, attempt=said.attempt)
     for verb, planner in PLANNERS.items():
         done = {row: said for row, said in enumerate(rows) if said.act == verb and said.eligible}
         own, places = table.iloc[list(done)], list(done)

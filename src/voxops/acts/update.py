@@ -275,9 +275,9 @@ def _compared(body: Row, state: PostState, *, loosely: bool = False) -> dict[str
     return found
 
 
-def _shows(body: Row, state: PostState, *, loosely: bool = False) -> bool:
+def _shows(body: Row, state: PostState) -> bool:
     """Whether a post shows everything as requested."""
-    return bool(body) and all(_compared(body, state, loosely=loosely).values())
+    return bool(body) and all(_compared(body, state).values())
 
 
 def _waits_as_draft(item: Item, state: PostState) -> bool:

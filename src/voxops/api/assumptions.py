@@ -31,7 +31,7 @@ def deliveries_path(webhook_id: str) -> str:
 
 
 # 4xx responses of a webhook's receiver that may pass: a timeout, too early, too many. The API's own responses are judged elsewhere,
-# and more strictly (rules 16 and 17).
+# and more strictly (rule 12).
 MAY_PASS = frozenset({408, 425, 429})
 
 # The version token of an update is the post's `updatedAt`, sent in this header; a stale one is answered by 409 CONFLICT.

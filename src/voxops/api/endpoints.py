@@ -322,8 +322,7 @@ ENDPOINTS: tuple[Operation, ...] = (
     ), VALUE, "Success", "Select the page that an account posts to."),
     Operation("accounts.backfill", 23, (ACCOUNT_ID, BODY), HANDLE, "Account", "Backfill an account's analytics."),
     # -- analytics; these reads are not in the matrix
-    Operation("analytics.post", "GET /v1/analytics/posts/:id", (POST_ID, *PERIOD), ANY, "Any", "Read the figures of one post.",
-              "`voxops.frames.records` reads them."),
+    Operation("analytics.post", "GET /v1/analytics/posts/:id", (POST_ID, *PERIOD), ANY, "Any", "Read the figures of one post."),
     Operation("analytics.account", "GET /v1/analytics/accounts/:id", (ACCOUNT_ID, *PERIOD), ANY, "Any", "Read the figures of one account."),
     Operation("analytics.overview", "GET /v1/analytics/overview", PERIOD, ANY, "Any", "Read the figures of the whole workspace."),
     # -- media

@@ -1,4 +1,4 @@
-"""Evidence of a change at the server, and of the end of a try (rules 18 and 19).
+"""Evidence of a change at the server, and of the end of a try (rule 13).
 
 A 2xx of an asynchronous act only means "queued", and a terminal status observed afterwards may still be the old one. So an end counts
 only on evidence that *this* try caused it. Runs, handles and watches share these functions.
@@ -152,7 +152,7 @@ def sighted(baseline: Baseline | None, state: PostState) -> bool:
 
 
 def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
-    """Return the progress of a target, by the present state of its post (rule 18).
+    """Return the progress of a target, by the present state of its post (rule 13).
 
     A target that is published now and was not has succeeded at once. It has *failed* only if the post is terminal and there is evidence
     that this try has ended. Evidence is that the post was observed in flight, or that the target differs from the baseline. If the response
@@ -178,7 +178,7 @@ def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
 
 
 def post_ended(state: PostState, tried: Attempted, target_id: str | None = None) -> bool:
-    """Whether a try on a whole post, or on the one target of this id, has ended (rule 18).
+    """Whether a try on a whole post, or on the one target of this id, has ended (rule 13).
 
     Targets published before the act are left out. A post without listed targets counts as one target.
     """
@@ -293,7 +293,7 @@ _RESULT = ("success", "status_code", "latency_ms", "error", "delivered_at")
 
 
 def delivery_ended(baseline: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a delivery was tried again and the try has ended (rule 19).
+    """Whether a delivery was tried again and the try has ended (rule 13).
 
     Its retry count exceeds the baseline *and* its result differs. If the wire shows no count, the result alone decides.
     """

@@ -14,7 +14,7 @@ from string import Formatter
 from typing import Any
 
 READY = "ready"  # the code of every row that would be sent
-TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 26)
+TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 17)
 
 _ONCE_MORE = "set the column 'again' to True for one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
@@ -156,7 +156,6 @@ SENTENCES: dict[str, str] = {
     "not_out_yet": "not out yet",
     "put_back": "an earlier run withdrew it, and somebody restored it; to withdraw it once more, " + _ONCE_MORE,
     "too_late": "the post is already {status}",
-    "withdrawn_when_created": "its create has not ended; the post is withdrawn when it exists",
     # Sync.
     "sync_account": "the account {value} is not known here; name accounts by their ids, or load the posts again with "
     "ws.posts(campaign=…) (" + _LOST + ")",
@@ -199,7 +198,7 @@ SENTENCES: dict[str, str] = {
     "rate_limited": "a limit of the API may have interrupted the request; it is read for, then sent again",
     "still_executing": "the server is still working on it",
     "key_conflict": "the API answered {status}{said}: something else was sent under its key; a next attempt has another key",
-    "cannot_tell": "a post without a mark may be it, and nothing tells them apart; look at the dashboard",
+    "unmarked_post": "{post} bears no mark and may be this row; look at it, and if it is not, set a column attempt to {attempt}",
     "changed_in_doubt": (
         "unknown whether it took effect, and changed since; look at the dashboard, or plan it as its next attempt, in a column attempt"
     ),
@@ -218,21 +217,21 @@ SENTENCES: dict[str, str] = {
     "paused": "the run is paused; run.resume() goes on",
     "cancelled": "cancelled before it was sent; run the plan again to send it",
     "undone": "a later plan has withdrawn its run; to create it, set a column attempt one higher",
-    "not_in_sheet": "a later plan of the campaign's sheet does not ask for it any more; a plan whose sheet has the row does it",
-    "waits_for_first": "waits for another row of the plan",
-    "first_failed": "another row of the plan had to come first, and failed",
+    "lists_hide_metadata": (
+        "the API's lists hide the metadata of posts, so no other laptop's posts would be found; if only this ledger creates posts here, "
+        "connect with vx.connect(alone=True)"
+    ),
+    "marks_of_another_ledger": "another ledger has created {post} here, and the API's lists hide its marks; create from that ledger alone",
+    "first_create_tells": "waits until a first post shows whether the API's lists show its metadata",
+    "create_in_doubt": "whether its post was created is not known yet; run the cell again",
     "subject_busy": "another request on this post is open; wait for its outcome",
     "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run plans it anew",
-    "other_campaign": "this ledger knows a row of that name in another campaign; pass campaign=",
     "looks_like": "looks like {post}, created by hand or elsewhere; " + TWIN,
-    "looks_like_row": "looks like another row of this campaign, created as {post}{since}; " + TWIN,
-    "looks_like_campaign": "looks like a row of another campaign, created as {post}; pass campaign= to name this one",
+    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN,
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
     "no_account": "{said}",
     "time_passed": "its time has passed",
-    "others_at_work": "others keep creating posts of this campaign; run it again later, or pass one_by_one=True",
-    "short_call": "part of a batch; it waits up to 150 seconds, so that another laptop's posts show first",
     "withdrawn_since": "created as {post}, {status} since; to create it again, set a column attempt to {attempt}",
     "duplicate_of": (
         "{post}, a duplicate of {own} ({status} since), shows something else; a column twin (True) says that it is another "
@@ -254,17 +253,11 @@ SENTENCES: dict[str, str] = {
     ),
     "stopped_by_outage": "{said}; run.resume() goes on when the server is back",
     "stopped_by_error": "{said}; run.resume() goes on",
-    "lists_show_no_marks": (
-        "the lists show no metadata, and {posts} posts would be read one by one first; run.resume() reads them, "
-        "run.resume(trust_lists=True) reads look-alikes only"
-    ),
     "duplicates_found": "{rows} of these rows have duplicates: run.copies() lists what to withdraw",
     "collisions_found": "{rows} of these may have gone out twice: somebody else did the same; see notice in run.results()",
     "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.results('blocked')",
     # A run, where it waits for others.
-    "campaign_busy": "somebody else is creating posts of this campaign; the run waits until no new ones appear",
-    "canaries_failed": "blocked: {succeeded} of {canaries} canaries of its cause succeeded",
-    "waits_for_canaries": "waits for the canaries of its cause",
+    "not_a_canary": "not among the canaries; run the whole plan afterwards",
     # An account, and what to do about it.
     "account_lacks_permissions": "it lacks permissions",
     "account_lacks_permissions_as_told": "it lacks permissions: {message}",
@@ -273,9 +266,7 @@ SENTENCES: dict[str, str] = {
     "account_degraded": "the account {account} lacks permissions ({message}); connect it again and grant them",
     "account_not_active": "the account {account} is {status}; connect it again, or name another",
     "account_status": "the account is {status}: only active accounts publish",
-    "account_not_listed": "the workspace lists no such account",
     "check_failed": "its last check failed: {message}",
-    "choose_another_account": "the account is no longer in the workspace; choose another one for the post",
     "grant_permissions": "connect the account again and grant the permissions that it requests",
     "look_at_failures": "try it with ws.accounts(check=True), and look at its failures: vx.causes(triaged)",
     "reconnect_account": (

@@ -86,7 +86,7 @@ class PostState:
 
     @property
     def mark(self) -> str | None:
-        """The mark of the create by voxops (rule 13)."""
+        """The mark of the create by voxops (rule 10)."""
         return as_mark((self.metadata or {}).get("voxopsOp"))
 
     @property
@@ -97,7 +97,7 @@ class PostState:
 
     @property
     def has_metadata(self) -> bool:
-        """Whether the post has its metadata as sent; else a missing mark proves nothing (rule 14)."""
+        """Whether the post has its metadata as sent; else a missing mark proves nothing (rule 11)."""
         shown = self.metadata or {}
         return bool(shown) and not ("voxopsOp" in shown and self.mark is None)
 

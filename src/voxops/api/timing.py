@@ -9,36 +9,38 @@ from email.utils import parsedate_to_datetime
 
 # -- leases and the age of readings, in ledger time
 
-LEASE = 90.0  # of a sender's lease on a call; longer than any request takes (rule 21)
+LEASE = 90.0  # of a sender's lease on a call; longer than any request takes (rule 15)
 # Maximum age of the read before a send: the post may have changed during a long rate-limit pause, or while the laptop slept
-# (rule 8).
+# (rule 7).
 CLEARED_FOR = 120.0
-# The same for creates, whose list must be current: a colleague may send the same sheet at the same time (rule 13).
+# The same for creates, whose list must be current: a colleague may send the same sheet at the same time (rule 10).
 CREATES_CLEARED_FOR = 15.0
-# From the transaction that writes a call as sent to its first byte: what was decided there may be otherwise later (rule 8).
+# From the transaction that writes a call as sent to its first byte: what was decided there may be otherwise later (rule 7).
 LEAVES_WITHIN = 15.0
-CREATES_FRESH_FOR = 10.0  # after which the list is reread before creates are sent (rule 13)
+CREATES_FRESH_FOR = 10.0  # after which the list is reread before creates are sent (rule 10)
 FRESH_FOR = 60.0  # after which the subject of a request is reread before it is sent (rule 1)
 
 # -- server time
 
 CLOCKS_DIFFER = 5.0  # by which server time, in whole seconds, may seem to go back
-SKEW = 300.0  # by which two clocks of the server may differ (rules 11 and 14)
+SKEW = 300.0  # by which two clocks of the server may differ (rules 9 and 11)
 
-# -- after a try, before a read is evidence (rule 11)
+# -- after a try, before a read is evidence (rule 9)
 
 # A read that began this long after the end of a try allows a resend under its key. Queued work is visible within seconds of the
 # response, but a request without a response may still be executed for a minute.
 # Lists may lag behind; these waits allow for up to a minute.
 RESEND_ANSWERED, RESEND_UNANSWERED = 75.0, 135.0
-PROOF_AFTER = 300.0  # before absence is evidence (rule 14)
+PROOF_AFTER = 300.0  # before absence is evidence (rule 11)
 
-# -- after a try, before an end counts (rule 18)
+# -- after a try, before an end counts (rule 13)
 
 # How long a retry count may be at the promised value beside the old status: it may rise when the try is queued.
+# How long after its last try a post without our marks may still be a row: an answer and its `createdAt` may be of two clocks (rule 11).
+CREATED_WITHIN = 600.0
 COUNT_SETTLES_AFTER = 30.0
-STUCK_AFTER = timedelta(minutes=10)  # after which a post in flight counts as stuck (contract: PLAY; rules 3 and 18)
-SERVER_RETRIES_FOR = timedelta(hours=1)  # during which the API may still retry a delivery itself (rule 19)
+STUCK_AFTER = timedelta(minutes=10)  # after which a post in flight counts as stuck (contract: PLAY; rules 3 and 13)
+SERVER_RETRIES_FOR = timedelta(hours=1)  # during which the API may still retry a delivery itself (rule 13)
 
 # -- polling
 
@@ -48,19 +50,17 @@ PER_PAGE = 2.0  # between two polls, per page of a poll
 LONGEST_REST = 120.0  # maximum between two reads of a list that somebody waits for
 WATCH_FOR = 1800.0  # of watching, after which the rest stays pending (contract: PLAY)
 # How long a scan of the list of new posts is valid below its top, and at least this multiple of its own duration: a scan of
-# thousands of posts takes most of a minute (rule 13).
+# thousands of posts takes most of a minute (rule 10).
 WALK_HOLDS_FOR, WALK_SHARE = 60.0, 4
 # How long the list of waiting posts is not reread, and at least this multiple of its own duration: a post of any age in it may be
-# edited to equal a row (rule 26).
+# edited to equal a row (rule 17).
 WAITING_HOLDS_FOR, WAITING_SHARE = 600.0, 10
 LIST_DISORDER = timedelta(seconds=5)  # by which a list in order newest first may place a post too early
-# How far back a new ledger scans a workspace: for all posts, and for those that wait to go out (rule 13).
+# How far back a new ledger scans a workspace: for all posts, and for those that wait to go out (rule 10).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
-# How long no other ledger must have created a post of the campaign before a call that is not its whole chunk is sent (rule 27).
-CAMPAIGN_QUIET = 75.0
-# How long after settling an excess retry count is attributed to somebody's simultaneous act (rule 31).
+# How long after settling an excess retry count is attributed to somebody's simultaneous act (rule 19).
 COLLISIONS_WITHIN = 600.0
-# How long after settling an interrupted run is still verified when it is attached (rule 28).
+# How long after settling an interrupted run is still verified when it is attached (rule 19).
 ATTACHED_WITHIN = 3 * 86_400.0
 
 

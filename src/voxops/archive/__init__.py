@@ -1,4 +1,4 @@
-"""History on disk: posts, their targets and webhook deliveries as Parquet, a folder per day.
+"""History on disk: posts and webhook deliveries as Parquet, a folder per day.
 
 A sync fetches only new and open records, and once a week everything, and merges them into the files of their days. It may be killed at
 any instant: each file is written aside and then renamed, and the next sync repeats unfinished reads. Any engine can read the files;
@@ -8,6 +8,5 @@ any instant: each file is written aside and then renamed, and the next sync repe
 from __future__ import annotations
 
 from voxops.archive.archive import Archive
-from voxops.archive.store import read_part
 
-__all__ = ["Archive", "read_part"]
+__all__ = ["Archive"]

@@ -1,198 +1,181 @@
-"""The files of an archive, a day each: their schema, filters, reads and writes."""
+"""The files of an archive, a day each, which DuckDB reads and writes; its lock, and its state."""
 
 from __future__ import annotations
 
-import operator
 import os
 import re
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, date, datetime
-from functools import reduce
+from datetime import UTC, date, datetime, timedelta
 from itertools import chain
-from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict
 
+import duckdb
 import msgspec
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
-from voxops._support.arguments import empties
-from voxops._support.canonical import text
+from voxops._support.canonical import decode, text
 from voxops._support.files import create_file, flush_folder, make_folder
 from voxops.errors import ConfigError
-from voxops.frames.arrow import to_frame
-from voxops.frames.nested import NestedArray, strings, targets_type
-from voxops.frames.records import TARGET_COLUMNS
-from voxops.frames.schemas import SCHEMAS, TARGET, Column
-from voxops.frames.times import MOMENTS
+from voxops.frames.nested import JsonArray, ListArray, Target, Targets, TargetsArray
+from voxops.frames.schemas import SCHEMAS, STRING_DTYPE, clean_texts
+from voxops.frames.times import NAT
 
-UNKNOWN_DAY = "unknown"  # the day of records without a time; the others are named as 2026-03-02
-_TIME = pa.timestamp("us", tz="UTC")
-_SIMPLE = {  # all other kinds are text
-    "count": pa.int64(),
-    "flag": pa.bool_(),
-    "time": _TIME,
-    "list": pa.list_(pa.string()),
+# Columns and their types in DuckDB.
+
+_TIME = "TIMESTAMP WITH TIME ZONE"
+_LIST = "VARCHAR[]"
+_TARGETS = f"STRUCT({', '.join(f'{name} BIGINT' if name == 'retry_count' else f'{name} VARCHAR' for name in Target._fields)})[]"
+_TYPES = {"count": "BIGINT", "flag": "BOOLEAN", "time": _TIME, "list": _LIST}  # all other kinds are text
+COLUMNS: dict[str, dict[str, str]] = {
+    kind: {
+        column.name: _TARGETS if column.name == "targets" else _TYPES.get(column.kind.name, "VARCHAR")
+        for column in SCHEMAS[kind]
+        if column.shown
+    }
+    for kind in ("posts", "deliveries")
 }
+KEY = {"posts": "post_id", "deliveries": "delivery_id"}
+# One row per post and platform, as in ``vx.targets``; also one for a post without platforms.
+TARGETS_VIEW = """
+CREATE TEMP VIEW targets AS SELECT * REPLACE (try_cast(published_at AS TIMESTAMPTZ) AS published_at) FROM (
+  SELECT post_id, unnest(CASE WHEN len(targets) > 0 THEN targets ELSE [NULL] END, recursive := true),
+    status AS post_status, updated_at, scheduled_for, content, workspace_id, created_at, day FROM posts)
+"""
 
 
-def _kinds(columns: Iterable[Column]) -> dict[str, str]:
-    return {column.name: column.kind.name for column in columns if column.shown}
+def _times(values: Any, missing: Any) -> Any:
+    return pd.DatetimeIndex(np.where(missing, NAT, values).view("M8[us]")).array
 
 
-_OF_POSTS = _kinds(SCHEMAS["posts"])
-_OF_TARGETS = _OF_POSTS | _kinds(TARGET)
-_KINDS = {
-    "posts": _OF_POSTS,
-    # created_at of the post decides on the day, for posts and targets
-    "targets": {
-        **{name: _OF_TARGETS.get(name, "word") for name in TARGET_COLUMNS},
-        "post_id": "text",
-        "created_at": "time",
-    },
-    "deliveries": _kinds(SCHEMAS["deliveries"]),
-}
-SCHEMA = {
-    table: pa.schema(
-        [
-            (name, targets_type() if name == "targets" else _SIMPLE.get(kind, pa.string()))
-            for name, kind in kinds.items()
-        ]
-    )
-    for table, kinds in _KINDS.items()
-}
-# Columns whose values repeat: read as codes and a dictionary, which costs a tenth.
-_REPEATING = {
-    table: [name for name, kind in kinds.items() if kind in {"label", "word", "code"}]
-    for table, kinds in _KINDS.items()
-}
+def _cells(values: Any, missing: Any) -> list[Any]:
+    plain = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in values)
+    return [None if gone else cell for gone, cell in zip(missing, plain, strict=True)]
 
 
-def to_table(kind: str, frame: pd.DataFrame) -> pa.Table:
-    """Convert a frame of ``posts``, ``targets`` or ``deliveries`` to a table with the archive's schema."""
-    schema = SCHEMA[kind]
-    return pa.table({field.name: _column_out(frame[field.name], field.type) for field in schema}, schema=schema)
+def _targets(values: Any, missing: Any) -> TargetsArray:
+    cells = [cell or [] for cell in _cells(values, missing)]
+    fields = (target.values() for cell in cells for target in cell)
+    return TargetsArray._from_sequence(Targets.of(fields).split(map(len, cells)))
 
 
-def _column_out(column: pd.Series[Any], kind: Any) -> Any:
-    """One column."""
-    if isinstance(column.array, NestedArray):
-        return column.array.__arrow_array__(kind)
-    if kind == _TIME:
-        stamps = column.dt.as_unit("us").array.asi8
-        return pa.array(stamps, mask=column.isna().to_numpy(), type=pa.int64()).cast(_TIME)
-    values = column.array.to_numpy(object, na_value=None)
-    if kind == pa.string():
-        return strings([None if value is None else text(value) for value in values])
-    return pa.array(values, type=kind)
+# Types of DuckDB, how they are fetched, and how they become a column; the first that matches.
+_FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
+    (re.compile("TIMESTAMP.+ZONE"), "epoch_us({})", lambda values, missing: _times(values, missing).tz_localize("UTC")),
+    (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)", _times),
+    (
+        re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT",
+        lambda values, missing: pd.arrays.IntegerArray(np.where(missing, 0, values), missing),
+    ),
+    (
+        re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE",
+        lambda values, missing: pd.arrays.FloatingArray(np.where(missing, 0.0, values), missing),
+    ),
+    (re.compile("BOOLEAN"), "{}", lambda values, missing: pd.arrays.BooleanArray(values.copy(), missing)),
+    (re.compile(re.escape(_TARGETS)), "{}", _targets),
+    (
+        re.compile(re.escape(_LIST)), "{}",
+        lambda values, missing: ListArray._from_sequence([cell or [] for cell in _cells(values, missing)]),
+    ),
+    (
+        re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL), "{}",
+        lambda values, missing: pd.Series(_cells(values, missing), dtype=object),
+    ),
+    (
+        re.compile(".*", re.DOTALL), "{}::VARCHAR",
+        lambda values, missing: pd.array(_cells(values, missing), dtype=STRING_DTYPE),
+    ),
+]  # fmt: skip
 
 
-def dataset(kind: str, files: Collection[Path]) -> Any:
-    """Files of one table, the earliest first, as a dataset of Arrow with the column ``day``; newest rows first.
-
-    It has today's schema: a column that a file lacks is missing, and an unknown one is left out.
-    """
-    schema = SCHEMA[kind].append(pa.field("day", pa.string()))
-    if not files:
-        return ds.dataset(schema.empty_table())
-    dated = [path for path in files if path.parent.name != f"day={UNKNOWN_DAY}"]
-    paths = [*dated[::-1], *(path for path in files if path not in dated)]
-    return ds.dataset(
-        list(map(str, paths)),
-        schema=schema,
-        format=ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=_REPEATING[kind])),
-        partitioning=ds.partitioning(pa.schema([("day", pa.string())]), flavor="hive"),
-        partition_base_dir=str(paths[0].parent.parent),
-    )
+def isin(column: str, parameter: str) -> str:
+    """Return SQL for a column with one of the texts of a parameter."""
+    return f"{column} IN (SELECT unnest(${parameter}::VARCHAR[]))"
 
 
-def read(kind: str, files: Collection[Path], columns: Sequence[str] | None = None, wanted: Any = None) -> pa.Table:
-    """Rows and columns of files of one table; a ConfigError names a damaged file."""
-    try:
-        found = dataset(kind, files)
-        for part in found.get_fragments(wanted) if files else ():
-            rows, size = part.metadata.num_rows, Path(part.path).stat().st_size
-            if rows > size:  # repeated values take no room, but each row has an id
-                raise pa.ArrowInvalid(f"{part.path} claims {rows:,} rows in {size:,} bytes")
-        table = found.to_table(columns=list(columns or SCHEMA[kind].names), filter=wanted)
-        table.validate(full=True)  # texts may be none
-        return table
-    except (pa.ArrowException, OSError) as error:
+def to_frame(answer: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    """Fetch an answer of DuckDB with the dtypes of this package; ConfigError for two columns of one name."""
+    names = answer.columns
+    if len({*names}) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
         raise ConfigError(
-            f"a file of the archive can't be read; delete it and call sync(full=True): {error}"
-        ) from error
+            f"two columns of the result are named {twice!r}; rename them in the query, such as posts.{twice} AS post_{twice}"
+        )
+    kinds = [next(row for row in _FETCHED if row[0].fullmatch(str(kind))) for kind in answer.types]
+    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    shown = ", ".join(f"{sql.format(name)} AS {name}" for name, (_, sql, _) in zip(quoted, kinds, strict=True))
+    values = list(answer.project(shown).fetchnumpy().values())
+    columns = {
+        name: finish(np.ma.getdata(column), np.ma.getmaskarray(column))
+        for name, column, (_, _, finish) in zip(names, values, kinds, strict=True)
+    }
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(values[0])))
 
 
-def read_part(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Read one file of an archive, for the workers of a cluster.
-
-    Parameters
-    ----------
-    path : path
-        One of ``archive.files(kind)``.
-    columns : sequence of str, optional
-        Only these.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows of one day, with the dtypes of the frame that they come from; NA in columns that another version did not write.
-    """
-    return to_frame(read(Path(path).parent.parent.name, [Path(path)], columns))
+def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of a frame as DuckDB reads them: texts without half surrogate pairs, lists and objects as JSON."""
+    columns = {}
+    for name, type_ in COLUMNS[kind].items():
+        columns[name] = frame[name].array
+        if type_ == "VARCHAR" or type_.endswith("]"):
+            cells = columns[name].to_numpy(object, na_value=None)
+            texts = clean_texts([None if cell is None else text(cell) for cell in cells])
+            columns[name] = pd.array(texts, dtype=STRING_DTYPE)
+    return pd.DataFrame(columns)
 
 
-def isin(column: str, values: Sequence[str], *, any_case: bool = False) -> Any:
-    """Filter rows with one of these texts, which must be in lower case for `any_case`; all rows without texts."""
-    if not values:
-        return pc.scalar(True)
-    field = pc.utf8_lower(pc.field(column)) if any_case else pc.field(column)
-    return field.isin(pa.array(list(values), pa.string()))
+@contextmanager
+def connected() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Connect in UTC; data that exceed the memory go to a temporary folder, which is removed."""
+    with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        connection.execute(f"SET temp_directory = {_literal(Path(spill))}")  # else .tmp in the current folder
+        yield connection
 
 
-def some(**filters: object) -> Any:
-    """Filter out all rows for an empty filter, as in `ws.posts`; else none."""
-    return pc.scalar(not empties(**filters))
+def add_view(connection: duckdb.DuckDBPyConnection, name: str, kind: str, files: Sequence[Path]) -> None:
+    """Let files be a table with today's columns and ``day``: one that they lack is missing, and an unknown one is left out."""
+    types, source, there = COLUMNS[kind] | {"day": "VARCHAR"}, "WHERE false", {}
+    if files:
+        listed = f"[{', '.join(map(pattern, files))}]"
+        counts = connection.execute(f"SELECT file_name, num_rows FROM parquet_file_metadata({listed})").fetchall()
+        for path, rows in counts:
+            size = Path(path).stat().st_size
+            if rows > size:  # repeated values take no room, but each row has an id
+                raise ConfigError(f"{path} claims {rows:,} rows in {size:,} bytes. {DELETE}")
+        source = f"FROM read_parquet({listed}, union_by_name = true, hive_types = {{'day': VARCHAR}})"
+        found = connection.sql(source)
+        there = dict(zip(found.columns, map(str, found.types), strict=True))
+    for column, type_ in types.items():
+        if there.get(column, type_) != type_:
+            raise ConfigError(f"{column} of the archive's {kind} is {there[column]} in a file, not {type_}. {DELETE}")
+    shown = ", ".join(column if column in there else f"NULL::{type_} AS {column}" for column, type_ in types.items())
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT {shown} {source}")
 
 
-def created(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
-    """Filter rows created within a span; an unknown time counts as inside.
-
-    The condition also names the days, so that files outside are never opened.
-    """
-    at, day = pc.field("created_at"), pc.field("day")
-    wanted = pc.scalar(True)
-    if start is not None:
-        wanted &= at.is_null() | (at >= _scalar(start))
-        wanted &= (day == UNKNOWN_DAY) | (day >= day_of(start))
-    if end is not None:
-        wanted &= at.is_null() | (at < _scalar(end))
-        wanted &= (day == UNKNOWN_DAY) | (day <= day_of(end))
-    return wanted
+def allow(connection: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> None:
+    """Let a connection open these files and no other, attach and load nothing; a query can't undo this (DuckDB's own locks)."""
+    names = ", ".join(name for path in files for name in (_literal(path), pattern(path)))
+    connection.execute(f"SET allowed_paths = [{names}]")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
 
 
-def moment(start: pd.Timestamp | None, end: pd.Timestamp | None) -> Any:
-    """Filter rows whose latest time lies within a span; rows without any count as inside."""
-    moments = [pc.field(name) for name in MOMENTS]
-    wanted = pc.scalar(True)
-    if start is not None:
-        late = reduce(operator.or_, [pc.coalesce(each >= _scalar(start), pc.scalar(False)) for each in moments])
-        wanted &= late | reduce(operator.and_, [each.is_null() for each in moments])
-    if end is not None:
-        wanted &= reduce(operator.and_, [pc.coalesce(each < _scalar(end), pc.scalar(True)) for each in moments])
-    return wanted
+def pattern(path: Path) -> str:
+    """Return a pattern for SQL that matches only this path, with ``*``, ``?`` and ``[`` escaped."""
+    return _literal(Path(re.sub(r"[*?\[]", r"[\g<0>]", str(path.absolute()))))
 
 
-def _scalar(when: pd.Timestamp) -> Any:
-    """An instant as Arrow has it."""
-    return pa.scalar(when.to_pydatetime(), _TIME)
+def _literal(path: Path) -> str:
+    """Quote a path as SQL text."""
+    return "'" + str(path.absolute()).replace("'", "''") + "'"
 
 
+DELETE = "Delete the damaged file, and call sync(full=True)"
 BEGINNING, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Span = tuple[_Instant, _Instant]
@@ -210,18 +193,11 @@ class State(TypedDict):
 
 
 _VERSION = 1
-# The first names what a newer record replaces: all targets of a post go with it.
-ORDER = {
-    "posts": ["post_id"],
-    "targets": ["post_id", "platform", "account_id", "target_id"],
-    "deliveries": ["delivery_id"],
-}
+UNKNOWN_DAY = "unknown"  # the day of records without a time; the others are named as 2026-03-02
 _STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
-_ASIDE = ".new"
 _DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
 # Files that file browsers and notebooks create in any folder.
 _LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
-_ROWS = 65_536  # per row group, the unit that a filter on time can skip
 
 
 class BusyError(ConfigError):
@@ -239,11 +215,6 @@ def _is_day(folder: Path) -> bool:
         return False
 
 
-def day_of(time: datetime) -> str:
-    """Return the day of a time, with four digits of the year also before 1000, so that names sort by day."""
-    return time.date().isoformat()
-
-
 class Store:
     """The files of one archive.
 
@@ -255,6 +226,22 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._writer: duckdb.DuckDBPyConnection | None = (
+            None  # for all of a sync, since to connect takes longer than to read
+        )
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Connect, in a sync to its database; ConfigError for a damaged file."""
+        try:
+            if self._writer is not None:
+                yield self._writer.cursor()
+            else:
+                with connected() as connection:
+                    yield connection
+        # Or it has texts that are not JSON, or names that are no text, at which DuckDB's binding itself breaks.
+        except (duckdb.Error, ValueError, RuntimeError) as error:
+            raise ConfigError(f"a file of the archive can't be read: {error}. {DELETE}") from error
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -289,24 +276,27 @@ class Store:
                     f"the archive {self.root} is being written by another process; try again when it has ended"
                 ) from error
             try:
-                for left in self._left_aside():
-                    left.unlink(missing_ok=True)
-                yield
+                for left in (self.root / _STATE, *(folder / _PART for folder in self._days())):
+                    _new(left).unlink(missing_ok=True)
+                with connected() as self._writer:
+                    yield
             except OSError as error:
                 raise ConfigError(
                     f"the archive {self.root} can't be written: {error.strerror or error}. Its earlier files are intact; "
                     "make room, or mend the folder, and sync again"
                 ) from error
+            finally:
+                self._writer = None
             lock.execute("ROLLBACK")
 
     def _refuse_foreign_files(self) -> None:
         """Raise a ConfigError for a folder with other files and no archive."""
         if (self.root / _STATE).exists():
             return
-        ours = {_LOCK, f"{_LOCK}-journal", _STATE + _ASIDE} | _LITTER  # a first sync may have been killed
+        ours = {_LOCK, f"{_LOCK}-journal", f"{_STATE}.new"} | _LITTER  # a first sync may have been killed
         for path in sorted(self.root.iterdir()):
             begun = (
-                path.name in SCHEMA
+                path.name in COLUMNS
                 and path.is_dir()
                 and all(_is_day(day) or day.name in _LITTER for day in path.iterdir())
             )
@@ -317,19 +307,14 @@ class Store:
 
     def _days(self) -> list[Path]:
         """Return the folders of days of all tables."""
-        return [folder for kind in SCHEMA for folder in (self.root / kind).glob("day=*") if _is_day(folder)]
+        return [folder for kind in COLUMNS for folder in (self.root / kind).glob("day=*") if _is_day(folder)]
 
     def _refuse_links(self) -> None:
         """Raise a ConfigError for a link in the place of the archive's own files, through which others would be written."""
-        ours = [self.root / name for name in (*SCHEMA, _STATE, _LOCK)]
+        ours = [self.root / name for name in (*COLUMNS, _STATE, _LOCK)]
         for path in (*ours, *self._days(), *(folder / _PART for folder in self._days())):
             if path.is_symlink():
                 raise ConfigError(f"{path} is a link, and an archive follows none; put the file or folder itself there")
-
-    def _left_aside(self) -> Iterable[Path]:
-        """Return the temporary files of a killed write in the archive's own folders."""
-        yield self.root / (_STATE + _ASIDE)
-        yield from (folder / (_PART + _ASIDE) for folder in self._days())
 
     def state(self) -> State:
         """Return the state, which records how far everything was read; empty for a new archive.
@@ -365,59 +350,113 @@ class Store:
 
     def begun(self) -> bool:
         """Whether anything has ever been written here."""
-        return (self.root / _STATE).exists() or any(map(self.files, SCHEMA))
+        return (self.root / _STATE).exists() or any(map(self.files, COLUMNS))
 
-    def files(self, kind: str) -> dict[str, Path]:
-        """Day -> file, the earliest first, rows without a day last."""
-        if kind not in SCHEMA:
-            raise ConfigError(f"kind={kind!r}; an archive has {', '.join(SCHEMA)}")
+    def files(self, kind: str, start: datetime | None = None, end: datetime | None = None) -> dict[str, Path]:
+        """Day -> file of the days from `start` to before `end`, the earliest first; rows without a time are always included, last."""
+        if kind not in COLUMNS:
+            raise ConfigError(f"kind={kind!r}; an archive has {', '.join(COLUMNS)}")
+        first = "" if start is None else start.date().isoformat()
+        last = "~" if end is None else (end - timedelta(microseconds=1)).date().isoformat()
         found = (self.root / kind).glob(f"day=*/{_PART}")
-        return dict(sorted((path.parent.name.removeprefix("day="), path) for path in found if _is_day(path.parent)))
+        days = sorted((path.parent.name.removeprefix("day="), path) for path in found if _is_day(path.parent))
+        return {day: path for day, path in days if day == UNKNOWN_DAY or first <= day <= last}
 
-    def merge(self, frames: Mapping[str, pd.DataFrame]) -> int:
-        """Merge records, which replace those with the same id; return how many files changed.
+    def read(
+        self,
+        kind: str,
+        columns: str = "*",
+        where: str = "true",
+        *,
+        files: Iterable[Path] | None = None,
+        **parameters: Any,
+    ) -> pd.DataFrame:
+        """Read rows in no order, or as `where` ends with.
 
         Parameters
         ----------
-        frames : mapping
-            Table -> frame with the columns of its schema. All files are written aside before the first one is renamed.
-        """
-        aside = []
-        for kind, frame in frames.items():
-            days = frame["created_at"].dt.strftime("%Y-%m-%d").fillna(UNKNOWN_DAY)
-            parts = dict(iter(frame.groupby(days, sort=False)))
-            if UNKNOWN_DAY in self.files(kind):  # a record that shows its time now leaves this file
-                parts.setdefault(UNKNOWN_DAY, frame.head(0))
-            ids = pa.array(frame[ORDER[kind][0]], pa.string())
-            for day, rows in parts.items():
-                path = self.root / kind / f"day={day}" / _PART
-                aside += self._merge_day(kind, path, to_table(kind, rows), ids)
-        for path in aside:
-            _rename(path)
-        for folder in {folder for path in aside for folder in path.parents if self.root in folder.parents}:
-            flush_folder(folder)  # the folders of the day and of the table; the day may be new
-        return len(aside)
+        kind : str
+            ``posts`` or ``deliveries``.
+        columns, where : str
+            SQL.
+        files : iterable of Path, optional
+            Only these files.
+        **parameters
+            Values of ``$name`` in `where`.
 
-    def _merge_day(self, kind: str, path: Path, new: pa.Table, ids: pa.Array) -> list[Path]:
-        """Rewrite the day's file beside the old one, replacing rows with these ids by `new`; an empty list if nothing changes."""
-        merged, old = new, None
+        Raises
+        ------
+        ConfigError
+            If a file is damaged.
+        """
+        shown = ", ".join(COLUMNS[kind]) if columns == "*" else columns
+        with self._connected() as connection:
+            add_view(connection, kind, kind, [*(self.files(kind).values() if files is None else files)])
+            frame = to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
+            if "metadata" in frame:
+                frame["metadata"] = JsonArray._from_sequence(
+                    [decode(cell) for cell in frame["metadata"].fillna("null")]
+                )
+            return frame
+
+    def merge(self, kind: str, frame: pd.DataFrame) -> int:
+        """Merge records, which replace those with the same id; return how many files changed.
+
+        All files are written aside before the first one is renamed.
+        """
+        typed = ", ".join(
+            f"{name}{'::JSON' if type_.endswith(']') else ''}::{type_} AS {name}"
+            for name, type_ in COLUMNS[kind].items()
+        )
+        with self._connected() as connection:
+            connection.register("records", _plain(kind, frame))
+            connection.execute(
+                f"CREATE TEMP TABLE new AS SELECT *, coalesce(created_at::DATE::VARCHAR, '{UNKNOWN_DAY}') AS day FROM (SELECT {typed} FROM records)"
+            )
+            days = {day for (day,) in connection.execute("SELECT DISTINCT day FROM new").fetchall()}
+            days |= {UNKNOWN_DAY} & set(self.files(kind))  # a record that shows its time now leaves this file
+            written = [path for day in sorted(days) for path in self._merge_day(connection, kind, day)]
+        for path in written:
+            _rename(path)
+        for folder in {folder for path in written for folder in path.parents if self.root in folder.parents}:
+            flush_folder(folder)  # the folders of the day and of the table; the day may be new
+        return len(written)
+
+    def _merge_day(self, connection: duckdb.DuckDBPyConnection, kind: str, day: str) -> list[Path]:
+        """Rewrite the day's file beside the old one, replacing rows of `new`; an empty list if nothing changes."""
+        key, path = KEY[kind], self.root / kind / f"day={day}" / _PART
+        names = ", ".join(COLUMNS[kind])
+        rows = f"SELECT {names} FROM new WHERE day = '{day}'"
         if path.exists():
-            old = read(kind, [path])
-            kept = old.filter(pc.invert(pc.is_in(old[ORDER[kind][0]], value_set=ids)))
-            merged = pa.concat_tables([kept, new])
-        merged = merged.sort_by([("created_at", "descending"), *((name, "ascending") for name in ORDER[kind])])
-        if old is not None and merged.equals(old):
-            return []
+            add_view(connection, "old", kind, [path])
+            kept = f"SELECT {names} FROM old WHERE {key} NOT IN (SELECT {key} FROM new)"
+            moved = f"SELECT {key} FROM old WHERE {key} IN (SELECT {key} FROM new WHERE day <> '{day}')"
+            changes = f"SELECT EXISTS ({rows} EXCEPT SELECT {names} FROM old) OR EXISTS ({moved})"
+            if connection.execute(changes).fetchall() == [(False,)]:
+                return []
+            rows = f"{rows} UNION ALL {kept}"
         make_folder(path.parent)
-        with _aside(path) as file:
-            pq.write_table(merged, file, compression="zstd", row_group_size=_ROWS)
+        with _aside(path):
+            # Row groups are the unit that a filter on time can skip.
+            options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
+            try:
+                connection.execute(
+                    f"COPY (FROM ({rows}) ORDER BY created_at DESC, {key}) TO {_literal(_new(path))} ({options})"
+                )
+            except duckdb.IOException as error:
+                raise OSError(str(error)) from error
         return [path]
+
+
+def _new(path: Path) -> Path:
+    """Return where a file is written before it gets its final name."""
+    return path.with_name(f"{path.name}.new")
 
 
 @contextmanager
 def _aside(path: Path) -> Iterator[BinaryIO]:
     """Write a file to rename later; it is on disk when the block ends."""
-    with create_file(path.with_name(path.name + _ASIDE)) as file:
+    with create_file(_new(path)) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -425,4 +464,4 @@ def _aside(path: Path) -> Iterator[BinaryIO]:
 
 def _rename(path: Path) -> None:
     """Rename written files to their final names."""
-    path.with_name(path.name + _ASIDE).replace(path)
+    _new(path).replace(path)

@@ -128,14 +128,7 @@ def _parser() -> argparse.ArgumentParser:
 
     resume = commands.add_parser("resume", help="go on with a run: send what was never sent", epilog=_RUN_STATUS)
     resume.add_argument("run", metavar="RUN", help="id of the run, as voxops runs shows it")
-    how = resume.add_mutually_exclusive_group()
-    how.add_argument("--look", action="store_true", help="only read and settle what was sent; send nothing")
-    how.add_argument(
-        "--trust-lists",
-        action="store_true",
-        help="where lists show no metadata, read by themselves only posts that look like a row: one that was changed since is made again",
-    )
-    resume.add_argument("--foreign", action="store_true", help="go on with a run that another user or machine began")
+    resume.add_argument("--look", action="store_true", help="only read and settle what was sent; send nothing")
     resume.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting after so many seconds")
     resume.set_defaults(run_command=do.run_resume)
 

@@ -275,11 +275,7 @@ def run_resume(options: argparse.Namespace) -> int:
             raise ConfigError(f"no run {options.run} in the ledger of this workspace; voxops runs lists them")
         run = ws.attach(options.run)
         if not options.look:
-            try:
-                run.resume(trust_lists=options.trust_lists, foreign=options.foreign)
-            except ConfigError:  # somebody else began it: what would be sent is seen before the error is
-                print_frame(run.results().query("outcome in ['pending', 'unknown']"))
-                raise
+            run.resume()
         results = run.wait(options.timeout).results()
     return _say_results(options, options.run, results)
 

@@ -53,7 +53,7 @@ def _seconds(name: str, value: Any) -> float:
 
 
 class Permit:
-    """Permission for one try of a planned act, granted by the rate limiter (rule 10).
+    """Permission for one try of a planned act, granted by the rate limiter (rule 9).
 
     Parameters
     ----------
@@ -351,7 +351,7 @@ class AsyncClient(Groups):
 
     @asynccontextmanager
     async def permit(self) -> AsyncIterator[Permit]:
-        """Wait for the rate limiter, then permit one try; for the engine, since only it resends planned acts (rule 10).
+        """Wait for the rate limiter, then permit one try; for the engine, since only it resends planned acts (rule 9).
 
         An unused permit frees its slot.
 

@@ -53,7 +53,7 @@ class Handle:
     """An asynchronous job of the API; ``await handle`` follows it to its end, and so does ``ws.watch(handle)``.
 
     Awaiting polls the post, media file, account or delivery and returns an `Ending`: status, outcome, and the record as last read.
-    After half an hour an unfinished job is left ``pending``. A state from before the act is not taken for its outcome (rules 18, 19).
+    After half an hour an unfinished job is left ``pending``. A state from before the act is not taken for its outcome (rule 13).
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Followed:
         """Note what was read of it at an instant of the server, and return whether its status or outcome changed.
 
         That is the state of a post, the episode of a delivery, the record of another kind, or None for what does not exist. A state
-        from before the act is ignored (rules 18 and 19).
+        from before the act is ignored (rule 13).
         """
         before, handle = (self.status, self.outcome), self.handle
         self.due = None
@@ -158,14 +158,14 @@ def _believed(handle: Handle, state: PostState, now: datetime) -> bool:
 
 
 def _noted(handle: Handle, state: PostState) -> Handle:
-    """Return the handle of a post, which records whether the post was seen in flight (rule 18)."""
+    """Return the handle of a post, which records whether the post was seen in flight (rule 13)."""
     if handle.sighted or not sighted(_baseline(handle), state):
         return handle
     return replace(handle, sighted=True)
 
 
 def _delivery_status(handle: Handle, now: Mapping[str, Any]) -> str:
-    """Return the status of a delivery since the act; ``queued`` until a new try has ended (rule 19)."""
+    """Return the status of a delivery since the act; ``queued`` until a new try has ended (rule 13)."""
     if handle.before is None:  # an old failure looks like a new one
         return "delivered" if now.get("success") else "queued"
     before = next(iter(read_deliveries([handle.before]).values()), {})

@@ -150,7 +150,7 @@ def read_page(reply: Reply) -> Page[dict[str, Any]]:
         raise _broken(reply, "answered with something that is not a list of objects")
     if not isinstance(data, dict):
         return Page(records, None, reply, says_more=False)
-    if bears_error(data):  # an empty list would prove that nothing exists (rule 14)
+    if bears_error(data):  # an empty list would prove that nothing exists (rule 11)
         raise _broken(reply, "answered with an error instead of a list")
     parts = [
         part[name] for name in ("pagination", "meta") for part in (holder, data) if isinstance(part.get(name), dict)

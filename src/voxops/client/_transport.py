@@ -53,7 +53,7 @@ class _Bounds:
     size: int
 
 
-# A cached answer proves nothing about the current state (rule 14).
+# A cached answer proves nothing about the current state (rule 11).
 _HEADERS = {"Accept": "application/json", "Cache-Control": "no-cache", "Content-Type": "application/json"}
 
 
@@ -215,7 +215,7 @@ class _TooLateError(Exception):
 
 
 class _Begun:
-    """A trace of how far a request is; it aborts a request before its first byte and before its body, if `may_go` is False (rule 21).
+    """A trace of how far a request is; it aborts a request before its first byte and before its body, if `may_go` is False (rule 15).
 
     A connection may take long, and a laptop may sleep while it waits. A request without a body is complete with its headers.
     """

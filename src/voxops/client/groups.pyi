@@ -877,7 +877,7 @@ class Analytics(Group):
     async def post(self, post_id: str, *, start: datetime | None = None, end: datetime | None = None) -> Any:
         """Read the figures of one post.
 
-        ``GET /v1/analytics/posts/:id``: a read; it may be sent again. `voxops.frames.records` reads them.
+        ``GET /v1/analytics/posts/:id``: a read; it may be sent again.
 
         Parameters
         ----------

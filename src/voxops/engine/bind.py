@@ -9,18 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
 from voxops._support.canonical import as_kept
-from voxops.acts.act import Act, Item, Request, Subject, settled
-from voxops.acts.cancel import of_create
-from voxops.acts.create import asked_hash, resolved, shown_hash, shown_of_body
+from voxops.acts.act import Item, Request, Subject, settled
+from voxops.acts.create import asked_hash, resolved, shown_of_body
 from voxops.acts.keys import texts_by_column
-from voxops.acts.plan import Plan, lengthened
+from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.reasons import READY, Reason
+from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import RESEND_UNANSWERED, STUCK_AFTER
+from voxops.api.timing import STUCK_AFTER
 from voxops.engine.facts import Gate, Knowledge, Unsent
 from voxops.engine.rules import Block, Decision, Settle, decide
 from voxops.frames.packing import pack
@@ -61,9 +58,9 @@ class Known:
     shown : bool
         Whether its post shows what is asked now: both were mended alike.
     old : bool
-        Whether its call has been open for ten minutes without an end.
-    taken_back : bool
-        Whether its call is open, and a later plan has undone its run.
+        Whether its call has been open for ten minutes without an end; of a create, whether a person was told that a post may be it.
+    ended : bool
+        Whether a later plan has ended a run that wants it, for ever.
     """
 
     item: Item
@@ -77,7 +74,7 @@ class Known:
     live: bool = False
     shown: bool = False
     old: bool = False
-    taken_back: bool = False
+    ended: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -96,11 +93,11 @@ class Known:
 
     @property
     def undone(self) -> bool:
-        """Whether a later plan has undone it before it was sent, or its post does not exist: only a next attempt clears that."""
+        """Whether a later plan has ended its run before it was sent, or its post does not exist: only a next attempt clears that."""
         request = self.request
-        if request is None or request.reason is None or self.is_open or request.outcome.final:
+        if request is None or self.is_open or request.outcome.final:
             return False
-        return request.reason.code in {"undone", "not_found"}
+        return self.ended or (request.reason is not None and request.reason.code == "not_found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +166,9 @@ CASES: tuple[Case, ...] = (
     Case("never wanted before", lambda k: k.request is None, _first),
     Case("undone, or not there, and meant as a next attempt", lambda k: k.undone and k.anew, lambda k: New(_next(k))),
     Case("undone, or not there", lambda k: k.undone, lambda _: Join()),
-    Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and not k.creates and k.old and (k.anew or k.again),
+    Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and k.old and (k.anew or k.again),
          lambda k: New(_next(k), abandon=True)),
-    Case("open, and undone", lambda k: k.is_open and k.taken_back, lambda _: Refuse(Reason("undone"))),
+    Case("open, and undone", lambda k: k.is_open and k.ended, lambda _: Refuse(Reason("undone"))),
     Case("open, with another body", lambda k: k.is_open and bool(k.differs), lambda k: Refuse(Reason("open_otherwise", fields=_fields(k)))),
     Case("open", lambda k: k.is_open, lambda _: Join()),
     Case("succeeded, withdrawn since, and meant as a next attempt, which somebody may have created",
@@ -221,11 +218,9 @@ class Binder:
             resolved(item, self._known.accounts) if act_named(item.act).about == "create" else item
             for item in plan.items
         ]
-        chunks = [(number, canary, [item.row for item in some]) for number, canary, some in plan.chunks()]
-        table = plan._stored_table()
-        more = self._undo(plan.undo, items) if plan.undo else self._unseen()
-        chunks += [(len(chunks) + at, False, [item.row]) for at, item in enumerate(more, 1)]
-        items += more
+        chunks = [(number, [item.row for item in some]) for number, some in plan.chunks()]
+        if plan.undo:
+            self._undo(plan.undo)
         rows: dict[int, int | None] = {}
         reasons: dict[int, Reason] = {}
         for known in self._lookup(items):
@@ -234,19 +229,9 @@ class Binder:
             rows[known.item.row], said = self._write(known, verdict)
             if said is not None:
                 reasons[known.item.row] = said
-        where = {row: (number, canary) for number, canary, some in chunks for row in some}
-        run_rows = [
-            RunRow(
-                item.row,
-                rows[item.row],
-                reasons.get(item.row),
-                where[item.row][0],
-                item.cause if where[item.row][1] else None,
-            )
-            for item in items
-        ]
-        ledger.runs.start(head, run_rows, reason=reason, frame=pack(_with_rows(table, plan, more)))
-        ledger.runs.live([head.id])
+        where = {row: number for number, some in chunks for row in some}
+        run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
+        ledger.runs.start(head, run_rows, reason=reason, frame=pack(plan._stored_table()))
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(wanted)
         return wanted
@@ -262,7 +247,7 @@ class Binder:
         posts: dict[str | None, list[Seen]] = {}
         for post in ledger.seen.of_rows(marks) if marks else ():
             posts.setdefault(post.row_mark, []).append(post)
-        undone = ledger.runs.undone(one.id for one in latest.values() if one.call is not None)
+        undone = ledger.runs.undone(one.id for one in latest.values())
         named = ledger.seen.of_posts(one.result_id for one in latest.values() if one.result_id is not None)
         found = []
         for item in items:
@@ -274,7 +259,7 @@ class Binder:
             if (known := named.get(request.result_id or "")) is not None and known not in own:
                 own = [*own, known]
             known_as = self._known_as(item, request, calls.get(request.call or 0), own)
-            found.append(replace(known_as, taken_back=request.id in undone))
+            found.append(replace(known_as, ended=request.id in undone))
         return found
 
     def _known_as(self, item: Item, request: Request, call: Call | None, posts: Sequence[Seen]) -> Known:
@@ -292,6 +277,8 @@ class Binder:
             and call.state in {"accepted", "unknown"}
             and self._now - self._known.dated(call).end > STUCK_AFTER.total_seconds()
         )
+        if creates and call is not None:  # a person was told that a post may be it, and has looked
+            stuck = request.reason is not None and request.reason.code == "unmarked_post"
         hangs = not creates and self._hangs(item)
         return Known(
             item,
@@ -328,7 +315,6 @@ class Binder:
     def _write(self, known: Known, verdict: Verdict) -> tuple[int | None, Reason | None]:
         """Write what a row becomes; its request, and why it is blocked in this run."""
         ledger, item, request = self._ledger, known.item, known.request
-        act = act_named(item.act)
         match verdict:
             case Refuse(reason):
                 return (None if request is None else request.id), reason
@@ -337,33 +323,20 @@ class Binder:
                     self._abandon([request])
                 numbered = replace(item, attempt=attempt)
                 return ledger.requests.add(
-                    numbered, asked=item.attempt, alike=self._alike(act, item), now=self._now
+                    numbered, asked=item.attempt, alike=self._known.will_show(item), now=self._now
                 ), None
             case Renew():
                 assert request is not None
                 attempt = max(request.item.attempt, item.attempt) if known.creates else request.item.attempt
                 numbered = replace(item, attempt=attempt)
                 ledger.requests.replace(
-                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._alike(act, item)
+                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._known.will_show(item)
                 )
                 ledger.requests.clear([request.id])
         return (None if request is None else request.id), None
 
-    def _alike(self, act: Act, item: Item) -> str | None:
-        """Hash of what a post will show once this is done; None where that is not known, or nothing of it is asked."""
-        body = item.body or {}
-        if act.about == "create":
-            return shown_of_body(body)
-        state, _ = self._known.readings.subjects.get(str(item.subject), (None, None))
-        if not isinstance(state, PostState) or not _SHOWN & body.keys():
-            return None
-        content = body.get("content", state.content)
-        when = body.get("scheduledFor", state.scheduled_for)
-        accounts = body.get("accountIds") or state.accounts
-        return shown_hash(content, accounts, when) if content and when and accounts else None
-
     def _abandon_others(self, known: Known) -> None:
-        """End acts that never ended, whatever their episode, where the row is meant as a next attempt (rule 18).
+        """End acts that never ended, whatever their episode, where the row is meant as a next attempt (rule 13).
 
         They are those on the same target, and on one that the post does not list any more.
         """
@@ -408,50 +381,11 @@ class Binder:
 
     # Undo.
 
-    def _undo(self, run: str, items: Sequence[Item]) -> list[Item]:
-        """The run never sends again; what it never sent, and no other living run wants, is undone.
-
-        Returns withdrawals of what was sent since the plan was made, of which it could not know.
-        """
+    def _undo(self, run: str) -> None:
+        """The run ends for ever, in every kernel: its rows go out in no run, except as a next attempt (rule 16)."""
         ledger = self._ledger
         ledger.runs.undo(run)
-        requests = ledger.requests.get(
-            row.request for row in ledger.runs.rows(run) if row.request is not None and row.reason is None
-        )
-        unsent = [one for one in requests.values() if one.call is None and not one.outcome.final]
-        elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
-        undone = [
-            replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone")) for one in unsent if one.id not in elsewhere
-        ]
-        ledger.requests.say(undone)
-        taken = {item.row for item in items}
-        table = self._plan.table
-        unmade = table["post_id"].isna()  # the others the plan has seen, and left
-        places = {
-            str(label): row for row, label in enumerate(table["row"]) if row not in taken and bool(unmade.iloc[row])
-        }
-        planned = {str(item.seen.get("of")) for item in items} | {item.subject.id for item in items}
-        return [
-            of_create(places[one.item.label], one.item.label, one.item.identity, one.item.attempt)
-            for one in requests.values()
-            if (one.call is not None or one.outcome is Outcome.SUCCEEDED)
-            and not {one.item.identity, one.result_id} & planned
-            and one.item.label in places
-        ]
-
-    # A sheet that is the truth.
-
-    def _unseen(self) -> list[Item]:
-        """End what earlier plans would still do although the sheet says otherwise; returns withdrawals of what may have left of it."""
-        stale, left = contradicting(self._ledger, self._plan)
-        self._ledger.requests.say(
-            [replace(one, outcome=Outcome.BLOCKED, reason=Reason("not_in_sheet")) for one in stale]
-        )
-        below = len(self._plan.table)
-        return [
-            of_create(below + at, one.item.label, one.item.identity, one.item.attempt, self._plan.campaign)
-            for at, one in enumerate(left)
-        ]
+        undo_unsent(ledger, [row.request for row in ledger.runs.rows(run) if row.request is not None])
 
     # What will not go is said at once.
 
@@ -464,7 +398,8 @@ class Binder:
         ]
         if not requests:
             return
-        unsent = Unsent(self._known, requests, Gate(), binding=True)
+        acts = any(not one.item.creates for one in requests) and len(requests) > 1
+        unsent = Unsent(self._known, requests, Gate(acts=acts), binding=True)
         decisions = [(one, decide(one, act_named(one.item.act).about, unsent.facts(one))) for one in requests]
         write(self._ledger, decisions, self._now)
 
@@ -479,69 +414,18 @@ def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: fl
         ledger.requests.settle(done, now)
     if held:
         ledger.requests.say(held)
-        ledger.runs.became_less([one.id for one in held], now)
     return [*done, *held]
 
 
-def contradicting(ledger: Ledger, plan: Plan) -> tuple[list[Request], list[Request]]:
-    """What earlier plans of a campaign would still do although its sheet says otherwise (rule 32).
-
-    Returns what is not to be sent: creates of rows that the sheet does not have, and withdrawals that it does not request. Second,
-    creates of such rows that may have created a post which the planner could not see.
-    """
-    whole = plan.whole
-    if whole is None:
-        return [], []
-    since = None if whole.since is None else whole.since - RESEND_UNANSWERED
-    gone = [
-        one
-        for one in (ledger.requests.unfinished(plan.campaign, since) if whole.withdraw else ())
-        if one.item.identity not in whole.rows and one.result_id not in whole.posts
-    ]
-    left = [one for one in gone if one.call is not None or one.outcome.final]
-    planned, ends = {item.identity for item in plan.items}, {one.item.identity for one in left}
-    stale = [
-        one
-        for one in ledger.requests.unsent_withdrawals(plan.campaign)
-        if one.item.identity not in planned and one.item.seen.get("of") not in ends
-    ]
-    return [*(one for one in gone if one not in left), *stale], left
-
-
 def undo_unsent(ledger: Ledger, ids: Sequence[int]) -> dict[int, Request]:
-    """Undo those of these requests that are unsent again, and that nobody wants any more (rules 22 and 32).
-
-    Only runs that are undone have asked for them, or a withdrawal waits for what comes of them.
-    """
-    undone, unwanted = ledger.runs.undone(ids), ledger.requests.unwanted(ids)
+    """Block those of these requests that are unsent, and stand in a run that a later plan has ended (rule 16)."""
     held = [
-        replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone" if one.id in undone else "not_in_sheet"))
-        for one in ledger.requests.get(undone | unwanted).values()
+        replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone"))
+        for one in ledger.requests.get(ledger.runs.undone(ids)).values()
         if one.call is None and one.outcome is Outcome.PENDING
     ]
     ledger.requests.say(held)
     return {one.id: one for one in held}
-
-
-def _with_rows(table: pd.DataFrame, plan: Plan, more: Sequence[Item]) -> pd.DataFrame:
-    """The table of a plan with a row for each withdrawal that stands below it."""
-    below = [item for item in more if item.row >= len(table)]
-    if not below:
-        return table
-    count, said = len(below), Reason("withdrawn_when_created").stored()
-    cells: dict[str, list[object]] = {
-        "act": ["withdraw"] * count,
-        "eligible": [True] * count,
-        "reason": [said] * count,
-        "reason_code": [READY] * count,
-        "attempt": [1] * count,
-    }
-    if pd.api.types.is_string_dtype(table[plan.key]):
-        cells[plan.key] = [item.label for item in below]
-    longer = lengthened(table, len(table) + count)
-    for name, values in cells.items():
-        longer[name] = pd.Series([*table[name], *values], dtype=longer[name].dtype)
-    return longer
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

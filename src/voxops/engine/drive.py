@@ -14,7 +14,7 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -25,15 +25,14 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
-from voxops.engine.facts import Gate, Unsent, canaries_of, gate_of
+from voxops.engine.facts import Gate, Unsent
 from voxops.engine.lists import rest
 from voxops.engine.opened import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
-from voxops.engine.rules import Block, Decision, Read, Settle, Wait
-from voxops.engine.send import Group, Sent, ask, fitting
+from voxops.engine.rules import Block, Decision, Read, Settle, Wait, fit
+from voxops.engine.send import Group, Sent, ask
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger.records import Call
-from voxops.ledger.runs import LIVES
 from voxops.model import Outcome
 
 if TYPE_CHECKING:
@@ -48,8 +47,9 @@ WIDTH = 20  # calls under way or being written at once; the client bounds the re
 AT_ONCE = 200  # groups that are decided about in one step
 # Groups that are read for at once: what the rate limit lets through in a minute, so that no reading is too old when its turn comes.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
+LONGEST_REST = 30.0  # seconds until what another process has written is taken up
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
-THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 17)
+THROTTLES = 20  # refusals of one call by a rate limit in one run; after them the run stops (rule 12)
 
 
 @dataclass(eq=False)
@@ -77,17 +77,16 @@ class Pass:
     halted: Reason | None = None
     note: str = ""
     blind: bool = False
+    acts: bool = False  # whether changes or withdrawals of it may yet free rows that look like a post (rule 17)
     limit: int | None = None
     ready: deque[Group] = field(default_factory=deque)
     sendable: deque[Group] = field(default_factory=deque)  # what may be sent, in order
-    parked: list[Group] = field(default_factory=list)  # until the run sends, canaries have ended, or what comes first
+    parked: list[Group] = field(default_factory=list)  # until the run sends, or what comes first has ended
     under_way: int = 0
     reading: int = 0
     readings: int = 0  # in a row upon which nothing was sent
     timed: int = 0  # groups that wait for an instant
     open: set[int] = field(default_factory=set)  # its open calls
-    gate: Gate = field(default_factory=Gate)
-    has_canaries: bool = False
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
@@ -127,8 +126,6 @@ class Driver:
         Sends.
     commit : callable
         Does a piece of work in a transaction of the ledger.
-    withdrawals : callable
-        Looks whether creates have ended that withdrawals wait for.
     rng : random.Random
         Source of jitter.
     """
@@ -140,7 +137,6 @@ class Driver:
         eyes: Eyes,
         sender: Sender,
         commit: Commit,
-        withdrawals: Callable[[], Awaitable[bool]],
         rng: random.Random,
     ) -> None:
         self._client = client
@@ -149,7 +145,7 @@ class Driver:
         self._eyes = eyes
         self._sender = sender
         self._commit = commit
-        self._withdrawals = withdrawals
+        known.sending = lambda: [run for run, current in self._passes.items() if current.sends]
         self._rng = rng
         self._clock = client.clock
         self._passes: dict[str, Pass] = {}
@@ -170,7 +166,6 @@ class Driver:
         self._notified: set[str] = set()
         self._offer = MOST_OFFERED  # twice what went out upon the last reading: what was read ages
         self._out = 0  # groups that went out since
-        self._lived = -math.inf
         self._latest = -math.inf  # server time, when instants were last waited for
         self._version = -1
         self._happened = 0  # counts what groups may wait for
@@ -200,7 +195,7 @@ class Driver:
         current.ready.extend(current.parked)
         current.parked.clear()
         current.note = ""
-        self._lived = -math.inf
+        self._version = -1  # what others have written since is taken up
         self._known.tries.clear()
         self._open.go_on(current.open)
         self.wake()
@@ -230,34 +225,32 @@ class Driver:
         current.paused = current.paused or (not current.watching and (head.paused or head.undone))
         current.note = head.note if head.paused or current.watching else ""
         rows = ledger.runs.rows(current.run)
-        current.gate = gate_of(ledger, head)
-        current.has_canaries = bool(head.canaries)
-        await self._commit(ledger.calls.expire)
         if not current.watching:
-            await self._commit(lambda: ledger.runs.live([current.run]))
+            await self._commit(lambda: ledger.runs.begin(current.run))
         ids = [row.request for row in rows if row.request is not None and row.reason is None]
         await self._commit(lambda: self._block_harmed(ids))
         requests = ledger.requests.get(ids)
         groups: dict[Any, Group] = {}
-        for row in sorted(rows, key=lambda row: (row.canary is None, row.chunk, row.row)):
+        for row in sorted(rows, key=lambda row: (row.chunk, row.row)):
             request = requests.get(row.request or 0)
             if request is None or row.reason is not None or request.outcome.final or request.outcome is Outcome.BLOCKED:
                 continue
             act = act_named(request.item.act)
-            place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group, row.canary is not None)
-            group = groups.setdefault(place, Group(current.run, act, row.chunk, []))
+            place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group)
+            group = groups.setdefault(place, Group(current.run, act, []))
             group.ids.append(request.id)
             self._groups.setdefault(request.id, []).append((current, group))
         current.ready.extend(groups.values())
         current.open = {one.call for one in requests.values() if one.call is not None}
         self._check_limit(current)
         self._passes[current.run] = current
+        current.acts = len(groups) > 1 and any(group.act.about == "post" for group in groups.values())
         for number in requests:
             self._known.tries.pop(number, None)
         self._open.take(ledger.calls.open(), anew=True)
 
     def _block_harmed(self, ids: Sequence[int]) -> None:
-        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 25)."""
+        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 15)."""
         unsent = [
             one
             for one in self._ledger.requests.get(ids).values()
@@ -271,9 +264,9 @@ class Driver:
         self._latest = max(self._latest, self._known.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
 
-    def _call_at(self, instant: float, call: int | None) -> None:
-        """Have an open call read for at an instant, or all of them looked up anew."""
-        self._at(instant, "expire" if call is None else "call", call)
+    def _call_at(self, instant: float, call: int) -> None:
+        """Have an open call read for at an instant."""
+        self._at(instant, "call", call)
 
     # The loop.
 
@@ -313,28 +306,21 @@ class Driver:
 
     async def _turn(self) -> None:
         """Do what there is to do now."""
-        await self._live()
+        await self._take_up()
         self._take_due()
         await self._look_at_calls()
         await self._look_for_work()
         self._start_readings()
         self._finish()
 
-    async def _live(self) -> None:
-        """The runs that loop here live, but for those that are only watched; what another process has written is taken up."""
-        now = self._known.now
-        if now - self._lived > LIVES / 4 or now < self._lived:
-            self._lived = now
-            living = [run for run, current in self._passes.items() if not current.watching]
-            await self._commit(lambda: self._ledger.runs.live(living))
+    async def _take_up(self) -> None:
+        """Take up what another process has written."""
         if (version := self._ledger.version()) != self._version:
             self._version = version
-            await self._commit(self._ledger.calls.expire)
             opened = self._ledger.calls.open()
             self._forget(self._open.calls.keys() - {call.id for call in opened})
             self._open.take(opened)
             self._follow_others()
-            await self._look_again()
 
     def _follow_others(self) -> None:
         """Follow the calls that another process has sent for rows of our runs, and take up rows that it has let go of."""
@@ -346,12 +332,6 @@ class Driver:
                     if each is current and group.idle:
                         group.idle = False
                         current.ready.append(group)
-
-    async def _look_again(self) -> None:
-        """Look again at what waits for creates of other runs to end, where some have."""
-        if await self._withdrawals():
-            for current in self._passes.values():
-                self._unpark(current)
 
     def _take_due(self) -> None:
         """What an instant was waited for; everything, where the clock was set back since: nothing waits for a day that it once showed."""
@@ -366,10 +346,8 @@ class Driver:
                 current, group = thing
                 current.timed -= 1
                 current.ready.append(group)
-            elif what == "call":
+            else:
                 self._open.take_due(thing)
-            elif what == "expire":
-                self._version = -1  # looked up anew
 
     # Open calls.
 
@@ -407,7 +385,6 @@ class Driver:
             self._unpark(current)
         left = self._ledger.requests.of_calls({before.call for before, _ in changed if before.call is not None})
         self._forget(call for call, requests in left.items() if not requests)
-        await self._look_again()
 
     def _check_limit(self, current: Pass) -> None:
         """Stop a run whose failures have reached its limit, which stands in the ledger and binds every later resume."""
@@ -417,8 +394,6 @@ class Driver:
     def _unpark(self, current: Pass) -> None:
         """Look again at groups that wait for others of their run, or for their subject."""
         self._happened += 1
-        if current.has_canaries:
-            current.gate = replace(current.gate, canaries=canaries_of(self._ledger, current.run))
         if current.parked and current.sends:
             current.ready.extend(current.parked)
             current.parked.clear()
@@ -482,15 +457,16 @@ class Driver:
         stopped = current.stopped
         if stopped is None and (head.undone or head.paused):
             stopped = Reason("undone" if head.undone else "paused")
-        return replace(current.gate, stopped=stopped)
+        return Gate(stopped, current.acts)
 
     async def _look(self, current: Pass, groups: Sequence[Group]) -> None:
         """Decide about groups: send them, read for them, or let them wait."""
         happened = self._happened
         requests = self._ledger.requests.get(number for group in groups for number in group.ids)
         unsent = {group: group.unsent(requests) for group in groups}
-        gate = replace(current.gate, stopped=current.stopped)
-        facts = Unsent(self._known, [one for some in unsent.values() for one in some], gate)
+        facts = Unsent(
+            self._known, [one for some in unsent.values() for one in some], Gate(current.stopped, current.acts)
+        )
         said = {group: ask(facts, some) for group, some in unsent.items()}
         final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:
@@ -523,7 +499,7 @@ class Driver:
             current.reading += 1
             self._unread.append((current, group))
         elif sends:
-            _, verdict = fitting(self._known, group, sends)
+            verdict = fit(self._known.new(group.act, sends))
             if isinstance(verdict, Wait):
                 current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
                 self._wait(current, group, [verdict], happened)
@@ -624,6 +600,8 @@ class Driver:
                 for each, _ in self._groups.get(one.id, ()):
                     each.open.add(call.id)
             self._open.follow(call)
+        else:
+            self._forget([call.id])
         if group is not None:
             group.idle = len(opened) == len(group.ids)
             if not group.idle:
@@ -679,25 +657,24 @@ class Driver:
     async def _read_unsent(self, groups: Sequence[tuple[Pass, Group]]) -> None:
         """Read what groups wait for: the list for creates, the subjects of others."""
         try:
-            creates = [group for _, group in groups if group.act.about == "create"]
             wanted: dict[str, bool] = {}
             items = []
             for _, group in groups:
                 requests = group.unsent(self._ledger.requests.get(group.ids))
+                items += [one.item for one in requests if one.alike is not None]
                 if group.act.about == "create":
-                    items += [one.item for one in requests]
                     continue
                 alone = group.act.alone or group.alone
                 wanted |= {str(one.item.subject): alone for one in requests if one.item.subject.kind != "row"}
                 wanted |= {f"post::{keep}": True for one in requests if (keep := one.item.seen.get("keep"))}
             eyes = self._eyes
-            if creates:
+            if items:
                 async with self._open.listing:
                     if not self._known.accounts_read:
                         await eyes.accounts(items)
                     await eyes.refresh(items, sending=True)
                     await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
-                    await eyes.read_strange(eyes.strange(), items, trust_lists=self._trusts(groups))
+                    await eyes.metadata()
             if wanted:
                 await eyes.subjects(wanted, LIKELY)
                 began = min(self._known.readings.subjects[each][1].at for each in wanted)
@@ -712,15 +689,17 @@ class Driver:
                 current.reading -= 1
                 current.ready.appendleft(group)
 
-    def _trusts(self, groups: Sequence[tuple[Pass, Group]]) -> bool:
-        return all(self._ledger.runs.head(current.run).trust_lists for current, _ in groups)
-
     # Ending, and sleeping.
 
     def _finish(self) -> None:
         """End the runs of which nothing moves any more."""
         for current in list(self._passes.values()):
             if current.under_way or current.reading:
+                continue
+            if current.acts and current.sends and current.parked and not self._moves(current):
+                current.acts = False  # nothing of the run can free what is left
+                self._unpark(current)
+                self.wake()
                 continue
             if current.closed or current.blind or not self._moves(current):
                 self._passes.pop(current.run, None)
@@ -747,7 +726,7 @@ class Driver:
             self._wake.clear()
             await asyncio.sleep(0)
             return
-        seconds = [LIVES / 4]
+        seconds = [LONGEST_REST]
         if self._due:
             seconds.append(self._due[0][0] - now)
         if "poll" not in self._readers and (due := self._open.due()) is not None:

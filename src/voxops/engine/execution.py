@@ -24,10 +24,9 @@ from voxops.engine.job import PAUSES_WITHIN, Job
 from voxops.engine.lists import rest
 from voxops.engine.lookback import find_duplicates
 from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
-from voxops.errors import ConfigError, LedgerError
+from voxops.errors import LedgerError
 from voxops.frames.records import build
 from voxops.ledger import audit
-from voxops.ledger.file import home
 from voxops.model import WENT_THROUGH, Observer, Snapshot, Transition
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class Execution(Job):
     paused : bool
         Whether it is only watched until it is resumed here.
     look_back : bool
-        Look for duplicates for a while after something was sent, beside whatever goes on (rules 28 and 31). Show what others do to the
+        Look for duplicates for a while after something was sent, beside whatever goes on (rule 19). Show what others do to the
         run as long as somebody holds it.
     """
 
@@ -103,23 +102,14 @@ class Execution(Job):
         await self._engine.commit(lambda: outcome.abandon(self._ledger, self.id))
 
     async def leave(self) -> None:
-        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+        """It was bound, and nobody has taken it: it stays paused (rule 16)."""
         await self._engine.leave(self.id)
 
-    async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
-        """The run may send again: what paused it is over; one that somebody else began only if that is meant (rule 25)."""
-        head = self._ledger.runs.head(self.id)
-        if head.home != home() and not foreign:
-            raise ConfigError(
-                f"{self.id} was begun by another user or on another machine; run.results() shows in its pending and unknown rows what "
-                "would be sent. Resume it with foreign=True, or voxops resume --foreign, if you would send the same"
-            )
+    async def allow(self) -> None:
+        """The run may send again: what paused it is over."""
 
         def work() -> None:
-            self._ledger.runs.adopt(self.id)
-            if trust_lists:
-                self._ledger.runs.trust_lists(self.id)
-            if not head.undone:
+            if not self._ledger.runs.head(self.id).undone:
                 self._ledger.runs.pause(self.id, paused=False)
 
         await self._engine.commit(work)
@@ -180,7 +170,7 @@ class Execution(Job):
         return outcome.rows_to_mend(self.results(), planned, again, head.key_column)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
-        """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
+        """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
         return await (outcome.copies(self._engine, self.id) if copies else outcome.made(self._engine, self.id))
 
     @property
@@ -217,7 +207,7 @@ class Execution(Job):
         return snapshot
 
     async def _look_for_duplicates(self, current: Pass) -> None:
-        """Say in the snapshot what was done twice, as far as that shows in the next minutes (rules 28 and 31)."""
+        """Say in the snapshot what was done twice, as far as that shows in the next minutes (rule 19)."""
         found = await find_duplicates(self._engine, self.id)
         if found is not None:
             _log.warning("run %s: %s", self.id, found.code)

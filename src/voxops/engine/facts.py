@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from voxops.acts import keys
 from voxops.acts.act import Act, Item, PostAct, Request, Subject, blocked, settled
-from voxops.acts.cancel import CANCEL
-from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.create import shown_hash, shown_of_body
 from voxops.acts.redeliver import Redeliver
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
@@ -28,16 +26,22 @@ from voxops.api.evidence import (
 )
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import COUNT_SETTLES_AFTER, PROOF_AFTER, SKEW
+from voxops.api.timing import (
+    COUNT_SETTLES_AFTER,
+    CREATED_WITHIN,
+    PROOF_AFTER,
+    SKEW,
+)
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call, RunHead, Seen
+from voxops.ledger.records import Call, Seen
 from voxops.loading.names import AccountNames, no_account
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"
+_SHOWN = frozenset({"content", "accountIds", "scheduledFor"})  # fields that a post shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,10 @@ class Readings:
         When the last reading of the list began: of its top, and of all of it back to `since`.
     window : dict
         Posts that the last walk has shown, and those on top of it since.
-    alone : dict
-        Posts without a mark that were read by themselves since, None for one that does not exist.
-    lists_hide : bool or None
-        Whether lists show other metadata than single reads do, as one post has told; None where nobody has looked.
+    foreign_mark : str
+        Where lists hide metadata: a post with a mark that this ledger does not know, as its single read shows; ``""`` for none.
+    read_singly : bool
+        Whether the newest posts were read by themselves, where lists hide metadata.
     """
 
     subjects: dict[str, tuple[Any, Moment]] = field(default_factory=dict)
@@ -71,15 +75,15 @@ class Readings:
     walked: Moment | None = None
     since: float = 0.0
     window: dict[str, PostState] = field(default_factory=dict)
-    alone: dict[str, PostState | None] = field(default_factory=dict)
-    lists_hide: bool | None = None
+    foreign_mark: str = ""
+    read_singly: bool = False
     _over: dict[tuple[int, float], float] = field(default_factory=dict)
 
     def looked(self, call: Call, moment: Moment | None) -> float | None:
         """Seconds at the least from the end of a call's last try to the beginning of a reading; None for none after it.
 
         Two times that the server names may be of two clocks, which differ by `SKEW` at most. The time since this kernel itself saw the
-        try end is certain (rules 11 and 14).
+        try end is certain (rules 9 and 11).
         """
         if moment is None:
             return None
@@ -93,11 +97,10 @@ class Readings:
 
 @dataclass
 class Gate:
-    """Why rows of one run are not sent: the run itself, or the canaries of a cause."""
+    """Why rows of one run are not sent; `acts` says that changes or withdrawals of it may yet free others."""
 
     stopped: Reason | None = None
-    canaries: Mapping[str, Reason] = field(default_factory=dict)
-    ahead: frozenset[int] = frozenset()  # requests that are canaries themselves
+    acts: bool = False
 
 
 class Knowledge:
@@ -115,18 +118,29 @@ class Knowledge:
         Fingerprint of the API key in use.
     retention : float
         Seconds for which the server is taken to remember a key.
+    alone : bool
+        Whether a person says that only this ledger creates posts here.
     """
 
     def __init__(
-        self, ledger: Ledger, readings: Readings, now: Callable[[], datetime], *, credential: str, retention: float
+        self,
+        ledger: Ledger,
+        readings: Readings,
+        now: Callable[[], datetime],
+        *,
+        credential: str,
+        retention: float,
+        alone: bool = False,
     ) -> None:
         self.ledger: Ledger = ledger
         self.readings = readings
         self.clock = now
         self.credential = credential
         self.retention: float = retention - KEY_EARLY
+        self.alone = alone
         self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
+        self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
         self.tries: Counter[int] = (
             Counter()
         )  # request -> tries without a usable answer, since its run was begun or resumed
@@ -232,7 +246,7 @@ class Knowledge:
         promised: Mapping[tuple[str, str], int],
         looked: float,
     ) -> bool:
-        """Whether a retry count that has reached the promised one tells of the end of this try (rule 18).
+        """Whether a retry count that has reached the promised one tells of the end of this try (rule 13).
 
         Never where this workspace has shown a target in flight, or its old status, with the promised count: counts rise there when a try
         is queued.
@@ -258,7 +272,7 @@ class Knowledge:
     def _open_delivery(
         self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
     ) -> dict[int, Facts]:
-        """What the present record of a delivery makes of an act on it (rule 19)."""
+        """What the present record of a delivery makes of an act on it (rule 13)."""
         baseline = call.baseline or {}
         touched = not delivery_untouched(baseline, state)
         # After long a count that rose alone is the same result again.
@@ -270,8 +284,8 @@ class Knowledge:
         return {one.id: base for one in requests}
 
     def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
-        """What the list makes of creates of which nobody knows (rules 13 to 15)."""
-        readings, seen = self.readings, self.ledger.seen
+        """What the list makes of creates of which nobody knows (rules 10, 11 and 12)."""
+        readings = self.readings
         whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
         looked = readings.looked(call, whole)
         base = Facts(
@@ -279,66 +293,47 @@ class Knowledge:
         )
         if call.state == "sent" or (looked is None and readings.listed is None):
             return {one.id: base for one in requests}, call
-        marks = seen.lists_show_marks
-        ids = self.unmarked(call, requests)
-        unmarked = [state for post in ids if (state := readings.alone.get(post, readings.window[post])) is not None]
-        posts = {**readings.window, **{state.post_id: state for state in unmarked}}
-        found = presence.match(requests, posts, unmarked, call.first_sent, call.last_sent, marks=marks)
-        unread = bool(set(ids) - readings.alone.keys())
-        proved = looked is not None and looked >= PROOF_AFTER and not unread
+        found = presence.match(requests, readings.window.values(), call.last_sent)
+        left = [one for one in requests if one.id not in found.found]
+        doubts = self._strangers(call, left)
+        proved = looked is not None and looked >= PROOF_AFTER
         facts = {}
         for one in requests:
             post = found.found.get(one.id)
             done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
-            doubtful = Reason("cannot_tell") if one.id in found.doubtful or unread else None
+            doubtful = None
+            if one.id in doubts:
+                doubtful = Reason("unmarked_post", post=doubts[one.id], attempt=one.item.attempt + 1)
             facts[one.id] = replace(
                 base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
             )
-        undecided = proved and any(each.doubtful for each in facts.values())  # also of what a limit has interrupted
+        undecided = proved and bool(doubts)  # also of what a limit has interrupted
         became = "unknown" if undecided else call.state
         return facts, replace(call, state=became, collided=call.collided or found.twice)
 
-    def unmarked(self, call: Call, requests: Sequence[Request]) -> list[str]:
+    def _strangers(self, call: Call, requests: Sequence[Request]) -> dict[int, str]:
         """Posts in the window without a mark that may be rows of a create call."""
         window = self.readings.window
-        bare = [post for post, state in window.items() if state.mark is None]
+        bare = [post for post, state in window.items() if state.mark is None] if requests else []
         if not bare:
-            return []
+            return {}
         known = self.ledger.seen.of_posts(bare)
         claimed = {post for post, one in known.items() if one.is_ours}
         claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
-        return presence.candidates(
-            requests, [window[post] for post in bare], claimed, call.first_sent, marks=self.ledger.seen.lists_show_marks
-        )
+        span = call.first_sent - SKEW, call.end + CREATED_WITHIN
+        shows = self.ledger.seen.lists_show_marks
+        return presence.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
 
     # Calls.
 
-    def chunk(self, act: Act, requests: Sequence[Request], run: str, chunk: int, since: float | None) -> CallFacts:
-        """What is known of a new create call."""
-        ledger, readings = self.ledger, self.readings
-        size, less = ledger.runs.chunk(run, chunk)
-        most = min((one.most for one in requests if one.most is not None), default=None)
-        facts = CallFacts(
-            now=self.now, kind="create", size=len(requests), chunk=size, less=less, most=most, since=since
-        )
-        if len(requests) >= size or not act.bulk:
-            return replace(facts, chunk=len(requests))
-        sent = {one.id for one in requests}
-        missing = [state for request, state in ledger.runs.chunk_rows(run, chunk) if request not in sent]
-        marks = ledger.seen.lists_show_marks
-        others = ledger.seen.last_by_others(keys.campaign_mark(requests[0].item.campaign) if marks else None)
-        return replace(
-            facts,
-            unshared=any(state != "succeeded" for state in missing),
-            listed=None if readings.listed is None else readings.listed.at,
-            others=others,
-        )
-
-    def other(self, act: Act, requests: Sequence[Request]) -> CallFacts:
-        """What is known of a new call on a post or a delivery."""
+    def new(self, act: Act, requests: Sequence[Request]) -> CallFacts:
+        """What is known of a call that is sent for the first time."""
+        tries = self.tried(requests)
+        if act.about == "create":
+            return CallFacts(now=self.now, kind="create", tries=tries)
         state, _ = self.readings.subjects.get(str(requests[0].item.subject), (None, None))
         covers = act.covers([one.item for one in requests], state)
-        return CallFacts(now=self.now, kind="retry", size=len(requests), covers=covers)
+        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
@@ -349,20 +344,12 @@ class Knowledge:
         stands = creates and any(
             one_judged is not None or look is not None for one_judged, look in self.verdicts(requests).values()
         )
-        # Lists that show neither marks nor texts prove nothing: what was sent may be any post.
-        blind = creates and not (
-            self.ledger.seen.lists_show_marks or any(state.content for state in self.readings.window.values())
-        )
         return CallFacts(
             now=self.now,
             kind="resend",
-            size=len(requests),
             left=len(requests) < call.size,
             seen=any(each.found is not None for each in facts.values()),
-            doubtful=next(
-                (each.doubtful for each in facts.values() if each.doubtful),
-                Reason("cannot_tell") if blind and self.readings.window else None,
-            ),
+            doubtful=next((each.doubtful for each in facts.values() if each.doubtful), None),
             unwanted=not self.are_wanted(requests),
             passed=any(act.has_passed(one.item, now) for one in requests),
             forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,
@@ -374,28 +361,47 @@ class Knowledge:
         )
 
     def are_wanted(self, requests: Sequence[Request]) -> bool:
-        """Whether each is named by a run that lives, is not paused, and lets it go: its cause's canaries went well (rules 1 and 7)."""
-        wanted = self.ledger.runs.wanted(one.id for one in requests)
-        gates = {run: canaries_of(self.ledger, run) for run in set().union(*wanted.values()) if run}
-        return all(any(one.item.cause not in gates.get(run, ()) for run in wanted.get(one.id, ())) for one in requests)
+        """Whether each is named by a run that this kernel has bound or resumed, and that is neither paused nor undone (rule 9)."""
+        wanted = self.ledger.runs.wanted((one.id for one in requests), self.sending())
+        return all(one.id in wanted for one in requests)
+
+    def will_show(self, item: Item) -> str | None:
+        """Hash of what its post will show; None for what changes none of text, time and accounts, or where that is not known."""
+        body = item.requested
+        if item.creates:
+            return shown_of_body(body)
+        state, _ = self.readings.subjects.get(str(item.subject), (None, None))
+        if not isinstance(state, PostState) or not _SHOWN & body.keys():
+            return None
+        content, when = body.get("content", state.content), body.get("scheduledFor", state.scheduled_for)
+        accounts = body.get("accountIds") or state.accounts
+        return shown_hash(content, accounts, when) if content and when and accounts else None
+
+    def named(self, alike: Reason | None) -> Reason | None:
+        """Why a row would go out twice, with the row and campaign of the other post, where this ledger created it."""
+        if alike is None or alike.code != "looks_like_row":
+            return alike
+        made = self.ledger.requests.bearing((), [str(dict(alike.params)["post"])])
+        return alike.having(
+            of=f", row {made[-1].item.label} of campaign {made[-1].item.campaign_as_written!r}" if made else ""
+        )
 
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
         seen = self.ledger.seen
         bodies = {one.id: one.item.body or {} for one in requests}
         shown = {request: shown_of_body(body) for request, body in bodies.items()}
-        asked = {request: asked_hash(body) for request, body in bodies.items()}
         rows: dict[str | None, list[Seen]] = {}
         by_op: dict[str | None, list[Seen]] = {}
         for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
             rows.setdefault(post.row_mark, []).append(post)
             by_op.setdefault(post.op_mark, []).append(post)
-        alike = seen.alike(asked.values(), shown.values())
+        alike = seen.alike(shown.values())
         found: dict[int, tuple[Request | Reason | None, Reason | None]] = {}
         for one in requests:
             posts = rows.get(one.item.row_mark, [])
             posts += [post for post in by_op.get(one.item.mark, ()) if post not in posts]
-            same = [post for post in alike if post.asked == asked[one.id] or post.shown == shown[one.id]]
+            same = [post for post in alike if post.shown == shown[one.id]]
             found[one.id] = presence.judge(one, posts), presence.looks_like(one, same, ())
         return found
 
@@ -428,25 +434,25 @@ class Unsent:
     ) -> None:
         self._known = knowledge
         self._binding = binding
-        self._gate = gate
         self._now = knowledge.clock()
-        self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped)
+        self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped, run_acts=gate.acts)
         self._taken: dict[str, Request] = {}
         ledger = knowledge.ledger
         creates = [one for one in requests if act_named(one.item.act).about == "create"]
         others = {one.item.subject for one in requests if act_named(one.item.act).about != "create"}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
         self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
+        self._shown |= {
+            one.id: shown for one in requests if one.id not in self._shown and (shown := knowledge.will_show(one.item))
+        }
+        changes = [one for one in requests if one.id in self._shown and one.id not in self._verdicts]
+        posts = ledger.seen.alike(self._shown[one.id] for one in changes) if changes else []
+        self._alike = {one.id: [post for post in posts if post.shown == self._shown[one.id]] for one in changes}
         self._in_flight: dict[str | None, list[Request]] = {}  # by identity, and by what a post would show
         rows = [one.item.identity for one in creates]
-        for one in ledger.requests.in_flight(rows, self._shown.values()) if creates else ():
+        for one in ledger.requests.in_flight(rows, self._shown.values()) if self._shown else ():
             for name in (one.item.identity, one.alike):
                 self._in_flight.setdefault(name, []).append(one)
-        unnamed = [one.item.label for one in creates if not one.item.seen.get("named", True)]
-        self._campaigns = ledger.requests.campaigns_of(unnamed) if unnamed else {}
-        replaced = [Subject("post", post) for one in creates for post in one.item.seen.get("replaces", ())]
-        about = ledger.requests.about(*replaced) if replaced else ()
-        self._withdrawals = {one.item.subject: one.outcome for one in about if one.item.act == CANCEL.name}
         self._calls: dict[str, list[Call]] = {}
         for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
@@ -461,17 +467,10 @@ class Unsent:
 
     def facts(self, request: Request) -> Facts:
         """What is known of one of them."""
-        gate, act = self._gate, act_named(request.item.act)
-        canaries = None if request.id in gate.ahead else gate.canaries.get(request.item.cause)
+        act = act_named(request.item.act)
         known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
-        # What comes of a create is withdrawn once that has ended.
-        first: tuple[Outcome, ...] = (
-            (Outcome.PENDING,) if act.about != "create" and request.item.subject.kind == "row" else ()
-        )
-        replaced = [Subject("post", post) for post in request.item.seen.get("replaces", ())]
-        first += tuple(self._withdrawals[post] for post in replaced if post in self._withdrawals)
         passed = act.has_passed(request.item, self._now)
-        return replace(self._base, canaries=canaries, first=first, passed=passed, **known)
+        return replace(self._base, passed=passed, **known)
 
     def _of_create(self, request: Request) -> dict[str, Any]:
         judged, alike = self._verdicts[request.id]
@@ -486,28 +485,53 @@ class Unsent:
                 if own
                 else presence.looks_like(request, (), others)
             )
-        campaigns = self._campaigns.get(request.item.label, set())
-        unnamed = not request.item.seen.get("named", True)
         known = self._known
         listed = known.readings.listed if known.accounts_read else None
+        hidden, first = self._hidden()
         return {
+            "hidden": hidden,
+            "waits_for_first": first,
+            "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
-            "alike": alike,
-            "other_campaign": unnamed and bool(campaigns) and request.item.campaign not in campaigns,
+            "alike": known.named(alike),
             "no_account": known.why_no_account(request.item),
         }
 
+    def _hidden(self) -> tuple[Reason | None, bool]:
+        """Why marks can't be found in lists, and whether a first create must tell before others are sent (rule 11)."""
+        seen = self._known.ledger.seen
+        match seen.lists_show_metadata:
+            case None:
+                return None, bool(self._taken) or self._known.ledger.requests.any_created()
+            case False if self._known.readings.foreign_mark:
+                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), False
+            case False if not self._known.alone:
+                return Reason("lists_hide_metadata"), False
+        return None, False
+
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":
-            return {}
+            return {"create_in_doubt": True}
         known, subject = self._known, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
         busy = known.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
         state, moment = known.readings.subjects.get(subject, (None, None))
         looked = None if busy is None else known.readings.looked(busy, moment)
-        found = {"busy": busy, "busy_moves": moves, "busy_read": looked is not None and looked >= PROOF_AFTER}
+        found: dict[str, Any] = {
+            "busy": busy,
+            "busy_moves": moves,
+            "busy_read": looked is not None and looked >= PROOF_AFTER,
+        }
+        if (shown := self._shown.get(request.id)) is not None:
+            others = [*self._in_flight.get(shown, ()), *filter(None, [self._taken.get(shown)])]
+            listed = known.readings.listed
+            found |= {
+                "makes": True,
+                "listed": None if listed is None else listed.at,
+                "alike": known.named(presence.looks_like(request, self._alike[request.id], others)),
+            }
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
         if moment is None:
@@ -523,7 +547,7 @@ class Unsent:
         return self._known.are_wanted(requests) and self._base.now <= call.first_sent + self._known.retention
 
     def _kept(self, request: Request) -> bool | None:
-        """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 28)."""
+        """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 19)."""
         keep = request.item.seen.get("keep")
         if not keep:
             return True
@@ -535,27 +559,6 @@ class Unsent:
         creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
         wanted = {shown_of_body(one.item.body or {}) for one in creates}
         return seen.shown is None or not wanted or seen.shown in wanted
-
-
-def gate_of(ledger: Ledger, head: RunHead) -> Gate:
-    """What holds the rows of a run beside the run itself: its canaries."""
-    if not head.canaries:
-        return Gate()
-    rows = ledger.runs.rows(head.id)
-    ahead = frozenset(row.request for row in rows if row.canary is not None and row.request is not None)
-    return Gate(None, canaries_of(ledger, head.id), ahead)
-
-
-def canaries_of(ledger: Ledger, run: str) -> dict[str, Reason]:
-    """Cause -> why its rows wait for their canaries, or are blocked; causes that may go on are left out (rule 7)."""
-    found = {}
-    for cause, counts in ledger.runs.canaries(run).items():
-        sent = counts.total() - counts["blocked"]
-        if counts["pending"] + counts["unknown"]:
-            found[cause] = Reason("waits_for_canaries")
-        elif not sent or counts["succeeded"] * 2 < sent:
-            found[cause] = Reason("canaries_failed", succeeded=counts["succeeded"], canaries=counts.total())
-    return found
 
 
 def utc(at: float) -> datetime:

@@ -90,10 +90,10 @@ class Job:
         """Send nothing more; return when no request is in flight, at the latest in two seconds. `withdraw` abandons what was never sent."""
 
     async def leave(self) -> None:
-        """It was bound, and nobody has taken it: it stays paused (rule 22)."""
+        """It was bound, and nobody has taken it: it stays paused (rule 16)."""
 
-    async def allow(self, *, trust_lists: bool = False, foreign: bool = False) -> None:
-        """What paused it in the ledger is over; `trust_lists` reads look-alikes only, `foreign` goes on with somebody else's."""
+    async def allow(self) -> None:
+        """What paused it in the ledger is over."""
 
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002
         """Go on in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -124,7 +124,7 @@ class Job:
         raise NotImplementedError
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
-        """The posts that it created, as they are now; or the duplicates of them (rule 28)."""
+        """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
         raise NotImplementedError
 
     def replan(self) -> Plan | None:

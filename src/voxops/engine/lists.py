@@ -122,7 +122,7 @@ class Walk:
 
 @dataclass
 class Listed:
-    """Posts created lately, whatever their status; what a search for creates has found (rules 13 and 14).
+    """Posts created lately, whatever their status; what a search for creates has found (rules 10 and 11).
 
     `read` is when the first page of all posts came, in server time: what was made after it may be on none of them, however long the
     others took. `whole` says that all of the list was read back to the instant, and not only its top. `walk` and `waiting` are what

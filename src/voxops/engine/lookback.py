@@ -1,4 +1,4 @@
-"""What was done twice although nobody could prevent it, or not at all, looked for once a run is over (rules 28, 30 and 31).
+"""What was done twice although nobody could prevent it, or not at all, looked for once a run is over (rules 14 and 19).
 
 Where a server remembers no keys, or keeps those of each API key apart, two people may do the same at the same moment. Then posts are
 created twice, or the retry count of a target or a delivery rises by more than our own tries account for. A duplicate can be withdrawn; a

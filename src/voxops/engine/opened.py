@@ -49,7 +49,7 @@ class Looked:
     closed : list of int
         Calls that a later plan has abandoned meanwhile.
     twice : mapping
-        Call -> how often our own sending has created a row of it twice (rule 14).
+        Call -> how often our own sending has created a row of it twice (rule 11).
     """
 
     changed: list[tuple[Request, Request]] = field(default_factory=list)
@@ -73,7 +73,7 @@ class OpenCalls:
     rng : random.Random
         Source of jitter.
     at : callable
-        Has `take_due` called with a call at an instant of server time, or with None, where calls are to be looked up anew.
+        Has `take_due` called with a call at an instant of server time.
     sends : callable
         Whether a run that loops here may send a call again.
 
@@ -94,7 +94,7 @@ class OpenCalls:
         commit: Commit,
         clock: Clock,
         rng: random.Random,
-        at: Callable[[float, int | None], None],
+        at: Callable[[float, int], None],
         sends: Callable[[int], bool],
     ) -> None:
         self._known = known
@@ -131,7 +131,6 @@ class OpenCalls:
         self.calls[call.id] = call
         if call.state == "sent":
             self._polled.discard(call.id)
-            self._at(call.lease_until or self._known.now, None)
             return
         self._polled.add(call.id)
         self._judged.pop(call.id, None)
@@ -195,7 +194,7 @@ class OpenCalls:
         return [self.calls[each] for each in sorted(self._polled) if self._is_read_for(each)]
 
     def _is_read_for(self, number: int) -> bool:
-        """Whether a polled call is open, and not in flight: its sender, who may be another kernel, has it until its lease ends."""
+        """Whether a polled call is open, and not in flight from here."""
         return number in self.calls and self.calls[number].state != "sent"
 
     async def read(self, calls: Sequence[Call]) -> None:
@@ -253,8 +252,6 @@ class OpenCalls:
         for call in ledger.calls.some(numbers):
             requests = by_call[call.id]
             self.calls[call.id] = call
-            if call.state == "sent":  # until its lease is over
-                self.follow(call)
             if call.state == "closed":
                 looked.closed.append(call.id)
             if call.state in {"sent", "closed"} or not requests:
@@ -309,9 +306,8 @@ class OpenCalls:
             ledger.requests.say([after for _, after in held])
         if freed:
             page = call.http_status if call.refused else None
-            ledger.requests.release([one.id for one in freed], page=page)
+            ledger.requests.release([one.id for one in freed], alone=True, page=page)
             undone = undo_unsent(ledger, [one.id for one in freed])
-            ledger.runs.became_less([one.id for one, _ in said], now)
         ledger.requests.say(
             [
                 replace(one, outcome=Outcome.PENDING, reason=each.reason)

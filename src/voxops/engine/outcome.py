@@ -40,7 +40,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, 
     """The failed rows of a run, as the readings that settled them showed them, as their next attempt.
 
     With `stuck_before` (server time) also the rows whose act was accepted before it and has not ended: planned again they give that
-    act up (rule 18). With `blocked` also the blocked rows, as the attempt that they are.
+    act up (rule 13). With `blocked` also the blocked rows, as the attempt that they are.
     """
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
@@ -52,7 +52,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, 
     kept = {*hang, *(place for place, is_held in enumerate(held) if blocked and is_held)}
     places = [place for place, has_failed in enumerate(failed) if has_failed or place in kept]
     rows, states = table.iloc[places], [states[place] for place in places]
-    # A new episode starts at one in everybody's ledger (rule 9); a refused act has begun none, and nothing was seen.
+    # A new episode starts at one in everybody's ledger (rule 8); a refused act has begun none, and nothing was seen.
     anew = act.about != "create" and stuck_before is None
     attempts = [
         attempt if held[place] else 1 if anew and seen[place] else attempt + 1
@@ -115,7 +115,7 @@ def _sentence(text: str) -> str:
 
 
 async def copies(engine: Engine, run: str) -> pd.DataFrame:
-    """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 28)."""
+    """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 19)."""
     ledger = engine.ledger
     items = [one.item for one in ledger.requests.of_run(run).values()]
     await engine.eyes.refresh([item for item in items if act_named(item.act).about == "create"])
@@ -206,13 +206,10 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
 
 
 def abandon(ledger: Ledger, run: str) -> None:
-    """Give up what a run never sent, but for what another run wants."""
+    """Abandon what a run never sent, until a plan wants it again."""
     requests = ledger.requests.of_run(run).values()
     unsent = [one for one in requests if one.call is None and one.outcome is Outcome.PENDING]
-    elsewhere = ledger.runs.wanted_elsewhere((one.id for one in unsent), run)
-    ledger.requests.say(
-        [replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent if one.id not in elsewhere]
-    )
+    ledger.requests.say([replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent])
     ledger.runs.pause(run, paused=True)
 
 

@@ -1,14 +1,12 @@
-"""What is this post? Creates found by their marks, by what posts show, or proved absent (rules 13 to 15). Pure."""
+"""What is this post? Creates found by their marks, or proved absent (rules 10 and 11). Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from voxops._support.canonical import as_read
 from voxops.acts import keys
 from voxops.acts.act import Request, settled
 from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
@@ -17,7 +15,7 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SKEW
 from voxops.ledger.records import Seen
-from voxops.model import WAITING_STATUSES, Outcome
+from voxops.model import Outcome
 
 LATER_ATTEMPTS = 29  # attempts beyond its own under which another ledger may have created a row
 
@@ -26,12 +24,10 @@ LATER_ATTEMPTS = 29  # attempts beyond its own under which another ledger may ha
 class Match:
     """What a reading of the list says of the rows of a create call.
 
-    `found` maps a request to its post; `doubtful` are requests for which it is unknown whether a post of the list is theirs.
-    `twice` says that our own sending created a row twice (rule 14).
+    `found` maps a request to its post; `twice` says that our own sending created a row twice (rule 19).
     """
 
     found: Mapping[int, str] = field(default_factory=dict)
-    doubtful: frozenset[int] = frozenset()
     twice: bool = False
 
 
@@ -46,68 +42,51 @@ def seen_of(state: PostState, began: float) -> Seen:
 
 
 def is_remembered(state: PostState, now: float) -> bool:
-    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 26)."""
+    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 17)."""
     if state.source == "single" or state.mark is not None or state.marks[1] is not None:
         return True
     return state.scheduled_for is not None and shown_of_state(state) is not None and _instant(state.scheduled_for) > now
 
 
-def candidates(
+def strangers(
     requests: Sequence[Request],
     posts: Iterable[PostState],
     claimed: AbstractSet[str],
-    first_sent: float,
+    span: tuple[float, float],
     *,
-    marks: bool,
-) -> list[str]:
-    """Posts without a mark that may be one of these rows, and so must be read by themselves (rule 14).
+    shows_metadata: bool,
+) -> dict[int, str]:
+    """Request -> a post without our marks that may be its, so that a reading without its mark proves nothing (rule 11).
 
-    `claimed` are posts that are known to be some row's; `marks` says that lists have shown our marks.
+    Such a post is for the same accounts, or shows none, and was created in the `span`. `claimed` are posts that are known to be some
+    row's. Where lists are known to show metadata, a person must have wiped the mark, so that the post was edited since it was created.
     """
-    return [
-        state.post_id
-        for state in posts
-        if state.mark is None
-        and state.post_id not in claimed
-        and not is_older(state, first_sent)
-        and (
-            (not marks and state.source == "list")  # a list that has never shown our marks may hide them
-            or any(could_be(state, request.item.body or {}, marks=marks) for request in requests)
-        )
-    ]
+    found: dict[int, str] = {}
+    for state in posts:
+        created = None if state.created_at is None else _instant(state.created_at)
+        elsewhen = created is not None and not span[0] <= created <= span[1]
+        if (
+            state.mark is not None
+            or state.post_id in claimed
+            or elsewhen
+            or (shows_metadata and not may_be_edited(state))
+        ):
+            continue
+        accounts = set(state.accounts)
+        for request in requests:
+            if not accounts or accounts & set(request.item.requested["accountIds"]):
+                found.setdefault(request.id, state.post_id)
+    return found
 
 
-def match(
-    requests: Sequence[Request],
-    posts: Mapping[str, PostState],
-    unmarked: Sequence[PostState],
-    first_sent: float,
-    last_sent: float,
-    *,
-    marks: bool,
-) -> Match:
-    """Say which posts are these rows: by the mark first, then by what they show; equal rows are matched by number.
-
-    `posts` are all that were read, `unmarked` those of them that are candidates, as their single reads show them: with marks that lists
-    leave out.
-    """
-    marked = _marked(requests, posts.values())
-    found = {request: hits[0].post_id for request, hits in marked.items()}
-    found |= _by_look([request for request in requests if request.id not in found], unmarked, first_sent)
-    tells = marks or any(state.mark for state in unmarked)  # then one that shows none of our marks is not ours
-    others = [state for state in unmarked if state.post_id not in found.values()]
-    doubtful = frozenset(
-        request.id
-        for request in requests
-        if request.id not in found
-        and any(_cannot_tell(state, request.item.body or {}, marks=tells) for state in others)
-    )
-    until = last_sent + SKEW
+def match(requests: Sequence[Request], posts: Iterable[PostState], last_sent: float) -> Match:
+    """Say which posts are these rows, by their marks."""
+    marked, until = _marked(requests, posts), last_sent + SKEW
     twice = any(
         sum(not state.created_at or _instant(state.created_at) <= until for state in hits) > 1
         for hits in marked.values()
     )
-    return Match(found, doubtful, twice)
+    return Match({request: hits[0].post_id for request, hits in marked.items()}, twice)
 
 
 def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
@@ -135,62 +114,18 @@ def _marked(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int
     return found
 
 
-def _by_look(requests: Sequence[Request], posts: Sequence[PostState], first_sent: float) -> dict[int, str]:
-    """Request -> the post that shows the same content, accounts and time and was created since the send, without a mark."""
-    free: dict[str | None, list[str]] = {}
-    for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
-        if state.mark is None and state.created_at is not None and not is_older(state, first_sent):
-            free.setdefault(shown_of_state(state), []).append(state.post_id)
-    found = {}
-    for request in requests:
-        if ids := free.get(shown_of_body(request.item.body or {})):
-            found[request.id] = ids.pop(0)
-    return found
-
-
-def was_edited(state: PostState) -> bool:
-    """Whether a post was changed after it was created, so that what it shows need not be what was requested."""
-    return state.updated_at is not None and not same_time(state.updated_at, state.created_at)
-
-
-def is_older(state: PostState, first_sent: float) -> bool:
-    """Whether a post was there before anything was sent, so that it can't be what was."""
-    return state.created_at is not None and _instant(state.created_at) < first_sent - SKEW
-
-
-def could_be(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
-    """Whether a post that bears none of our marks may be a row's, as far as what it shows goes.
-
-    Where lists have shown our marks, metadata that are not ours, or another text, are another post. Else an API may keep only metadata
-    of its own, and change texts: with entities, links made short, other line ends.
-    """
-    if state.mark is not None or (marks and state.has_metadata):
-        return False
-    accounts, content, when = state.accounts, state.content, state.scheduled_for
-    elsewhere = bool(accounts) and set(accounts) != set(body["accountIds"])
-    at_another_time = (
-        when is not None
-        and abs(_instant(when) - _instant(body["scheduledFor"])) >= timedelta(minutes=1).total_seconds()
-    )
-    other_text = content is not None and not as_read(str(body["content"])).startswith(as_read(content).rstrip(".… "))
-    if was_edited(state):
-        # People change one thing or another, but not all at once. What is out may show no time of its own.
-        out = when is None and state.status not in WAITING_STATUSES
-        return not (elsewhere and other_text and (at_another_time or out))
-    return not (elsewhere or at_another_time or (marks and other_text))
-
-
-def _cannot_tell(state: PostState, body: Mapping[str, Any], *, marks: bool) -> bool:
-    """Whether even a single read does not rule a post out: it shows too little, was edited since, or no other post bears a mark either."""
-    whole = shown_of_state(state) is not None and not was_edited(state)
-    return not (whole and marks) and could_be(state, body, marks=marks)
+def may_be_edited(state: PostState) -> bool:
+    """Whether a post may have been changed after it was created; stamps of whole seconds can't tell."""
+    if state.updated_at is None or not same_time(state.updated_at, state.created_at):
+        return True
+    return "." not in f"{state.created_at}{state.updated_at}"
 
 
 def _instant(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-# What the posts that are there make of a row that is to be created (rules 13 and 26).
+# What the posts that are there make of a row that is to be created (rules 10 and 17).
 
 
 def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
@@ -235,29 +170,23 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
 
 
 def looks_like(request: Request, alike: Sequence[Seen], in_flight: Sequence[Request]) -> Reason | None:
-    """Why a row that is meant as one of its own would go out twice: a live post, or an open call, is or makes the same (rule 26)."""
+    """Why a row would go out twice: another live post, or an open call, shows or makes the same, in whichever campaign (rule 17)."""
     item = request.item
     if item.seen.get("twin"):
         return None
-    named = bool(item.seen.get("named", True))
-    campaign = keys.campaign_mark(item.campaign)
-    marks = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS) if alike else {}
+    marks = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS) if alike and item.creates else {}
     for post in alike:
-        if not post.is_ours and post.is_live:
-            return Reason("looks_like", post=post.post_id)
-        if post.row_mark == item.row_mark or post.op_mark in marks or not (post.is_live or post.withdrawn):
-            continue
-        if post.withdrawn and post.post_id in item.seen.get("replaces", ()):  # this sheet's sync has withdrawn it
-            continue
-        if post.campaign_mark == campaign:
-            return Reason("looks_like_row", post=post.post_id, since="" if post.is_live else f", {became(post)} since")
-        if post.is_live and not named:  # nobody has said for sure that it is another campaign (rule 29)
-            return Reason("looks_like_campaign", post=post.post_id)
-    for other in in_flight:
-        if other.id == request.id or (other.item.campaign and named and other.item.campaign != item.campaign):
-            continue
-        return Reason("alike_in_flight", row=other.item.label[:40])
-    return None
+        own = post.post_id == item.subject.id or (
+            item.creates and (post.row_mark == item.row_mark or post.op_mark in marks)
+        )
+        if post.is_live and not own:
+            return (
+                Reason("looks_like_row", post=post.post_id, of="")
+                if post.is_ours
+                else Reason("looks_like", post=post.post_id)
+            )
+    other = next((other for other in in_flight if other.id != request.id), None)
+    return None if other is None else Reason("alike_in_flight", row=other.item.label[:40])
 
 
 def became(post: Seen) -> str:

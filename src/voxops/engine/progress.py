@@ -196,10 +196,7 @@ class Reporter(Progress):
         if self.snapshot.phase in WENT_THROUGH:
             return 0.0
         with suppress(LedgerError):  # a busy disk; the next look shows it
-            lives = self._ledger.runs.lives(self._run)
-            if lives:
-                current.watching, current.paused, current.halted = True, False, None
-            note = "" if lives else str(current.halted or self._ledger.runs.head(self._run).note)
+            note = str(current.halted or self._ledger.runs.head(self._run).note)
             shown = replace(self._now(current), note=note)
             if shown.settled == shown.total:
                 self._end(shown)

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.act import Item, Subject
-from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
+from voxops.acts.create import asked_hash
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -32,7 +32,7 @@ LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that a
 ENDED = ("publishing", "pending", "published", "failed", "partial")  # and of those that were acted on
 SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
 FEW = 50  # posts that are read one by one at once
-MINUTES = 10  # for which a run may read posts one by one before it asks whether to trust lists
+SINGLY = 20  # posts that are read one by one to learn whether lists show metadata
 
 
 class Eyes:
@@ -103,7 +103,7 @@ class Eyes:
         """Read what was created since the list was read last, overlapping; for creates in doubt, back to before they were sent.
 
         On the first sight of a workspace a month is read, and what waits to go out. A post's own `created_at` is never believed to be later
-        than the reading (rule 13). `since` asks for all of it, back to before that instant.
+        than the reading (rule 10). `since` asks for all of it, back to before that instant.
         """
         moment = self.moment()
         deep = min([call.first_sent for call in calls] + ([] if since is None else [since]), default=None)
@@ -114,15 +114,12 @@ class Eyes:
         listed = await self.reader.created.read(
             utc(since), waiting=waiting, on_top=deep is None and not first, first=first
         )
-        gone = await self._alone(listed, calls)
-        await self._compare(listed)
-        await self._commit(partial(self._learn, listed, gone, moment.at, looked_through))
+        await self._commit(partial(self._learn, listed, moment.at, looked_through))
         self.reader.created.learnt(listed)
         readings = self._readings
         readings.listed = Moment(listed.read if listed.read is not None else moment.at, moment.elapsed)
         if listed.whole:
             readings.walked, readings.since, readings.window = moment, since, dict(listed.posts)
-            readings.alone = {post: state for post, state in readings.alone.items() if post in readings.window}
             await self._absent(listed, since, moment.at)
         else:
             readings.window |= listed.posts
@@ -130,7 +127,7 @@ class Eyes:
     async def _absent(self, listed: Listed, since: float, began: float) -> None:
         """Read by themselves the posts of this ledger that a walk should have shown, and did not: they were deleted, or never there.
 
-        What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 15 and 30).
+        What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 12 and 14).
         """
         named = self._ledger.requests.created_between(since, began - PROOF_AFTER)
         wanted = {post: request for post, request in named.items() if post not in listed.posts}
@@ -162,35 +159,7 @@ class Eyes:
             return first - LOOKBACK, None
         return now - LOOKBACK, now
 
-    async def _alone(self, listed: Listed, calls: Sequence[Call]) -> set[str]:
-        """Read by themselves the posts that bear no mark in the list and may be rows of creates in doubt (rule 14).
-
-        Returns those that don't exist any more.
-        """
-        window, alone, gone = {**self._readings.window, **listed.posts}, self._readings.alone, set[str]()
-        self._readings.window = window
-        wanted: dict[str, None] = {}
-        for call in calls:
-            wanted |= dict.fromkeys(self._known.unmarked(call, self._ledger.requests.of_call(call.id)))
-        for post in wanted:
-            if not _same(alone.get(post), window[post]):
-                alone[post] = state = await self.reader.post(post)
-                if state is None:
-                    gone.add(post)
-                else:
-                    listed.take([state])
-        return gone
-
-    async def _compare(self, listed: Listed) -> None:
-        """Learn from one post whether lists show metadata as single reads do: an object may be there, and empty or without our marks."""
-        shown = [state for state in listed.posts.values() if state.metadata is not None]
-        if self._readings.lists_hide is not None or listed.marked or self._ledger.seen.lists_show_marks or not shown:
-            return
-        fullest = max(shown, key=lambda one: (len(one.metadata or {}), one.created_at or "", one.post_id))
-        if (alone := await self.reader.post(fullest.post_id)) is not None:
-            self._readings.lists_hide = alone.metadata != fullest.metadata
-
-    def _learn(self, listed: Listed, gone: Iterable[str], began: float, looked_through: float | None) -> None:
+    def _learn(self, listed: Listed, began: float, looked_through: float | None) -> None:
         """Write what the lists have shown."""
         # A post of the future stands on top of the list for days, and would hide what is created until then.
         latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
@@ -202,49 +171,41 @@ class Eyes:
             shows_marks=listed.marked,
             looked_through=looked_through,
         )
-        note_posts(self._ledger, dict.fromkeys(gone), began)
         confirm(self._ledger, listed.posts.values())
 
-    def strange(self) -> list[str]:
-        """Posts in the window that bear no mark, where lists show none, and that this ledger has never read by themselves (rule 13)."""
-        if self._ledger.seen.lists_show_marks or self._readings.lists_hide is False:
-            return []
-        return sorted(self._ledger.seen.unknown(self._readings.window))
+    async def metadata(self) -> None:
+        """Learn whether lists show the metadata of posts, before creates are sent that only their marks would find again (rule 11).
 
-    async def read_strange(self, posts: Sequence[str], items: Sequence[Item], *, trust_lists: bool) -> None:
-        """Read these posts one by one, once; where lists are trusted, only those that look like a row that is planned."""
-        if trust_lists:
-            shown = {shown_of_body(item.body or {}) for item in items}
-            posts = [post for post in posts if shown_of_state(self._readings.window[post]) in shown]
-        for start in range(0, len(posts), FEW):
-            moment = self.moment()
-            states = {post: await self.reader.post(post) for post in posts[start : start + FEW]}
-            self._readings.window |= {post: state for post, state in states.items() if state is not None}
-            await self._commit(partial(self._remember, states, moment.at))
-
-    def _remember(self, states: Mapping[str, PostState | None], began: float) -> None:
-        self._ledger.seen.learn(
-            Seen(post, "", "deleted", began=began, source="single", since=began)
-            if state is None
-            else presence.seen_of(state, began)
-            for post, state in states.items()
-        )
-
-    def is_much(self, posts: Sequence[str]) -> bool:
-        """Whether reading these posts one by one takes more than ten minutes at the rate limit."""
-        limit = self._client.pace.limit
-        return limit is not None and len(posts) > MINUTES * limit
+        Where lists have shown none, the newest posts are read by themselves, until one shows some that its list did not.
+        """
+        seen, window = self._ledger.seen, self._readings.window
+        shows = seen.lists_show_metadata
+        if shows:
+            return
+        if any(state.metadata for state in window.values()):
+            await self._commit(partial(seen.note_metadata, shown=True))
+            return
+        if shows is False and self._readings.read_singly:
+            return
+        self._readings.read_singly = True
+        newest = sorted(window.values(), key=lambda state: state.created_at or "", reverse=True)[:SINGLY]
+        singles = [state for one in newest if (state := await self.reader.post(one.post_id)) is not None]
+        marks = {state.mark: state.post_id for state in singles if state.mark is not None}
+        known = {one.item.mark for one in self._ledger.requests.bearing(marks, ())}
+        self._readings.foreign_mark = next((post for mark, post in marks.items() if mark not in known), "")
+        ours = {one.result_id for one in self._ledger.requests.bearing((), window)}
+        if any(state.metadata for state in singles) or ours:  # a create of ours has told, where nothing else could
+            await self._commit(partial(seen.note_metadata, shown=False))
 
     async def refresh(self, requests: Sequence[Item], *, sending: bool = False) -> None:
-        """Read again the posts that decide about rows and are only remembered: they may be otherwise now (rules 13 and 26).
+        """Read again the posts that decide about rows and are only remembered: they may be otherwise now (rules 10 and 17).
 
         They are posts whose status says that they never go out. Unless `sending`, they are also those that may have gone out since
         (waiting ones, look-alikes created by hand), and all posts of a row that requests a next attempt.
         """
         seen, window = self._ledger.seen, self._readings.window
-        bodies = [item.body or {} for item in requests]
         of_rows = seen.of_rows([item.row_mark for item in requests], [item.mark for item in requests])
-        alike = seen.alike(map(asked_hash, bodies), map(shown_of_body, bodies))
+        alike = seen.alike(filter(None, map(self._known.will_show, requests)))
         settled = self._client.now().timestamp() - PROOF_AFTER
         anew = {item.row_mark for item in requests if item.attempt > 1}
 
@@ -312,7 +273,7 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: flo
 
 
 def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
-    """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 15)."""
+    """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 12)."""
     marked = presence.by_mark(states)
     pairs = []
     for request in ledger.requests.unconfirmed(marked).values() if marked else ():
@@ -323,8 +284,3 @@ def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
             pairs.append((post.post_id, request.id))
     if pairs:
         ledger.requests.confirm(pairs)
-
-
-def _same(state: PostState | None, listed: PostState) -> bool:
-    """Whether a single read still tells of a post as the list shows it."""
-    return state is not None and (state.updated_at or "")[:19] == (listed.updated_at or "")[:19]

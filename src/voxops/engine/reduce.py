@@ -1,4 +1,4 @@
-"""What the end of one try proves: `reduce(call, event)` as a table (rules 15 to 17). Pure.
+"""What the end of one try proves: `reduce(call, event)` as a table (rule 12). Pure.
 
 A 4xx proves that nothing happened only on the first try, and only as the API's own word: a page of what stands before it may replace the
 answer. Of a batch a 402, 403 or 429 proves nothing, since a limit may have broken it off in its middle. After an ambiguous try a 4xx
@@ -142,39 +142,39 @@ def _by_proxy(event: Event) -> Reason:
 
 
 CASES: tuple[Case, ...] = (
-    Case(16, "no connection was made", lambda e: not e.sent, lambda _: Ending("unsent")),
-    Case(11, "no answer came", lambda e: e.status is None, lambda _: Ending("unknown", Reason("no_answer_came"))),
-    Case(15, "a create that is only accepted may still be refused", lambda e: e.status == _ACCEPTED and e.creates,
+    Case(12, "no connection was made", lambda e: not e.sent, lambda _: Ending("unsent")),
+    Case(9, "no answer came", lambda e: e.status is None, lambda _: Ending("unknown", Reason("no_answer_came"))),
+    Case(12, "a create that is only accepted may still be refused", lambda e: e.status == _ACCEPTED and e.creates,
          lambda _: Ending("unknown", Reason("answer_unreadable"))),
-    Case(15, "a 2xx that does not decode, or is about something else", lambda e: _between(e, 200, 300) and not e.decodes,
+    Case(12, "a 2xx that does not decode, or is about something else", lambda e: _between(e, 200, 300) and not e.decodes,
          lambda _: Ending("unknown", Reason("answer_unreadable"))),
-    Case(18, "a 2xx that means queued", lambda e: _between(e, 200, 300) and e.polled, lambda _: Ending("accepted")),
-    Case(15, "a 2xx whose items count", lambda e: _between(e, 200, 300), lambda _: Ending("answered", Reason("answer_without_row"))),
-    Case(16, "a rate limit, by a page", lambda e: e.status == 429 and not (e.data or e.asks_to_wait),
+    Case(13, "a 2xx that means queued", lambda e: _between(e, 200, 300) and e.polled, lambda _: Ending("accepted")),
+    Case(12, "a 2xx whose items count", lambda e: _between(e, 200, 300), lambda _: Ending("answered", Reason("answer_without_row"))),
+    Case(12, "a rate limit, by a page", lambda e: e.status == 429 and not (e.data or e.asks_to_wait),
          lambda e: Ending("unknown", _by_proxy(e), throttled=True)),
-    Case(16, "a rate limit, of a call in doubt", lambda e: e.status == 429 and not e.first,
+    Case(12, "a rate limit, of a call in doubt", lambda e: e.status == 429 and not e.first,
          lambda _: Ending("unknown", Reason("rate_limited"), throttled=True)),
-    Case(16, "a rate limit, in the middle of a batch perhaps", lambda e: e.status == 429 and e.batch,
+    Case(12, "a rate limit, in the middle of a batch perhaps", lambda e: e.status == 429 and e.batch,
          lambda _: Ending("limited", Reason("rate_limited"), throttled=True)),
-    Case(16, "a rate limit", lambda e: e.status == 429, lambda _: Ending("unsent", throttled=True)),
-    Case(16, "the key is still in use", lambda e: e.code == "IDEMPOTENCY_IN_PROGRESS", lambda _: Ending("unknown", Reason("still_executing"))),
-    Case(16, "a create's key is of another body once more, and nothing came of that", lambda e: _is_of_another_body(e) and e.page and e.first,
+    Case(12, "a rate limit", lambda e: e.status == 429, lambda _: Ending("unsent", throttled=True)),
+    Case(12, "the key is still in use", lambda e: e.code == "IDEMPOTENCY_IN_PROGRESS", lambda _: Ending("unknown", Reason("still_executing"))),
+    Case(12, "a create's key is of another body once more, and nothing came of that", lambda e: _is_of_another_body(e) and e.page and e.first,
          lambda _: Ending("refused")),
-    Case(16, "a create's key is of another body, as where a laptop sends other metadata", _is_of_another_body,
+    Case(12, "a create's key is of another body, as where a laptop sends other metadata", _is_of_another_body,
          lambda e: Ending("unknown", _said(e), never_again=True)),
-    Case(16, "an error about the key, or a 409 without a word", lambda e: e.code in ABOUT_THE_KEY or (e.status == 409 and not e.code),
+    Case(12, "an error about the key, or a 409 without a word", lambda e: e.code in ABOUT_THE_KEY or (e.status == 409 and not e.code),
          lambda e: Ending("unknown", _said(e))),
-    Case(11, "an ambiguous status", lambda e: is_ambiguous(e.status or 0) or (e.status or 0) < 400, lambda e: Ending("unknown", _said(e))),
-    Case(17, "a quota or a scope, by a page", lambda e: e.status in {401, 402, 403} and not e.data,
+    Case(9, "an ambiguous status", lambda e: is_ambiguous(e.status or 0) or (e.status or 0) < 400, lambda e: Ending("unknown", _said(e))),
+    Case(12, "a quota or a scope, by a page", lambda e: e.status in {401, 402, 403} and not e.data,
          lambda e: Ending("unknown", _by_proxy(e), stops=True)),
-    Case(17, "a quota or a scope, in the middle of a batch perhaps", lambda e: e.status in {402, 403} and e.batch and e.first,
+    Case(12, "a quota or a scope, in the middle of a batch perhaps", lambda e: e.status in {402, 403} and e.batch and e.first,
          lambda _: Ending("limited", Reason("rate_limited"), stops=True)),
-    Case(17, "a refused key, a quota or a scope", lambda e: e.status in {401, 402, 403} or e.code == "IDEMPOTENCY_INVALID_KEY",
+    Case(12, "a refused key, a quota or a scope", lambda e: e.status in {401, 402, 403} or e.code == "IDEMPOTENCY_INVALID_KEY",
          lambda e: Ending("unsent" if e.first else "unknown", _said(e), stops=True)),
-    Case(16, "a refusal after a try in doubt", lambda e: not e.first, lambda e: Ending("unknown", _said(e), never_again=True)),
-    Case(16, "a refusal by a page", lambda e: not e.spoken and e.status not in TOO_LARGE,
+    Case(12, "a refusal after a try in doubt", lambda e: not e.first, lambda e: Ending("unknown", _said(e), never_again=True)),
+    Case(12, "a refusal by a page", lambda e: not e.spoken and e.status not in TOO_LARGE,
          lambda e: Ending("unknown", _by_proxy(e), never_again=True)),
-    Case(17, "a refusal", lambda _: True, lambda _: Ending("refused")),
+    Case(12, "a refusal", lambda _: True, lambda _: Ending("refused")),
 )  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def still_runs(event: Event) -> bool:
 
 
 def leaves_open(code: str | None) -> bool:
-    """Whether an item of a batch failed by the server's own fault, so that the post may be there (rule 15)."""
+    """Whether an item of a batch failed by the server's own fault, so that the post may be there (rule 12)."""
     return code in _OF_THE_SERVER
 
 

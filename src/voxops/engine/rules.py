@@ -13,7 +13,6 @@ from typing import Literal
 from voxops.acts.act import Request
 from voxops.api.reasons import Reason
 from voxops.api.timing import (
-    CAMPAIGN_QUIET,
     CLEARED_FOR,
     CREATES_CLEARED_FOR,
     CREATES_FRESH_FOR,
@@ -30,7 +29,7 @@ from voxops.model import Outcome
 What = Literal["subject", "list"]  # one post or delivery; what is new in the list
 State = Literal["open", "unsent", "settled"]
 
-OTHERS_AT_WORK_FOR = 900.0  # seconds after which a short call gives up waiting for a campaign to be quiet
+PATIENCE = 5.0  # seconds until what waits for a reading is looked at again
 RESENDS = 6  # tries of a row in one run without a usable answer, in whichever call; after them it waits for a resume
 
 
@@ -100,10 +99,8 @@ class Facts:
         Whether its call may be sent again once it is due; see `fit`.
     stopped : Reason or None
         Why no run that wants it sends.
-    canaries : Reason or None
-        Why its cause's canaries hold it; blocked where they failed.
-    first : tuple of Outcome
-        What became of what must come first in its plan.
+    create_in_doubt : bool
+        Whether it is about a create of which nobody knows whether it took effect.
     busy : Call or None
         An open call of another request on its subject.
     busy_moves, busy_read : bool
@@ -116,14 +113,20 @@ class Facts:
         What its act says of the subject as it was read.
     done : Request or Reason or None
         What its act says is there already, or was done under this name.
+    hidden : Reason or None
+        Why its mark could not be found in lists, which hide metadata.
+    waits_for_first : bool
+        Whether it is not known yet what lists show, and another create of this ledger will tell.
     posts : sequence of Seen
         Posts that bear a mark of its row.
     judged : Request or Reason or None
         What those posts make of it, or why they forbid it.
+    makes : bool
+        Whether it makes what a reader sees: a create, or a change of text, time or accounts.
     alike : Reason or None
-        A post, or another row, that looks like it.
-    other_campaign : bool
-        Whether this ledger knows a row of that name under other campaigns only, and nobody has named the campaign.
+        Another post, or another row, that shows the same accounts, minute and text.
+    run_acts : bool
+        Whether other acts of its run may yet free it: a change, or a withdrawal, that is not settled.
     kept : bool or None
         Of the cancel of a duplicate, whether the post to keep was just read as live and as requested; None where it must be read.
     no_account : Reason or None
@@ -140,8 +143,7 @@ class Facts:
     doubtful: Reason | None = None
     resends: bool = False
     stopped: Reason | None = None
-    canaries: Reason | None = None
-    first: tuple[Outcome, ...] = ()
+    create_in_doubt: bool = False
     busy: Call | None = None
     busy_moves: bool = True
     busy_read: bool = True
@@ -150,10 +152,13 @@ class Facts:
     listed: float | None = None
     forbidden: Reason | None = None
     done: Request | Reason | None = None
+    hidden: Reason | None = None
+    waits_for_first: bool = False
     posts: Sequence[Seen] = ()
     judged: Request | Reason | None = None
+    makes: bool = False
     alike: Reason | None = None
-    other_campaign: bool = False
+    run_acts: bool = False
     kept: bool | None = True
     no_account: Reason | None = None
     passed: bool = False
@@ -208,14 +213,14 @@ def _in_flight(_: Request, facts: Facts) -> Decision | None:
     call = facts.call
     if call is None or call.state != "sent":
         return None
-    return Wait(Reason("being_sent"), call.lease_until)
+    return Wait(Reason("being_sent"))
 
 
 def _moving(_: Request, facts: Facts) -> Decision | None:
     call, found = facts.call, facts.found
     if call is None or found is None or found.reason is None:
         return None
-    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 20)
+    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 14)
     late = facts.now - call.end > WATCH_FOR
     return Wait(found.reason if not late else Reason("never_ended"), holds=not (waits or late))
 
@@ -230,7 +235,7 @@ def _accepted(_: Request, facts: Facts) -> Decision | None:
 
 
 def _unresolved(_: Request, facts: Facts) -> Decision | None:
-    """What is unknown is read for, sent again when that is due, and left once a reading of rule 14 has decided nothing."""
+    """What is unknown is read for, sent again when that is due, and left once a reading of rule 11 has decided nothing."""
     call = facts.call
     if call is None:
         return None
@@ -257,16 +262,9 @@ def _run_sends(_: Request, facts: Facts) -> Decision | None:
     return None if facts.stopped is None else Wait(facts.stopped, holds=False)
 
 
-def _canaries(_: Request, facts: Facts) -> Decision | None:
-    if facts.canaries is None:
-        return None
-    return Block(facts.canaries) if facts.canaries.code == "canaries_failed" else Wait(facts.canaries)
-
-
-def _what_comes_first(_: Request, facts: Facts) -> Decision | None:
-    if any(each in {Outcome.FAILED, Outcome.BLOCKED} for each in facts.first):
-        return Block(Reason("first_failed"))
-    return Wait(Reason("waits_for_first")) if any(each is not Outcome.SUCCEEDED for each in facts.first) else None
+def _create_ended(_: Request, facts: Facts) -> Decision | None:
+    """What withdraws what comes of a create waits for a person: once that has ended, the cell is run again (rule 16)."""
+    return Wait(Reason("create_in_doubt"), holds=False) if facts.create_in_doubt else None
 
 
 def _subject_free(_: Request, facts: Facts) -> Decision | None:
@@ -285,6 +283,8 @@ def _subject_free(_: Request, facts: Facts) -> Decision | None:
 
 
 def _list_read(_: Request, facts: Facts) -> Decision | None:
+    if not facts.makes:
+        return None
     fresh = CREATES_CLEARED_FOR if facts.taking else CREATES_FRESH_FOR
     if facts.listed is not None and 0 <= facts.now - facts.listed <= fresh:
         return None
@@ -307,18 +307,22 @@ def _said(said: Request | Reason | None) -> Decision | None:
     return Block(said) if isinstance(said, Reason) else Settle(said)
 
 
+def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
+    if facts.hidden is not None:
+        return Block(facts.hidden)
+    return Wait(Reason("first_create_tells"), facts.now + PATIENCE) if facts.waits_for_first else None
+
+
 def _row_is_there(_: Request, facts: Facts) -> Decision | None:
     return _said(facts.judged)
-
-
-def _campaign_named(_: Request, facts: Facts) -> Decision | None:
-    return Block(Reason("other_campaign")) if facts.other_campaign else None
 
 
 def _looks_like(_: Request, facts: Facts) -> Decision | None:
     if facts.alike is None:
         return None
-    return Wait(facts.alike) if facts.alike.code == "alike_in_flight" else Block(facts.alike)
+    # A text that moves through thirty days meets the post of the next day, until that one has moved.
+    waits = facts.alike.code == "alike_in_flight" or facts.run_acts
+    return Wait(facts.alike) if waits else Block(facts.alike)
 
 
 def _done_already(_: Request, facts: Facts) -> Decision | None:
@@ -354,27 +358,27 @@ def _final(request: Request, _: Facts) -> Decision:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("20", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
-    Rule("18, 14, 19", "all", "open", "a reading settles it", _settled_by_evidence,
+    Rule("14", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
+    Rule("11, 13", "all", "open", "a reading settles it", _settled_by_evidence,
          "a failed retry is told pending for ever, or a post that is there is created again"),
-    Rule("14", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
-    Rule("8, 21", "all", "open", "its call is in flight under a lease", _in_flight, "two kernels send one call"),
-    Rule("18", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
-    Rule("18", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
-    Rule("11, 14", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
-    Rule("22", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
-    Rule("7", "all", "unsent", "its canaries went well", _canaries, "the batch goes out although its canaries failed"),
-    Rule("32", "all", "unsent", "what must come first in this plan is done", _what_comes_first, "a moved row meets its old post"),
+    Rule("11", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
+    Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
+    Rule("13", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
+    Rule("13", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
+    Rule("9, 11", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
+    Rule("16", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
+    Rule("16", "post", "unsent", "it is not about a create that is in doubt", _create_ended, "nothing is withdrawn of what is not known to be there"),
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
-    Rule("13", "create", "unsent", "the list was read within 10 s (15 s as it is sent)", _list_read, "a colleague's post of a minute ago is created again"),
+    Rule("10, 17", "all", "unsent", "the list was read within 10 s (15 s as it is sent), if it makes what a reader sees", _list_read, "a colleague's post of a minute ago is created again"),
     Rule("1", "post", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "an hour's rate limit, and what somebody has changed is overwritten"),
     Rule("1", "delivery", "unsent", "its subject was read within 60 s (120 s as it is sent)", _subject_read, "what has arrived since is sent again"),
-    Rule("13", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
-    Rule("29", "create", "unsent", "the campaign was named", _campaign_named, "the failed rows of a file are created under no campaign again"),
-    Rule("26", "create", "unsent", "no live post looks like it, and no open call creates it", _looks_like, "a renamed row goes out twice"),
+    Rule("11", "create", "unsent", "lists show the metadata of posts, or a first create tells whether they do", _marks_are_shown,
+         "two ledgers, lists without marks, a night between: twice, and nobody is told"),
+    Rule("10", "create", "unsent", "no post that is live or was withdrawn is this row", _row_is_there, "two laptops with the same sheet: each row twice"),
     Rule("5", "all", "unsent", "it is not as requested already, and its name is unused", _done_already, "Run All moves each post twice"),
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
-    Rule("28", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
+    Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
+    Rule("19", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
 )  # fmt: skip
@@ -404,18 +408,11 @@ def decide(request: Request, about: str, facts: Facts) -> Decision:
 
 
 def resend_after(call: Call) -> float:
-    """Seconds from the end of a try after which a reading allows a resend (rule 11)."""
+    """Seconds from the end of a try after which a reading allows a resend (rule 9)."""
     return RESEND_ANSWERED if call.answered else RESEND_UNANSWERED
 
 
 # `fit`: may these requests go as one call?
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """It may be sent with so many rows at most."""
-
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,28 +425,12 @@ class CallFacts:
         Server time.
     kind : str
         ``create``, ``retry`` (one call for several targets), ``other`` or ``resend``.
-    size : int
-        Its rows.
-    chunk : int
-        The rows that the plan lets go in its chunk.
-    unshared : bool
-        Whether rows are missing for a reason that another laptop may not share.
-    less : float or None
-        When the chunk last became less.
-    listed : float or None
-        When the last reading of the list began.
-    others : float or None
-        When the newest post of the campaign by another ledger was created.
-    since : float or None
-        Since when `fit` makes it wait.
-    most : int or None
-        The largest call that may carry its rows (rule 17).
     covers : Reason or None
         Why it would act on more, or less, than was chosen.
     doubtful : Reason or None
         Of a resend: why nobody can tell whether it took effect.
     left, seen, unwanted, passed, forgotten, other_key, refused, stands : bool
-        Of a resend, in this order: whether a row has left it, a row was seen, no living run lets a row go, or a time has passed.
+        Of a resend, in this order: whether a row has left it, a row was seen, no run of this kernel wants a row, or a time has passed.
         Then whether the server may have forgotten its key, another API key sent it first, its key was refused, or a row has a
         post.
     tries : int
@@ -460,14 +441,6 @@ class CallFacts:
 
     now: float
     kind: str
-    size: int
-    chunk: int = 0
-    unshared: bool = False
-    less: float | None = None
-    listed: float | None = None
-    others: float | None = None
-    since: float | None = None
-    most: int | None = None
     covers: Reason | None = None
     doubtful: Reason | None = None
     left: bool = False
@@ -489,72 +462,45 @@ class Fit:
     numbers: str
     of: str
     name: str
-    guard: Callable[[CallFacts], Wait | Block | Cut | None]
+    guard: Callable[[CallFacts], Wait | Block | None]
     without: str = ""
 
 
-def _unharmed(facts: CallFacts) -> Wait | Block | Cut | None:
+def _unharmed(facts: CallFacts) -> Wait | Block | None:
     return Block(Reason("ledger_changed_by_hand")) if facts.harmed else None
 
 
-def _small_enough(facts: CallFacts) -> Wait | Block | Cut | None:
-    return None if facts.most is None or facts.size <= facts.most else Cut(facts.most)
-
-
-def _whole(facts: CallFacts) -> Wait | Block | Cut | None:
-    """A call that is not its whole chunk waits for a quiet campaign; where others may not share why, also for a later reading."""
-    if facts.size >= facts.chunk:
-        return None
-    busy = facts.others is not None and facts.now - facts.others < CAMPAIGN_QUIET
-    until = 0.0 if not busy else (facts.others or 0.0) + CAMPAIGN_QUIET
-    if (
-        facts.unshared
-        and facts.less is not None
-        and (facts.listed is None or facts.listed < facts.less + RESEND_UNANSWERED)
-    ):
-        until = max(until, facts.less + RESEND_UNANSWERED)
-    if not until:
-        return None
-    if busy and facts.since is not None and facts.now - facts.since > OTHERS_AT_WORK_FOR:
-        return Block(Reason("others_at_work"))
-    return Wait(Reason("campaign_busy") if busy else Reason("short_call"), max(until, facts.now))
-
-
-def _covers(facts: CallFacts) -> Wait | Block | Cut | None:
+def _covers(facts: CallFacts) -> Wait | Block | None:
     return None if facts.covers is None else Block(facts.covers)
 
 
-def _certain(facts: CallFacts) -> Wait | Block | Cut | None:
+def _certain(facts: CallFacts) -> Wait | Block | None:
     return None if facts.doubtful is None else Wait(facts.doubtful, holds=False)
 
 
-def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | Cut | None]:
+def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | None]:
     return lambda facts: Wait(why, holds=False) if getattr(facts, name) else None
 
 
 FITS: tuple[Fit, ...] = (
-    Fit("25", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
-    Fit("17", "create", "it is small enough", _small_enough, "a refused batch is halved, and its rows meet again in one call"),
-    Fit("27", "create", "it is the whole chunk, or the campaign is quiet", _whole,
-        "the same rows on two laptops, one batch refused as a whole, or one row's time passed in between: both rows twice"),
+    Fit("15", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
-    Fit("11", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
-    Fit("11", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
-    Fit("11", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
+    Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
+    Fit("9", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
+    Fit("9", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
-    Fit("1, 7", "resend", "every row is wanted by a run that lives, is not paused, and whose canaries for it went well",
-        _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out, or the batch before its canaries"),
+    Fit("9", "resend", "every row is wanted by a run that this kernel sends", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
     Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
-    Fit("12", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
-    Fit("23", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
-    Fit("16", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
-    Fit("26", "resend", "no other post stands for a row, or looks like it", _never("stands", Reason("resend_stands")), "a colleague has created the row since: it goes out twice"),
-    Fit("10", "all", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
+    Fit("9", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
+    Fit("9", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
+    Fit("12", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
+    Fit("17", "resend", "no other post stands for a row, or looks like it", _never("stands", Reason("resend_stands")), "a colleague has created the row since: it goes out twice"),
+    Fit("9", "all", "it was not tried too often", lambda facts: Wait(Reason("tried_often", times=facts.tries), holds=False) if facts.tries >= RESENDS else None,
         "a server that always fails is sent the same rows without end"),
 )  # fmt: skip
 
 
-def fit(facts: CallFacts) -> Send | Wait | Block | Cut:
+def fit(facts: CallFacts) -> Send | Wait | Block:
     """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Send`."""
     for row in FITS:
         if row.of in {"all", facts.kind}:

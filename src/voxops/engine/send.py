@@ -1,12 +1,11 @@
-"""Sending: one transaction decides again and writes the call, the lease is looked at once more, and how the try ended is written.
+"""Sending: one transaction decides again and writes the call, two clocks are asked at the wire, and how the try ended is written.
 
-The only place where the ledger and sending meet (rules 8, 10, 15 to 17, 21).
+The only place where the ledger and sending meet (rules 7, 8, 12 and 15).
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
-from voxops.engine.rules import Block, Cut, Decision, Read, Send, Wait, decide, fit
+from voxops.engine.rules import Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("voxops.engine")
 
+LEAVES_WITHIN = 15.0  # seconds from the commit to the wire; whoever slept since must not send (rule 7)
+SET_BACK = 5.0  # seconds by which a clock may be set back meanwhile
+
 
 @dataclass(eq=False)
 class Group:
@@ -49,12 +51,8 @@ class Group:
         The run.
     act : Act
         Their act.
-    chunk : int
-        Their chunk.
     ids : list of int
         The requests, also those that are not unsent any more.
-    since : float or None
-        Since when `fit` makes it wait, in server time; None where it does not.
     refusals, throttled : int
         How often no connection was made, and how often a rate limit refused it, in this run.
     idle : bool
@@ -65,9 +63,7 @@ class Group:
 
     run: str
     act: Act
-    chunk: int
     ids: list[int]
-    since: float | None = None
     refusals: int = 0
     throttled: int = 0
     idle: bool = False
@@ -124,21 +120,30 @@ class Sender:
         self._commit = commit
         self._note = note
         self._people = people
-        self._owner = secrets.token_hex(8)
 
     async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, write the call of a group as sent, and send it once."""
         async with self._client.permit() as permit:
-            taken: Call | Decision | None = await self._commit(lambda: self.take(group, gate()))
+            clocks, taken = await self._commit(lambda: (self._clocks(), self.take(group, gate())))
             if not isinstance(taken, Call):
                 return Sent(decision=taken)
-            return await self._exchange(permit, taken)
+            return await self._exchange(permit, taken, clocks)
 
     async def send_again(self, call: int, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, and send a call once more under its key."""
         async with self._client.permit() as permit:
-            taken: Call | None = await self._commit(lambda: self.take_again(call, gate()))
-            return Sent() if taken is None else await self._exchange(permit, taken)
+            clocks, taken = await self._commit(lambda: (self._clocks(), self.take_again(call, gate())))
+            return Sent() if taken is None else await self._exchange(permit, taken, clocks)
+
+    def _clocks(self) -> tuple[float, float]:
+        """Elapsed seconds, and those of the wall's clock."""
+        clock = self._client.clock
+        return clock.monotonic(), clock.wall()
+
+    def _may_leave(self, committed: tuple[float, float]) -> bool:
+        """Whether both clocks say that the try was committed a moment ago (rule 7)."""
+        passed = [now - then for now, then in zip(self._clocks(), committed, strict=True)]
+        return all(-SET_BACK <= seconds <= LEAVES_WITHIN for seconds in passed)
 
     # The transaction.
 
@@ -152,8 +157,14 @@ class Sender:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
             return said[0] if said else None
         act = group.act
+        if alone := [one for one in requests if one.alone]:  # a batch with it was refused (rule 12)
+            requests = alone[:1]
+        elif act.bulk and ledger.seen.lists_show_metadata is None:
+            requests = requests[:1]
+        if act.bulk:  # the order in which the form has them, since items are read by index
+            requests = sorted(requests, key=lambda one: one.item.identity)
         harmed = not ledger.requests.are_unharmed(one.id for one in requests)
-        requests, verdict = fitting(known, group, requests, harmed=harmed)
+        verdict = fit(replace(known.new(group.act, requests), harmed=harmed))
         if isinstance(verdict, Wait):
             return verdict
         if isinstance(verdict, Block):
@@ -164,7 +175,7 @@ class Sender:
         post = state if isinstance(state, PostState) else None
         form = act.form([one.item for one in requests], post, Wire(people=self._people))
         return ledger.calls.send(
-            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, owner=self._owner, now=known.now,
+            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, now=known.now,
         )  # fmt: skip
 
     def take_again(self, number: int, gate: Gate) -> Call | None:
@@ -178,29 +189,25 @@ class Sender:
         about = act_named(call.act).about
         if not all(isinstance(decide(one, about, facts[one.id]), Send) for one in requests):
             return None  # another sender has tried it since, or what was read is too old by now
-        if isinstance(fit(known.again(call, requests, facts)), Wait | Block | Cut):
+        if isinstance(fit(known.again(call, requests, facts)), Wait | Block):
             return None
         ledger.note_time(known.now)
-        return ledger.calls.send_again(call, owner=self._owner, now=known.now)
+        return ledger.calls.send_again(call, now=known.now)
 
     # The wire.
 
-    async def _exchange(self, permit: Any, call: Call) -> Sent:
+    async def _exchange(self, permit: Any, call: Call, committed: tuple[float, float]) -> Sent:
         """Send a call that is written, and write how that ended."""
         if call.tries > 1:
             _log.info("retry: call %d under its key, %s %s, try %d", call.id, call.method, call.path, call.tries)
-        if not self._ledger.calls.holds(call):
-            _log.warning("claim lost: call %d is not sent, as its lease has ended", call.id)
-            unsent: Sent = await self._note(lambda: self.end(call, Event(None, sent=False)))
-            return unsent  # whoever slept since must not send
-        still = partial(self._ledger.calls.holds, call)  # asked when the connection stands, which may take long
+        still = partial(self._may_leave, committed)  # asked when the connection stands, which may take long
         version = (call.baseline or {}).get("version") if call.method == "PATCH" else None
         token = {} if version is None else {"version": version}
         try:
             reply = await permit.send(call.method, call.path, body=call.body, key=call.key, may_go=still, **token)
         except TransportError as error:
             if not error.sent and not still():
-                _log.warning("claim lost: call %d is not sent, as its lease has ended", call.id)
+                _log.warning("call %d is not sent: it was written more than %d s ago", call.id, LEAVES_WITHIN)
             event = Event(None, sent=error.sent, first=call.tries == 1)
             sent: Sent = await self._note(lambda: self.end(call, event))
             return replace(sent, error=error)
@@ -269,7 +276,7 @@ class Sender:
             reason=ending.reason,
         )
         if not last:
-            _log.warning("claim lost: another sender has taken call %d over", call.id)
+            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
         if not last and act.about != "create":
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
@@ -287,7 +294,7 @@ class Sender:
         return Sent(call, ending, done, stops=stops)
 
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
-        """Nothing happened: a batch is read by its items, else fails the row that it names, else is halved; a single row has failed."""
+        """Nothing happened. A batch is read by its items; without any, the row that it names has failed, and the others go one by one."""
         ledger, now = self._ledger, self._known.now
         shown = act.settle_refusal(requests, event.data)
         said = [one for one in shown if one.outcome.final or one.outcome is Outcome.BLOCKED]
@@ -300,13 +307,11 @@ class Sender:
             error_code=event.code or f"HTTP_{event.status}",
             error_message=event.message,
         )
-        most = None
         if said or (shown and not event.page):
             kept = "unknown"  # rows that the items leave out, or say nothing readable of, are unknown
         elif call.size > 1 and act.bulk:
             kept, said = "released", [failed(named)] if named else []
             left = [one for one in requests if one is not named]
-            most = None if named else max(1, len(requests) // 2)
         else:
             kept, said, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
@@ -319,23 +324,22 @@ class Sender:
             reason=Reason("answer_without_row"),
         )
         if not last:
-            _log.warning("claim lost: another sender has taken call %d over", call.id)
+            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
             return Sent(call, Ending("refused"))
         held = [one for one in said if not one.outcome.final]
         ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
         ledger.requests.settle([one for one in said if one.outcome.final], now)
         ledger.requests.say(held)
         if kept == "released":
-            ledger.requests.release([one.id for one in left], most=most)
+            ledger.requests.release([one.id for one in left], alone=True)
             said += undo_unsent(ledger, [one.id for one in left]).values()
         if act.about == "create":
-            ledger.runs.became_less([one.id for one in requests], now)
             self._remember(act, [one for one in said if one.outcome is Outcome.SUCCEEDED], now)
         ledger.calls.close(call.id)
         return Sent(call, Ending("refused"), said)
 
     def _are_of_others(self, done: Sequence[Request]) -> bool:
-        """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 15)."""
+        """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 12)."""
         rows = {one.result_id: one.item for one in done if one.result_id is not None}
         return any(
             post.is_ours and post.row_mark != rows[name].row_mark and post.op_mark != rows[name].mark
@@ -343,7 +347,7 @@ class Sender:
         )
 
     def _remember(self, act: Act, done: Sequence[Request], now: float) -> None:
-        """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 26 and 28)."""
+        """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 17 and 19)."""
         if act.about != "create":
             return
         created = datetime.fromtimestamp(now, UTC).isoformat()
@@ -374,24 +378,6 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     if waits and not all(act_named(one.item.act).bulk for one in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
     return sends, others
-
-
-def fitting(
-    known: Knowledge, group: Group, requests: Sequence[Request], *, harmed: bool = False
-) -> tuple[list[Request], Send | Wait | Block]:
-    """As many of these requests as may go in one call, and whether they may go now."""
-    rows = sorted(requests, key=lambda one: one.item.identity) if group.act.bulk else list(requests)
-    while True:
-        facts = (
-            known.chunk(group.act, rows, group.run, group.chunk, group.since)
-            if group.act.about == "create"
-            else known.other(group.act, rows)
-        )
-        verdict = fit(replace(facts, harmed=harmed, tries=known.tried(rows)))
-        if not isinstance(verdict, Cut):
-            group.since = (group.since or known.now) if isinstance(verdict, Wait) else None
-            return rows, verdict
-        rows = rows[: verdict.size]
 
 
 def _baseline(state: Any) -> Mapping[str, Any] | None:

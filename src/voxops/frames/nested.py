@@ -4,7 +4,7 @@ pandas would store such cells as ``object``, for which Arrow guesses a type from
 objects without fields, and on rows that differ. Here the column fixes the type:
 
 ==========  ================================  ===================================================
-column      a cell                            Arrow, Parquet, Polars, DuckDB
+column      a cell                            Arrow, Parquet, DuckDB
 ==========  ================================  ===================================================
 targets     `Targets`                         a list of structs with the fields of `Target`
 list        a list                            a list of texts

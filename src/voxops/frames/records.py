@@ -1,4 +1,4 @@
-"""Records of the API as frames with fixed dtypes: posts, their targets, deliveries, performance."""
+"""Records of the API as frames with fixed dtypes: posts, their targets, deliveries."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Columns:
     Parameters
     ----------
     kind : str
-        A key of `SCHEMAS`: ``posts deliveries accounts webhooks performance bulk_results``.
+        A key of `SCHEMAS`: ``posts deliveries accounts webhooks bulk_results``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -264,7 +264,7 @@ def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return inner if isinstance(inner, Mapping) and "id" not in record else record
 
 
-# The fields of a delivery that a further try changes, and its keys (rule 19).
+# The fields of a delivery that a further try changes, and its keys (rule 13).
 DELIVERY_EPISODE = (
     "delivery_id", "webhook_id", "success", "status_code", "latency_ms", "retry_count", "error", "delivered_at",
 )  # fmt: skip
@@ -330,39 +330,6 @@ def read_bulk_results(
     return list(zip(*(columns[name] for name in names), strict=True))
 
 
-def performance(answers: Iterable[tuple[str, Any]]) -> pd.DataFrame:
-    """Convert the responses of ``GET /v1/analytics/posts/:id`` to a frame.
-
-    Parameters
-    ----------
-    answers : iterable of tuple
-        Post id and response. A response has a record per platform under ``data``, or is one record itself; figures are in the
-        record or under its ``metrics``. One with ``dataAvailable: false`` gives no row.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
-        likes comments shares clicks saves video_views`` (Int64, counts; NA if the response has none), ``engagement_rate`` (Float64,
-        engagements per impression), ``as_of`` (datetime64[us, UTC], when the figures were collected).
-    """
-    frame = build("performance", [record for post_id, answer in answers for record in _records(post_id, answer)])
-    frame = frame[frame.select_dtypes("Int64").notna().any(axis=1)].reset_index(drop=True)
-    seen = frame["impressions"].where(frame["impressions"] > 0)
-    rate = (frame["engagements"] / seen).astype("Float64")
-    frame.insert(list(frame.columns).index("likes"), "engagement_rate", rate)
-    return frame
-
-
-def _records(post_id: str, answer: Any) -> list[dict[str, Any]]:
-    """Return the records of one response, each with its post."""
-    if isinstance(answer, Mapping):
-        answer = answer["data"] if isinstance(answer.get("data"), Mapping) else answer
-        answer = [] if answer.get("dataAvailable") is False else answer.get("data", [answer])
-    found = answer if isinstance(answer, list) else []
-    return [{"postId": post_id, **record} for record in found if isinstance(record, Mapping)]
-
-
 # Columns of the targets frame from the post: column -> the post's column.
 _OF_POST = {
     "post_status": "status",
@@ -389,7 +356,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
     ----------
     posts : pandas.DataFrame
         A posts frame or a selection of its rows, also exploded by ``targets``; needs ``post_id status targets updated_at
-        scheduled_for content workspace_id``. It may come from a Parquet file, Polars or DuckDB; CSV files drop targets.
+        scheduled_for content workspace_id``. It may come from a Parquet file; CSV files drop targets.
 
     Returns
     -------

@@ -23,12 +23,8 @@ LOOKS: Mapping[str, Mapping[str, Look]] = {
 }
 _ONE = {
     "duplicates": "duplicate",
-    "changes of status": "change of status",
-    "changes between runs": "change between runs",
     "causes in weeks": "cause in a week",
-    "posts at risk": "post at risk",
     "deliveries": "delivery",
-    "figures of posts": "figures of a post",
     "rows to mend": "row to mend",
 }
 
@@ -152,7 +148,7 @@ _COLUMNS = (
     Column("response_body", "response", "Body of the receiver's last response."),
     Column("delivered_at", "delivered", "Instant at which the receiver accepted the delivery.", unit="UTC", kind="time", width=136),
     Column("deliveries.retry_count", "retries", "Number of attempts after the first.", unit="attempts", kind="number"),
-    Column("why", "why", "Reason why a delivery is lost, or why an account or post is at risk."),
+    Column("why", "why", "Reason why a delivery is lost, or why an account is at risk."),
     Column("rows that did not go.why", "why", "Reason why the row did not go: that of its failure, of its block, or of the plan."),
     Column("rows that did not go.campaign", "campaign", "Name of the campaign under which the row would be created."),
     Column("reason_code", "reason code", "Code of the reason beside it."),
@@ -212,25 +208,12 @@ _COLUMNS = (
     Column("last_failed_at", "last failure", "Instant of the account's last failure.", unit="UTC", kind="time", width=136),
     Column("scheduled", "scheduled", "Number of targets that wait to go out on the account.", unit="targets", kind="number"),
     Column("next_at", "next", "Instant at which the account's next target is due.", unit="UTC", kind="time", width=136),
-    Column("risk", "risk", "Risk of the account: its inactive status, degraded, failing or not_listed; missing without one.", kind="word", width=84),
-    Column("account_status", "account", "Status of the account on which the post is due.", kind="word", width=92, look="status"),
+    Column("risk", "risk", "Risk of the account: its inactive status, degraded or failing; missing without one.", kind="word", width=84),
     # webhooks
     Column("events", "events", "Types of events that the webhook receives."),
     Column("enabled", "enabled", "True if the API sends events to the webhook."),
     Column("failure_count", "failures", "Number of failures that the API counts for the webhook.", unit="failures", kind="number"),
     Column("last_delivery_at", "last delivery", "Instant of the webhook's last delivery.", unit="UTC", kind="time", width=136),
-    # analytics
-    Column("impressions", "impressions", "Number of times that the post was displayed.", unit="count", kind="number"),
-    Column("reach", "reach", "Number of distinct accounts that saw the post.", unit="accounts", kind="number"),
-    Column("engagements", "engagements", "Number of interactions with the post, as the platform counts them.", unit="count", kind="number"),
-    Column("engagement_rate", "engagement rate", "Engagements per impression.", unit="0 to 1", kind="share", width=84),
-    Column("likes", "likes", "Number of likes.", unit="count", kind="number"),
-    Column("comments", "comments", "Number of comments.", unit="count", kind="number"),
-    Column("shares", "shares", "Number of times that the post was shared.", unit="count", kind="number"),
-    Column("clicks", "clicks", "Number of clicks on the post.", unit="count", kind="number"),
-    Column("saves", "saves", "Number of times that the post was saved.", unit="count", kind="number"),
-    Column("video_views", "video views", "Number of views of the post's video.", unit="count", kind="number"),
-    Column("as_of", "as of", "Instant at which the platform's figures were collected.", unit="UTC", kind="time", width=136),
     # campaign sheets and findings
     Column("row_id", "row", "Key of the row in the campaign sheet.", kind="id", width=112),
     Column("accounts", "accounts", "Accounts of the row: ids or platform:@name, separated by semicolons.", kind="list", width=140),
@@ -428,19 +411,9 @@ KINDS: tuple[Kind, ...] = (
         "url symptom start end recovered_at lost failed_first deliveries failure_rate",
     ),
     _kind(
-        "posts at risk",
-        "risk why post_id account_status",
-        "risk why remedy scheduled_for platform account_name account_status failure_share content post_id",
-    ),
-    _kind(
         "accounts",
         "risk failure_share next_at checked_at",
         "status risk why remedy verdict platform username failed failure_share next_at works account_id",
-    ),
-    _kind(
-        "figures of posts",
-        "post_id impressions engagement_rate",
-        "platform impressions reach engagements likes comments shares clicks engagement_rate post_id",
     ),
     _kind(
         "targets",

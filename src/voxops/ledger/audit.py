@@ -179,7 +179,7 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         **{str(name): column.array for name, column in ended.items()},
     )
     table.attrs = {**plan.attrs, "run": run}
-    if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 29)
+    if head.key_column:  # what goes from cell to cell and through files names its campaign (rule 5)
         table = table.assign(campaign=pd.array([head.campaign] * len(table), dtype="string"))
         table.attrs["campaign"] = head.campaign
     return table
@@ -200,7 +200,7 @@ def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[s
 
 def _stopped(ledger: Ledger, run: str) -> str:
     """Why rows of a run are not sent yet, for people: how its last pass ended, where none is under way."""
-    rows = ledger.query("SELECT state, note FROM runs WHERE id = ? AND lease_until = 0", run)
+    rows = ledger.query("SELECT state, note FROM runs WHERE id = ?", run)
     state, note = rows[0] if rows else ("", "")
     if state == "stopped":
         return f"stopped: {note}"
@@ -224,7 +224,7 @@ def _code_of(reply: bytes | None) -> str:
 
 
 def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
-    """What a reader of the results must know besides the outcome (rules 11 and 28)."""
+    """What a reader of the results must know besides the outcome (rules 9 and 19)."""
     said = []
     if row["collided"]:
         said.append("may have gone out twice: somebody else worked on the same thing at that moment")
@@ -240,7 +240,7 @@ def _instant(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-# Duplicates: rows for which more than one live post is what was requested, whoever created them (rule 28).
+# Duplicates: rows for which more than one live post is what was requested, whoever created them (rule 19).
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,7 +421,7 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.runs.head(run)
     rows = ledger.query(
-        "SELECT row, item, canary FROM run_rows JOIN requests ON requests.id = request WHERE run = ? ORDER BY chunk, row",
+        "SELECT row, item FROM run_rows JOIN requests ON requests.id = request WHERE run = ? ORDER BY chunk, row",
         run,
     )
     table, why = _planned(ledger, run)
@@ -431,8 +431,6 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
         items=tuple(replace(read_item(row["item"]), row=row["row"]) for row in rows),
         campaign=head.campaign,
         key=head.key_column,
-        canaries=head.canaries,
-        first=frozenset(row["row"] for row in rows if row["canary"] is not None),
         why=why,
     )
 

@@ -1,24 +1,32 @@
-"""Calls: what was sent, written before the first byte leaves; who may send it again; and how its last try ended."""
+"""Calls: what was sent, written before the first byte leaves, and how its last try ended."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from voxops._support.canonical import fingerprint, json_text
 from voxops.acts.act import Form, Request
 from voxops.api.reasons import Reason
-from voxops.api.timing import CLOCKS_DIFFER, LEAVES_WITHIN
 from voxops.ledger.records import Call, columns, read_call, reason_text
-from voxops.ledger.store import SOME, Part
+from voxops.ledger.store import SOME, Part, Store
 
 _CALL = columns(Call)
-# The call as it was handed to its sender.
-_ITS_OWN = "id = ? AND state = 'sent' AND owner = ? AND tries = ?"
+# The try that its sender has made; another kernel may have noted meanwhile that nobody knows of it.
+_ITS_OWN = "id = ? AND tries = ? AND state IN ('sent', 'unknown')"
 
 
 class Calls(Part):
-    """The calls of a ledger."""
+    """The calls of a ledger.
+
+    Only the kernel that sends a call knows that it is in flight. What any other has marked *sent* without an end is in doubt at once, so
+    that nobody waits for a kernel that was killed (rule 15).
+    """
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._in_flight: set[int] = set()  # sent by this kernel, and not ended
 
     def send(
         self,
@@ -28,19 +36,18 @@ class Calls(Part):
         run: str,
         baseline: Mapping[str, Any] | None,
         credential: str,
-        owner: str,
         now: float,
     ) -> Call:
-        """Write a new call as sent, in the transaction that decides about it (rule 8)."""
+        """Write a new call as sent, in the transaction that decides about it (rule 7)."""
         item = requests[0].item
         values = (
             run, item.act, form.method, form.path, form.body, form.key, str(item.subject), json_text(baseline), credential,
-            _hash(form.method, form.path, form.body, form.key), len(requests), now, now, owner, self._store.now() + self._store.lease,
+            _hash(form.method, form.path, form.body, form.key), len(requests), now, now,
         )  # fmt: skip
         with self._store.atomic() as db:
             cursor = db.execute(
                 """INSERT INTO calls (by_run, act, method, path, body, key, subject, baseline, credential, hash, size, state, tries, first_sent,
-                   last_sent, owner, lease_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?, ?, ?)""",
+                   last_sent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?)""",
                 values,
             )
             call = int(cursor.lastrowid or 0)
@@ -49,15 +56,17 @@ class Calls(Part):
                 "INSERT INTO call_rows (call, position, request) SELECT ?, key, value FROM json_each(?)", call, ids
             )
             self._store.write(f"UPDATE requests SET call = ?, blocked = 0, reason = '' WHERE id {SOME}", call, ids)
+        self._in_flight.add(call)
         return self.get(call)
 
-    def send_again(self, call: Call, *, owner: str, now: float) -> Call:
+    def send_again(self, call: Call, *, now: float) -> Call:
         """Write a further try of a call that may have had an effect, under its key."""
         self._store.write(
-            """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = ?, ended = NULL, answered = 0, owner = ?, lease_until = ?,
+            """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = ?, ended = NULL, answered = 0,
                resent = 1, sighted = NULL, reason = '' WHERE id = ?""",
-            now, owner, self._store.now() + self._store.lease, call.id,
+            now, call.id,
         )  # fmt: skip
+        self._in_flight.add(call.id)
         return self.get(call.id)
 
     def get(self, call: int) -> Call:
@@ -81,7 +90,13 @@ class Calls(Part):
         return self._find(f"id IN (SELECT call FROM call_rows WHERE request {SOME})", ids)
 
     def _find(self, where: str, *values: Any) -> list[Call]:
-        return list(map(read_call, self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", *values)))
+        rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", *values)
+        return [self._as_it_is(read_call(row)) for row in rows]
+
+    def _as_it_is(self, call: Call) -> Call:
+        if call.id in self._in_flight:
+            return replace(call, state="sent")
+        return replace(call, state="unknown") if call.state == "sent" else call
 
     def has_followed(self, calls: Iterable[int]) -> set[int]:
         """Which of these calls were followed by another one on their subject: its counts tell of later ones."""
@@ -97,17 +112,12 @@ class Calls(Part):
         written = call.body is None or isinstance(call.body, bytes)  # SQLite keeps text in any column
         return written and call.hash == _hash(call.method, call.path, call.body, call.key)
 
-    def holds(self, call: Call) -> bool:
-        """Whether a try may still leave: its lease holds, and it was decided upon a moment ago; whoever slept since must not send (rule 21)."""
-        until = call.lease_until or 0.0
-        written = until - self._store.lease
-        return written - CLOCKS_DIFFER <= self._store.now() < min(until, written + LEAVES_WITHIN)
-
     def unsend(self, call: Call) -> None:
-        """Nothing of a try has happened: it is as before, also where its lease was over by then; not if another one has followed."""
+        """Nothing of a try has happened: it is as before; not if another one has followed."""
+        self._in_flight.discard(call.id)
         with self._store.atomic():
             changed = self._store.write(
-                """UPDATE calls SET state = 'unknown', tries = tries - 1, owner = NULL, lease_until = NULL
+                """UPDATE calls SET state = 'unknown', tries = tries - 1
                    WHERE id = ? AND tries = ? AND state IN ('sent', 'unknown')""",
                 call.id, call.tries,
             )  # fmt: skip
@@ -129,39 +139,31 @@ class Calls(Part):
         reason: Reason | None = None,
     ) -> bool:
         """Write how a try ended; False if it is not the call's last try any more."""
+        self._in_flight.discard(call.id)
         with self._store.atomic():
             changed = self._store.write(
-                f"""UPDATE calls SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, refused = ?, reason = ?, owner = NULL,
-                    lease_until = NULL WHERE {_ITS_OWN}""",
-                state, status, reply, answered, now, refused, reason_text(reason), call.id, call.owner, call.tries,
+                f"""UPDATE calls SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, refused = ?, reason = ?
+                    WHERE {_ITS_OWN}""",
+                state, status, reply, answered, now, refused, reason_text(reason), call.id, call.tries,
             )  # fmt: skip
             self.close(call.id)
         return bool(changed)
 
     def close(self, call: int) -> None:
         """Close a call that answers for no request any more."""
-        self._store.write(
-            """UPDATE calls SET state = 'closed' WHERE id = ? AND state <> 'sent'
-               AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.call = calls.id)""",
-            call,
-        )
-
-    def expire(self) -> int:
-        """Every call in flight whose lease has run out is unknown: its sender died or sleeps (rule 21). Return how many.
-
-        A lease that ends later than any could was taken before the clock was set back, and is over.
-        """
-        now = self._store.now()
-        return self._store.write(
-            """UPDATE calls SET state = 'unknown', owner = NULL, lease_until = NULL
-               WHERE state = 'sent' AND NOT (? < lease_until AND lease_until <= ?)""",
-            now, now + self._store.lease + CLOCKS_DIFFER,
-        )  # fmt: skip
+        if call not in self._in_flight:
+            self._store.write(
+                """UPDATE calls SET state = 'closed' WHERE id = ?
+                   AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.call = calls.id)""",
+                call,
+            )
 
     def note(self, one: Call) -> None:
         """Write what readings have shown of a call: its state, when its subject was seen in flight, counts below, and why it waits."""
+        if one.id in self._in_flight:  # it has not ended
+            return
         self._store.write(
-            "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state NOT IN ('sent', 'closed')",
+            "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state <> 'closed'",
             one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries,
         )  # fmt: skip
 
@@ -175,7 +177,7 @@ class Calls(Part):
         return int(rows[0][0])
 
     def note_collided(self, calls: Iterable[int]) -> None:
-        """Somebody else has done the same at the same moment (rule 31)."""
+        """Somebody else has done the same at the same moment (rule 19)."""
         self._store.write(f"UPDATE calls SET collided = 1 WHERE id {SOME}", calls)
 
 

@@ -1,13 +1,11 @@
-"""Opening the ledger's file: where it lives, what it must be, and what is refused before anything is sent (rule 25)."""
+"""Opening the ledger's file: where it lives, what it must be, and what is refused before anything is sent (rule 15)."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-import platform
 import re
-import secrets
 import sqlite3
 import threading
 import warnings
@@ -15,7 +13,7 @@ from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 
-from voxops._support.files import flush_folder, make_folder, write_file
+from voxops._support.files import flush_folder, make_folder
 from voxops.errors import LedgerError
 
 APPLICATION_ID = 0x766F7870  # "voxp": tells a ledger from any other SQLite file
@@ -36,7 +34,7 @@ SCHEMA = """
         blocked INTEGER NOT NULL DEFAULT 0, reason TEXT NOT NULL DEFAULT '',
         error_code TEXT, error_message TEXT, result_id TEXT,
         seen TEXT CHECK (json_type(seen) = 'object'), settled REAL CHECK (settled BETWEEN 0 AND 1e11),
-        confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), most INTEGER, page INTEGER,
+        confirmed INTEGER NOT NULL DEFAULT 0, call INTEGER REFERENCES calls (id), alone INTEGER NOT NULL DEFAULT 0, page INTEGER,
         created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11),
         UNIQUE (identity, attempt)
     ) STRICT;
@@ -48,7 +46,8 @@ SCHEMA = """
     CREATE INDEX requests_by_mark ON requests (mark) WHERE mark IS NOT NULL;
     CREATE INDEX requests_alike ON requests (alike) WHERE alike IS NOT NULL;
     CREATE TABLE calls (
-        id INTEGER PRIMARY KEY, by_run TEXT NOT NULL, -- the run that sent it first
+        id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, also where nothing of a try has happened
+        by_run TEXT NOT NULL, -- the run that sent it first
         act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
         subject TEXT NOT NULL, baseline TEXT CHECK (json_type(baseline) = 'object'), credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
@@ -56,7 +55,6 @@ SCHEMA = """
         first_sent REAL NOT NULL CHECK (first_sent BETWEEN 0 AND 1e11), last_sent REAL NOT NULL CHECK (last_sent BETWEEN 0 AND 1e11),
         ended REAL CHECK (ended BETWEEN 0 AND 1e11),
         answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
-        owner TEXT, lease_until REAL,
         refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
@@ -70,34 +68,27 @@ SCHEMA = """
     CREATE INDEX call_rows_by_request ON call_rows (request);
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
-        home TEXT NOT NULL, created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), canaries INTEGER NOT NULL, held INTEGER NOT NULL,
+        created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), held INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
-        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER, trust_lists INTEGER NOT NULL DEFAULT 0,
-        lease_until REAL NOT NULL DEFAULT 0
+        paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER
     ) STRICT;
     -- apart from its run, which is read before each send and written every few seconds
     CREATE TABLE frames (run TEXT PRIMARY KEY REFERENCES runs (id), frame BLOB NOT NULL) STRICT;
     CREATE TABLE run_rows (
         run TEXT NOT NULL REFERENCES runs (id), row INTEGER NOT NULL, request INTEGER REFERENCES requests (id),
-        reason TEXT NOT NULL, chunk INTEGER NOT NULL, canary TEXT,
+        reason TEXT NOT NULL, chunk INTEGER NOT NULL,
         PRIMARY KEY (run, row)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX run_rows_by_request ON run_rows (request);
-    CREATE TABLE chunks (
-        run TEXT NOT NULL REFERENCES runs (id), chunk INTEGER NOT NULL, size INTEGER NOT NULL, less REAL,
-        PRIMARY KEY (run, chunk)
-    ) STRICT, WITHOUT ROWID;
     CREATE TABLE seen (
         post_id TEXT PRIMARY KEY, created TEXT NOT NULL, status TEXT NOT NULL, updated TEXT,
         op_mark TEXT, row_mark TEXT, campaign_mark TEXT, asked TEXT, shown TEXT,
-        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL,
-        alone INTEGER NOT NULL DEFAULT 0 -- it was read by itself
+        began REAL NOT NULL, source TEXT NOT NULL, since REAL NOT NULL
     ) STRICT;
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
-    CREATE INDEX seen_by_campaign ON seen (campaign_mark, created);
+    CREATE INDEX seen_by_campaign ON seen (campaign_mark);
     CREATE INDEX seen_by_shown ON seen (shown);
-    CREATE INDEX seen_by_asked ON seen (asked);
     CREATE TABLE media ( -- receipts of uploads and imports
         source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
         media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
@@ -115,34 +106,11 @@ _NETWORK = re.compile(r"^(nfs\d?|cifs|smb\d?|smbfs|afs|9p|fuse\.(sshfs|rclone|gc
 
 
 def default_path(host: str, workspace_id: str) -> Path:
-    """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 23)."""
+    """Where a workspace's ledger lives: the user's data folder, named by host and workspace, never by the API key (rule 9)."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{host}-{workspace_id}")[:120]
     import platformdirs  # most processes that import voxops open no ledger
 
     return Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "ledgers" / f"{name}.sqlite"
-
-
-def home() -> str:
-    """Who writes here: a random name in the user's data folder, one for all kernels of a user on a machine (rule 25)."""
-    import platformdirs
-
-    return _home(Path(platformdirs.user_data_dir("voxops", appauthor=False)) / "home")
-
-
-@cache
-def _home(path: Path) -> str:
-    """The random name in a file, which is kept, since a run asks for it again and again."""
-    try:
-        make_folder(path.parent)
-        if not path.exists():
-            own = path.with_name(f"home-{secrets.token_hex(4)}")
-            write_file(own, secrets.token_hex(16))
-            with suppress(FileExistsError):  # two kernels that begin at once agree on the first
-                os.link(own, path)
-            own.unlink()
-        return path.read_text(encoding="ascii")
-    except (OSError, ValueError):  # no such folder, or none to be written: at least the machine and the user
-        return hashlib.sha256(f"{platform.node()} {Path.home()}".encode()).hexdigest()[:32]
 
 
 def open_database(path: Path) -> sqlite3.Connection:

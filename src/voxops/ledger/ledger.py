@@ -20,7 +20,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from voxops.api.timing import LEASE
 from voxops.ledger.calls import Calls
 from voxops.ledger.media import Media
 from voxops.ledger.requests import Requests
@@ -37,9 +36,7 @@ class Ledger(Store):
     path : Path
         SQLite file; created with mode 0600 where there is none.
     clock : callable
-        Seconds since the epoch, in server time, for leases and ages.
-    lease : float
-        Seconds for which a sender keeps a call to itself; longer than any request takes.
+        Seconds since the epoch, in server time.
 
     Attributes
     ----------
@@ -54,8 +51,8 @@ class Ledger(Store):
         If the file can't be used; nothing has been sent then.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
-        super().__init__(path, clock=clock, lease=lease)
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(path, clock=clock)
         self.requests: Requests = Requests(self)
         self.calls: Calls = Calls(self)
         self.runs: Runs = Runs(self)

@@ -23,7 +23,7 @@ class Call:
     Attributes
     ----------
     state : str
-        ``sent`` (in flight, under a lease), ``accepted`` (a 2xx of an asynchronous act), ``unknown``, ``limited`` (a batch that a rate
+        ``sent`` (this kernel waits for its answer), ``accepted`` (a 2xx of an asynchronous act), ``unknown``, ``limited`` (a batch that a rate
         limit or a quota may have broken off in its middle) or ``closed`` (it answers for no request any more).
     size : int
         How many requests it was formed for.
@@ -56,8 +56,6 @@ class Call:
     answered: bool
     http_status: int | None
     reply: bytes | None
-    owner: str | None
-    lease_until: float | None
     refused: bool
     resent: bool
     collided: bool
@@ -108,7 +106,7 @@ class Seen:
 
     @property
     def is_live(self) -> bool:
-        """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 28)."""
+        """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 19)."""
         return self.status not in NEVER_OUT
 
     def is_as_requested(self, asked: str, shown: str) -> bool:
@@ -139,35 +137,31 @@ class RunHead:
     """A run without its frame.
 
     `failures` is the number of failed rows after which nothing more is sent; `undone` says that a later plan withdraws it. `note` is the
-    last report of its progress; `home` says who began it, as `file.home` does; `reason` and `who` are for people.
+    last report of its progress; `reason` and `who` are for people.
     """
 
     id: str
     action: str
     campaign: str
     key_column: str
-    canaries: int
     held: int
     created: float = 0.0
     paused: bool = False
     undone: bool = False
     failures: int | None = None
-    trust_lists: bool = False
     note: str = ""
-    home: str = ""
     reason: str | None = None
     who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of a run: its request, or none and why; its chunk; its cause where it is a canary."""
+    """A row of a run: its request, or none and why; its chunk."""
 
     row: int
     request: int | None
     reason: Reason | None = None
     chunk: int = 0
-    canary: str | None = None
 
 
 def read_call(row: sqlite3.Row) -> Call:
@@ -181,7 +175,7 @@ def read_call(row: sqlite3.Row) -> Call:
     return Call(**value)
 
 
-_AS_KEPT = ("id", "error_code", "error_message", "result_id", "asked", "call", "alike", "most", "page")  # of a request
+_AS_KEPT = ("id", "error_code", "error_message", "result_id", "asked", "call", "alike", "page")  # of a request
 
 
 def read_request(row: sqlite3.Row) -> Request:
@@ -195,6 +189,7 @@ def read_request(row: sqlite3.Row) -> Request:
         settled_at=row["settled"],
         position=row["position"] or 0,
         confirmed=bool(row["confirmed"]),
+        alone=bool(row["alone"]),
     )
 
 

@@ -90,50 +90,13 @@ class Requests(Part):
         )
         return list(found.values())
 
-    def campaigns_of(self, labels: Iterable[str]) -> dict[str, set[str]]:
-        """The campaigns under which creates of rows of these names were ever sent (rule 29)."""
-        rows = self._store.query(
-            f"""SELECT DISTINCT label, campaign FROM requests
-                WHERE label {SOME} AND mark IS NOT NULL AND ({_MAY_HAVE_LEFT} OR result_id IS NOT NULL)""",
-            labels,
+    def any_created(self) -> bool:
+        """Whether a create is in flight, in doubt, or has succeeded."""
+        return bool(
+            self._store.query(
+                "SELECT 1 FROM requests WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded') LIMIT 1"
+            )
         )
-        found: dict[str, set[str]] = {}
-        for label, campaign in rows:
-            found.setdefault(label, set()).add(campaign)
-        return found
-
-    def waiting_withdrawals(self) -> list[Request]:
-        """Unsent withdrawals of what comes of a create whose post is not known yet."""
-        where = "requests.subject LIKE 'row:%' AND requests.mark IS NULL AND requests.outcome = '' AND requests.call IS NULL"
-        return list(self._find(where).values())
-
-    def unfinished(self, campaign: str, since: float | None) -> list[Request]:
-        """Creates of a campaign that may still make a post, or have made one since an instant of server time."""
-        found = self._find(
-            """requests.campaign = ? AND requests.mark IS NOT NULL AND (requests.outcome = '' AND (requests.call IS NOT NULL
-                OR NOT requests.blocked) OR requests.outcome = 'succeeded' AND requests.settled >= ?)""",
-            campaign, since,
-        )  # fmt: skip
-        return list(found.values())
-
-    def unsent_withdrawals(self, campaign: str) -> list[Request]:
-        """Withdrawals that syncs of a campaign want and have not sent."""
-        found = self._find(
-            """requests.act = 'cancel' AND json_extract(requests.item, '$.seen.sync') = ? AND requests.outcome = ''
-                AND requests.call IS NULL AND NOT requests.blocked""",
-            campaign,
-        )
-        return list(found.values())
-
-    def unwanted(self, ids: Iterable[int]) -> set[int]:
-        """Which of these creates a withdrawal waits for."""
-        rows = self._store.query(
-            f"""SELECT one.id FROM requests AS one JOIN requests AS other ON other.subject = 'row::' || one.identity
-                WHERE one.id {SOME} AND other.mark IS NULL AND other.outcome = '' AND NOT other.blocked
-                  AND json_extract(other.item, '$.seen.attempt') = one.attempt""",
-            ids,
-        )
-        return {request for (request,) in rows}
 
     def created_between(self, since: float, until: float) -> dict[str, int]:
         """Post -> the create that has succeeded as it, of those that answers or readings settled in a span of server time."""
@@ -211,10 +174,11 @@ class Requests(Part):
         """These requests leave their call, which may have had an effect."""
         self._store.write(f"UPDATE requests SET call = NULL WHERE id {SOME}", ids)
 
-    def release(self, ids: Iterable[int], *, most: int | None = None, page: int | None = None) -> None:
+    def release(self, ids: Iterable[int], *, alone: bool = False, page: int | None = None) -> None:
         """Nothing of what was sent for these requests has happened: they are unsent again.
 
-        `most` bounds the calls that carry them from now on (rule 17); `page` is the status under which a proxy's page refused them.
+        `alone` says that each goes in a call of its own from now on (rule 12); `page` is the status under which a proxy's page refused
+        them.
         """
         released = list(ids)
         with self._store.atomic():
@@ -223,9 +187,9 @@ class Requests(Part):
                 released,
             )
             self._store.write(
-                """UPDATE requests SET call = NULL, reason = '', most = min(coalesce(most, ?1), coalesce(?1, most)), page = coalesce(?2, page)
+                """UPDATE requests SET call = NULL, reason = '', alone = alone OR ?1, page = coalesce(?2, page)
                    WHERE id IN (SELECT value FROM json_each(?3)) AND outcome = ''""",
-                most, page, released,
+                alone, page, released,
             )  # fmt: skip
 
     def _find(self, where: str, *values: Any) -> dict[int, Request]:

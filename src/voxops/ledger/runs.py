@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, replace
 
 from voxops.api.reasons import read_reason
-from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError, RunNotFound
-from voxops.ledger.file import home
 from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
-from voxops.ledger.requests import NOW
 from voxops.ledger.store import SOME, Part
-
-LIVES = 120.0  # seconds for which a run counts as living after it was looped over last
 
 _HEAD = columns(RunHead)
 
@@ -26,21 +20,17 @@ class Runs(Part):
         """Write a run with its rows and their chunks."""
         with self._store.atomic() as db:
             db.execute(
-                f"""INSERT INTO runs ({_HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+                f"""INSERT INTO runs ({_HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
                 astuple(replace(head, reason=well_formed(reason), who=_whoami())),
             )
             db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
             db.executemany(
-                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?)",
                 [
-                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk, well_formed(row.canary))
+                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk)
                     for row in rows
                 ],
             )  # fmt: skip
-            self._store.write(
-                "INSERT INTO chunks (run, chunk, size) SELECT run, chunk, count(*) FROM run_rows WHERE run = ? GROUP BY chunk",
-                head.id,
-            )
 
     def head(self, run: str) -> RunHead:
         """What a run is.
@@ -54,16 +44,13 @@ class Runs(Part):
         if not rows:
             raise RunNotFound(f"no run {run!r} in this ledger; ws.runs() lists them")
         value = dict(rows[0])
-        return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone", "trust_lists")})
+        return RunHead(**value | {name: bool(value[name]) for name in ("paused", "undone")})
 
     def rows(self, run: str) -> list[RunRow]:
         """The rows of a run, in the order of its plan."""
-        rows = self._store.query(
-            "SELECT row, request, reason, chunk, canary FROM run_rows WHERE run = ? ORDER BY row", run
-        )
+        rows = self._store.query("SELECT row, request, reason, chunk FROM run_rows WHERE run = ? ORDER BY row", run)
         return [
-            RunRow(row, request, read_reason(reason) if reason else None, chunk, canary)
-            for row, request, reason, chunk, canary in rows
+            RunRow(row, request, read_reason(reason) if reason else None, chunk) for row, request, reason, chunk in rows
         ]
 
     def frame(self, run: str) -> bytes:
@@ -76,46 +63,18 @@ class Runs(Part):
             )
         return bytes(rows[0][0])
 
-    def wanted(self, ids: Iterable[int]) -> dict[int, set[str]]:
-        """Which of these requests a run names that lives and is neither paused nor undone (rule 1).
-
-        Each with the runs that do and in which canaries go before it; the empty name stands for one in which none do.
-        """
-        rows = self._store.query(
-            f"""SELECT request, CASE WHEN canaries AND canary IS NULL THEN id ELSE '' END FROM run_rows JOIN runs ON runs.id = run
-                WHERE request {SOME} AND run_rows.reason = '' AND NOT paused AND NOT undone AND lease_until > ? AND lease_until <= ?""",
-            ids, *self._life(),
-        )  # fmt: skip
-        found: dict[int, set[str]] = {}
-        for request, run in rows:
-            found.setdefault(request, set()).add(run)
-        return found
-
-    def wanted_elsewhere(self, ids: Iterable[int], run: str) -> set[int]:
-        """Which of these requests another run names that is not undone, and lives."""
+    def wanted(self, ids: Iterable[int], runs: Iterable[str]) -> set[int]:
+        """Which of these requests one of these runs names that is neither paused nor undone (rule 9)."""
         rows = self._store.query(
             f"""SELECT request FROM run_rows JOIN runs ON runs.id = run
-                WHERE request {SOME} AND run_rows.reason = '' AND run <> ? AND NOT undone AND lease_until > ? AND lease_until <= ?""",
-            ids, run, *self._life(),
+                WHERE request {SOME} AND run {SOME} AND run_rows.reason = '' AND NOT paused AND NOT undone""",
+            ids, runs,
         )  # fmt: skip
         return {request for (request,) in rows}
 
-    def _life(self) -> tuple[float, float]:
-        """Between which instants the lease of a run that lives ends; later none could that was taken before the clock was set back."""
-        now = self._store.now()
-        return now, now + LIVES + CLOCKS_DIFFER
-
-    def lives(self, run: str) -> bool:
-        """Whether somebody loops over a run, to send its rows."""
-        return bool(
-            self._store.query(
-                "SELECT 1 FROM runs WHERE id = ? AND lease_until > ? AND lease_until <= ?", run, *self._life()
-            )
-        )
-
-    def live(self, runs: Iterable[str]) -> None:
-        """These runs are looped over: they live for a while."""
-        self._store.write(f"UPDATE runs SET lease_until = ? WHERE id {SOME}", self._store.now() + LIVES, runs)
+    def begin(self, run: str) -> None:
+        """A kernel sends the rows of a run: how its last pass ended says nothing any more."""
+        self._store.write("UPDATE runs SET state = 'open', note = '' WHERE id = ?", run)
 
     def pause(self, run: str, *, paused: bool) -> None:
         """Pause a run, or let it send again."""
@@ -126,21 +85,13 @@ class Runs(Part):
         self._store.write("UPDATE runs SET paused = 1, state = 'paused' WHERE id = ?", run)
         return bool(self._store.query("SELECT 1 FROM runs WHERE id = ?", run))
 
-    def adopt(self, run: str) -> None:
-        """A run that somebody else began is ours from now on."""
-        self._store.write("UPDATE runs SET home = ? WHERE id = ?", home(), run)
-
     def undo(self, run: str) -> None:
         """A later plan withdraws what a run created: it never sends again."""
         self._store.write("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", run)
 
-    def trust_lists(self, run: str) -> None:
-        """A run reads look-alikes only, where lists show no marks."""
-        self._store.write("UPDATE runs SET trust_lists = 1 WHERE id = ?", run)
-
     def finish(self, run: str, *, state: str, note: str) -> None:
-        """Note how a pass over a run ended; nobody loops over it any more."""
-        self._store.write("UPDATE runs SET state = ?, note = ?, lease_until = 0 WHERE id = ?", state, note, run)
+        """Note how a pass over a run ended."""
+        self._store.write("UPDATE runs SET state = ?, note = ? WHERE id = ?", state, note, run)
 
     def created(self, run: str) -> set[str]:
         """Posts that a run created: those that it sent, or that a run sent which it repeats.
@@ -177,13 +128,12 @@ class Runs(Part):
         return bool(rows)
 
     def undone(self, ids: Iterable[int]) -> set[int]:
-        """Which of these requests a run names that is undone, and no other that lives."""
+        """Which of these requests a run names that a later plan has undone."""
         rows = self._store.query(
-            f"""SELECT request FROM run_rows JOIN runs ON runs.id = run WHERE request {SOME}
-                AND run_rows.reason = '' GROUP BY request
-                HAVING max(undone) AND NOT max(NOT undone AND lease_until > ? AND lease_until <= ?)""",
-            ids, *self._life(),
-        )  # fmt: skip
+            f"""SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run
+                WHERE request {SOME} AND run_rows.reason = '' AND undone""",
+            ids,
+        )
         return {request for (request,) in rows}
 
     def failed(self, run: str) -> int:
@@ -193,43 +143,6 @@ class Runs(Part):
             run,
         )
         return int(rows[0][0])
-
-    def canaries(self, run: str) -> dict[str, Counter[str]]:
-        """Outcomes of a run's canaries by cause; ``blocked`` for those that were not sent."""
-        rows = self._store.query(
-            f"""SELECT canary, CASE WHEN run_rows.reason <> '' THEN 'blocked' ELSE {NOW} END AS now, count(*) AS n
-                FROM run_rows LEFT JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = requests.call
-                WHERE run = ? AND canary IS NOT NULL GROUP BY 1, 2""",
-            run,
-        )
-        found: dict[str, Counter[str]] = {}
-        for row in rows:
-            found.setdefault(row["canary"], Counter())[row["now"]] += row["n"]
-        return found
-
-    # Chunks (rule 27).
-
-    def chunk(self, run: str, chunk: int) -> tuple[int, float | None]:
-        """How many rows the plan lets go in a chunk, and when it last became less."""
-        ((size, less),) = self._store.query("SELECT size, less FROM chunks WHERE run = ? AND chunk = ?", run, chunk)
-        return size, less
-
-    def became_less(self, requests: Iterable[int], now: float) -> None:
-        """The chunks of these requests have lost a row for a reason that another laptop may not share."""
-        self._store.write(
-            f"UPDATE chunks SET less = ? WHERE (run, chunk) IN (SELECT run, chunk FROM run_rows WHERE request {SOME})",
-            now, requests,
-        )  # fmt: skip
-
-    def chunk_rows(self, run: str, chunk: int) -> list[tuple[int | None, str]]:
-        """The rows of a chunk: request, and what it is now: its outcome, ``blocked``, ``unsent`` or ``open``."""
-        rows = self._store.query(
-            """SELECT request, CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' WHEN outcome <> '' THEN outcome
-                   WHEN call IS NOT NULL THEN 'open' WHEN blocked THEN 'blocked' ELSE 'unsent' END AS now
-               FROM run_rows LEFT JOIN requests ON requests.id = request WHERE run = ? AND chunk = ?""",
-            run, chunk,
-        )  # fmt: skip
-        return [(request, now) for request, now in rows]
 
 
 def _whoami() -> str:

@@ -1,10 +1,9 @@
-"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 13, 26 and 28)."""
+"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 10, 17 and 19)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -30,19 +29,31 @@ class SeenPosts(Part):
 
     @property
     def listed(self) -> str | None:
-        """The latest ``created_at`` that a list has shown, never later than that reading (rule 13); None where none was read."""
+        """The latest ``created_at`` that a list has shown, never later than that reading (rule 10); None where none was read."""
         return self._store.meta("listed")
 
     @property
     def looked_through(self) -> float | None:
-        """When the workspace was looked through as on first sight, in server time; None before (rule 13)."""
+        """When the workspace was looked through as on first sight, in server time; None before (rule 10)."""
         at = self._store.meta("looked_through")
         return None if at is None else float(at)
 
     @property
     def lists_show_marks(self) -> bool:
-        """Whether lists have ever shown our marks, so that one that is absent says something (rule 14)."""
+        """Whether lists have ever shown our marks, so that one that is absent says something (rule 11)."""
         return self._store.meta("lists_show_marks") is not None
+
+    @property
+    def lists_show_metadata(self) -> bool | None:
+        """Whether lists show the metadata of posts; None where no post has told yet (rule 11)."""
+        if self.lists_show_marks:
+            return True
+        found = self._store.meta("lists_metadata")
+        return None if found is None else found == "shown"
+
+    def note_metadata(self, *, shown: bool) -> None:
+        """A post has told whether lists show the metadata of posts."""
+        self._store.set_meta("lists_metadata", "shown" if shown else "hidden")
 
     def learn(
         self,
@@ -66,8 +77,6 @@ class SeenPosts(Part):
                     WHERE {_NEWER}""",
                 map(_VALUES, posts),
             )
-            alone = [one.post_id for one in posts if one.source == "single"]
-            self._store.write(f"UPDATE seen SET alone = 1 WHERE post_id {SOME}", alone)
             if latest is not None and latest > (self.listed or ""):
                 self._store.set_meta("listed", latest)
             if shows_marks and not self.lists_show_marks:
@@ -79,32 +88,13 @@ class SeenPosts(Part):
         """Posts that bear the mark of one of these rows or attempts, the earliest first."""
         return self._find(f"row_mark {SOME} OR op_mark {SOME}", row_marks, op_marks)
 
-    def alike(self, asked: Iterable[str], shown: Iterable[str]) -> list[Seen]:
-        """Posts that were requested so, whatever they show since, or that look so (rule 26)."""
-        return self._find(f"asked {SOME} OR shown {SOME}", asked, shown)
+    def alike(self, shown: Iterable[str]) -> list[Seen]:
+        """Posts that show the same accounts, minute and text (rule 17)."""
+        return self._find(f"shown {SOME}", shown)
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Seen]:
         """Posts by their ids."""
         return {one.post_id: one for one in self._find(f"post_id {SOME}", ids)}
-
-    def unknown(self, ids: Iterable[str]) -> set[str]:
-        """Which of these posts this ledger has never read by themselves, nor seen with a mark."""
-        rows = self._store.query(
-            """SELECT value FROM json_each(?) WHERE NOT EXISTS (
-                   SELECT 1 FROM seen WHERE post_id = value AND (alone OR op_mark IS NOT NULL))""",
-            ids,
-        )
-        return {post for (post,) in rows}
-
-    def last_by_others(self, campaign_mark: str | None) -> float | None:
-        """When the newest post that this ledger did not create was created, of a campaign or, for None, of all; None for none."""
-        rows = self._store.query(
-            f"""SELECT max(created) FROM seen WHERE {"campaign_mark = ?" if campaign_mark is not None else "? IS NULL"}
-                AND NOT EXISTS (SELECT 1 FROM requests WHERE result_id = seen.post_id
-                                AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id))""",
-            campaign_mark,
-        )
-        return datetime.fromisoformat(rows[0][0]).timestamp() if rows[0][0] else None
 
     def _find(self, where: str, *values: Any) -> list[Seen]:
         rows = self._store.query(f"SELECT {_SEEN} FROM seen WHERE {where} ORDER BY created, post_id", *values)

@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from voxops.api.timing import LEASE
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
 
@@ -35,9 +34,7 @@ class Store:
     path : Path
         The file; created with mode 0600 where there is none.
     clock : callable
-        Seconds since the epoch, for leases.
-    lease : float
-        Seconds for which a sender keeps a call to itself; longer than any request takes.
+        Seconds since the epoch, for the age of readings.
 
     Attributes
     ----------
@@ -50,8 +47,7 @@ class Store:
         If the file can't be used; nothing has been sent then.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time, lease: float = LEASE) -> None:
-        self.lease = lease
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
         self.clock = clock
         self.held_up: str = ""
         self._lock = threading.Condition()  # of a lock that a thread may take again
@@ -123,7 +119,7 @@ class Store:
         Raises
         ------
         LedgerError
-            If the file can't be written, or others would not see what is written here (rule 25).
+            If the file can't be written, or others would not see what is written here (rule 15).
         """
         with self._lock:
             outermost = self._depth == 0
@@ -223,15 +219,11 @@ class Store:
                 )
 
     def now(self) -> float:
-        """The ledger's own time, for leases and the age of readings: the server's, where it is known.
-
-        If a clock was set back, existing leases and readings lie in the future. Such leases are over, and such readings stale, so
-        that time never stands still (rule 21).
-        """
+        """The ledger's own time, for the age of readings: the server's, where it is known."""
         return self.clock()
 
     def fingerprint(self, api_key: str) -> str:
-        """Salted fingerprint of an API key, to notice another one (rule 23)."""
+        """Salted fingerprint of an API key, to notice another one (rule 9)."""
         return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
 
     def note_time(self, server_now: float) -> None:

@@ -1,6 +1,6 @@
 """Group commit: pieces of ledger work that come at once share one transaction, on a thread of their own.
 
-What must be on disk before anything leaves (rule 8) waits three milliseconds for company. What an answer has brought may wait a
+What must be on disk before anything leaves (rule 7) waits three milliseconds for company. What an answer has brought may wait a
 little longer, and share the next flush: if the process dies in between, the call is unknown, as after any lost
 answer.
 """

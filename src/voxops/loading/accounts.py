@@ -1,4 +1,4 @@
-"""The accounts with their state, and the waiting posts of accounts that can't publish."""
+"""The accounts with their state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voxops.api.reasons import Reason
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.columns import need_columns, plain_values, table_of
 from voxops.frames.schemas import STRING_DTYPE, to_bool
-from voxops.frames.times import TIME_DTYPE, length
+from voxops.frames.times import TIME_DTYPE
 from voxops.loading.filters import Words
 from voxops.loading.loader import WAITING, Loader, load_targets
 from voxops.model import Verdict
@@ -38,7 +38,7 @@ _LISTED = (
 )  # columns of the API's list of accounts
 _DTYPES = {
     **dict.fromkeys(("tried", "failed", "scheduled"), "Int64"), **dict.fromkeys(("works", "refreshed"), "boolean"), "failure_share": "Float64",
-    **dict.fromkeys(("checked_at", "last_failed_at", "next_at", "scheduled_for", "updated_at"), TIME_DTYPE),
+    **dict.fromkeys(("checked_at", "last_failed_at", "next_at"), TIME_DTYPE),
 }  # fmt: skip
 
 
@@ -51,14 +51,6 @@ _BOARD = _dtypes(
     f"{' '.join(_LISTED)} checked_at works check_message tried failed failure_share commonest_cause last_failed_at scheduled next_at "
     f"risk why remedy {' '.join(_CHECKED)}"
 )
-_RISK = _dtypes(
-    "post_id platform account_id account_name scheduled_for risk why remedy account_status failure_share content post_status updated_at"
-)
-_UNLISTED: Mapping[str, Any] = {
-    "risk": "not_listed",
-    "why": str(Reason("account_not_listed")),
-    "remedy": str(Reason("choose_another_account")),
-}
 
 
 def account_board(
@@ -121,31 +113,6 @@ def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | No
         why = Reason("targets_failed", failed=blamed, tried=line["tried"])
         return "failing", why, Reason("look_at_failures")
     return None, None, Reason("try_later") if line.get("verdict") == Verdict.SUPPORT else None
-
-
-def at_risk(waiting: pd.DataFrame, board: pd.DataFrame) -> pd.DataFrame:
-    """Return the waiting targets of accounts at risk, the next one first.
-
-    Parameters
-    ----------
-    waiting : pandas.DataFrame
-        Waiting targets, from ``vx.targets``.
-    board : pandas.DataFrame
-        From `account_board`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        As in ``ws.at_risk``.
-    """
-    known = {str(row["account_id"]): row for row in board.to_dict("records")}
-    rows = []
-    for row in waiting.dropna(subset="account_id").to_dict("records"):
-        account = known.get(str(row["account_id"]), _UNLISTED)
-        if not pd.isna(account["risk"]):
-            said = {name: account.get(name) for name in ("risk", "why", "remedy", "failure_share")}
-            rows.append({name: row.get(name) for name in _RISK} | said | {"account_status": account.get("status")})
-    return table_of(rows, _RISK).sort_values(["scheduled_for", "post_id", "platform"], kind="stable", ignore_index=True)
 
 
 def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.DataFrame:
@@ -214,7 +181,7 @@ _CREATED = timedelta(days=30)  # older posts are not searched for: lists are in 
 
 
 class BoardLoader(Loader):
-    """Loads the board of accounts and the posts at risk; see `Loader`."""
+    """Loads the board of accounts; see `Loader`."""
 
     async def accounts(
         self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True
@@ -230,7 +197,7 @@ class BoardLoader(Loader):
             Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default all.
         check : bool
             True first tries each account, after its token was renewed (matrix rows 20 and 21): **these are writes**, two requests per
-            account, though nothing is posted. By default only connected accounts are tried. `at_risk` and later boards of this
+            account, though nothing is posted. By default only connected accounts are tried. Later boards of this
             workspace include the outcome.
         refresh : bool
             False tries accounts without renewing their tokens.
@@ -242,8 +209,9 @@ class BoardLoader(Loader):
             (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
             check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
             thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
-            waiting targets), ``next_at``, and ``risk why remedy`` (string, as in `at_risk`; missing without a risk). With `check` also
-            ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
+            waiting targets), ``next_at``, and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
+            that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions); or ``failing`` (its last check failed, or
+            half of at least three targets of the last seven days did, for reasons other than the post). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
 
         Raises
         ------
@@ -268,50 +236,15 @@ class BoardLoader(Loader):
             tried = chosen if account is not None else chosen[chosen["status"] != "disconnected"]
             self._checks |= await check_up(self.client, list(tried["account_id"]), refresh=refresh)
             listed = await self.listed_accounts()  # a renewed token may have changed a status
-        board, _ = await self._board(listed[listed["account_id"].isin(chosen["account_id"])], None)
+        board = await self._board(listed[listed["account_id"].isin(chosen["account_id"])])
         filters = {} if account is None else {"account": list(chosen["account_id"]) or ()}
         table = board if check else board.drop(columns=[*_CHECKED])
         return self._described(table, "accounts", listed.attrs, filters)
 
-    async def at_risk(self, within: str | timedelta | None = None) -> pd.DataFrame:
-        """Load the waiting posts of accounts that are inactive, degraded or failing, before they fail.
-
-        Parameters
-        ----------
-        within : str or timedelta, optional
-            Only posts due within this time, such as ``"48h"``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per post and platform, the next one first: ``post_id platform account_id account_name`` (string), ``scheduled_for``
-            (datetime64[us, UTC]), ``risk``, ``why remedy account_status`` (string), ``failure_share`` (Float64), ``content
-            post_status`` (string), ``updated_at``. ``vx.plan_update`` and ``vx.plan_cancel`` take ``ws.posts`` of these ids.
-            ``risk`` is the status of an account that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions);
-            ``failing`` (its last check failed, or half of at least three targets of the last seven days did, for reasons other than
-            the post); or ``not_listed``.
-
-        Raises
-        ------
-        ConfigError
-            If `within` is not a duration.
-        ApiError, TransportError, DecodeError
-            If the API can't be read.
-
-        Examples
-        --------
-        >>> risk = ws.at_risk(within="7D")
-        >>> "expired" in set(risk["risk"])
-        True
-        """
-        until = None if within is None else pd.Timestamp(self.client.now()) + length("within", within)
-        board, waiting = await self._board(await self.listed_accounts(), until)
-        return self._described(at_risk(waiting, board), "at_risk", {}, {"within": within})
-
-    async def _board(self, accounts: pd.DataFrame, until: pd.Timestamp | None) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Return the board of these accounts, and their waiting targets up to an instant."""
+    async def _board(self, accounts: pd.DataFrame) -> pd.DataFrame:
+        """Return the board of these accounts."""
         now = pd.Timestamp(self.client.now())
-        waiting = await load_targets(self.client, WAITING, "scheduled_for", until=until)
+        waiting = await load_targets(self.client, WAITING, "scheduled_for")
         ended = ("published", "partial", "failed")
         recent = await load_targets(self.client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
-        return account_board(accounts, recent, waiting, self._checks), waiting
+        return account_board(accounts, recent, waiting, self._checks)

@@ -1,28 +1,24 @@
-"""Load the API's lists as filtered frames, with settled records from an archive; and a workspace's settings."""
+"""Load the API's lists as filtered frames; and a workspace's settings."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import permutations
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
-from voxops._support import safe
 from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
-from voxops._support.eventloop import all_or_none
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
-from voxops.errors import ConfigError, NotFoundError
-from voxops.frames.columns import PEOPLE, metadata_field, need_frame, with_people
-from voxops.frames.records import Columns, build, performance, targets, with_tries, with_withdrawals
-from voxops.frames.times import When, moment, say_zone, window, within, zone
+from voxops.errors import ConfigError
+from voxops.frames.columns import PEOPLE, metadata_field, with_people
+from voxops.frames.records import Columns, build, targets, with_tries, with_withdrawals
+from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
     HERE,
@@ -84,19 +80,6 @@ class Settings:
         return ({"tz": self.tz} if self.tz != "UTC" else {}) | fields
 
 
-_SETTLED = {
-    "posts": "Posts that had ended when they were last read come from the archive; what was edited or deleted since is not seen",
-    "deliveries": "Deliveries that had succeeded, or were older than a week, when they were last read come from the archive; a later "
-    "attempt by somebody else is not seen",
-}
-
-
-def joined(live: pd.DataFrame, settled: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
-    """Merge records from the API and from disk, each once; of a record in both, the one from the API."""
-    frame = pd.concat([part for part in (live, *settled) if len(part)] or [live], ignore_index=True)
-    return frame[first_of_each(frame[key])].reset_index(drop=True)
-
-
 def first_of_each(ids: pd.Series) -> pd.Series:
     """Return which rows are the first of their id, since a list may repeat a record; rows without an id are all different."""
     return ~ids.duplicated() | ids.isna()
@@ -145,39 +128,6 @@ def _only(values: Sequence[str]) -> str | None:
     return values[0] if len(values) == 1 else None
 
 
-_AT_ONCE = 50  # concurrent requests of posts; the client's pace limits them further
-
-
-def _ids(posts: pd.DataFrame | pd.Series | str | list[str]) -> list[str]:
-    """Return the ids of the posts to request, each once."""
-    if isinstance(posts, pd.Series):
-        posts = posts.dropna().to_list()
-    if isinstance(posts, str | list):
-        return list(dict.fromkeys(list_of_text("posts", posts)))
-    need_frame(posts, ("post_id",), "ws.analytics() needs posts", "Use ws.posts(), or pass post ids.")
-    wanted = (
-        posts["status"].isin(["published", "partial"]) if "status" in posts else pd.Series(data=True, index=posts.index)
-    )
-    return [str(post) for post in posts.loc[wanted, "post_id"].dropna().unique()]
-
-
-async def _answers(
-    client: AsyncClient, post_ids: list[str], start: datetime | None, end: datetime | None
-) -> AsyncIterator[tuple[str, Any]]:
-    """Return the response for each post that still exists."""
-
-    async def one(post_id: str) -> tuple[str, Any] | None:
-        try:
-            return post_id, await client.analytics.post(post_id, start=start, end=end)
-        except NotFoundError:
-            return None
-
-    for first in range(0, len(post_ids), _AT_ONCE):
-        for answer in await all_or_none(map(one, post_ids[first : first + _AT_ONCE])):
-            if answer is not None:
-                yield answer
-
-
 WAITING = ("scheduled", "approved")  # statuses of posts that will go out at their time
 
 
@@ -216,7 +166,6 @@ class Loader:
         self._source = source
         self.settings = settings
         self._checks: dict[str, dict[str, Any]] = {}  # the last check of each account, by its id
-        self.disk: Any = None  # the `Loads` of an archive, from which what is settled is taken
 
     async def posts(
         self,
@@ -231,7 +180,6 @@ class Loader:
         campaign: Words = None,
         owner: Words = None,
         tag: Words = None,
-        refresh: bool = False,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 
@@ -253,8 +201,6 @@ class Loader:
             Whole words, in any case, of the posts' metadata (``metadata.campaign`` and ``metadata.owner``, or the workspace's fields)
             and tags; `campaign` also finds posts of ``vx.plan_create(campaign=)``. The API has no such filters, nor one for `text`:
             all posts that match the other filters are read and filtered here, and ``attrs["filtered_here"]`` names the filters.
-        refresh : bool
-            With ``vx.connect(archive=…)``: read all from the API, also settled posts.
 
         Returns
         -------
@@ -265,8 +211,7 @@ class Loader:
             (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
             (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. With
             `campaign`, ``sync_withdrew_at`` (datetime64[us, UTC]) if ``vx.plan_sync`` of this ledger has withdrawn some, and account
-            names in ``attrs``. ``attrs`` record the time, source and filters of the load and whether it is complete; ``archive`` has the
-            rows from there and possibly missed changes.
+            names in ``attrs``. ``attrs`` record the time, source and filters of the load and whether it is complete.
 
         Raises
         ------
@@ -297,22 +242,19 @@ class Loader:
         )
         enough = limit if since is None and until is None else None
         fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
-        some = limit is not None or bool(nothing or wanted or platforms or accounts)
-        whole = None if self.disk is None or some else await self.disk.posts(full=refresh)
-        rest, edge = self.disk.settled_posts(wanted) if self.disk is not None and some and not refresh else (None, None)
         columns = Columns("posts")
         # Where posts are filtered here, small pages would be many requests.
         here = any(search.filters().values()) or len(platforms) > 1 or len(accounts) > 1
         page_size = PAGE_RECORDS if enough is None or here else max(1, min(enough, PAGE_RECORDS))
         cut = False
-        for one in (wanted or ["all"]) if whole is None and not nothing else ():
+        for one in () if nothing else wanted or ["all"]:
             # A single value is sent as a filter, and also filtered here, since a server may ignore it.
             listing = self.client.posts.list(
                 status=one, platform=_only(platforms), account=_only(accounts), page_size=page_size
             )
-            cut |= await read_list(columns, listing, enough=enough, counts=fits, oldest=edge)
-        live = columns.frame()
-        frame = joined(live, [each for each in (rest, whole and whole[0]) if each is not None], "post_id")
+            cut |= await read_list(columns, listing, enough=enough, counts=fits)
+        read = columns.frame()
+        frame = read[first_of_each(read["post_id"])]
         span = window(since, until, self.client.now(), self.settings.tz)
         keep = within(moment(frame), *span) & fits(frame) & (not nothing)
         found = with_people(newest_first(frame[keep], "post_id"), people)
@@ -324,9 +266,7 @@ class Loader:
         filters |= {"until": until, "limit": limit, **search.filters()}
         shown = found if limit is None else found.head(limit)
         cut |= limit is not None and len(found) > limit
-        read = live["post_id"].to_list() if whole is None else whole[1]
-        origin = self._origin("posts", shown["post_id"], read, busy=not some and whole is None)
-        described = self._described(shown, "posts", live.attrs, filters | nothing, cut=cut, origin=origin)
+        described = self._described(shown, "posts", read.attrs, filters | nothing, cut=cut)
         ids = described["post_id"].dropna().to_list()
         if campaign is not None and ids:
             described.attrs["accounts"] = dict(await account_names(self.client))
@@ -349,7 +289,6 @@ class Loader:
         until: When = None,
         success: bool | None = None,
         event_type: Words = None,
-        refresh: bool = False,
     ) -> pd.DataFrame:
         """Load the webhook delivery history, newest first.
 
@@ -363,8 +302,6 @@ class Loader:
             Only delivered, or only failed ones.
         event_type : str or list of str, optional
             Such as ``post.failed``.
-        refresh : bool
-            As for `posts`: read all from the API, also settled deliveries.
 
         Returns
         -------
@@ -392,25 +329,15 @@ class Loader:
         every = () if webhook is not None or nothing else (await self.webhooks())["webhook_id"]
         webhooks, events = [*list_of_text("webhook", webhook), *map(str, every)], words("event_type", event_type)
         start, end = window(since, until, self.client.now(), self.settings.tz)
-        some = bool(events or nothing) or webhook is not None or end is not None or success is not None
-        whole = None if self.disk is None or some else await self.disk.deliveries(webhooks, start, full=refresh)
         columns = Columns("deliveries")
         until_sent = None if end is None else end.ceil("ms")  # the API's times have milliseconds
-        settled = [] if whole is None else [whole[0]]
-        for one in webhooks if whole is None else ():
-            low = start
-            if self.disk is not None and some and not refresh:
-                rest, edge = self.disk.settled_deliveries(one, start)
-                settled.append(rest)
-                low = start if edge is None else edge
-            if end is not None and low is not None and low >= end:  # all of it is on disk
-                continue
+        for one in webhooks:
             listing = self.client.webhooks.deliveries(
-                one, since=low, until=until_sent, success=success, event_type=_only(events)
+                one, since=start, until=until_sent, success=success, event_type=_only(events)
             )
-            await read_list(columns, listing, oldest=low, from_oldest=True, webhookId=one)
-        live = columns.frame()
-        frame = joined(live, settled, "delivery_id")
+            await read_list(columns, listing, oldest=start, from_oldest=True, webhookId=one)
+        read = columns.frame()
+        frame = read[first_of_each(read["delivery_id"])]
         keep = within(frame["created_at"], start, end)
         if success is not None:
             keep &= frame["success"].fillna(False) == success
@@ -420,9 +347,7 @@ class Loader:
         if not len(found):
             refuse_events(events)
         filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        read = live["delivery_id"].to_list() if whole is None else whole[1]
-        origin = self._origin("deliveries", found["delivery_id"], read, busy=not some and whole is None)
-        return self._described(found, "deliveries", live.attrs, filters | nothing, origin=origin)
+        return self._described(found, "deliveries", read.attrs, filters | nothing)
 
     async def listed_accounts(self) -> pd.DataFrame:
         """Load the accounts of the API, also disconnected ones; ``attrs["whole"]`` tells whether it said that these are all."""
@@ -518,63 +443,6 @@ class Loader:
         waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
         return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
 
-    async def analytics(
-        self, posts: pd.DataFrame | pd.Series | str | list[str], since: When = None, until: When = None
-    ) -> pd.DataFrame:
-        """Load the performance of posts by platform; one request per post.
-
-        These reads are not among the 39 rows of the matrix, and sources differ about their shape: they are read leniently.
-
-        Parameters
-        ----------
-        posts : DataFrame, Series, str or list of str
-            Post ids, also as a column, or a frame with ``post_id``; with a ``status`` column only published and partial posts.
-        since, until : Timestamp, str or timedelta, optional
-            The span of the figures, such as ``"7D"`` or ``"yesterday"``, as for `posts`; by default the API's own, the last 30 days.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per post and platform: ``post_id target_id platform platform_post_url`` (string), ``impressions reach engagements
-            likes comments shares clicks saves video_views`` (Int64, counts), ``engagement_rate`` (Float64, engagements per impression),
-            ``as_of`` (datetime64[us, UTC]). Posts without figures, and deleted ones, have no row.
-
-        Raises
-        ------
-        PlanError
-            If a frame has no ``post_id``.
-        ConfigError
-            If a time can't be read, or has no offset where the workspace has no zone.
-        ApiError, TransportError, DecodeError
-            If the API can't be read.
-
-        Examples
-        --------
-        >>> ws.analytics(ws.posts(status="published", limit=1)).columns.to_list()[:3]
-        ['post_id', 'target_id', 'platform']
-        """
-        span = window(since, until, self.client.now(), self.settings.tz)
-        wanted = _ids(posts)
-        answers = [answer async for answer in _answers(self.client, wanted, *span)]
-        found = {post for post, _ in answers}
-        if gone := [post for post in wanted if post not in found]:
-            some = ", ".join(safe.plain(post, 40) for post in gone[:3]) + (" …" if len(gone) > 3 else "")
-            said = f"the API has no figures for {safe.many(len(gone), 'post')}, which may have been deleted: {some}"
-            warnings.warn(said, stacklevel=2)
-        return say_zone(performance(answers), self.settings.tz)
-
-    def _origin(self, kind: str, ids: pd.Series[str], read: Collection[str], *, busy: bool) -> dict[Hashable, Any]:
-        """Return the ``attrs`` about the archive, if there is one: the rows from each source, and possibly missed changes."""
-        if self.disk is None:
-            return {}
-        fresh = int(ids.isin(list(read)).sum())
-        note = "All was read from the API."
-        if busy:
-            note = "Another process was writing the archive: all was read from the API."
-        elif fresh < len(ids):
-            note = f"{_SETTLED[kind]}. refresh=True reads all."
-        return {"archive": {"rows_from_archive": len(ids) - fresh, "rows_from_api": fresh, "note": note}}
-
     def _described(
         self,
         frame: pd.DataFrame,
@@ -583,7 +451,6 @@ class Loader:
         filters: dict[str, Any],
         *,
         cut: bool = False,
-        origin: Mapping[Hashable, Any] = MappingProxyType({}),
     ) -> pd.DataFrame:
         """Return the frame with its ``attrs``."""
         here = [name for name in HERE if filters.get(name)]  # the filters applied here, after everything was read
@@ -598,6 +465,5 @@ class Loader:
             "unread": read.get("unread", {}),
             **self.settings.attrs(),
             **({"filtered_here": here} if here else {}),
-            **origin,
         }
         return frame

@@ -402,7 +402,7 @@ def texts_without_account(row: Mapping[str, Any], platforms: Iterable[str]) -> I
 def errors_of_all(
     rows: Sequence[Mapping[str, Any]], names: Sequence[str | None], meant: Sequence[bool], now: datetime | None = None
 ) -> Iterator[list[Finding]]:
-    """Yield for each row of a sheet why it can't be created: by its own values, or as a duplicate of a row above (rule 26).
+    """Yield for each row of a sheet why it can't be created: by its own values, or as a duplicate of a row above (rule 17).
 
     Parameters
     ----------

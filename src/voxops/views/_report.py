@@ -31,7 +31,7 @@ class Report(ReportContent):
     Attributes
     ----------
     frames : mapping of str to pandas.DataFrame
-        The data in full. A triage has ``causes``, ``failures`` and, if given, ``weeks``, ``at_risk``, ``plan`` and ``results``.
+        The data in full. A triage has ``causes``, ``failures`` and, if given, ``weeks``, ``plan`` and ``results``.
         After a run it also has ``left``: the failures without those that succeeded, with a new triage of those that failed again.
         Deliveries have ``endpoints``, ``hours``, ``outages``, ``duplicates``, ``lost`` and, after a run, ``redelivered``.
         A run of creates or changes has ``plan``, ``results``, ``left`` (the rows that did not go) and ``schedule`` (what goes out when).

@@ -305,8 +305,6 @@ def about(triaged: pd.DataFrame, run: RunLike | None, now: datetime | None) -> l
     about += [
         f"{name} {', '.join(map(str, value)) if isinstance(value, list) else value}" for name, value in filters.items()
     ]
-    if kept := (said.get("archive") or {}).get("rows_from_archive"):
-        about.append(f"{safe.many(kept, 'row')} from the archive, in their final state")
     if said.get("complete") is False:
         about.append("INCOMPLETE: the listing was cut short")
     if run is not None:

@@ -41,7 +41,6 @@ def triage_report(
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
-    at_risk: pd.DataFrame | None = None,
     title: str | None = None,
     now: datetime | None = None,
     tz: str | None = None,
@@ -67,11 +66,6 @@ def triage_report(
             "Use vx.causes(triaged, against='7D').",
             times=["last_seen"],
         )
-    if at_risk is not None:
-        what = "report(at_risk=) needs posts at risk"
-        at_risk = need_frame(
-            at_risk, (*_report_context.AT_RISK, "account_id"), what, "Use ws.at_risk().", times=["scheduled_for"]
-        )
     assert triaged is not None
     triaged = latest_targets(restored(triaged))
     tz = shown_zone(triaged, tz)
@@ -94,7 +88,6 @@ def triage_report(
     parts = [
         Section(_report_sections.ACTIONS, "", _report_sections.actions(left, owners)),
         _report_sections.why(failures, owners, results),
-        _report_context.about_to_fail(at_risk, tz),
         _report_context.against_last_week(weeks),
         _report_sections.planned(plan, results),
         _report_sections.happened(results, run, triaged if before is None else before, after),
@@ -103,7 +96,6 @@ def triage_report(
     frames = {
         "causes": causes(triaged),
         "weeks": weeks,
-        "at_risk": at_risk,
         "failures": failures,
         "left": None if run is None else left,
         "plan": getattr(plan, "frame", None),

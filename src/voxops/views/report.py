@@ -32,7 +32,6 @@ def report(
     before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
     weeks: pd.DataFrame | None = None,
-    at_risk: pd.DataFrame | None = None,
     title: str | None = None,
     now: datetime | None = None,
     tz: str | None = None,
@@ -56,8 +55,6 @@ def report(
         For a triage: targets before and after the run, each with a ``status``; by default `subject` and the run's results.
     weeks : pandas.DataFrame, optional
         This week against last, from ``vx.causes(triaged, against="7D")``.
-    at_risk : pandas.DataFrame, optional
-        For a triage: what is about to go out on an account that can't publish, from ``ws.at_risk()``.
     title : str, optional
         Title of the report; by default its subject.
     now : datetime, optional
@@ -73,7 +70,7 @@ def report(
     Returns
     -------
     Report
-        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks at_risk left plan results``; for deliveries
+        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks left plan results``; for deliveries
         ``endpoints hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
         schedule``.
         Addresses of webhooks are shown without their query, which may contain a secret.
@@ -98,7 +95,7 @@ def report(
     if run is None and callable(getattr(subject, "results", None)):
         subject, run = None, cast("RunLike", subject)
     about = getattr(getattr(getattr(run, "plan", None), "act", None), "about", "")
-    of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks, "at_risk": at_risk}
+    of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks}
     if isinstance(subject, pd.DataFrame) and is_deliveries(subject):
         _refuse("deliveries", of_triage)
         return delivery_report(subject, run=run, title=title, tz=tz, now=now, owners=owners, rows=rows)
@@ -122,7 +119,6 @@ def report(
         before=before,
         after=after,
         weeks=weeks,
-        at_risk=at_risk,
         title=title,
         now=now,
         tz=tz,

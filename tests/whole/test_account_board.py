@@ -1,4 +1,4 @@
-"""Posts at risk and the board of accounts: what is about to fail, before it fails; and in the report beside this week against last."""
+"""The board of accounts: what is about to fail, before it fails; and this week against last in a report."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ import voxops as vx
 from voxburst_sandbox import Fault
 from voxops.api.reasons import Reason
 
-RISK = {
-    "post_id": "string", "platform": "string", "account_id": "string", "account_name": "string",
-    "scheduled_for": "datetime64[us, UTC]", "risk": "string", "why": "string", "remedy": "string", "account_status": "string",
-    "failure_share": "Float64", "content": "string", "post_status": "string", "updated_at": "datetime64[us, UTC]",
-}  # fmt: skip
 
-
-def test_what_is_scheduled_on_an_expired_account_is_at_risk_before_it_fails(ws, sandbox):
-    risk = ws.at_risk()
-    assert risk.dtypes.astype(str).to_dict() == RISK
-    expired = {a.id for a in sandbox.world.accounts.values() if a.status == "expired"}
-    waiting = {
-        (post.id, target.account_id)
+def test_an_account_that_expired_is_a_risk_before_its_posts_fail(ws, sandbox):
+    board = ws.accounts().set_index("account_id")
+    accounts = sandbox.world.accounts
+    expired = sorted(key for key, each in accounts.items() if each.status == "expired")
+    assert expired
+    assert board.loc[board["risk"] == "expired"].index.tolist() == expired
+    waiting = [
+        (target.account_id, post.scheduled_for)
         for post in sandbox.world.posts.values()
         for target in post.targets
-        if post.status == "scheduled" and target.account_id in expired
-    }
-    assert waiting
-    bad = risk[risk["risk"] == "expired"]
-    assert set(zip(bad["post_id"], bad["account_id"], strict=True)) == waiting
-    assert risk["scheduled_for"].is_monotonic_increasing
-    soon = ws.at_risk(within="12h")
-    assert 0 < len(soon) < len(risk)
-    assert soon["scheduled_for"].max() <= pd.Timestamp(sandbox.now()) + pd.Timedelta("12h")
+        if post.status == "scheduled"
+    ]
+    for key in accounts:
+        times = [when for account, when in waiting if account == key]
+        assert board.loc[key, "scheduled"] == len(times)
+        if times:
+            assert board.loc[key, "next_at"] == pd.Timestamp(min(times), unit="ms", tz="UTC")
     assert sandbox.requests(acting=True) == [], "nothing is sent"
 
 
@@ -59,7 +53,7 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
 
 
 def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_were_to_blame():
-    from voxops.loading.accounts import account_board, at_risk
+    from voxops.loading.accounts import account_board
 
     now = pd.Timestamp("2026-03-22T12:00:00Z")
 
@@ -77,25 +71,19 @@ def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_wer
 
     def risk(*recent: tuple[str, str | None]) -> list[object]:
         board = account_board(accounts, targets(*recent), waiting, {})
-        return [*at_risk(waiting, board)["risk"], board["failed"].item(), board["failure_share"].item()]
+        return [*board["risk"].dropna(), board["failed"].item(), board["failure_share"].item()]
 
     limited, long = ("failed", "RATE_LIMITED"), ("failed", "CONTENT_TOO_LONG")
     assert risk(limited, limited, served, served) == ["failing", 2, 0.5]
     assert risk(limited, served, served) == [1, pytest.approx(1 / 3)]
     assert risk(limited, limited) == [2, 1.0], "two are too few to say so"
     assert risk(long, long, long, served) == [3, 0.75], "that is the posts' own fault"
-    board = account_board(accounts, targets(served), waiting, {})
-    stranger = at_risk(targets(("scheduled", None), account="acc_9"), board)
-    assert stranger["risk"].to_list() == ["not_listed"]
 
 
-def test_the_report_says_what_is_at_risk_and_what_has_changed(ws):
+def test_a_report_says_what_has_changed(ws):
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="28D")))
-    weeks, risk = vx.causes(triaged, against="7D"), ws.at_risk()
-    made = vx.report(triaged, weeks=weeks, at_risk=risk)
-    titles = [section.title for section in made.sections]
-    assert titles.index("At risk: about to go out") < titles.index("This week against last")
-    assert {"weeks", "at_risk"} <= set(made.frames)
-    text = made._repr_html_()
-    assert str(Reason("account_status", status="expired")) in text.replace("<wbr>", "")
-    assert weeks["change"].iloc[0] in text
+    weeks = vx.causes(triaged, against="7D")
+    made = vx.report(triaged, weeks=weeks)
+    assert "This week against last" in [section.title for section in made.sections]
+    assert "weeks" in made.frames
+    assert weeks["change"].iloc[0] in made._repr_html_()
