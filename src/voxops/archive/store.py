@@ -404,6 +404,7 @@ class Store:
 
         All files are written aside before the first one is renamed.
         """
+        key, names = KEY[kind], ", ".join([*COLUMNS[kind], "day"])
         typed = ", ".join(
             f"{name}{'::JSON' if type_.endswith(']') else ''}::{type_} AS {name}"
             for name, type_ in COLUMNS[kind].items()
@@ -413,39 +414,38 @@ class Store:
             connection.execute(
                 f"CREATE TEMP TABLE new AS SELECT *, coalesce(created_at::DATE::VARCHAR, '{UNKNOWN_DAY}') AS day FROM (SELECT {typed} FROM records)"
             )
-            days = {day for (day,) in connection.execute("SELECT DISTINCT day FROM new").fetchall()}
-            days |= {UNKNOWN_DAY} & set(self.files(kind))  # a record that shows its time now leaves this file
-            written = [path for day in sorted(days) for path in self._merge_day(connection, kind, day)]
+            # A record that shows its time now leaves the file of unknown days.
+            days = {UNKNOWN_DAY, *(day for (day,) in connection.execute("SELECT DISTINCT day FROM new").fetchall())}
+            add_view(connection, "old", kind, [path for day, path in self.files(kind).items() if day in days])
+            changed = connection.execute(
+                f"SELECT day FROM (SELECT {names} FROM new EXCEPT SELECT {names} FROM old) "
+                f"UNION SELECT day FROM (SELECT {key}, day FROM old SEMI JOIN new USING ({key}) EXCEPT SELECT {key}, day FROM new)"
+            )
+            written = [self._write_day(connection, kind, day) for (day,) in changed.fetchall()]
         for path in written:
             _rename(path)
         for folder in {folder for path in written for folder in path.parents if self.root in folder.parents}:
             flush_folder(folder)  # the folders of the day and of the table; the day may be new
         return len(written)
 
-    def _merge_day(self, connection: duckdb.DuckDBPyConnection, kind: str, day: str) -> list[Path]:
-        """Rewrite the day's file beside the old one, replacing rows of `new`; an empty list if nothing changes."""
-        key, path = KEY[kind], self.root / kind / f"day={day}" / _PART
-        names = ", ".join(COLUMNS[kind])
-        rows = f"SELECT {names} FROM new WHERE day = '{day}'"
-        if path.exists():
-            add_view(connection, "old", kind, [path])
-            kept = f"SELECT {names} FROM old WHERE {key} NOT IN (SELECT {key} FROM new)"
-            moved = f"SELECT {key} FROM old WHERE {key} IN (SELECT {key} FROM new WHERE day <> '{day}')"
-            changes = f"SELECT EXISTS ({rows} EXCEPT SELECT {names} FROM old) OR EXISTS ({moved})"
-            if connection.execute(changes).fetchall() == [(False,)]:
-                return []
-            rows = f"{rows} UNION ALL {kept}"
+    def _write_day(self, connection: duckdb.DuckDBPyConnection, kind: str, day: str) -> Path:
+        """Write the day's rows of `new`, and those of `old` that they do not replace, beside its file."""
+        key, names, path = KEY[kind], ", ".join(COLUMNS[kind]), self.root / kind / f"day={day}" / _PART
+        # Only this file: else each day would open all of them.
+        add_view(connection, "old", kind, [path] if path.exists() else [])
+        kept = f"SELECT {names} FROM old ANTI JOIN new USING ({key})"
+        rows = f"SELECT {names} FROM new WHERE day = '{day}' UNION ALL {kept}"
+        # Row groups are the unit that a filter on time can skip.
+        options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
         make_folder(path.parent)
         with _aside(path):
-            # Row groups are the unit that a filter on time can skip.
-            options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
             try:
                 connection.execute(
                     f"COPY (FROM ({rows}) ORDER BY created_at DESC, {key}) TO {_literal(_new(path))} ({options})"
                 )
             except duckdb.IOException as error:
                 raise OSError(str(error)) from error
-        return [path]
+        return path
 
 
 def _new(path: Path) -> Path:
