@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from tests.chaos.rig import Kernel, Rig, outcomes, planned
 from tests.engine.steps import BULK
 
+from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
 from voxops.acts.sync import plan_sync
 from voxops.sheets.media import look_at
@@ -117,6 +119,69 @@ def test_a_medium_that_was_deleted_after_its_upload_fails_its_rows_alone_and_is_
     assert outcomes(kernel.run(planned(again, one_by_one=one_by_one))) == {"succeeded": 2}
     assert len(media(rig, "create")) == len(media(rig, "upload")) == 3
     rig.each_once(3)
+
+
+def looks(rig: Rig) -> Counter[str]:
+    """How often each medium was read."""
+    paths = (entry["path"] for entry in rig.sandbox.requests() if entry["method"] == "GET")
+    return Counter(path.rpartition("/")[2] for path in paths if path.startswith("/v1/media/"))
+
+
+def test_a_medium_that_does_not_exist_or_is_not_ready_blocks_its_rows_until_it_is(rig):
+    kernel, world = rig.kernel(), rig.sandbox.world
+    names = [each.id for each in world.media.values() if each.status == "ready"][:3]
+    cells = [*names, "media_none", f"{names[0]};media_none"] * 10
+    world.media[names[1]].status, world.media[names[2]].status = "failed", "processing"
+    plan = planned(rig.campaign(50).assign(media=cells))
+    run = kernel.bind(plan)
+    assert looks(rig) == dict.fromkeys([*names, "media_none"], 1)
+    kernel.go(run)
+    table = kernel.results(run)
+    assert outcomes(table) == {"succeeded": 10, "blocked": 40}
+    assert Counter(table["reason_code"].dropna()) == {"media_not_ready": 20, "media_unknown": 20}
+    assert len([entry for entry in rig.acts() if entry["path"] == BULK]) == 1, "and nothing was refused"
+    for name in names:
+        world.media[name].status = "ready"
+    assert outcomes(kernel.run(plan)) == {"succeeded": 30, "blocked": 20}
+    other = rig.kernel("other")
+    assert outcomes(other.run(plan)) == {"succeeded": 30, "blocked": 20}
+    rig.each_once(30)
+
+
+def test_what_an_upload_has_seen_ready_is_not_read_and_what_another_laptop_uploaded_is_read_once(rig, folder):
+    first, other = rig.kernel("first"), rig.kernel("other")
+    frame = first.upload(sheet(rig, folder, ["a.jpg", "b.png", ADDRESS] * 8))
+    before = looks(rig)
+    first.bind(planned(frame))
+    assert looks(rig) == before
+    run = other.bind(planned(frame))
+    assert looks(rig) - before == dict.fromkeys(frame["media_id"], 1)
+    assert other.go(run) and outcomes(other.results(run)) == {"succeeded": 24}
+    for name in set(frame["media_id"]):
+        rig.sandbox.world.media.drop(name)
+    assert outcomes(rig.kernel("lost").run(planned(frame))) == {"succeeded": 24}, "they are there"
+    rig.each_once(24)
+
+
+def test_a_resume_in_another_kernel_reads_media_anew(rig):
+    medium = next(each.id for each in rig.sandbox.world.media.values() if each.status == "ready")
+    first = rig.kernel()
+    plan = planned(rig.campaign(3).assign(media=[medium, medium, None]))
+    run = first.bind(plan)
+    rig.sandbox.world.media[medium].status = "failed"
+    second = rig.kernel()
+    second.resume(run)
+    assert outcomes(second.results(run)) == {"blocked": 2, "succeeded": 1}
+    rig.sandbox.world.media[medium].status = "ready"
+    assert outcomes(second.run(plan)) == {"succeeded": 3}
+    rig.each_once(3)
+
+
+def test_a_key_that_may_not_read_media_leaves_them_to_the_api(rig):
+    medium = next(each.id for each in rig.sandbox.world.media.values() if each.status == "ready")
+    rig.sandbox.add_fault(Fault("status", method="GET", path="/v1/media/*", status=403, code="FORBIDDEN", times=None))
+    table = rig.kernel().run(planned(rig.campaign(2).assign(media=[medium, "media_none"]), one_by_one=True))
+    assert table["outcome"].tolist() == ["succeeded", "failed"]
 
 
 def test_a_sync_of_a_sheet_with_files_is_empty_after_it_and_says_which_picture_has_changed(rig, folder):

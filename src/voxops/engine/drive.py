@@ -672,6 +672,7 @@ class Driver:
                 async with self._open.listing:
                     if not self._known.accounts_read:
                         await eyes.accounts(items)
+                    await eyes.media(items)
                     await eyes.refresh(items, sending=True)
                     await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
                     await eyes.metadata()

@@ -125,6 +125,9 @@ class Engine:
         eyes, items = self.eyes, plan.items
         await self._look_at_open(plan)
         await eyes.accounts(items)
+        for medium in {one for item in items for one in item.media_ids}:
+            self.known.media.pop(medium, None)
+        await eyes.media(items)
         creates = [item for item in items if act_named(item.act).about == "create"]
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
         if creates:

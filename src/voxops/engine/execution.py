@@ -117,6 +117,7 @@ class Execution(Job):
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
         self._engine.known.accounts_read = False  # one may have been connected again
+        self._engine.known.media.clear()
         self._withdraws = False
         if not self.over:
             self.current.watching = self.current.paused = self.current.blind = False

@@ -37,7 +37,7 @@ from voxops.engine.reduce import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
-from voxops.loading.names import AccountNames, no_account
+from voxops.loading.names import AccountNames, no_account, why_not_attached
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"
@@ -140,6 +140,7 @@ class Knowledge:
         self.alone = alone
         self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
+        self.media: dict[str, str | None] = {}  # id -> status as it was read; None for one that does not exist
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
         self.tries: Counter[int] = (
             Counter()
@@ -150,7 +151,12 @@ class Knowledge:
         """Server time."""
         return self.clock().timestamp()
 
-    def why_no_account(self, item: Item) -> Reason | None:
+    def why_unusable(self, item: Item) -> Reason | None:
+        """Why a create can't go out: by an account, or by a medium that does not exist or is not ready."""
+        media = (why_not_attached(one, self.media.get(one, "")) for one in item.media_ids)
+        return self._why_no_account(item) or next(filter(None, media), None)
+
+    def _why_no_account(self, item: Item) -> Reason | None:
         """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
 
         Or a text is for a platform on which it has none.
@@ -495,7 +501,7 @@ class Unsent:
             "listed": None if listed is None else listed.at,
             "judged": judged,
             "alike": known.named(alike),
-            "no_account": known.why_no_account(request.item),
+            "unusable": known.why_unusable(request.item),
         }
 
     def _hidden(self) -> tuple[Reason | None, bool]:

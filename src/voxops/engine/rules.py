@@ -129,8 +129,8 @@ class Facts:
         Whether other acts of its run may yet free it: a change, or a withdrawal, that is not settled.
     kept : bool or None
         Of the cancel of a duplicate, whether the post to keep was just read as live and as requested; None where it must be read.
-    no_account : Reason or None
-        Why an account is not known, or can't publish.
+    unusable : Reason or None
+        Why an account is not known or can't publish, or a medium does not exist or is not ready.
     passed : bool
         Whether its time has passed.
     """
@@ -160,7 +160,7 @@ class Facts:
     alike: Reason | None = None
     run_acts: bool = False
     kept: bool | None = True
-    no_account: Reason | None = None
+    unusable: Reason | None = None
     passed: bool = False
 
 
@@ -342,8 +342,8 @@ def _kept_is_live(_: Request, facts: Facts) -> Decision | None:
     return None if facts.kept else Block(Reason("kept_is_gone"))
 
 
-def _accounts_usable(_: Request, facts: Facts) -> Decision | None:
-    return None if facts.no_account is None else Block(facts.no_account)
+def _usable(_: Request, facts: Facts) -> Decision | None:
+    return None if facts.unusable is None else Block(facts.unusable)
 
 
 def _time_ahead(_: Request, facts: Facts) -> Decision | None:
@@ -379,7 +379,7 @@ RULES: tuple[Rule, ...] = (
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
     Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
     Rule("19", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
-    Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
+    Rule("5", "create", "unsent", "its accounts can publish, and its media are ready", _usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
 )  # fmt: skip
 

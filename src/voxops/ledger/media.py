@@ -21,6 +21,15 @@ class Media(Part):
         found = ((Medium(*row), written) for *row, written in rows)
         return {one.source: one for one, written in found if written == fingerprint(one.source, one.media_id)}
 
+    def ready(self, ids: Iterable[str]) -> set[str]:
+        """Which of these media were seen ready by an upload."""
+        return {
+            one
+            for (one,) in self._store.query(
+                f"SELECT media_id FROM media WHERE state = 'ready' AND media_id {SOME}", ids
+            )
+        }
+
     def keep(self, one: Medium) -> None:
         """Remember a medium as it is now."""
         values = [well_formed(value) if isinstance(value, str) else value for value in astuple(one)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,11 @@ import pandas as pd
 
 from voxops._support.eventloop import all_or_none
 from voxops.api.reasons import Reason
-from voxops.errors import AuthError, DecodeError, NotFoundError, ValidationError
+from voxops.errors import DecodeError, ValidationError
 from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
-from voxops.loading.names import UNKNOWN, AccountNames, no_account
+from voxops.loading.names import UNKNOWN, AccountNames, media_statuses, no_account, why_not_attached
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
@@ -227,32 +227,13 @@ class _Known:
 
     def media(self, name: str) -> Iterator[Finding]:
         """Yield why a media can't be attached."""
-        status = self._media.get(name, "ready")
-        if status is None:
-            yield Finding("media", "error", Reason("media_unknown", value=name[:60]))
-        elif status not in {"ready", ""}:
-            yield Finding("media", "error", Reason("media_not_ready", value=name[:60], status=status))
+        if why := why_not_attached(name, self._media.get(name, "ready")):
+            yield Finding("media", "error", why)
 
 
 def _ids(row: Row) -> list[str]:
     """Return the media of a row that have ids."""
     return [*(name for name in row["media"] if name not in row["found"]), *row["uploaded"].values()]
-
-
-async def media_statuses(client: AsyncClient, media: Iterable[str]) -> dict[str, str | None] | None:
-    """Return the status of each media, None for one that does not exist; None if this key may not read media."""
-
-    async def status(one: str) -> str | None:
-        try:
-            return str((await client.media.get(one)).get("status") or "").lower()
-        except (NotFoundError, ValidationError):  # a malformed id is refused before it is looked up
-            return None
-
-    names = list(media)
-    try:
-        return dict(zip(names, await all_or_none(map(status, names)), strict=True))
-    except AuthError:
-        return None
 
 
 async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) -> list[Finding]:
