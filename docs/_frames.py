@@ -43,6 +43,7 @@ FRAMES: Makers = {
     "webhooks": ("ws.webhooks", lambda c: c.ws.webhooks()),
     "read campaign": ("vx.read_campaign", lambda c: vx.read_campaign(c.folder / "campaign.csv")),
     "checked campaign": ("ws.check", lambda c: c.ws.check(CAMPAIGN)),
+    "uploaded campaign": ("ws.upload", lambda c: c.ws.upload(CAMPAIGN)),
     "uploads": ("ws.upload", lambda c: c.ws.upload([c.folder / "menu.pdf", c.folder / "none.pdf"])),
     "plan of a retry": ("plan.frame", lambda c: vx.plan_retry(c.triaged).frame),
     "plan of a fix": ("plan.frame", lambda c: vx.plan_fix(c.fixed).frame),

@@ -32,15 +32,14 @@ from voxops.engine.execution import NOTHING, Execution, Nothing
 from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError, RunNotFound
-from voxops.frames.columns import table_of
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 from voxops.loading.accounts import BoardLoader
 from voxops.loading.loader import Settings
+from voxops.loading.upload import Uploads
 from voxops.model import Observer
 from voxops.run import Run
-from voxops.sheets.media import MediaFile, look_at
 
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
@@ -48,12 +47,6 @@ if TYPE_CHECKING:
     from voxops.views.panel import Panel
 
 _log = logging.getLogger("voxops")
-
-
-UPLOADED = {
-    "path": "string", "name": "string", "media_id": "string", "status": "string", "bytes": "Int64", "reused": "boolean",
-    "error_code": "string", "error_message": "string",
-}  # fmt: skip
 
 
 @dataclass
@@ -193,28 +186,42 @@ class Session(BoardLoader):
         run = await engine.bind(plan, reason, failures=stop_after_failures)
         return self._started(partial(Execution, engine, run, look_back=True))
 
-    async def upload(self, paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> pd.DataFrame:
-        """Upload files, three at once, and wait until posts can use them.
+    async def upload(
+        self,
+        media: pd.DataFrame | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        progress: Callable[[str], object] = print,
+    ) -> pd.DataFrame:
+        """Upload what a sheet names, or files, three at once, and wait until posts can use them.
 
-        A run uploads automatically what the column ``media`` of its sheet names, but nothing again that was uploaded here. A file whose
-        bytes were uploaded before, under any name, is not uploaded again, and an interrupted upload goes on.
+        Each file and each address is uploaded once, whatever number of rows names it, and however often the cell runs: the ledger keeps
+        a receipt. An interrupted upload goes on. What was deleted since is uploaded again.
 
         Parameters
         ----------
-        paths : path or iterable of path
-            Pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
+        media : pandas.DataFrame, path or iterable of path
+            A sheet, such as from ``vx.read_campaign``, whose column ``media`` names files in its folder, https addresses and ids. Or
+            pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
+        progress : callable, optional
+            Gets a line of text every ten seconds; by default it is printed.
 
         Returns
         -------
         pandas.DataFrame
-            One row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``), ``bytes``
-            (Int64), ``reused`` (boolean, no bytes were sent for this row), ``error_code error_message`` (string; why one has failed,
-            which does not stop the others).
+            Of a sheet: the sheet with ``media_id``, ``media_sha256`` (the hash of a file; an address or an id stands for itself),
+            ``media_uploaded`` (the cell ``media`` as it was uploaded) and ``media_error`` (all string). Cells with several media are
+            separated by ``;``. A row with a medium that failed has only ``media_error``; its plan is not eligible.
+
+            Of paths: one row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``),
+            ``bytes`` (Int64), ``reused`` (boolean, no bytes were sent for this row), ``error_code error_message`` (string; why one has
+            failed, which does not stop the others).
 
         Raises
         ------
+        PlanError
+            If a frame has no column ``media``.
         ConfigError
-            If `paths` is something else.
+            If `media` is something else.
         AuthError, WaitTooLong
             These would fail for every file; what is uploaded by then is kept.
         LedgerError
@@ -225,25 +232,19 @@ class Session(BoardLoader):
         >>> size = (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
         >>> ws.upload([folder / "menu.pdf"])[["name", "status", "reused"]].to_numpy().tolist()
         [['menu.pdf', 'ready', False]]
+        >>> sheet.attrs["folder"] = str(folder)
+        >>> ws.upload(sheet.assign(media="menu.pdf"))["media_uploaded"].to_list()
+        ['menu.pdf', 'menu.pdf']
         """
-        given = [paths] if isinstance(paths, str | os.PathLike) else paths
-        names = list(given) if isinstance(given, Iterable) else [given]
-        for name in names:
-            if not isinstance(name, str | os.PathLike):
-                raise ConfigError(f"ws.upload takes paths, not {type(name).__name__}")
+        paths: list[Any] = []
+        if not isinstance(media, pd.DataFrame):
+            paths = [media] if isinstance(media, str | os.PathLike) or not isinstance(media, Iterable) else list(media)
+        for path in paths:
+            if not isinstance(path, str | os.PathLike):
+                raise ConfigError(f"ws.upload takes a sheet or paths, not {type(path).__name__}")
         engine = await self._acting()
-        looked = [await asyncio.to_thread(look_at, name) for name in names]
-        files = [one for one in looked if isinstance(one, MediaFile)]
-        brought = iter(await engine.uploads.bring_each(files))
-        rows = []
-        for name, one in zip(names, looked, strict=True):
-            row: dict[str, Any] = {"path": os.fspath(name), "name": Path(name).name, "status": "failed"}
-            medium, put, why = next(brought) if isinstance(one, MediaFile) else (None, False, one)
-            if isinstance(one, MediaFile):
-                row |= {"media_id": medium and medium.media_id, "bytes": one.size, "reused": why is None and not put}
-            row |= {"status": "ready"} if why is None else {"error_code": why.code, "error_message": why.sentence()}
-            rows.append(row)
-        return table_of(rows, UPLOADED)
+        uploads = Uploads(self.client, engine.ledger.media, engine.commit, progress)
+        return await (uploads.sheet(media) if isinstance(media, pd.DataFrame) else uploads.files(paths))
 
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.

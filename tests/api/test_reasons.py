@@ -14,7 +14,7 @@ import voxops
 from voxops.api.reasons import SENTENCES, Reason, kinds, read_reason
 
 ROOT = Path(voxops.__file__).parent
-NAMES = {"READY": "ready", "MEDIA_AWAITED": "media_uploading"}  # codes that code compares
+NAMES = {"READY": "ready"}  # codes that code compares
 
 
 @cache

@@ -32,6 +32,7 @@ from voxops.engine.send import Sent
 from voxops.frames.records import Columns, targets
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
+from voxops.loading.upload import Uploads
 from voxops.model import Observer, Snapshot
 
 DAY = RETENTION = 86_400.0
@@ -302,6 +303,11 @@ class Kernel:
         frame.attrs["fetched_at"] = self.client.now().isoformat()
         return frame
 
+    def upload(self, sheet: pd.DataFrame) -> pd.DataFrame:
+        """Upload what a sheet names, as ``ws.upload`` does."""
+        uploads = Uploads(self.client, self.ledger.media, self.engine.commit, lambda _: None)
+        return eventloop.run(uploads.sheet(sheet))
+
     # -- acting -----------------------------------------------------------------------------------------------------
 
     def bind(self, plan: Plan, **options: Any) -> str:
@@ -463,14 +469,13 @@ class Kernel:
 
         async def end() -> None:
             engine: Any = self.engine
-            for part in (engine, engine._writer, engine.sender, engine.eyes, engine.uploads):
+            for part in (engine, engine._writer, engine.sender, engine.eyes):
                 for name in ("commit", "note", "_commit", "_note"):
                     if hasattr(part, name) and (part, name) != (engine.eyes, "note"):
                         setattr(part, name, dead)
             for execution in self._executions:
                 execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
             tasks = [*engine.driver._senders, *engine.driver._readers.values(), engine.driver._task]
-            tasks += [each.task for each in engine.uploads._uploads.values()]
             mine = [task for task in tasks if task is not None]
             while mine := [task for task in mine if not task.done()]:
                 for task in mine:

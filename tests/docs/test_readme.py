@@ -89,8 +89,8 @@ def test_run_returns_before_anything_is_answered(ws, sandbox):
 
 def test_what_is_to_mend_comes_with_its_reason_first(ws):
     sheet = pd.DataFrame({
-        "row_id": ["good", "failed", "blocked"], "content": "Hello", "scheduled_for": "2026-03-09T09:00:00+01:00",
-        "accounts": ["twitter:@aldercoffee", "threads:@aldercoffee", "bluesky:@nobody"], "media": [None, "media_gone", None],
+        "row_id": ["good", "failed", "blocked"], "content": ["Hello", "x" * 501, "Hello"], "scheduled_for": "2026-03-09T09:00:00+01:00",
+        "accounts": ["twitter:@aldercoffee", "threads:@aldercoffee", "bluesky:@nobody"],
     })  # fmt: skip
     mend = ws.run(vx.plan_create(sheet, key="row_id", campaign="mend")).wait(60).to_mend()
     assert mend.columns[0] == "reason"

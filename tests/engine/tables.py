@@ -101,9 +101,8 @@ _ALIKE = "no other live post, or open call, makes what it makes"
 _DONE = "it is not as requested already, and its name is unused"
 _UNCHANGED = "unchanged since it was loaded, by all targets"
 _KEPT = "of a duplicate's cancel, the post to keep is live and as requested"
-_ACCOUNTS = "its accounts are known, and can publish"
+_USABLE = "its accounts can publish, and its media are ready"
 _TIME = "its time lies ahead"
-_MEDIA = "its media are ready"
 
 DECIDES = (
     # What is settled.
@@ -178,14 +177,12 @@ DECIDES = (
     _decides(_UNCHANGED, "delivery", _block("delivery_gone"), forbidden=Reason("delivery_gone")),
     _decides(_KEPT, "post", Read("subject", NOW), kept=None),
     _decides(_KEPT, "post", _block("kept_is_gone"), kept=False),
-    _decides(_ACCOUNTS, "create", _block("no_account", said="no account"), no_account=Reason("no_account", said="no account"), passed=True),
-    _decides(_ACCOUNTS, "create", _block("account_not_active", account="x", status="expired"), no_account=Reason("account_not_active", account="x", status="expired")),
+    _decides(_USABLE, "create", _block("no_account", said="no account"), unusable=Reason("no_account", said="no account"), passed=True),
+    _decides(_USABLE, "create", _block("account_not_active", account="x", status="expired"), unusable=Reason("account_not_active", account="x", status="expired")),
+    _decides(_USABLE, "create", _block("media_unknown", value="x"), unusable=Reason("media_unknown", value="x")),
+    _decides(_USABLE, "create", _block("media_not_ready", value="x", status="failed"), unusable=Reason("media_not_ready", value="x", status="failed")),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
     _decides(_TIME, "post", _block("time_passed"), passed=True),
-    _decides(_TIME, "create", _block("time_passed"), passed=True, media=Reason("media_uploading")),
-    _decides(_MEDIA, "create", _wait("media_uploading"), media=Reason("media_uploading")),
-    _decides(_MEDIA, "create", _block("media_failed", value="a.jpg", said="too small"), media=Reason("media_failed", value="a.jpg", said="too small")),
-    _decides(_MEDIA, "create", _block("media_changed", value="a.jpg"), media=Reason("media_changed", value="a.jpg")),
     # Nothing to say.
     _decides(None, "create", Send(), listed=NOW - 10),
     _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),

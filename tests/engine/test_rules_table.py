@@ -12,6 +12,7 @@ from tests import rules_doc
 from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
 
 from voxops.acts.act import blocked
+from voxops.api.error_bodies import says_absent
 from voxops.api.reasons import Reason
 from voxops.api.timing import PROOF_AFTER, is_ambiguous
 from voxops.engine import bind, reduce, rules
@@ -102,7 +103,7 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
     "create_in_doubt": BOOL, "busy": st.none() | CALLS, "busy_moves": BOOL, "busy_read": BOOL, "taking": BOOL, "read": AGO, "listed": AGO,
     "forbidden": st.none() | st.just(Reason("post_gone")), "done": SAID, "judged": SAID,
     "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
-    "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "waits_for_first": BOOL, "run_acts": BOOL, "kept": st.none() | BOOL, "no_account": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
+    "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "waits_for_first": BOOL, "run_acts": BOOL, "kept": st.none() | BOOL, "unusable": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
 }  # fmt: skip
 DOUBTS = st.none() | st.just(Reason("cannot_tell"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
@@ -171,7 +172,7 @@ def test_only_what_every_row_lets_go_is_sent(about, known):
         and (not known.makes or is_fresh(known.listed, (10, 15)))
         and known.alike is None
         and not known.passed
-        and ((known.judged is known.no_account is known.hidden is None and not known.waits_for_first) or not creates)
+        and ((known.judged is known.unusable is known.hidden is None and not known.waits_for_first) or not creates)
         and (known.kept is True or about != "post")
     )
     assert isinstance(decide(ASKED, about, known), Send) == clear
@@ -279,4 +280,4 @@ def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, ma
 ])  # fmt: skip
 def test_rule_12_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
     assert reduce.decoded(body) == data
-    assert absent is None or reduce.says_absent(NotFoundError("m", status=404, body=body)) is absent
+    assert absent is None or says_absent(NotFoundError("m", status=404, body=body)) is absent

@@ -30,12 +30,6 @@ def test_a_medium_is_kept_as_it_was_last(ledger):
     assert (other.media_id, other.number, other.state, other.reason) == ("media_2", 3, "failed", "half ? of it")
 
 
-def test_what_was_refused_is_read_again_first(ledger):
-    ledger.media.keep(replace(FILE, state="ready"))
-    ledger.media.doubt(["sha256:1", "sha256:2"])
-    assert ledger.media.get(["sha256:1"])["sha256:1"] == replace(FILE, state="ready", at=0.0)
-
-
 def test_an_id_that_was_changed_by_hand_is_none(ledger):
     ledger.media.keep(FILE)
     with ledger.atomic() as db:

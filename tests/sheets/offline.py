@@ -7,8 +7,20 @@ from datetime import datetime
 import pandas as pd
 
 from voxops.loading.check import by_rules, findings_table
+from voxops.loading.upload import Outcome, _cells
+from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile
+from voxops.sheets.rules import media_faults, sheet_rows
 
 
 def findings(sheet: pd.DataFrame, now: datetime | None = None) -> pd.DataFrame:
     """As ``ws.check(sheet, ask=False)``, by a clock of one's own or by none."""
-    return findings_table(sheet, by_rules(sheet, now))
+    return findings_table(sheet, by_rules(sheet, sheet_rows(sheet, reads=True), now))
+
+
+def uploaded(sheet: pd.DataFrame) -> pd.DataFrame:
+    """As ``ws.upload(sheet)`` where no upload fails; the id of a medium tells its source."""
+    rows = sheet_rows(sheet, reads=True)
+    found = [one.source if isinstance(one, MediaFile) else one for row in rows for one in row["found"].values()]
+    outcomes = {one: Outcome(f"media_{one[-9:]}") for one in found if isinstance(one, str)}
+    cells = [_cells(row, next(media_faults(row), None), outcomes) for row in rows]
+    return sheet.assign(**{name: [cell[at] for cell in cells] for at, name in enumerate(UPLOAD_COLUMNS)})

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.sheets.offline import findings
+from tests.sheets.offline import findings, uploaded
 
 import voxops as vx
 from voxops.acts.create import asked_hash, plan_create, resolved
@@ -43,7 +43,7 @@ def sheet(folder: Path, *cells: str, **columns: Any) -> pd.DataFrame:
 
 
 def plan(folder: Path, *cells: str, **columns: Any) -> Plan:
-    return plan_create(sheet(folder, *cells, **columns), key="row_id", campaign="c")
+    return plan_create(uploaded(sheet(folder, *cells, **columns)), key="row_id", campaign="c")
 
 
 def test_a_file_is_named_by_its_hash_an_address_by_itself_and_an_id_stays(tmp_path, monkeypatch):
@@ -53,17 +53,18 @@ def test_a_file_is_named_by_its_hash_an_address_by_itself_and_an_id_stays(tmp_pa
     address = "https://cdn.example/w_300,h_200/c.gif?x=1"
     cells = ("pics/a.jpg", "pics\\a.jpg", f"{other}; media_1", address, "HTTPS://cdn.example/d.jpg")
     monkeypatch.chdir("/")  # names are relative to the sheet
-    found = plan(tmp_path, *cells)
+    with monkeypatch.context() as patch:
+        frame = uploaded(sheet(tmp_path, *cells))
+        patch.setattr(media, "look_at", None)  # a plan reads no file
+        found = plan_create(frame, key="row_id", campaign="c")
     assert found.eligible == len(cells)
     items = sorted(found.items, key=lambda item: item.row)
     bodies = [item.requested["media"] for item in items]
     a, b = bodies[0][0], bodies[2][0]
     assert a.startswith("sha256:")
     assert bodies == [[a], [a], [b, "media_1"], [address], ["https://cdn.example/d.jpg"]]
-    assert [item.sources for item in items] == [[a], [a], [b], [address], ["https://cdn.example/d.jpg"]]
-    about = {"path": str(other), "name": "b.png", "type": "image/png", "size": other.stat().st_size}
-    assert items[2].seen["files"] == {b: about}
-    assert "files" not in items[3].seen
+    assert items[2].media_ids == [f"media_{b[-9:]}", "media_1"]
+    assert items[3].media_ids == [f"media_{address[-9:]}"]
 
 
 def test_without_its_sheet_a_name_is_relative_to_the_current_folder(tmp_path, monkeypatch):
@@ -71,9 +72,9 @@ def test_without_its_sheet_a_name_is_relative_to_the_current_folder(tmp_path, mo
     frame = sheet(tmp_path, "a.jpg")
     frame.attrs = {}  # as a merge leaves it
     monkeypatch.chdir("/")
-    assert plan_create(frame, key="row_id").why[0].code == "media_missing"
+    assert findings(frame)["code"].tolist() == ["media_missing"]
     monkeypatch.chdir(tmp_path)
-    assert plan_create(frame, key="row_id").eligible == 1
+    assert findings(frame).empty
 
 
 def test_the_same_bytes_are_the_same_row_under_any_name_and_other_bytes_are_another(tmp_path):
@@ -139,8 +140,9 @@ def test_a_file_that_can_not_be_sent_is_not_eligible_and_an_error_of_the_check(t
     elif content is not None:
         path.write_bytes(content)
     frame = sheet(tmp_path, name)
-    found = plan_create(frame, key="row_id")
-    assert (found.eligible, found.why) == (0, (reason.at("E2"),))
+    found = plan_create(uploaded(frame), key="row_id")
+    said = f" ({reason.sentence()})"
+    assert (found.eligible, found.why) == (0, (Reason("media_not_uploaded", value=name, said=said).at("E2"),))
     checked = findings(frame)
     assert checked[["level", "code", "column"]].to_numpy().tolist() == [["error", reason.code, "media"]]
 
@@ -197,7 +199,7 @@ def test_a_photograph_with_a_second_picture_in_it_is_a_jpeg_and_a_turned_one_is_
 def test_the_content_type_for_instagram_follows_from_the_file(tmp_path, cell, kind):
     picture(tmp_path / "a.jpg")
     (tmp_path / "film.mp4").write_bytes(FILM + b"mp42")
-    frame = sheet(tmp_path, cell, accounts="instagram:@a")
+    frame = uploaded(sheet(tmp_path, cell, accounts="instagram:@a"))
     (item,) = plan_create(frame, key="row_id", one_by_one=True).items
     known = AccountNames([("instagram", "a", "acc_1", "active")], whole=True)
     assert resolved(item, known).requested["contentType"] == kind
@@ -224,14 +226,6 @@ def test_a_picture_that_is_too_large_for_a_platform_is_a_warning(tmp_path):
     assert found[["code", "platform"]].to_numpy().tolist() == [["picture_too_large", "bluesky"]]
 
 
-def test_a_plan_says_what_its_uploads_cost(tmp_path):
-    picture(tmp_path / "a.jpg")
-    none, one, both = (
-        plan(tmp_path, *cells).cost for cells in (["m"] * 9, ["a.jpg"] * 9, ["a.jpg; https://x/b.jpg"] * 9)
-    )
-    assert one.requests - none.requests == both.requests - one.requests > 0
-
-
 def test_a_sheet_names_no_file_outside_of_its_folder(tmp_path):
     """A sheet may come from anybody, and what it names is posted."""
     desk = tmp_path / "desk"
@@ -240,7 +234,8 @@ def test_a_sheet_names_no_file_outside_of_its_folder(tmp_path):
     picture(desk / "pictures" / "a.jpg")
     cells = ["pictures/a.jpg", "../private.jpg", str(tmp_path / "private.jpg"), "pictures/../../private.jpg"]
     frame = sheet(desk, *cells)
-    assert list(plan_create(frame, key="row_id").frame["reason_code"]) == ["ready", *["media_outside"] * 3]
+    assert findings(frame)["code"].tolist() == ["media_outside"] * 3
+    assert uploaded(frame)["media_id"].notna().tolist() == [True, False, False, False]
     wider = vx.read_campaign(desk / "sheet.csv", folder=tmp_path)
-    codes = ["media_missing", "media_outside", "ready", "media_outside"]
-    assert list(plan_create(wider, key="row_id").frame["reason_code"]) == codes
+    assert findings(wider)["code"].tolist() == ["media_missing", "media_outside", "media_outside"]
+    assert uploaded(wider)["media_id"].notna().tolist() == [False, False, True, False]

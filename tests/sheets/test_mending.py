@@ -25,6 +25,8 @@ ORDER = ["Nr.", "Interne Notiz", "Tag", "Uhrzeit\n(MEZ)", "Termin", "Beitrag", "
 OWN = {"Nr.": "row_id", "Interne Notiz": "interne_notiz", "Beitrag": "content", "Kanäle": "accounts", "Bild": "media"}
 GOOD, EXPIRED = "twitter:@aldercoffee", "instagram:@alder.berlin"
 FORMATS = {datetime: "dd.mm.yyyy hh:mm:ss", date: "dd.mm.yyyy", time: "hh:mm"}
+# A key that may not read media leaves them to the API, which refuses the row.
+UNREAD = Fault("status", method="GET", path="/v1/media/media_nowhere", status=403, code="FORBIDDEN", times=None)
 Table = list[list[Any]]
 
 
@@ -88,6 +90,7 @@ def kernel(sandbox: Sandbox, tmp_path: Path) -> Iterator[Callable[[str], vx.Work
     """Opens a workspace on a laptop: each has its own ledger, and each call is a kernel of its own."""
     opened: list[vx.Workspace] = []
     sandbox.set_speed(30)  # a batch of which a row is blocked waits (rule 8)
+    sandbox.add_fault(UNREAD)
 
     def connect(laptop: str) -> vx.Workspace:
         opened.append(vx.connect(sandbox=sandbox, tz="UTC", ledger=tmp_path / f"{laptop}.sqlite"))
@@ -392,4 +395,5 @@ def test_each_value_of_a_failed_row_comes_back(
 @pytest.fixture(scope="module")
 def law_ws() -> Iterator[vx.Workspace]:
     with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server) as workspace:
+        server.add_fault(UNREAD)
         yield workspace

@@ -20,7 +20,6 @@ from voxops.api.states import PostState
 from voxops.model import Outcome
 
 BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
-SOURCES = ("sha256:", "https://")  # begin what names a medium that is no id: a file by its hash, or an address
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +127,10 @@ class Item:
         return [name for name in self.requested.get("accountIds", ()) if ":" in name]
 
     @property
-    def sources(self) -> list[str]:
-        """The media of a create that are named by a file's hash or an address, and not by their ids."""
-        return [name for name in self.requested.get("media", ()) if name.startswith(SOURCES)]
+    def media_ids(self) -> list[str]:
+        """The media of a create by their ids; a request names uploaded ones by hash or address, since laptops differ in the ids."""
+        ids = self.seen.get("media") or {}
+        return [ids.get(name, name) for name in self.requested.get("media", ())]
 
     @property
     def row_mark(self) -> str:
@@ -159,13 +159,10 @@ class Wire:
 
     Attributes
     ----------
-    media : mapping of str to str
-        What a row names of a medium that is no id -> the id of that medium.
     people : mapping of str to str
         ``owner``, ``campaign`` and so on -> the metadata field under which it is sent.
     """
 
-    media: Mapping[str, str] = field(default_factory=dict)
     people: Mapping[str, str] = field(default_factory=dict)
 
 

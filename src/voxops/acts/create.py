@@ -40,7 +40,7 @@ from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
 from voxops.sheets.files import Places
-from voxops.sheets.media import MediaFile, content_type_of
+from voxops.sheets.media import content_type_of
 from voxops.sheets.rules import (
     NUMBER_OF_A_FILE,
     errors_of_all,
@@ -54,8 +54,6 @@ from voxops.sheets.rules import (
 
 # Columns that would name no row any more once it is planned or done.
 _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
-
-UPLOADING = 4  # requests for each medium of a sheet: it is requested, and looked at until it is ready (rule 10)
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
@@ -96,9 +94,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
     if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
-        file = (item.seen.get("files") or {}).get(media[0])
-        film = (file["type"] if file else content_type_of(media[0])).startswith("video/")
-        body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if film else "IMAGE")
+        body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if item.seen.get("film") else "IMAGE")
     return replace(item, body=body)
 
 
@@ -193,9 +189,7 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
             place = place.setdefault(each, {})
         place[last] = people[name]
     body = {**item.requested, "metadata": {**metadata, **marks}}
-    if "media" in body:
-        body["media"] = [wire.media.get(name, name) for name in body["media"]]
-    return body
+    return body | ({"media": item.media_ids} if "media" in body else {})
 
 
 def read_items(data: Any) -> dict[int, dict[str, Any]]:
@@ -240,7 +234,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     sheet : pandas.DataFrame
         From ``vx.read_campaign``: ``content``, ``accounts`` (ids or ``platform:@name``, separated by ``;``) or ``account_ids``,
         ``scheduled_for`` with its offset from UTC, and if wished ``media`` (ids, https addresses, and names of files relative to the
-        folder of the sheet, separated by ``;``: the run uploads or imports these first, each once), ``content_type`` (image, video,
+        folder of the sheet, separated by ``;``: ``sheet = ws.upload(sheet)`` first, unless all are ids), ``content_type`` (image, video,
         carousel, …; Instagram needs one where rows are sent one by one, and it follows from the media where it is left out),
         ``first_comment``, ``tags``, ``attempt`` and ``twin`` (True: this row is meant although it looks like another one, rule 17)
         and ``force`` (True: send it although an account can't publish, or its id is unknown; such rows are blocked else, when the plan
@@ -259,9 +253,9 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     -------
     Plan
         As for `plan_retry`. A row is not eligible if it is too long, or lacks content, an account, or a time with its offset. Nor is a
-        row with a text for a platform without an account, or with a file that is missing, too large or not what its name says. Nor is
-        the same post as a row above it, unless ``twin`` is True. A row asks for the bytes of its file: under another name, or uploaded
-        by somebody else, it is the same row.
+        row with a text for a platform without an account, or with a file or an address that is not uploaded. Nor is the same post as a
+        row above it, unless ``twin`` is True. A row asks for the bytes of its file: under another name, or uploaded by somebody else, it
+        is the same row. No file is read.
 
     Raises
     ------
@@ -304,8 +298,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         if written and keys.campaign_name(people.get("campaign", written)) == name:
             people["campaign"] = written  # results have it in its canonical form
         seen |= {"people": people} if people else {}
-        files = [one for one in row["found"].values() if isinstance(one, MediaFile)]
-        seen |= {"files": {one.source: one.seen() for one in files}} if files else {}
+        seen |= {"media": row["uploaded"]} if row["uploaded"] else {}
+        seen |= {"film": True} if content_type_of((row["media"] or [""])[0]).startswith("video/") else {}
         item = Item(
             row=number,
             act=act.name,
@@ -321,7 +315,6 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 10)
-    reads += UPLOADING * len({source for _, item in judged if item is not None for source in item.sources})
     return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
 
 
@@ -332,8 +325,7 @@ def _body_of(row: Row) -> dict[str, Any]:
         "accountIds": sorted(set(row["accounts"])),
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
-    found = [row["found"].get(part, part) for part in row["media"]]
-    media = [one.source if isinstance(one, MediaFile) else one for one in found]
+    media = [row["found"].get(part, part) for part in row["media"]]
     body |= {name: value for name, value in (("media", media), ("tags", row["tags"])) if value}
     if own := own_texts(row):
         body["platformOverrides"] = {name.upper(): {"content": text} for name, text in own.items()}

@@ -328,7 +328,7 @@ _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 _WORDS = frozenset({"platform", "status", "post_status", "error_code", "error_message", "error", "cause", "event_type"})
 # A row of a sheet that has no fault.
 _FIT: dict[str, Any] = {
-    "content": "x", "accounts": ["x"], "media": [], "found": {}, "tags": [], "content_type": None, "first_comment": None, "attempt": None,
+    "content": "x", "accounts": ["x"], "media": [], "found": {}, "uploaded": {}, "tags": [], "content_type": None, "first_comment": None, "attempt": None,
     "texts": {}, **dict.fromkeys(PEOPLE), "scheduled_for": "8000-01-01T00:00:00Z",
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from voxops._support import canonical
 from voxops.api.states import field_name
+from voxops.errors import NotFoundError
 
 _BARE_CODE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _ROW = re.compile(r"posts\[(\d{1,9})\]")
@@ -157,3 +158,11 @@ def _text(value: Any) -> str:
         return canonical.encode(value)
     except RecursionError:  # a thousand nested lists instead of a text
         return "[…]"
+
+
+def says_absent(error: NotFoundError) -> bool:
+    """Whether the API itself says that a thing does not exist: by an error as JSON; a page is a proxy's (rule 16)."""
+    try:
+        return bool(canonical.decode(error.body))
+    except ValueError:
+        return False

@@ -18,8 +18,6 @@ CREATES_CLEARED_FOR = 15.0
 # From the transaction that writes a call as sent to its first byte: what was decided there may be otherwise later (rule 7).
 LEAVES_WITHIN = 15.0
 CREATES_FRESH_FOR = 10.0  # after which the list is reread before creates are sent (rule 10)
-# How long a medium counts as ready after it was seen so; it is read again then before it is used, since media may be deleted (rule 10).
-MEDIA_READY_FOR = 600.0
 FRESH_FOR = 60.0  # after which the subject of a request is reread before it is sent (rule 1)
 
 # -- server time

@@ -29,7 +29,7 @@ from voxops.engine.facts import Gate, Unsent
 from voxops.engine.lists import rest
 from voxops.engine.opened import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
-from voxops.engine.rules import MEDIA_AWAITED, Block, Decision, Read, Settle, Wait, fit
+from voxops.engine.rules import Block, Decision, Read, Settle, Wait, fit
 from voxops.engine.send import Group, Sent, ask
 from voxops.errors import TransportError, VoxopsError
 from voxops.ledger.records import Call
@@ -38,7 +38,6 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.facts import Knowledge
-    from voxops.engine.media import Upload, Uploads
     from voxops.engine.read import Commit, Eyes
     from voxops.engine.send import Sender
 
@@ -91,8 +90,6 @@ class Pass:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
-    uploads: dict[str, Upload] = field(default_factory=dict)  # what its rows wait for, or have waited for
-    preparing: dict[asyncio.Task[None], Group] = field(default_factory=dict)  # groups whose media are on their way
     waits: dict[int, Reason] = field(default_factory=dict)  # request -> why it waits, for the monitor
 
     @property
@@ -106,16 +103,6 @@ class Pass:
         if self.halted is not None:
             return self.halted
         return Reason("paused") if self.watching or self.paused or self.closed else None
-
-    @property
-    def uploading(self) -> str:
-        """How far the media are that its rows wait for, for people; ``""`` where they wait for none."""
-        some = self.uploads.values() if self.preparing else ()
-        if not some:
-            return ""
-        count = f"{sum(each.ended for each in some)} of {safe.many(len(some), 'file')}"
-        sent, size = (sum(sizes) for sizes in zip(*((each.sent, each.size) for each in some), strict=True))
-        return f"uploading {count}, {sent / 1e6:,.1f} of {size / 1e6:,.1f} MB" if size else f"importing {count}"
 
     def halt(self, why: Reason) -> None:
         """Send nothing more; the first reason counts."""
@@ -139,8 +126,6 @@ class Driver:
         Sends.
     commit : callable
         Does a piece of work in a transaction of the ledger.
-    uploads : Uploads
-        Uploads and imports media.
     rng : random.Random
         Source of jitter.
     """
@@ -152,7 +137,6 @@ class Driver:
         eyes: Eyes,
         sender: Sender,
         commit: Commit,
-        uploads: Uploads,
         rng: random.Random,
     ) -> None:
         self._client = client
@@ -161,7 +145,6 @@ class Driver:
         self._eyes = eyes
         self._sender = sender
         self._commit = commit
-        self._uploads = uploads
         known.sending = lambda: [run for run, current in self._passes.items() if current.sends]
         self._rng = rng
         self._clock = client.clock
@@ -200,7 +183,6 @@ class Driver:
             await current.done.wait()
         finally:
             self._passes.pop(current.run, None)
-            await self.stop_uploads(current)
         if current.failure is not None:
             raise current.failure
 
@@ -217,13 +199,6 @@ class Driver:
         self._known.tries.clear()
         self._open.go_on(current.open)
         self.wake()
-
-    async def stop_uploads(self, current: Pass) -> None:
-        """Stop what only this run uploads, after the piece in flight; once it sends again it goes on."""
-        tasks = list(current.preparing)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
     def notify(self, subject: str) -> None:
         """Something is said to have happened to a post or delivery: it is read next."""
@@ -255,8 +230,6 @@ class Driver:
         ids = [row.request for row in rows if row.request is not None and row.reason is None]
         await self._commit(lambda: self._block_harmed(ids))
         requests = ledger.requests.get(ids)
-        for source in {source for one in requests.values() for source in one.item.sources}:
-            self._known.failed_media.pop(source, None)  # it is tried anew
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.chunk, row.row)):
             request = requests.get(row.request or 0)
@@ -538,9 +511,6 @@ class Driver:
     def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""
         current.readings = 0
-        if any(each.reason.code == MEDIA_AWAITED for each in waits):
-            self._prepare(current, group)
-            return
         until = min((each.until for each in waits if each.until is not None), default=None)
         if until is None:
             # What it waits for may have happened since it was decided about.
@@ -552,25 +522,6 @@ class Driver:
         self._later(
             current, group, seconds if seconds > 0 else PATIENCE
         )  # what has come, and changed nothing, is not asked at once
-
-    def _prepare(self, current: Pass, group: Group) -> None:
-        """Bring the media that a group waits for, and look at it again then."""
-        unsent = group.unsent(self._ledger.requests.get(group.ids))
-        needs = self._uploads.needs([one.item for one in unsent])
-        if not needs:  # they have just become ready
-            self._later(current, group, PATIENCE)
-            return
-        current.uploads |= {source: self._uploads.upload(source, file) for source, file in needs.items()}
-        task = asyncio.create_task(self._uploads.bring(needs))
-        current.preparing[task] = group
-        task.add_done_callback(partial(self._prepared, current))
-
-    def _prepared(self, current: Pass, task: asyncio.Task[None]) -> None:
-        current.ready.append(current.preparing.pop(task))
-        if not current.preparing:
-            current.uploads.clear()
-        self._note_error(current, task)
-        self.wake()
 
     def _later(self, current: Pass, group: Group, seconds: float) -> None:
         current.timed += 1
@@ -721,6 +672,7 @@ class Driver:
                 async with self._open.listing:
                     if not self._known.accounts_read:
                         await eyes.accounts(items)
+                    await eyes.media(items)
                     await eyes.refresh(items, sending=True)
                     await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
                     await eyes.metadata()
@@ -762,7 +714,7 @@ class Driver:
 
     def _moves(self, current: Pass) -> bool:
         """Whether anything of a run may still go on by itself."""
-        if current.sends and (current.ready or current.sendable or current.timed or current.preparing):
+        if current.sends and (current.ready or current.sendable or current.timed):
             return True
         if current.sends and current.parked and (self._busy() or any(map(self._open.moves, self._open.calls))):
             return True

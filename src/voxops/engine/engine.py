@@ -18,7 +18,6 @@ from voxops.engine.bind import Binder
 from voxops.engine.drive import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
-from voxops.engine.media import Uploads
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
 from voxops.ledger.ledger import Ledger
@@ -74,8 +73,7 @@ class Engine:
         )
         self.eyes: Eyes = Eyes(client, Reader(client), self.known, self.commit)
         self.sender: Sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
-        self.uploads: Uploads = Uploads(client, self.known, self.commit, self.rng)
-        self.driver: Driver = Driver(client, self.known, self.eyes, self.sender, self.commit, self.uploads, self.rng)
+        self.driver: Driver = Driver(client, self.known, self.eyes, self.sender, self.commit, self.rng)
 
     async def commit(self, work: Callable[[], Any]) -> Any:
         """Do a piece of work in a transaction of the ledger; return when it is on disk."""
@@ -127,6 +125,9 @@ class Engine:
         eyes, items = self.eyes, plan.items
         await self._look_at_open(plan)
         await eyes.accounts(items)
+        for medium in {one for item in items for one in item.media_ids}:
+            self.known.media.pop(medium, None)
+        await eyes.media(items)
         creates = [item for item in items if act_named(item.act).about == "create"]
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
         if creates:

@@ -84,7 +84,6 @@ class Execution(Job):
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
-        await self._engine.driver.stop_uploads(self.current)
         current, clock = self.current, self._engine.client.clock
         until = clock.monotonic() + PAUSES_WITHIN
         while current.under_way and (left := until - clock.monotonic()) > 0:
@@ -118,6 +117,7 @@ class Execution(Job):
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
         self._engine.known.accounts_read = False  # one may have been connected again
+        self._engine.known.media.clear()
         self._withdraws = False
         if not self.over:
             self.current.watching = self.current.paused = self.current.blind = False

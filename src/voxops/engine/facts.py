@@ -27,20 +27,17 @@ from voxops.api.evidence import (
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import (
-    CLOCKS_DIFFER,
     COUNT_SETTLES_AFTER,
     CREATED_WITHIN,
-    FRESH_FOR,
-    MEDIA_READY_FOR,
     PROOF_AFTER,
     SKEW,
 )
 from voxops.engine import presence
 from voxops.engine.reduce import decoded
-from voxops.engine.rules import MEDIA_AWAITED, CallFacts, Facts
+from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call, Medium, Seen
-from voxops.loading.names import AccountNames, no_account
+from voxops.ledger.records import Call, Seen
+from voxops.loading.names import AccountNames, no_account, why_not_attached
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"
@@ -143,7 +140,7 @@ class Knowledge:
         self.alone = alone
         self.accounts: AccountNames = AccountNames(())
         self.accounts_read = False  # since this kernel began, or a run was resumed
-        self.failed_media: dict[str, Reason] = {}  # source -> why it failed, since a run that names it was begun
+        self.media: dict[str, str | None] = {}  # id -> status as it was read; None for one that does not exist
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
         self.tries: Counter[int] = (
             Counter()
@@ -154,7 +151,12 @@ class Knowledge:
         """Server time."""
         return self.clock().timestamp()
 
-    def why_no_account(self, item: Item) -> Reason | None:
+    def why_unusable(self, item: Item) -> Reason | None:
+        """Why a create can't go out: by an account, or by a medium that does not exist or is not ready."""
+        media = (why_not_attached(one, self.media.get(one, "")) for one in item.media_ids)
+        return self._why_no_account(item) or next(filter(None, media), None)
+
+    def _why_no_account(self, item: Item) -> Reason | None:
         """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
 
         Or a text is for a platform on which it has none.
@@ -169,13 +171,6 @@ class Knowledge:
         if unknown := named or self.accounts.lacking(ids):
             return Reason("no_account", said=no_account(unknown, self.accounts))
         return next(filter(None, map(self.accounts.why_not, ids)), None)
-
-    def is_ready(self, medium: Medium | None, *, taking: bool = False) -> bool:
-        """Whether a medium was seen ready a moment ago; a little longer in the transaction that sends."""
-        if medium is None or medium.state != "ready":
-            return False
-        lasts = MEDIA_READY_FOR + (FRESH_FOR if taking else 0.0)
-        return -CLOCKS_DIFFER <= self.now - medium.at <= lasts
 
     def dated(self, call: Call) -> Call:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""
@@ -464,8 +459,6 @@ class Unsent:
         for one in ledger.requests.in_flight(rows, self._shown.values()) if self._shown else ():
             for name in (one.item.identity, one.alike):
                 self._in_flight.setdefault(name, []).append(one)
-        sources = {source for one in creates for source in one.item.sources}
-        self._media = ledger.media.get(sources) if sources else {}
         self._calls: dict[str, list[Call]] = {}
         for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
@@ -508,8 +501,7 @@ class Unsent:
             "listed": None if listed is None else listed.at,
             "judged": judged,
             "alike": known.named(alike),
-            "no_account": known.why_no_account(request.item),
-            "media": self._why_no_media(request.item),
+            "unusable": known.why_unusable(request.item),
         }
 
     def _hidden(self) -> tuple[Reason | None, bool]:
@@ -523,15 +515,6 @@ class Unsent:
             case False if not self._known.alone:
                 return Reason("lists_hide_metadata"), False
         return None, False
-
-    def _why_no_media(self, item: Item) -> Reason | None:
-        """Why a medium of a create is not ready: it has failed since its run was begun, or is to be uploaded or read again first."""
-        failed = () if self._binding else (self._known.failed_media.get(source) for source in item.sources)
-        if why := next(filter(None, failed), None):
-            return why
-        known = (self._media.get(source) for source in item.sources)
-        ready = all(self._known.is_ready(one, taking=self._base.taking) for one in known)
-        return None if ready else Reason(MEDIA_AWAITED)
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":

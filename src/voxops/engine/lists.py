@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from voxops.api.error_bodies import says_absent
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.timing import (
@@ -33,7 +34,6 @@ from voxops.api.timing import (
     WALK_HOLDS_FOR,
     WALK_SHARE,
 )
-from voxops.engine.reduce import says_absent
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.model import IN_FLIGHT_STATUSES, Clock

@@ -125,7 +125,7 @@ class Reporter(Progress):
     ) -> None:
         self._ledger = ledger
         self._run = run
-        self._held_up = self._uploading = ""
+        self._held_up = ""
         head = ledger.runs.head(run)
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
@@ -173,10 +173,6 @@ class Reporter(Progress):
             note = self._held_up = self._ledger.held_up
         if (_phase(current), in_flight) != (self.snapshot.phase, self.snapshot.in_flight) or current.halted is not None:
             note = str(current.halted or _being_sent(in_flight) or current.note)
-        uploading = current.uploading
-        if uploading or note == self._uploading:
-            note = uploading
-        self._uploading = uploading
         return self.show(replace(self._now(current), note=note, in_flight=in_flight))
 
     def _now(self, current: Pass) -> Snapshot:
@@ -289,5 +285,5 @@ def _phase(current: Pass) -> str:
         return "paused"
     if current.watching:
         return "watching"
-    waits = current.ready or current.sendable or current.timed or current.preparing
+    waits = current.ready or current.sendable or current.timed
     return "sending" if waits or current.under_way or current.reading else "watching"

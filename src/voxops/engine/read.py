@@ -20,7 +20,7 @@ from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import NEVER_OUT, Call, Seen
-from voxops.loading.names import AccountNames, account_names
+from voxops.loading.names import AccountNames, account_names, media_statuses
 from voxops.model import WAITING_STATUSES
 
 if TYPE_CHECKING:
@@ -241,6 +241,13 @@ class Eyes:
                 raise
             self._known.accounts = AccountNames(())
         self._known.accounts_read = True
+
+    async def media(self, items: Iterable[Item]) -> None:
+        """Read the media of creates that were not read since the plan was bound, and that no upload of this ledger has seen ready."""
+        known = self._known.media
+        ids = {one for item in items for one in item.media_ids}.difference(known)
+        if ids := ids - self._ledger.media.ready(ids) if ids else ids:
+            known |= await media_statuses(self._client, sorted(ids)) or dict.fromkeys(ids, "")
 
     async def posts(self, ids: Iterable[str], expect: Sequence[str] = ENDED) -> dict[str, PostState | None]:
         """Read posts as they are now, None for one that does not exist, and remember what they show."""

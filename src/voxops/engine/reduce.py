@@ -15,7 +15,6 @@ from voxops._support import canonical
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason
 from voxops.api.timing import is_ambiguous
-from voxops.errors import NotFoundError
 
 ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 TOO_LARGE = frozenset({413, 414, 431})  # to be read, by whoever says so
@@ -196,14 +195,6 @@ def still_runs(event: Event) -> bool:
 def leaves_open(code: str | None) -> bool:
     """Whether an item of a batch failed by the server's own fault, so that the post may be there (rule 12)."""
     return code in _OF_THE_SERVER
-
-
-def says_absent(error: NotFoundError) -> bool:
-    """Whether the API itself says that a thing does not exist: by an error as JSON; a page is a proxy's (rule 12)."""
-    try:
-        return bool(canonical.decode(error.body))
-    except ValueError:
-        return False
 
 
 def decoded(body: bytes | None) -> Any:

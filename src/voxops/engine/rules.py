@@ -29,7 +29,6 @@ from voxops.model import Outcome
 What = Literal["subject", "list"]  # one post or delivery; what is new in the list
 State = Literal["open", "unsent", "settled"]
 
-MEDIA_AWAITED = "media_uploading"  # the code of a row whose media are still to be uploaded or imported
 PATIENCE = 5.0  # seconds until what waits for a reading is looked at again
 RESENDS = 6  # tries of a row in one run without a usable answer, in whichever call; after them it waits for a resume
 
@@ -130,12 +129,10 @@ class Facts:
         Whether other acts of its run may yet free it: a change, or a withdrawal, that is not settled.
     kept : bool or None
         Of the cancel of a duplicate, whether the post to keep was just read as live and as requested; None where it must be read.
-    no_account : Reason or None
-        Why an account is not known, or can't publish.
+    unusable : Reason or None
+        Why an account is not known or can't publish, or a medium does not exist or is not ready.
     passed : bool
         Whether its time has passed.
-    media : Reason or None
-        Why a medium of its is not ready: it is still to be uploaded or imported, or that has failed in this run.
     """
 
     now: float
@@ -163,9 +160,8 @@ class Facts:
     alike: Reason | None = None
     run_acts: bool = False
     kept: bool | None = True
-    no_account: Reason | None = None
+    unusable: Reason | None = None
     passed: bool = False
-    media: Reason | None = None
 
 
 Guard = Callable[[Request, Facts], Decision | None]
@@ -346,18 +342,12 @@ def _kept_is_live(_: Request, facts: Facts) -> Decision | None:
     return None if facts.kept else Block(Reason("kept_is_gone"))
 
 
-def _accounts_usable(_: Request, facts: Facts) -> Decision | None:
-    return None if facts.no_account is None else Block(facts.no_account)
+def _usable(_: Request, facts: Facts) -> Decision | None:
+    return None if facts.unusable is None else Block(facts.unusable)
 
 
 def _time_ahead(_: Request, facts: Facts) -> Decision | None:
     return Block(Reason("time_passed")) if facts.passed else None
-
-
-def _media_ready(_: Request, facts: Facts) -> Decision | None:
-    if facts.media is None:
-        return None
-    return Wait(facts.media) if facts.media.code == MEDIA_AWAITED else Block(facts.media)
 
 
 # What is settled.
@@ -389,9 +379,8 @@ RULES: tuple[Rule, ...] = (
     Rule("2", "all", "unsent", "unchanged since it was loaded, by all targets", _unchanged, "a stale frame overwrites a person's edit"),
     Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
     Rule("19", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
-    Rule("5", "create", "unsent", "its accounts are known, and can publish", _accounts_usable, "a misspelt account makes the API refuse the whole batch"),
+    Rule("5", "create", "unsent", "its accounts can publish, and its media are ready", _usable, "a misspelt account makes the API refuse the whole batch"),
     Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
-    Rule("10", "create", "unsent", "its media are ready", _media_ready, "a post goes out without its picture, or its whole batch is refused"),
 )  # fmt: skip
 
 

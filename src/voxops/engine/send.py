@@ -24,7 +24,7 @@ from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
 from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
-from voxops.engine.rules import MEDIA_AWAITED, Block, Decision, Read, Send, Wait, decide, fit
+from voxops.engine.rules import Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
 from voxops.ledger.records import Call, Seen
@@ -173,9 +173,7 @@ class Sender:
         subject = requests[0].item.subject
         state, _ = known.readings.subjects.get(str(subject), (None, None))
         post = state if isinstance(state, PostState) else None
-        media = ledger.media.get({source for one in requests for source in one.item.sources})
-        wire = Wire(media={source: one.media_id for source, one in media.items()}, people=self._people)
-        form = act.form([one.item for one in requests], post, wire)
+        form = act.form([one.item for one in requests], post, Wire(people=self._people))
         return ledger.calls.send(
             form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, now=known.now,
         )  # fmt: skip
@@ -283,7 +281,6 @@ class Sender:
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
             ledger.requests.settle(done, now)
-            self._doubt_media(done)
             self._remember(act, done, now)
             ledger.calls.close(call.id)
         post = (
@@ -332,7 +329,6 @@ class Sender:
         held = [one for one in said if not one.outcome.final]
         ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
         ledger.requests.settle([one for one in said if one.outcome.final], now)
-        self._doubt_media(said)
         ledger.requests.say(held)
         if kept == "released":
             ledger.requests.release([one.id for one in left], alone=True)
@@ -349,12 +345,6 @@ class Sender:
             post.is_ours and post.row_mark != rows[name].row_mark and post.op_mark != rows[name].mark
             for name, post in self._ledger.seen.of_posts(filter(None, rows)).items()
         )
-
-    def _doubt_media(self, done: Sequence[Request]) -> None:
-        """A create that failed may have had a medium that is not there any more."""
-        failed = {source for one in done if one.outcome is Outcome.FAILED for source in one.item.sources}
-        if failed:
-            self._ledger.media.doubt(failed)
 
     def _remember(self, act: Act, done: Sequence[Request], now: float) -> None:
         """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 17 and 19)."""
@@ -387,8 +377,6 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     waits = any(isinstance(said, Read | Wait) for _, said in others)
     if waits and not all(act_named(one.item.act).bulk for one in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
-    if any(isinstance(said, Wait) and said.reason.code == MEDIA_AWAITED for _, said in others):
-        sends = []  # another laptop may have uploaded more by now: it would send another part of the chunk (rule 8)
     return sends, others
 
 

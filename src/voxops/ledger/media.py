@@ -1,4 +1,4 @@
-"""Media that were uploaded or imported, by what a sheet names them (rule 10)."""
+"""Media that were uploaded or imported, by what a sheet names them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ class Media(Part):
         found = ((Medium(*row), written) for *row, written in rows)
         return {one.source: one for one, written in found if written == fingerprint(one.source, one.media_id)}
 
-    def doubt(self, sources: Iterable[str]) -> None:
-        """Something with these was refused: each is read again before it is used once more."""
-        self._store.write(f"UPDATE media SET at = 0 WHERE source {SOME}", sources)
+    def ready(self, ids: Iterable[str]) -> set[str]:
+        """Which of these media were seen ready by an upload."""
+        return {
+            one
+            for (one,) in self._store.query(
+                f"SELECT media_id FROM media WHERE state = 'ready' AND media_id {SOME}", ids
+            )
+        }
 
     def keep(self, one: Medium) -> None:
         """Remember a medium as it is now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,11 +13,11 @@ import pandas as pd
 
 from voxops._support.eventloop import all_or_none
 from voxops.api.reasons import Reason
-from voxops.errors import AuthError, DecodeError, NotFoundError, ValidationError
+from voxops.errors import DecodeError, ValidationError
 from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
-from voxops.loading.names import UNKNOWN, AccountNames, no_account
+from voxops.loading.names import UNKNOWN, AccountNames, media_statuses, no_account, why_not_attached
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
 from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
@@ -42,6 +42,7 @@ from voxops.sheets.rules import (
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
 
+Row = Mapping[str, Any]  # of `sheet_rows`
 _FINDING = dict.fromkeys(
     ("row", "row_id", "sheet_row", "cell", "platform", "column", "level", "code", "message"), STRING_DTYPE
 ) | {"row": "Int64", "sheet_row": "Int64"}
@@ -68,30 +69,32 @@ async def check(
     `sent` are the columns of people that are sent.
     """
     need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
-    await asyncio.to_thread(sheet_rows, sheet)  # reads the files that it names, while runs go on
-    found, names, placed = by_rules(sheet, client.now()), AccountNames(()), []
+    rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)  # while runs go on
+    found, names, placed = by_rules(sheet, rows, client.now()), AccountNames(()), []
     if "owner" not in sent:  # a campaign's name also tells rows apart
-        for number in [number for number, row in enumerate(sheet_rows(sheet)) if "owner" in people_of(row)][:1]:
+        for number in [number for number, row in enumerate(rows) if "owner" in people_of(row)][:1]:
             found[number].append(Finding("owner", "warning", Reason("people_not_sent", what="owner")))
     if list_accounts is not None:
-        accounts, rows = await list_accounts(), sheet_rows(sheet)
-        named = {media for row in rows for media in row["media"] if media not in row["found"] and is_media_id(media)}
-        media = await _statuses(client, sorted(named))
+        accounts = await list_accounts()
+        named = {media for row in rows for media in _ids(row) if is_media_id(media)}
+        media = await media_statuses(client, sorted(named))
         known = _Known(accounts, checks, media or {})
         answers = await all_or_none(_by_api(client, row, known) for row in rows)
         found = [_together(ours, theirs) for ours, theirs in zip(found, answers, strict=True)]
-        first = next((number for number, row in enumerate(rows) if named.intersection(row["media"])), None)
+        first = next((number for number, row in enumerate(rows) if named.intersection(_ids(row))), None)
         if media is None and first is not None:
             found[first].append(Finding("media", "warning", Reason("media_unread")))
         names, placed = known.names, _waiting(await list_waiting(), known.names)
-    for number, one in collisions([*placed, *_planned(sheet, found, names)], limits):
+    for number, one in collisions([*placed, *_planned(sheet, rows, found, names)], limits):
         found[number].append(one)
     return findings_table(sheet, found)
 
 
-def _planned(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]], names: AccountNames) -> Iterator[Placed]:
+def _planned(
+    sheet: pd.DataFrame, rows: Sequence[Row], found: Sequence[Sequence[Finding]], names: AccountNames
+) -> Iterator[Placed]:
     """Yield the posts of a sheet; a row that is there twice is left out, since that is said of it."""
-    for number, (row, label, of_row) in enumerate(zip(sheet_rows(sheet), row_names(sheet), found, strict=True)):
+    for number, (row, label, of_row) in enumerate(zip(rows, row_names(sheet), found, strict=True)):
         when = readable_time(row["scheduled_for"])
         if when is None or any(one.code in _TWICE for one in of_row):
             continue
@@ -113,15 +116,19 @@ def _waiting(targets: pd.DataFrame, names: AccountNames) -> list[Placed]:
     ]
 
 
-def by_rules(sheet: pd.DataFrame, now: datetime | None) -> list[list[Finding]]:
-    """Return the findings of the sheet rules for each row; past times only with `now`."""
+def by_rules(sheet: pd.DataFrame, rows: Sequence[Row], now: datetime | None) -> list[list[Finding]]:
+    """Return the findings of the sheet rules for each of its rows, whose files were read; past times only with `now`."""
     warn_of_typos(sheet, OPTIONAL)
-    names, rows = row_names(sheet), sheet_rows(sheet)
+    names = row_names(sheet)
     named = name_errors(names, sheet) if "row_id" in sheet.columns else [[] for _ in names]
     judged = zip(rows, named, errors_of_all(rows, names, flags(sheet, "twin"), now), strict=True)
     found = [[*of_name, *of_row, *warnings_of(row)] for row, of_name, of_row in judged]
     for number, row in enumerate(rows):
-        if address := next((one for one in row["found"].values() if isinstance(one, str)), None):
+        files = [one for one in row["found"].values() if isinstance(one, MediaFile) and row["uploaded"]]
+        changed = [Reason("media_changed", value=one.name) for one in files if one.source not in row["uploaded"]]
+        found[number] += [Finding("media", "warning", why) for why in changed]
+    for number, row in enumerate(rows):
+        if address := next(filter(None, (one.get("url") for one in _to_come(row))), None):
             found[number].append(
                 Finding("media", "warning", Reason("media_imported", value=address.partition("?")[0][:100]))
             )
@@ -220,34 +227,20 @@ class _Known:
 
     def media(self, name: str) -> Iterator[Finding]:
         """Yield why a media can't be attached."""
-        status = self._media.get(name, "ready")
-        if status is None:
-            yield Finding("media", "error", Reason("media_unknown", value=name[:60]))
-        elif status not in {"ready", ""}:
-            yield Finding("media", "error", Reason("media_not_ready", value=name[:60], status=status))
+        if why := why_not_attached(name, self._media.get(name, "ready")):
+            yield Finding("media", "error", why)
 
 
-async def _statuses(client: AsyncClient, media: Iterable[str]) -> dict[str, str | None] | None:
-    """Return the status of each media, None for one that does not exist; None if this key may not read media."""
-
-    async def status(one: str) -> str | None:
-        try:
-            return str((await client.media.get(one)).get("status") or "").lower()
-        except (NotFoundError, ValidationError):  # a malformed id is refused before it is looked up
-            return None
-
-    names = list(media)
-    try:
-        return dict(zip(names, await all_or_none(map(status, names)), strict=True))
-    except AuthError:
-        return None
+def _ids(row: Row) -> list[str]:
+    """Return the media of a row that have ids."""
+    return [*(name for name in row["media"] if name not in row["found"]), *row["uploaded"].values()]
 
 
 async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) -> list[Finding]:
     """Return the API's findings about one row: its accounts, and its post on each of their platforms."""
     looked_up = [known.account(name) for name in dict.fromkeys(row["accounts"])]
     found = [one for _, some in looked_up for one in some]
-    found += [one for name in dict.fromkeys(row["media"]) for one in known.media(name)]
+    found += [one for name in dict.fromkeys(_ids(row)) for one in known.media(name)]
     platforms = sorted({platform for platform, _ in looked_up if platform})
     by_id = set(platforms).difference(platforms_of(row["accounts"]))
     found += [one for platform in sorted(by_id) for one in picture_warnings(row, platform)]
@@ -261,7 +254,7 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
             answer = await client.posts.validate(
                 content=content,
                 platforms=some,
-                media_ids=[name for name in row["media"] if name not in row["found"]] or None,
+                media_ids=_ids(row) or None,
                 media=list(_to_come(row)) or None,
                 first_comment=str(comment) if comment is not None and str(comment).strip() else None,
             )
@@ -281,8 +274,8 @@ def _of_own(one: Finding) -> Finding:
 
 
 def _to_come(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the media that a run would upload or import, as far as the API can check them before."""
-    for one in row["found"].values():
+    """Yield the media that are not uploaded or imported yet, as far as the API can check them before."""
+    for one in () if row["uploaded"] else row["found"].values():
         if isinstance(one, Reason):  # said already
             yield {"type": "image"}
             continue

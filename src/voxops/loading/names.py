@@ -1,4 +1,4 @@
-"""Names of accounts: ``platform:@username`` instead of an account id."""
+"""What a row names: accounts, as ``platform:@username`` instead of their ids, and media."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from voxops._support.arguments import near
+from voxops._support.eventloop import all_or_none
+from voxops.api.error_bodies import says_absent
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
+from voxops.errors import AuthError, NotFoundError, ValidationError
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -111,3 +114,28 @@ async def account_names(client: AsyncClient) -> AccountNames:
             for record in page.records
         ]
     return AccountNames(accounts, whole=whole)
+
+
+async def media_statuses(client: AsyncClient, media: Iterable[str]) -> dict[str, str | None] | None:
+    """Return the status of each media, None for one that does not exist; None if this key may not read media."""
+
+    async def status(one: str) -> str | None:
+        try:
+            return str((await client.media.get(one)).get("status") or "").lower()
+        except NotFoundError as error:
+            return None if says_absent(error) else ""
+        except ValidationError:  # a malformed id is refused before it is looked up
+            return None
+
+    names = list(media)
+    try:
+        return dict(zip(names, await all_or_none(map(status, names)), strict=True))
+    except AuthError:
+        return None
+
+
+def why_not_attached(media: str, status: str | None) -> Reason | None:
+    """Return why a media of this status can't be attached; None if nothing is known against it."""
+    if status is None:
+        return Reason("media_unknown", value=media[:60])
+    return None if status in {"ready", ""} else Reason("media_not_ready", value=media[:60], status=status)

@@ -22,6 +22,7 @@ from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
 from voxops.model import PLATFORMS
 from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_sheet
+from voxops.sheets.media import UPLOAD_COLUMNS
 from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, platforms_with_texts, readable_time
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
@@ -34,9 +35,10 @@ _FURTHER = (
     "twin",
     "force",
     "attempt",
+    *UPLOAD_COLUMNS,
 )  # optional columns that plans and views read
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], "content_type", "twin", "force", "attempt", "owner", *OWN_TEXTS)
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *UPLOAD_COLUMNS, "content_type", "twin", "force", "attempt", "owner", *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 

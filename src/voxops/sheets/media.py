@@ -7,11 +7,11 @@ import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from voxops._support.canonical import is_well_formed
@@ -27,6 +27,8 @@ _HEAD = 1024  # bytes that tell the kind of a film or a document
 _ORIENTATION, _TURNED = 274, 5  # the tag of a photograph, and the first of its values that exchange width and height
 _PHOTOS = frozenset({b"heic", b"heix", b"mif1", b"avif"})  # brands of pictures in the container of films
 _OTHER = "no picture, film or PDF that can be read"
+# What ws.upload adds to a sheet: an id and a hash for each part of ``media``, that cell as it was then, and why it was not uploaded.
+UPLOAD_COLUMNS = ("media_id", "media_sha256", "media_uploaded", "media_error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +54,6 @@ class MediaFile:
     size: int
     pixels: tuple[int, int] | None = None
 
-    def seen(self) -> dict[str, Any]:
-        """Return what a later kernel needs to find the file again, as JSON values."""
-        return {name: value for name, value in asdict(self).items() if name not in {"source", "pixels"}}
-
 
 Found = MediaFile | str | Reason
 
@@ -79,6 +77,45 @@ def find_media(parts: Iterable[str], folder: str | None) -> dict[str, Found]:
             is_inside = _is_inside(part, folder or ".")
             found[part] = look_at(part, folder) if is_inside else Reason("media_outside", value=part[-100:])
     return found
+
+
+def uploaded_media(
+    parts: Sequence[str], ids: Sequence[str], hashes: Sequence[str], named: Sequence[str], error: object
+) -> tuple[dict[str, Found], dict[str, str]]:
+    """Return what a row has of its files and addresses by the columns of ``ws.upload``; no file is read.
+
+    Parameters
+    ----------
+    parts : sequence of str
+        Parts of the cell ``media``.
+    ids, hashes, named : sequence of str
+        Parts of ``media_id``, ``media_sha256`` and ``media_uploaded``.
+    error : object
+        The cell ``media_error``.
+
+    Returns
+    -------
+    tuple
+        Part -> its source, or the reason why the row can't be sent; and source -> media id.
+    """
+    found: dict[str, Found] = {}
+    media: dict[str, str] = {}
+    # Somebody may have named another file since, so the cell must still be the one that was uploaded.
+    fits = len(parts) == len(ids) == len(hashes) and list(named or parts) == list(parts)
+    for number, part in enumerate(parts):
+        is_address = _ADDRESS.match(part) is not None
+        if not is_address and not _FILE.fullmatch(part):
+            continue
+        place = _address(part) if is_address else part
+        if fits and isinstance(place, str):
+            source = place if is_address else f"sha256:{hashes[number]}"
+            found[part], media[source] = source, ids[number]
+        elif isinstance(place, str):
+            said = f" ({error})" if error else ""
+            found[part] = Reason("media_not_uploaded", value=part.partition("?")[0][-100:], said=said)
+        else:
+            found[part] = place
+    return found, media
 
 
 def _is_inside(name: str, folder: str) -> bool:

@@ -21,7 +21,7 @@ from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.nested import is_missing
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
-from voxops.sheets.media import find_media, misshapen
+from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, misshapen, uploaded_media
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -254,6 +254,13 @@ def is_media_id(text: str) -> bool:
     return _fault_of("media", text) is None
 
 
+def media_faults(row: Mapping[str, Any]) -> Iterator[Reason]:
+    """Yield why media of a row, of `sheet_rows`, can't be sent."""
+    known = row["found"]  # of a media that is no id; it stands for its form
+    faults = (known[part] if part in known else _fault_of("media", part) for part in row["media"])
+    yield from (fault for fault in faults if isinstance(fault, Reason))
+
+
 def utc_text(value: Any) -> str | None:
     """Return a time as ``YYYY-MM-DDTHH:MM:SSZ``, None if it can't be read or has no offset from UTC."""
     when = readable_time(value)
@@ -288,11 +295,12 @@ def people_of(row: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def sheet_rows(frame: pd.DataFrame, *, reads: bool = False) -> list[dict[str, Any]]:
     """Return the inputs of a create, per row, as plain values.
 
-    Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform; ``found`` says what media name that
-    are no ids, as `find_media` does.
+    Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform. ``found`` and ``uploaded`` are what
+    `uploaded_media` says of media that are no ids. `reads` looks at the files, too: ``found`` has each that can be read, and of those
+    that are not uploaded why one can't be.
     """
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
@@ -302,9 +310,19 @@ def sheet_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     }
     columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
     columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
-    folder = frame.attrs.get("folder")  # a written list is no path, whatever it holds
-    fit = ([part for part in parts if not is_written_list(part)] for parts in columns["media"])
-    columns["found"] = [find_media(parts, folder) for parts in fit]
+    *lists_uploaded, errors = (plain_values(frame, name) for name in UPLOAD_COLUMNS)
+    cells = zip(*([split_list(value) for value in values] for values in lists_uploaded), errors, strict=True)
+    # A written list is no path, whatever it holds.
+    fit = [[part for part in parts if not is_written_list(part)] for parts in columns["media"]]
+    columns["found"], columns["uploaded"] = [], []
+    for parts, cell in zip(fit, cells, strict=True):
+        found, uploaded = uploaded_media(parts, *cell)
+        looked = find_media(parts, frame.attrs.get("folder")) if reads else {}
+        found |= {
+            part: one for part, one in looked.items() if isinstance(one, MediaFile) or isinstance(found[part], Reason)
+        }
+        columns["found"].append(found)
+        columns["uploaded"].append(uploaded)
     for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt", *PEOPLE):
         columns[name] = plain_values(frame, name)
     texts = {name: plain_values(frame, f"{_OWN}{name}") for name in platforms_with_texts(frame.columns)}
@@ -339,11 +357,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         yield from texts_without_account(row, platforms)
     if "instagram" in platforms and not row["media"]:
         yield _error("media", Reason("media_required"))
-    for column in _PART_FAULTS:
-        # What is known of a media that is no id stands for its form.
-        known = row["found"] if column == "media" else {}
-        faults = (known[part] if part in known else _fault_of(column, part) for part in row[column])
-        yield from (_error(column, fault) for fault in faults if isinstance(fault, Reason))
+    yield from (_error("media", fault) for fault in media_faults(row))
+    yield from (_error("tags", fault) for fault in filter(None, (_fault_of("tags", part) for part in row["tags"])))
     kind = row["content_type"]
     if kind is not None and str(kind).strip() and str(kind).strip().upper() not in CONTENT_TYPES:
         types = ", ".join(sorted(CONTENT_TYPES)).lower()
