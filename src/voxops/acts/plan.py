@@ -104,7 +104,7 @@ class Plan:
         ``reason`` (string: why, or why not), ``reason_code`` (string: its code, ``ready`` where a row is eligible), ``attempt``
         (Int64), ``batch`` (Int64), ``idempotency_key`` (string) and ``request`` (string: method and path). ``act``, ``batch``, key and
         request are NA where a row is not eligible; so is the key of accounts by name, which are resolved when the plan runs.
-    eligible, held : int
+    eligible, blocked : int
         How many rows would be sent, and how many would not.
     cost : Cost
         Requests and minutes.
@@ -138,7 +138,7 @@ class Plan:
         return len(self.items)
 
     @property
-    def held(self) -> int:
+    def blocked(self) -> int:
         """How many rows would not."""
         return len(self.table) - self.eligible
 
@@ -228,7 +228,7 @@ class Plan:
 
     def __dir__(self) -> list[str]:
         """The public names; the other fields are for the engine."""
-        return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
+        return ["action", "blocked", "campaign", "canary", "cost", "eligible", "frame"]
 
     def __repr__(self) -> str:
         return to_text(plan_document(self))
@@ -240,8 +240,8 @@ class Plan:
 def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
-    held = Counter(why for why, eligible in rows if not eligible)
-    return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
+    blocked = Counter(why for why, eligible in rows if not eligible)
+    return sorted(blocked.items(), key=lambda each: (-each[1], str(each[0])))
 
 
 def build_plan(
@@ -444,11 +444,11 @@ def plan_document(plan: Plan) -> list[Block]:
         parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
         if (more := len(some) - ROWS) > 0:
             parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
-    if held := kinds(reasons(plan)):
-        lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in held[:KINDS]]
+    if blocked := kinds(reasons(plan)):
+        lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in blocked[:KINDS]]
         heads = [document.column("rows", right=True), document.column("reason", wraps=True)]
         parts += [document.heading("Not eligible, and why"), document.table(heads, lines)]
-        if (more := len(held) - KINDS) > 0:
+        if (more := len(blocked) - KINDS) > 0:
             parts.append(document.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
     return parts
 
