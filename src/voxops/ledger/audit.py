@@ -338,17 +338,17 @@ def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], di
     }
 
 
-def withdrawn_by_sync(ledger: Ledger, posts: Sequence[str]) -> dict[str, datetime]:
-    """Post -> when a plan of `plan_sync` has withdrawn it, of those for which a request may have left."""
+def rows_of(ledger: Ledger, posts: Sequence[str]) -> dict[str, tuple[str | None, datetime | None]]:
+    """Post -> the row that this ledger created it for, and when a plan of `plan_sync` has withdrawn it."""
     rows = ledger.query(
-        f"""SELECT substr(requests.subject, 7), max(requests.settled) FROM requests
-            WHERE requests.subject {SOME} AND requests.act = 'cancel' AND requests.outcome = 'succeeded'
-              AND json_extract(requests.item, '$.seen.sync') IS NOT NULL
-              AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)
-            GROUP BY requests.subject""",
-        [f"post::{post}" for post in posts],
+        """SELECT value AS post, (SELECT label FROM requests WHERE result_id = value AND mark IS NOT NULL LIMIT 1) AS label,
+                   (SELECT max(settled) FROM requests WHERE subject = 'post::' || value AND act = 'cancel' AND outcome = 'succeeded'
+                      AND json_extract(item, '$.seen.sync') IS NOT NULL
+                      AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)) AS at
+            FROM json_each(?) WHERE label IS NOT NULL OR at IS NOT NULL""",
+        list(posts),
     )
-    return {post: datetime.fromtimestamp(at, UTC) for post, at in rows}
+    return {row["post"]: (row["label"], _instant(row["at"])) for row in rows}
 
 
 _TRAIL_TYPES = {

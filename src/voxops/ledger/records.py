@@ -111,6 +111,11 @@ class Seen:
         """Whether it shows what was requested; by its mark where it does not show all of that."""
         return self.asked == asked if self.shown is None else self.shown == shown
 
+    @property
+    def is_clone(self) -> bool:
+        """Whether it is a draft without a time, which bears all marks of the post that it was made of, and is nobody's (rule 10)."""
+        return self.status == "draft" and self.shown is None
+
     def is_as_requested(self, asked: str, shown: str) -> bool:
         """Whether it is what was requested: by its mark where it has one, else by what it shows."""
         return self.asked == asked if self.asked is not None else self.shown in {None, shown}
