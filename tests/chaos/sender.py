@@ -108,9 +108,8 @@ async def work(wanted: dict[str, Any]) -> None:
     runs = await bind() if wanted["again"] or not noted.exists() else json.loads(noted.read_text("utf-8"))
     end, before, still = time.monotonic() + wanted["seconds"], -1, 0
     for _ in range(PASSES):
-        passes = [Execution(works, run, Silent(), look_back=wanted["ledgers"] == 2) for run in runs]
+        passes = [Execution(works, run, Silent()) for run in runs]
         await asyncio.gather(*(each.go() for each in passes))
-        await asyncio.gather(*filter(None, (each._after for each in passes)))
         found = sum(left("pending", "unknown"))
         still = still + 1 if found == before else 0
         if not found or time.monotonic() > end:
