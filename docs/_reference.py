@@ -83,7 +83,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
     "understand": (
         "Understand what failed",
         "Posts and targets with cause, verdict and remedy, and what has changed.",
-        ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
+        ["triage", "targets", "causes", "copies", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
     "webhooks": ("vx.webhooks: webhook events", "Events, verified and read.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject"})]),
