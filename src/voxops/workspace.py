@@ -128,8 +128,8 @@ class Session(BoardLoader):
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
         return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
 
-    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:
-        return {} if self._engine is None else audit.withdrawn_by_sync(self._engine.ledger, posts)
+    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
+        return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""
