@@ -126,6 +126,7 @@ def test_a_call_that_was_written_too_long_ago_is_not_sent_and_says_so(rig, caplo
 def test_what_was_created_twice_is_a_warning(rig, caplog):
     kernel = rig.kernel()
     run = kernel.done(rig.plan_rows(2))
+    rig.sandbox.advance(60)
     copy = rig.sandbox.person.post_copy(kernel.results(run)["result_id"][0])
     kernel.attach(run)
     (record,) = records(caplog, "created more than once")
