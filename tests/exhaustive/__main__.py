@@ -115,7 +115,7 @@ def special() -> dict[str, tuple[Case, int]]:
         "sync lag": (sync, 4),
         "sync forget": (replace(sync, reading=LAG_FORGET), 4),
         "sync loaded": (replace(sync, more=("part", "load", "still"), only=(*moves, "load", "run loaded")), 5),
-        "sync people": (replace(sync, rows=1, more=("part", "write", "still"), people=True), 5),
+        "sync people": (replace(sync, more=("part", "write", "still"), people=True, only=(*moves, "write")), 4),
         "sync ledgers": (replace(sync, reading=READINGS["lag"], ledgers=2, at_once=False), 4),
         # where marks are hidden, once in each ledger
         "move masked": (Case("move", reading=Reading(masked=True), fates=FEW), 4),

@@ -554,7 +554,10 @@ def unlike(world: World, case: Case) -> Iterator[str]:
         return
     for _ in range(5):
         world.advance(700.0)
-        start(world, case, 0)
+        plan = planned(world, case)
+        if plan is None or not plan.eligible:
+            break
+        world.alive[0].start(world.alive[0].run(plan))
         world.go_on()
     live = Counter(post.content for post in ours(world) if post.is_live)
     if live != Counter(sheet_of(case).values()):
