@@ -353,10 +353,6 @@ class Driver:
     async def _look_at_calls(self) -> None:
         """Decide for the calls whose subject was read, and let their runs know."""
         async for looked in self._open.look():
-            for call, why in looked.twice.items():
-                for current in self._passes.values():
-                    if call in current.open:
-                        current.halt(why)
             await self._changed(looked.changed)
             self._forget(looked.closed)
 

@@ -163,7 +163,7 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, requests.attempt AS attempt, run_rows.chunk AS batch, last.key AS idempotency_key,
                    last.method || ' ' || last.path AS request, coalesce(last.tries, 0) AS tries, last.http_status AS http_status,
-                   last.reply AS reply, last.resent AS resent, last.collided AS collided, last.act AS act, {_OUTCOME} AS outcome,
+                   last.reply AS reply, last.resent AS resent, last.act AS act, {_OUTCOME} AS outcome,
                    {_WHY_IN_RUN} AS why, requests.error_code AS error_code, requests.error_message AS error_message,
                    requests.result_id AS result_id, requests.settled AS settled_at,
                    CASE WHEN {_WITHDRAWN} THEN seen.status END AS withdrawn, seen.since AS since
@@ -232,9 +232,7 @@ def _code_of(reply: bytes | None) -> str:
 def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     """What a reader of the results must know besides the outcome (rules 9 and 19)."""
     said = []
-    if row["collided"]:
-        said.append("may have gone out twice: somebody else worked on the same thing at that moment")
-    elif row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
+    if row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
         said.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
     if copies:
         said.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
