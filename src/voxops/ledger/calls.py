@@ -85,10 +85,6 @@ class Calls(Part):
         """Open calls on these subjects (rule 2)."""
         return self._find(f"state <> 'closed' AND subject {SOME}", subjects)
 
-    def of_requests(self, ids: Iterable[int]) -> list[Call]:
-        """Every call that was formed for one of these requests, closed ones included."""
-        return self._find(f"id IN (SELECT call FROM call_rows WHERE request {SOME})", ids)
-
     def _find(self, where: str, *values: Any) -> list[Call]:
         rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", *values)
         return [self._as_it_is(read_call(row)) for row in rows]

@@ -70,15 +70,6 @@ class Requests(Part):
             found[request.call or 0].append(request)
         return found
 
-    def formed_for(self, call: int) -> list[int]:
-        """Every request that a call was formed for, by its place in it, also those that have left it."""
-        rows = self._store.query("SELECT request FROM call_rows WHERE call = ? ORDER BY position", call)
-        return [request for (request,) in rows]
-
-    def about(self, *subjects: Subject) -> list[Request]:
-        """All requests on these subjects, oldest first."""
-        return list(self._find(f"requests.subject {SOME}", map(str, subjects)).values())
-
     def past(self, *subjects: Subject) -> list[Request]:
         """What this ledger has wanted of these subjects and may have been sent, oldest first."""
         return list(self._find(f"requests.subject {SOME} AND {_MAY_HAVE_LEFT}", map(str, subjects)).values())
