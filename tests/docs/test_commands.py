@@ -303,7 +303,7 @@ def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, tmp_
         until(lambda: len(sandbox.effects("post.create")) > ROWS)
         os.kill(int((machine / "voxops.pid").read_text()), signal.SIGKILL)
         sandbox.clear_faults()
-        sandbox.advance(600)  # the lease of who was killed is over, and what may be on its way has arrived
+        sandbox.advance(600)  # what may be on its way has arrived
         sandbox.set_speed(30)
 
     sandbox.add_fault(Fault("delay", "POST", "/v1/posts/bulk", seconds=3600, when="after", nth=2))
