@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from voxops.acts.plan import RESULT_TYPES, Plan, reasons
-from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
@@ -163,12 +162,9 @@ class Execution(Job):
         return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
 
     def to_mend(self) -> pd.DataFrame:
-        """The failed and blocked rows as their sheet has them, the reason of each first."""
-        head, planned = self._ledger.runs.head(self.id), audit.planned_rows(self._ledger, self.id)
-        if act_named(head.action).parts:  # a sync adds what the posts show
-            planned = planned.loc[:, ~planned.columns.str.fullmatch("post_id|status|(?:now|new)_.*")]
-        again = outcome.failed_rows(self._ledger, self.id, blocked=True)
-        return outcome.rows_to_mend(self.results(), planned, again, head.key_column)
+        """The rows that are not there and that nobody works on any more, the reason of each first."""
+        before = self._engine.known.now - STUCK_AFTER.total_seconds()
+        return outcome.rows_to_mend(self._ledger, self.id, self.results(), before)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
@@ -261,9 +257,9 @@ class Nothing(Job):
         return table
 
     def to_mend(self) -> pd.DataFrame:
-        """No row."""
+        """All rows, but for those that need nobody."""
         table = self.results()
-        return outcome.rows_to_mend(table, self._plan.table.head(0), table, self._plan.key)
+        return outcome.to_mend(self._plan, table, table)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
         """No post."""
