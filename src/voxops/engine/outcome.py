@@ -83,25 +83,21 @@ def _places(
 
 
 def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: float) -> pd.DataFrame:
-    """What a person mends of a run, as `to_mend` says; `results` are its results, `stuck_before` is as for `failed_rows`."""
-    _, places = _places(ledger, run, results, stuck_before, blocked=True)
-    again = failed_rows(ledger, run, stuck_before=stuck_before, blocked=True)
-    rows = [row.row for row in ledger.runs.rows(run)]
-    return to_mend(
-        audit.plan_of(ledger, run), results.set_axis(rows), again.set_axis([rows[place] for place in places])
-    )
-
-
-def to_mend(plan: Plan, results: pd.DataFrame, again: pd.DataFrame) -> pd.DataFrame:
-    """The rows of a plan that are not there and that nobody works on, the reason of each first, then the columns of their sheet.
+    """The rows of a run that are not there and that nobody works on, the reason of each first, then the columns of their sheet.
 
     Parameters
     ----------
-    plan : Plan
-        The plan; of its rows that are not eligible those that need somebody are among them.
-    results, again : pandas.DataFrame
-        The rows that were eligible with their outcomes, and of these the ones to be planned again, by their numbers in the plan.
+    ledger, run : Ledger, str
+        The run; of its rows that are not eligible those that need somebody are among them.
+    results : pandas.DataFrame
+        Its results.
+    stuck_before : float
+        As for `failed_rows`.
     """
+    plan, numbers = audit.plan_of(ledger, run), [row.row for row in ledger.runs.rows(run)]
+    _, places = _places(ledger, run, results, stuck_before, blocked=True)
+    again = failed_rows(ledger, run, stuck_before=stuck_before, blocked=True)
+    again, results = again.set_axis([numbers[place] for place in places]), results.set_axis(numbers)
     planned, labels = plan.table.reset_index(drop=True), plan.table.index
     never = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
     if plan.key:  # a row that the sheet has no more can't be mended in it
