@@ -12,6 +12,7 @@ from voxops._support import safe
 from voxops.acts.plan import Plan, with_times
 from voxops.analysis.causes import names_of
 from voxops.analysis.triage import judge
+from voxops.api.reasons import NEED_NOBODY
 from voxops.frames.columns import texts_of
 from voxops.frames.nested import is_missing
 from voxops.frames.palette import OTHER
@@ -76,7 +77,7 @@ def _left(planned: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     short = results[results["outcome"] != Outcome.SUCCEEDED]
     error = (short["error_code"] + ": " + short["error_message"]).fillna(short["error_code"])
     short = short.assign(why=error.fillna(short["waiting_for"]))
-    blocked = planned[~planned["eligible"].astype(bool) & (planned["reason_code"] != "sync_as_is")]
+    blocked = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
     none = pd.array([pd.NA] * len(blocked), dtype="string")
     blocked = blocked.assign(outcome=_NOT_ELIGIBLE, why=blocked["reason"], error_code=none, error_message=none)
     return pd.concat([short, blocked])
