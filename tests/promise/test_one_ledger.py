@@ -140,6 +140,21 @@ def test_a_kernel_killed_between_receipt_and_commit_has_moved_once(rig, reading)
     assert times(rig, ids) == {pd.Timestamp(FAR) + pd.Timedelta("3D")}
 
 
+def test_rule_15_a_killed_kernel_is_followed_up_without_a_lease_to_wait_for(rig):
+    """What it had not marked as sent is there within ten seconds of the server's time."""
+    kernel = rig.kernel()
+    run = kernel.bind(planned(rig.campaign(150), one_by_one=True))
+    kernel.killed(run, "/v1/posts")
+    begun, second = rig.sandbox.world.now(), rig.kernel()
+    unsent = set(second.results(run).query("tries == 0")["content"])
+    second.go(run)
+    assert outcomes(second.results(run)) == {"succeeded": 150}
+    rig.each_once(150)
+    created = {post.content: post.created_at for post in rig.sandbox.world.posts.values()}
+    assert len(unsent) >= 130
+    assert max(created[content] for content in unsent) - begun <= 10_000
+
+
 def test_rule_15_two_senders_on_one_ledger_do_everything_once(rig):
     """Both follow each run to its end, whoever sent what."""
     world.plant_posts(rig.sandbox, 40)
