@@ -168,6 +168,7 @@ DECIDES = (
     _decides(_LIST, "post", Read("list", NOW), makes=True, listed=None),
     _decides(_SHOWN, "create", _block("lists_hide_metadata"), hidden=Reason("lists_hide_metadata"), judged=DONE),
     _decides(_SHOWN, "create", _wait("first_create_tells", NOW + 5), waits_for_first=True),
+    _decides(_SHOWN, "create", _wait("first_create_tells"), waits_for_first=False),
     _decides(_ALIKE, "create", _wait("alike_in_flight", row="j"), alike=Reason("alike_in_flight", row="j")),
     _decides(_DONE, "post", Settle(DONE), done=DONE, forbidden=Reason("post_gone"), passed=True),
     _decides(_DONE, "post", _block("changed_before", fields="tags", name="n"), done=Reason("changed_before", fields="tags", name="n")),

@@ -512,17 +512,18 @@ class Unsent:
             "unusable": known.why_unusable(request.item),
         }
 
-    def _hidden(self) -> tuple[Reason | None, bool]:
-        """Why marks can't be found in lists, and whether a first create must tell before others are sent (rule 11)."""
+    def _hidden(self) -> tuple[Reason | None, bool | None]:
+        """Why marks can't be found in lists, and whether a first create has succeeded that must tell before others are sent (rule 11)."""
         seen = self._known.ledger.seen
         match seen.lists_show_metadata:
             case None:
-                return None, bool(self._taken) or self._known.ledger.requests.any_created()
+                created = self._known.ledger.requests.any_created()
+                return None, False if created is None and self._taken else created
             case False if self._known.readings.foreign_mark:
-                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), False
+                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), None
             case False if not self._known.alone:
-                return Reason("lists_hide_metadata"), False
-        return None, False
+                return Reason("lists_hide_metadata"), None
+        return None, None
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":

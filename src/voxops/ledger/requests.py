@@ -81,13 +81,12 @@ class Requests(Part):
         )
         return list(found.values())
 
-    def any_created(self) -> bool:
-        """Whether a create is in flight, in doubt, or has succeeded."""
-        return bool(
-            self._store.query(
-                "SELECT 1 FROM requests WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded') LIMIT 1"
-            )
+    def any_created(self) -> bool | None:
+        """Whether a create has succeeded; False where one is only in flight or in doubt, None where there is none."""
+        rows = self._store.query(
+            "SELECT max(outcome = 'succeeded') FROM requests WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded')"
         )
+        return None if rows[0][0] is None else bool(rows[0][0])
 
     def created_between(self, since: float, until: float) -> dict[str, int]:
         """Post -> the create that has succeeded as it, of those that answers or readings settled in a span of server time."""
