@@ -531,9 +531,9 @@ class Workspace:
         >>> ws.panel(triaged).__class__.__name__
         'TriagePanel'
         """
-        from voxops.views.panel import panel  # imported only for a display, which a script does not have
+        from voxops.views.panel import Panel  # imported only for a display, which a script does not have
 
-        return panel(self, frame)
+        return Panel(self, frame)
 
     def close(self) -> None:
         """Stop new sends, wait for requests in flight, log what is not settled as a warning, and close; once."""
