@@ -228,7 +228,7 @@ class PlanBox:
 
     def draw(self) -> str:
         """Bring the widgets up to date; return the same as HTML."""
-        return self._html + self._said.value + (self.monitor.draw() if self.monitor else "")
+        return f"{self._html}{self._said.value}{self.monitor.draw() if self.monitor else ''}"
 
 
 class Monitor:
@@ -300,7 +300,7 @@ class Monitor:
         for name, button in self.buttons.items():
             button.disabled = name not in sensible
         self._row.layout.display = None if sensible else "none"
-        return self._html.value + self.plans.draw()
+        return f"{self._html.value}{self.plans.draw()}"
 
 
 def _sensible(snapshot: Snapshot) -> set[str]:
@@ -329,7 +329,7 @@ def awake(widget: Any) -> Any:
     something. During a run that is the cell's own thread, which is busy, or one that has ended (ipython/ipykernel#1557).
     """
     for each in (widget, widget.layout, getattr(widget, "style", None)):
-        comm = getattr(each, "comm", None)
+        comm: Any = getattr(each, "comm", None)
         if hasattr(comm, "_reply_subshell_for"):
             comm._reply_subshell_for = None
     return widget

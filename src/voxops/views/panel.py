@@ -110,10 +110,10 @@ class Rows(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("rows.js")
     _css = Path(__file__).with_name("rows.css")
-    heads = traitlets.List().tag(sync=True)
-    table = traitlets.Dict({"ids": [], "cells": []}).tag(sync=True)
-    ticked = traitlets.List().tag(sync=True)
-    sort = traitlets.List(["", True]).tag(sync=True)
+    heads: Any = traitlets.List().tag(sync=True)
+    table: Any = traitlets.Dict({"ids": [], "cells": []}).tag(sync=True)
+    ticked: Any = traitlets.List().tag(sync=True)
+    sort: Any = traitlets.List(["", True]).tag(sync=True)
 
 
 class Facet:
@@ -131,7 +131,7 @@ class Facet:
                 options=[(label, at) for at, label in enumerate(self._labels)],
                 description=said,
                 rows=min(max(len(self._labels), 2), 7),
-                layout=Layout(flex_flow="column", flex="1 1 170px", width="auto", height="auto"),
+                layout=Layout(flex_flow="column", flex="1 1 170px", max_width="280px", width="auto", height="auto"),
             )
         )
 

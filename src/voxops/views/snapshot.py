@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -32,7 +33,8 @@ _PHASES = {
 _NONE_ELIGIBLE = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
 
 
-class Part(NamedTuple):
+@dataclass(frozen=True)
+class Part:
     """One outcome in the bar."""
 
     name: str
