@@ -17,7 +17,7 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops.model import Snapshot
-from voxops.views.monitor import present
+from voxops.views.snapshot import render_html
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def refused(sandbox: Sandbox, nth: int) -> None:
 
 def enabled(run: vx.Run) -> dict[str, bool]:
     """The buttons of a run, and whether they can be pressed."""
-    return {button.do: button.enabled for button in run._monitor()._look().tabs[0].buttons}
+    run._live.draw()
+    return {name: not button.disabled for name, button in run._live.part.buttons.items()}  # type: ignore[attr-defined]
 
 
 def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_run_that_another_process_resumes_is_followed_without_a_request(sandbo
         before, asked = run.snapshot, ws.client.requests
         assert "◉ watching" in repr(run) and "paused" not in repr(run).splitlines()[0]
         assert f"ws.attach('{run.id}').resume() goes on" in repr(run)
-        assert enabled(run) == {"pause": False, "resume": True, "cancel": True, "retry": False}
+        assert enabled(run) == {"pause": False, "resume": True, "cancel": True, "plan": False}
 
         class Seen:
             def notice(self, snapshot: Snapshot) -> None:
@@ -186,24 +187,7 @@ def test_what_is_done_and_what_needs_somebody_are_two_numbers(sandbox: Sandbox, 
     assert "settled" not in repr(run)
 
 
-@pytest.mark.parametrize(("retries", "possible"), [(99, False), (0, True)])
-def test_a_retry_is_offered_only_where_one_can_be_planned(
-    sandbox: Sandbox, ws: vx.Workspace, retries: int, possible: bool
-) -> None:
-    """Of what the API has skipped, as its retries are used up, none can."""
-    sandbox.set_switches(recovery_rate=0.0)
-    rows = triaged(ws)
-    rows = rows[rows["verdict"] == "retry"].head(3)
-    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
-        target.retry_count = retries
-    run = ws.run(vx.plan_retry(rows)).wait(60)
-    assert set(run.results()["outcome"]) == {"failed"}
-    assert enabled(run)["retry"] is possible
-    assert (vx.plan_retry(run.failed()).eligible > 0) is possible
-    assert len(sandbox.requests(acting=True)) == run.snapshot.acts
-
-
 def test_what_is_in_no_ledger_is_not_to_be_attached(ws: vx.Workspace) -> None:
     watched = ws.watch(ws.posts(status="scheduled").head(2)).wait(60)
     assert watched.snapshot.phase == "stopped"
-    assert "ws.attach" not in repr(watched) + present(watched.snapshot)
+    assert "ws.attach" not in repr(watched) + render_html(watched.snapshot)

@@ -86,7 +86,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "speed": " · ".join(_speed(snapshot, tz)),
         "waits": _waits(snapshot),
         "changes": [_change(each, snapshot.updated_at, tz) for each in snapshot.recent],
-        "note": _note(snapshot),
+        "note": safe.plain(_note(snapshot), 600),
         "again": _again(snapshot),
     }
 
@@ -106,8 +106,8 @@ def _bar(parts: list[Part]) -> str:
 def _title(snapshot: Snapshot) -> str:
     """Name the run: its title, else its action, and its id."""
     name = safe.plain(snapshot.title or snapshot.action, 80)
-    run = snapshot.run_id if snapshot.run_id.startswith("run") else f"run {snapshot.run_id}"
-    return f"{name} · {run}" if snapshot.run_id else name
+    run = safe.plain(snapshot.run_id, 80)
+    return f"{name} · {run if run.startswith('run') else f'run {run}'}" if run else name
 
 
 def _phase(snapshot: Snapshot) -> str:
