@@ -56,6 +56,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from voxops import errors
+from voxops._support.display import Displayed
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
@@ -136,6 +137,16 @@ _LATER = {
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }
+
+
+def _displayed(thing: Any) -> Any:
+    """Load the views when a plan or a frame of causes is first displayed."""
+    from voxops.views.view import displayed
+
+    return displayed(thing)
+
+
+Displayed._view = staticmethod(_displayed)
 
 
 def __getattr__(name: str) -> Any:

@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 
-from voxops._support import document, eventloop, safe
+from voxops._support import eventloop, safe
 from voxops._support.arguments import whole_number
-from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.plan import Plan
@@ -570,9 +569,10 @@ class Workspace:
         limit = self.client.pace.limit
         pace = "not known yet" if limit is None else f"{safe.many(limit, 'request')} a minute"
         address = where + ("" if self in _open_workspaces else ", closed")
+        from voxops.views.pages import draw  # imported only for a display, which a script does not have
+
         rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
-        title = document.heading("Workspace", self.name or self.id or "of unknown identity")
-        return to_html([title, document.pairs(rows.items())], name="workspace")
+        return draw("workspace.html", name="workspace", title=self.name or self.id or "of unknown identity", rows=rows)
 
     def _ledger_place(self) -> str:
         """Return the ledger's path for a notebook, without the user's name."""

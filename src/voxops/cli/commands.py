@@ -26,7 +26,7 @@ from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
-    from voxops.views._report import Report
+    from voxops.views.report_file import Report
     from voxops.workspace import Workspace
 
 
@@ -110,15 +110,14 @@ def say(line: str) -> None:
 
 def print_frame(frame: pd.DataFrame, names: Sequence[str] | None = None) -> None:
     """Print a frame, by default the columns that matter, and the zone of its times; without markup or control characters of others."""
-    from voxops._support.drawing import to_text
-    from voxops.frames.table import frame_table, shown_columns
     from voxops.frames.times import shown_zone
+    from voxops.views.table import shown_columns, table_of
 
     named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     if frame.empty:
         print("nothing yet")
         return
-    print(to_text([frame_table(named, names)]))
+    print(table_of(named, names).text())
     if any(isinstance(named[name].dtype, pd.DatetimeTZDtype) for name in names or shown_columns(named)):
         print(f"times in {shown_zone(named)}")
 

@@ -21,7 +21,6 @@ from voxops._support.document import Block
 from voxops.frames.registry import column_of, kind_of
 from voxops.frames.table import frame_table, in_other_years, without_addresses
 from voxops.frames.times import shown_zone
-from voxops.views._tables import spreadsheet
 
 __all__ = ["COPIED", "PageColumn", "RowTable", "grid_columns", "pack"]
 
