@@ -63,7 +63,7 @@ RUN: Groups = {
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
-PLAN: Groups = {"": "frame canary cost eligible held action"}
+PLAN: Groups = {"": "frame canary cost eligible blocked action"}
 REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts deliveries sql files"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}

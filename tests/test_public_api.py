@@ -44,7 +44,7 @@ LISTED = {
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
-PLAN = "action campaign canary cost eligible frame held"
+PLAN = "action blocked campaign canary cost eligible frame"
 RUN = "aio cancel copies events failed id made notify pause plan results resume running show snapshot to_mend wait"
 WORKSPACE = (
     "accounts aio archive attach check client close deliveries id ledger name panel plan posts reconcile run runs "

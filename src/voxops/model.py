@@ -138,7 +138,7 @@ class Snapshot:
         Server time.
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
-    held : int
+    not_eligible : int
         Rows of the plan that are not eligible.
     waits : mapping
         Why items are not settled, one sentence for each kind -> their number.
@@ -169,7 +169,7 @@ class Snapshot:
     started_at: datetime
     updated_at: datetime
     cells: tuple[Cell, ...] = ()
-    held: int = 0
+    not_eligible: int = 0
     waits: Mapping[str, int] = field(default_factory=dict)
     recent: tuple[Transition, ...] = ()
     acts: int = 0

@@ -87,7 +87,7 @@ class Plan(Displayed):
         ``reason`` (string: why, or why not), ``reason_code`` (string: its code, ``ready`` where a row is eligible), ``attempt``
         (Int64), ``batch`` (Int64), ``idempotency_key`` (string) and ``request`` (string: method and path). ``act``, ``batch``, key and
         request are NA where a row is not eligible; so is the key of accounts by name, which are resolved when the plan runs.
-    eligible, held : int
+    eligible, blocked : int
         How many rows would be sent, and how many would not.
     cost : Cost
         Requests and minutes.
@@ -121,7 +121,7 @@ class Plan(Displayed):
         return len(self.items)
 
     @property
-    def held(self) -> int:
+    def blocked(self) -> int:
         """How many rows would not."""
         return len(self.table) - self.eligible
 
@@ -209,7 +209,7 @@ class Plan(Displayed):
 
     def __dir__(self) -> list[str]:
         """The public names; the other fields are for the engine."""
-        return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
+        return ["action", "blocked", "campaign", "canary", "cost", "eligible", "frame"]
 
     def __repr__(self) -> str:
         return repr(self._view(self))
@@ -218,8 +218,8 @@ class Plan(Displayed):
 def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
-    held = Counter(why for why, eligible in rows if not eligible)
-    return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
+    blocked = Counter(why for why, eligible in rows if not eligible)
+    return sorted(blocked.items(), key=lambda each: (-each[1], str(each[0])))
 
 
 def build_plan(

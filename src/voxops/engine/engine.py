@@ -97,7 +97,7 @@ class Engine:
             plan.action,
             plan.campaign,
             plan.key,
-            plan.held,
+            plan.blocked,
             self.known.now,
             failures=failures,
         )

@@ -144,7 +144,7 @@ class RunHead:
     action: str
     campaign: str
     key_column: str
-    held: int
+    not_eligible: int
     created: float = 0.0
     paused: bool = False
     undone: bool = False
