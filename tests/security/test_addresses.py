@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops._support.safe import redact_address, redact_addresses, short_address
+from voxops._support.safe import address_labels, redact_address, redact_addresses, short_address
 from voxops.cli import main
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
@@ -125,3 +125,13 @@ def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypat
     assert "hooks.slack.com" in repr(vx.view(log))
     assert "hooks.slack.com" in shown[-1]
     assert not [text for text in shown if TOKEN in text]
+
+
+def test_addresses_that_read_alike_have_labels_of_their_own() -> None:
+    hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB" for n in range(3)]
+    labels = address_labels([*hooks, *hooks, "https://example.com/webhook"])
+    assert len({short_address(url) for url in hooks}) == 1
+    assert len(set(labels.values())) == 4
+    assert all(labels[url].startswith(f"{short_address(url)} #") for url in hooks)
+    assert labels["https://example.com/webhook"] == "example.com/webhook"
+    assert labels == address_labels(["https://example.com/webhook", *hooks])

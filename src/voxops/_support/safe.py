@@ -8,8 +8,10 @@ dark themes; styles are inline, because notebooks drop style sheets from untrust
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, tzinfo
 from typing import Any
@@ -237,6 +239,19 @@ def redact_address(url: object) -> str:
 def short_address(url: object) -> str:
     """Return an address as `redact_address` does, without its scheme, which distinguishes no endpoints."""
     return redact_address(url).removeprefix("https://").removeprefix("http://")
+
+
+def address_labels(addresses: Iterable[object]) -> dict[str, str]:
+    """Return full address -> `short_address`; where two would read alike, each has a short hash of the whole at its end.
+
+    Count and filter by the full address: two receivers on one host differ only in the token that no display shows.
+    """
+    labels = {str(url): short_address(url) for url in addresses}
+    counts = Counter(labels.values())
+    return {
+        url: label if counts[label] == 1 else f"{label} #{hashlib.sha256(url.encode()).hexdigest()[:6]}"
+        for url, label in labels.items()
+    }
 
 
 def redact_addresses(text: object) -> str:
