@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 
-from voxops._support import eventloop, safe
+from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
@@ -188,8 +188,6 @@ class Session(BoardLoader):
     async def upload(
         self,
         media: pd.DataFrame | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
-        *,
-        progress: Callable[[str], object] = print,
     ) -> pd.DataFrame:
         """Upload what a sheet names, or files, three at once, and wait until posts can use them.
 
@@ -201,8 +199,6 @@ class Session(BoardLoader):
         media : pandas.DataFrame, path or iterable of path
             A sheet, such as from ``vx.read_campaign``, whose column ``media`` names files in its folder, https addresses and ids. Or
             pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
-        progress : callable, optional
-            Gets a line of text every ten seconds; by default it is printed.
 
         Returns
         -------
@@ -242,7 +238,7 @@ class Session(BoardLoader):
             if not isinstance(path, str | os.PathLike):
                 raise ConfigError(f"ws.upload takes a sheet or paths, not {type(path).__name__}")
         engine = await self._acting()
-        uploads = Uploads(self.client, engine.ledger.media, engine.commit, progress)
+        uploads = Uploads(self.client, engine.ledger.media, engine.commit)
         return await (uploads.sheet(media) if isinstance(media, pd.DataFrame) else uploads.files(paths))
 
     async def attach(self, run_id: str) -> Run:
@@ -411,13 +407,15 @@ class Workspace:
     def _doer(self) -> Session:
         return self._session.usable()
 
-    posts: Final = blocking(Session.posts)
-    deliveries: Final = blocking(Session.deliveries)
+    posts: Final = blocking(Session.posts, partial(loads.run, "posts"))
+    deliveries: Final = blocking(Session.deliveries, partial(loads.run, "deliveries"))
     accounts: Final = blocking(Session.accounts)
     webhooks: Final = blocking(Session.webhooks)
-    check: Final = blocking(Session.check)
+    check: Final = blocking(Session.check, partial(loads.run, "the check"))
     run: Final = showing(Session.run)
-    upload: Final = blocking(Session.upload)
+    upload: Final = blocking(
+        Session.upload, partial(loads.run, "media", kept="what has arrived is kept; call it again")
+    )
     watch: Final = showing(Session.watch)
     attach: Final = showing(Session.attach)
     reconcile: Final = blocking(Session.reconcile)
@@ -530,9 +528,9 @@ class Workspace:
         >>> ws.panel(triaged).__class__.__name__
         'TriagePanel'
         """
-        from voxops.views.panel import panel  # imported only for a display, which a script does not have
+        from voxops.views.panel import Panel  # imported only for a display, which a script does not have
 
-        return panel(self, frame)
+        return Panel(self, frame)
 
     def close(self) -> None:
         """Stop new sends, wait for requests in flight, log what is not settled as a warning, and close; once."""

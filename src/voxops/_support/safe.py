@@ -12,7 +12,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
@@ -242,15 +242,16 @@ def short_address(url: object) -> str:
 
 
 def address_labels(addresses: Iterable[object]) -> dict[str, str]:
-    """Return full address -> `short_address`; where two would read alike, each has a short hash of the whole at its end.
+    """Return full address -> `short_address`, told apart: two receivers on one host may differ only in the token that nothing shows."""
+    return told_apart({str(url): short_address(url) for url in addresses})
 
-    Count and filter by the full address: two receivers on one host differ only in the token that no display shows.
-    """
-    labels = {str(url): short_address(url) for url in addresses}
+
+def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return value -> label; where two values have equal labels, each has a short hash of its value at its end."""
     counts = Counter(labels.values())
     return {
-        url: label if counts[label] == 1 else f"{label} #{hashlib.sha256(url.encode()).hexdigest()[:6]}"
-        for url, label in labels.items()
+        value: label if counts[label] == 1 else f"{label} #{hashlib.sha256(value.encode()).hexdigest()[:6]}"
+        for value, label in labels.items()
     }
 
 

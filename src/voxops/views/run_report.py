@@ -79,7 +79,8 @@ def _actions(left: pd.DataFrame, roles: Mapping[str, str]) -> pd.DataFrame:
         found.append(
             {"what": what, "who": owners or roles.get(what, "whoever keeps the sheet"), "rows": len(part), "how": how}
         )
-    return pd.DataFrame(sorted(found, key=lambda row: -row["rows"]))
+    found.sort(key=lambda row: -row["rows"])
+    return pd.DataFrame(found)
 
 
 def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:

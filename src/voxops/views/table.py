@@ -193,11 +193,14 @@ def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     return frame.iloc[np.argsort(rank.to_numpy(), kind="stable")]
 
 
-def redacted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame without the secret parts of addresses of webhooks, in texts about deliveries too."""
+def redacted(frame: pd.DataFrame, columns: Sequence[str] = (*_ADDRESSES, *_TEXTS)) -> pd.DataFrame:
+    """Return the frame without the secret parts of addresses of webhooks in these columns.
+
+    An error message is redacted only in deliveries: a platform's message about the links in a post stays.
+    """
     made = frame.copy(deep=False)
-    names = [*_ADDRESSES, *(_TEXTS if {"delivery_id", "url"} & {*frame} else ())]
-    for name in {*names} & {*frame}:
+    kept = set() if {"delivery_id", "url"} & {*frame} else {"error_message"}
+    for name in ({*columns} & {*frame}) - kept:
         clean = safe.redact_address if name in _ADDRESSES else safe.redact_addresses
         made[name] = frame[name].map(lambda value, clean=clean: clean(value) if isinstance(value, str) else value)
     return made

@@ -158,4 +158,5 @@ def _actions(left: pd.DataFrame, roles: Mapping[str, str]) -> pd.DataFrame:
         how = " ".join(part["remedy"].value_counts().index)
         accounts = where or safe.many(part["account_id"].nunique(), "account")
         found.append({"what": what, "who": who, "targets": rows, "posts": posts, "how": how, "accounts": accounts})
-    return pd.DataFrame(sorted(found, key=lambda row: -row["targets"]))
+    found.sort(key=lambda row: -row["targets"])
+    return pd.DataFrame(found)
