@@ -19,6 +19,9 @@ import _frames
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+from voxops.views._panel_base import Panel
+from voxops.views._report import Report
+from voxops.views._report_sections import ReportContent
 
 import voxops as vx
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
@@ -33,9 +36,6 @@ from voxops.client import Ending, Handle, Listing, Page, Presigned, Progress, Re
 from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
-from voxops.views._panel_base import Panel
-from voxops.views._report import Report
-from voxops.views._report_sections import ReportContent
 from voxops.views.view import View
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
     "understand": (
         "Understand what failed",
         "Posts and targets with cause, verdict and remedy, and what has changed.",
-        ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
+        ["triage", "targets", "causes", "copies", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
     "webhooks": ("vx.webhooks: webhook events", "Events, verified and read.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject"})]),

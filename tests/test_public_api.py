@@ -32,7 +32,7 @@ TARGETS = pd.DataFrame({
 FORMS = "frames to_csv to_excel to_html"
 LISTED = {
     "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
-               "connect deliveries errors "
+               "connect copies deliveries errors "
                "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "
                "targets to_excel triage view webhooks"),

@@ -53,6 +53,8 @@ WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs tha
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
 # Statuses of withdrawn posts: a create with one of them is not sent again (rule 14). A deleted post has none.
 WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
+# Statuses of posts that nobody sees, and nobody will as they are (rule 19).
+NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 # Post statuses that change by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
 # Post statuses that only a person or a later time changes; a wait does not wait for them (rule 14).

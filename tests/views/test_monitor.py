@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
+from voxops.views._snapshot import render_html, render_text
 
 import voxops as vx
 from voxops.errors import LedgerError
 from voxops.frames.palette import OUTCOME
 from voxops.model import OUTCOMES, Cell, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
-from voxops.views._snapshot import render_html, render_text
 from voxops.views.monitor import Monitor
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.views.payloads import Reader, assert_only_text
+from voxops.views._report import Report
 
 import voxops as vx
 from voxburst_sandbox import Sandbox, Switches
@@ -23,7 +24,6 @@ from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.errors import ConfigError, PlanError
-from voxops.views._report import Report
 from voxops.views.report import report
 
 NOW = datetime(2026, 11, 3, 18, 25, tzinfo=UTC)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
 from math import ceil
 from typing import Any
 
@@ -53,25 +54,20 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """What a plan knows of a campaign whose sheet is the truth (rule 18).
+class Compared:
+    """What a sync compared, so that binding can ask whether it still holds (rule 18).
 
     Attributes
     ----------
-    rows : frozenset of str
-        The identities of all rows of the sheet, also of those that need no act.
-    posts : frozenset of str
-        The posts that the planner has seen.
-    since : float or None
-        When they were loaded, in server time; None for a frame of unknown origin.
-    withdraw : bool
-        Whether the posts of rows that the sheet does not have are withdrawn.
+    identities : tuple of str
+        The identities of all rows of the sheet, in order, also of those that need no act.
+    rows : mapping of int to tuple
+        Row of the plan -> the mark of its row, ``""`` for a post that the sheet does not have, and its posts as the frame showed them:
+        id -> status and ``updated_at``.
     """
 
-    rows: frozenset[str]
-    posts: frozenset[str]
-    since: float | None
-    withdraw: bool
+    identities: tuple[str, ...]
+    rows: Mapping[int, tuple[str, Mapping[str, tuple[str, str | None]]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +99,7 @@ class Plan(Displayed):
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
-    whole: Whole | None = field(default=None, repr=False)
+    compared: Compared | None = field(default=None, repr=False)  # of a sync
 
     @property
     def action(self) -> str:
@@ -134,9 +130,10 @@ class Plan(Displayed):
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
     def chunks(self) -> list[tuple[int, list[Item]]]:
-        """Number and items of each chunk, in the order of sending.
+        """Number and items of each chunk, in the order of sending: withdrawals, changes, creates.
 
-        A chunk is 50 creates in the order of their identities, which share a call, or the items of 50 other calls.
+        A chunk is up to 50 creates, which share a call, or the items of 50 other calls. Creates are cut in the order of their identities:
+        every 50 of the plan, or of the whole sheet of a sync, so that two laptops make the same calls.
 
         Examples
         --------
@@ -145,12 +142,13 @@ class Plan(Displayed):
         True
         """
         bulk = sorted((item for item in self.items if item.path == BULK), key=lambda item: item.identity)
-        others = _calls([item for item in self.items if item.path != BULK])
-        found: list[tuple[int, list[Item]]] = []
-        for some in ([[item] for item in bulk], others):
-            for start in range(0, len(some), BULK_POSTS):
-                found.append((len(found) + 1, [item for call in some[start : start + BULK_POSTS] for item in call]))
-        return found
+        order = self.compared.identities if self.compared else [item.identity for item in bulk]
+        cut = {identity: place // BULK_POSTS for place, identity in enumerate(order)}
+        others = _calls(sorted((item for item in self.items if item.path != BULK), key=_turn))
+        cuts = (others[start : start + BULK_POSTS] for start in range(0, len(others), BULK_POSTS))
+        chunks = [[item for call in calls for item in call] for calls in cuts]
+        chunks += [list(some) for _, some in groupby(bulk, key=lambda item: cut[item.identity])]
+        return list(enumerate(chunks, start=1))
 
     def _stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
@@ -281,6 +279,11 @@ def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:
     table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
     table.attrs = dict(frame.attrs)
     return table
+
+
+def _turn(item: Item) -> int:
+    """Whose turn it is: a withdrawal or a change may free what a create, or another change, must not show twice (rule 17)."""
+    return 2 if item.creates else int(item.act != "cancel")
 
 
 def _calls(items: Sequence[Item]) -> list[list[Item]]:
