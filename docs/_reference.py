@@ -19,6 +19,9 @@ import _frames
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+from voxops.views.panel import Panel
+from voxops.views._report import Report
+from voxops.views._report_sections import ReportContent
 
 import voxops as vx
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
@@ -33,9 +36,6 @@ from voxops.client import Ending, Handle, Listing, Page, Presigned, Progress, Re
 from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
-from voxops.views._panel_base import Panel
-from voxops.views._report import Report
-from voxops.views._report_sections import ReportContent
 from voxops.views.view import View
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ RUN: Groups = {
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
-PLAN: Groups = {"": "frame canary cost eligible held action"}
+PLAN: Groups = {"": "frame canary cost eligible blocked action"}
 REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts deliveries sql files"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
@@ -83,7 +83,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
     "understand": (
         "Understand what failed",
         "Posts and targets with cause, verdict and remedy, and what has changed.",
-        ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
+        ["triage", "targets", "causes", "copies", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
     "webhooks": ("vx.webhooks: webhook events", "Events, verified and read.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject"})]),
@@ -101,7 +101,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "What ``ws.run(plan)``, ``ws.watch(...)`` and ``ws.attach(id)`` return, here named ``run``. Each method is also a coroutine of ``run.aio``, with the same parameters; ``await run`` waits.",
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
-    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "code plan run frame"})]),
+    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "plan run frame ticked"})]),
     "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (

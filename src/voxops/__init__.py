@@ -20,6 +20,7 @@ Connect
 Understand
 `triage`                posts or targets with cause, verdict and remedy
 `targets`               posts as one row per post and platform
+`copies`                posts that are there twice
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
 `deliveries`            webhook deliveries: statistics, outages, copies, losses
@@ -56,7 +57,9 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from voxops import errors
+from voxops._support.display import Displayed
 from voxops.acts.cancel import plan_cancel
+from voxops.acts.copies import copies
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
@@ -100,6 +103,7 @@ __all__ = [
     "causes",
     "columns",
     "connect",
+    "copies",
     "deliveries",
     "errors",
     "matrix",
@@ -136,6 +140,16 @@ _LATER = {
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }
+
+
+def _displayed(thing: Any) -> Any:
+    """Load the views when a plan or a frame of causes is first displayed."""
+    from voxops.views.view import displayed
+
+    return displayed(thing)
+
+
+Displayed._view = staticmethod(_displayed)
 
 
 def __getattr__(name: str) -> Any:

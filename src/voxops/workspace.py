@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 
-from voxops._support import document, eventloop, loads, safe
+from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
-from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.plan import Plan
@@ -128,8 +127,8 @@ class Session(BoardLoader):
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
         return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
 
-    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:
-        return {} if self._engine is None else audit.withdrawn_by_sync(self._engine.ledger, posts)
+    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
+        return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""
@@ -180,7 +179,7 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo:
+        if not plan.items and not plan.undo and not plan.compared:
             return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
         run = await engine.bind(plan, reason, failures=stop_after_failures)
@@ -568,9 +567,10 @@ class Workspace:
         limit = self.client.pace.limit
         pace = "not known yet" if limit is None else f"{safe.many(limit, 'request')} a minute"
         address = where + ("" if self in _open_workspaces else ", closed")
+        from voxops.views.pages import draw  # imported only for a display, which a script does not have
+
         rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
-        title = document.heading("Workspace", self.name or self.id or "of unknown identity")
-        return to_html([title, document.pairs(rows.items())], name="workspace")
+        return draw("workspace.html", name="workspace", title=self.name or self.id or "of unknown identity", rows=rows)
 
     def _ledger_place(self) -> str:
         """Return the ledger's path for a notebook, without the user's name."""

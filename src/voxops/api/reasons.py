@@ -166,12 +166,14 @@ SENTENCES: dict[str, str] = {
         "{post} shows other values of {fields} than were last requested, or does not tell; a column override (True) lets the sheet win"
     ),
     "sync_failed": "{post} is {status}; vx.triage says whether to retry or to fix it",
-    "sync_gone": "the sheet has no such row any more",
+    "sync_gone": "the sheet has no such row any more: one of {many} of the campaign's {of} posts that are withdrawn",
+    "sync_held": "{post} shows the same, and can't make room: withdraw=True would resolve {count} rows",
+    "sync_open": "an earlier act on {post} has not ended; run the cell again",
     "sync_out": "the sheet has no such row any more, and the post is already {status}",
-    "sync_renamed": "its key changed: {post} shows the same, and its row is gone; created once that is withdrawn",
     "sync_returns": "back in the sheet: a sync withdrew {post}; created again as attempt {attempt}",
+    "sync_stale": "{post} is not as the frame shows it; load the posts again{soon}",
     "sync_too_late": "already {status}, with other values of {fields}",
-    "withdraw_not_asked": "the sheet has no such row any more; withdraw=True withdraws its post",
+    "withdraw_not_asked": "the sheet has no such row any more; withdraw=True withdraws {many} of the campaign's {of} posts",
     # Redeliver.
     "already_delivered": "already delivered",
     "delivery_age_unknown": "its age is unknown; load it again with ws.deliveries, or pass force=True",
@@ -227,7 +229,7 @@ SENTENCES: dict[str, str] = {
     "subject_busy": "another request on this post is open; wait for its outcome",
     "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run plans it anew",
     "looks_like": "looks like {post}, created by hand or elsewhere; " + TWIN,
-    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN,
+    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + ", or swap by a third value",
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
     "no_account": "{said}",
@@ -280,6 +282,36 @@ SENTENCES: dict[str, str] = {
     "receiver_failed": "receiver failed",
     "rejected": "rejected",
 }  # fmt: skip
+
+# What reports say in place of sentences that name Python: their readers have no notebook.
+FOR_READERS: dict[str, str] = {
+    "account_check_failed": "the last check of the account failed; connect it again",
+    "accounts_form": "an account is not named by its id",
+    "changed_before": "an earlier run already changed it",
+    "created_elsewhere": "another run created it, so it was not withdrawn",
+    "created_otherwise_update": "already created with other values; change the post",
+    "draft_would_go_out": "this is a draft, and a time would publish it",
+    "encoding_guessed": "the encoding of the sheet is unknown",
+    "lists_hide_metadata": "it can't be told whether the post exists already",
+    "media_changed": "its file has changed since it was uploaded; upload it again",
+    "media_failed": "its file was not accepted; upload another",
+    "media_imported": "its media are not imported yet",
+    "media_missing": "its file is missing",
+    "media_not_uploaded": "its file is not uploaded yet",
+    "media_outside": "its file is outside the folder of the sheet",
+    "other_content": "already created with other content, accounts or time; change the post",
+    "paused": "the run is paused",
+    "people_not_sent": "its owner can't be sent",
+    "rate_limit_persists": "the API keeps refusing for its rate limit",
+    "stopped_after_failures": "the run was stopped after several failures, as requested",
+    "subject_unknown": "another request on this post never ended",
+    "sync_account": "its account is unknown; name it by its id",
+    "sync_failed": "its post has failed, or is withdrawn",
+    "time_ambiguous": "its time is ambiguous; write it with its offset from UTC",
+    "time_without_offset": "its time has no offset from UTC",
+    "too_few_requests": "the API let too few requests through",
+    "tried_often": "tried often without a usable answer; look at the dashboard",
+}
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -26,7 +26,7 @@ from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
-    from voxops.views._report import Report
+    from voxops.views.report_file import Report
     from voxops.workspace import Workspace
 
 
@@ -110,15 +110,14 @@ def say(line: str) -> None:
 
 def print_frame(frame: pd.DataFrame, names: Sequence[str] | None = None) -> None:
     """Print a frame, by default the columns that matter, and the zone of its times; without markup or control characters of others."""
-    from voxops._support.drawing import to_text
-    from voxops.frames.table import frame_table, shown_columns
     from voxops.frames.times import shown_zone
+    from voxops.views.table import shown_columns, table_of
 
     named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     if frame.empty:
         print("nothing yet")
         return
-    print(to_text([frame_table(named, names)]))
+    print(table_of(named, names).text())
     if any(isinstance(named[name].dtype, pd.DatetimeTZDtype) for name in names or shown_columns(named)):
         print(f"times in {shown_zone(named)}")
 
@@ -304,16 +303,16 @@ def run_sync(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         posts = ws.posts(campaign=options.campaign)
         plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
-        held = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
+        blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
         if options.json and not options.run:
             emit(records(plan.frame))
         elif not options.json:
             print(printable(plan), flush=True)
         if not options.run:
-            return ATTENTION if plan.eligible or len(held) else 0
+            return ATTENTION if plan.eligible or len(blocked) else 0
         run = ws.run(plan, reason=options.reason)
         results = run.wait().results()
-    return _say_results(options, run.id, results) or (ATTENTION if len(held) else 0)
+    return _say_results(options, run.id, results) or (ATTENTION if len(blocked) else 0)
 
 
 def _in_brief(rows: pd.DataFrame) -> pd.DataFrame:

@@ -262,7 +262,7 @@ class Monitor:
         self.buttons = {}
         for name, (label, hint) in _BUTTONS.items():
             button = awake(Button(description=label, tooltip=hint, disabled=True, layout=Layout(width="auto")))
-            button.on_click(lambda pressed, work=works[name]: pressed.disabled or self._press(work))
+            button.on_click(lambda pressed, work=works[name]: self._press(pressed, work))
             self.buttons[name] = button
         self._row = awake(HBox(list(self.buttons.values())))
         self.widget = awake(VBox([self._html, self._row, self.plans.widget]))
@@ -276,9 +276,11 @@ class Monitor:
         if ends and self._ended is not None and snapshot.phase in WENT_THROUGH:
             in_thread(lambda: self._ended and self._ended(self.run), self._failed)
 
-    def _press(self, work: Callable[[], object]) -> None:
-        self._problem = ""
-        in_thread(lambda: (work(), self._changed(False)), self._failed)
+    def _press(self, button: Button, work: Callable[[], object]) -> None:
+        """Do what a button says; a page that shows an older state may press one that is disabled by now."""
+        if not button.disabled:
+            self._problem = ""
+            in_thread(lambda: (work(), self._changed(False)), self._failed)
 
     def _plan(self) -> None:
         plan = self.run.replan()

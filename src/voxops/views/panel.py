@@ -29,10 +29,10 @@ from voxops.frames.columns import kind_name, need_columns, need_frame, restored
 from voxops.frames.palette import OUTCOME
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.registry import LOOKS, Column, column_of, is_deliveries, kind_of
-from voxops.frames.table import text_of, without_addresses
 from voxops.frames.times import shown_zone
 from voxops.views.monitor import Live, Monitor, Plans, awake, in_thread
 from voxops.views.pages import draw
+from voxops.views.table import redacted, text_of
 from voxops.views.view import view
 
 if TYPE_CHECKING:
@@ -475,7 +475,7 @@ def _shown(subject: Subject, frame: pd.DataFrame) -> tuple[pd.DataFrame, Mapping
             "status_code": {code: f"HTTP {code}" for code in codes},
             "result": {state: word for state, (word, _) in _RESULTS.items()},
         }
-        return without_addresses(frame, ["error", "response_body"]).assign(result=delivery_state(frame)), labels
+        return redacted(frame, ["error", "response_body"]).assign(result=delivery_state(frame)), labels
     if subject is FAILURES:
         each = frame.drop_duplicates("account_id").dropna(subset="account_id")
         names = each.get("account_name", each["account_id"]).fillna(each["account_id"])

@@ -12,14 +12,15 @@ from typing import cast
 
 import pandas as pd
 
+from voxops._support.arguments import whole_number
 from voxops.acts.plan import Plan
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.registry import is_deliveries
-from voxops.views._delivery_report import delivery_report
 from voxops.views._protocols import RunLike
-from voxops.views._report import Report
-from voxops.views._run_report import run_report
-from voxops.views._triage_report import triage_report
+from voxops.views.delivery_report import delivery_report
+from voxops.views.report_file import Options, Report
+from voxops.views.run_report import run_report
+from voxops.views.triage_report import triage_report
 
 __all__ = ["Report", "report"]
 
@@ -28,10 +29,7 @@ def report(
     subject: pd.DataFrame | RunLike | None = None,
     run: RunLike | None = None,
     *,
-    plan: Plan | None = None,
-    before: pd.DataFrame | None = None,
     after: pd.DataFrame | None = None,
-    weeks: pd.DataFrame | None = None,
     title: str | None = None,
     now: datetime | None = None,
     tz: str | None = None,
@@ -49,12 +47,8 @@ def report(
     run : Run, optional
         The run that acted on the rows of `subject`: a retry, another act on existing posts, or a redelivery. Its results are
         read now. The tasks are then those that it has left; the rest of the report is about `subject`.
-    plan : Plan, optional
-        For a triage: the plan; by default the run's.
-    before, after : pandas.DataFrame, optional
-        For a triage: targets before and after the run, each with a ``status``; by default `subject` and the run's results.
-    weeks : pandas.DataFrame, optional
-        This week against last, from ``vx.causes(triaged, against="7D")``.
+    after : pandas.DataFrame, optional
+        For a triage: targets after the run, each with a ``status``; those that are published now are listed with their links.
     title : str, optional
         Title of the report; by default its subject.
     now : datetime, optional
@@ -70,7 +64,7 @@ def report(
     Returns
     -------
     Report
-        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks left plan results``; for deliveries
+        With ``frames``: for a triage ``causes failures`` and, after a run, ``left results``; for deliveries
         ``endpoints hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
         schedule``.
         Addresses of webhooks are shown without their query, which may contain a secret.
@@ -92,52 +86,25 @@ def report(
     >>> vx.report(log).title
     'Webhook deliveries'
     """
+    refusal = ConfigError(f"rows={rows!r} must be a whole number of rows of evidence, 0 for none")
+    options = Options(title, now, tz, owners, whole_number(rows, refusal, 0))
     if run is None and callable(getattr(subject, "results", None)):
         subject, run = None, cast("RunLike", subject)
-    about = getattr(getattr(getattr(run, "plan", None), "act", None), "about", "")
-    of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks}
+    plan = getattr(run, "plan", None)
+    about = plan.act.about if isinstance(plan, Plan) else ""
     if isinstance(subject, pd.DataFrame) and is_deliveries(subject):
-        _refuse("deliveries", of_triage)
-        return delivery_report(subject, run=run, title=title, tz=tz, now=now, owners=owners, rows=rows)
+        return delivery_report(subject, run, options)
     if about == "delivery":
         raise PlanError(
             "this run is about webhook deliveries: report it with them, vx.report(ws.deliveries(), run=run)"
         )
+    if isinstance(plan, Plan) and subject is None and (about == "create" or _changes(plan)):
+        return run_report(cast("RunLike", run), plan, options)
     if about == "create":
-        if subject is not None:
-            raise PlanError("this run creates posts, so it is reported by itself: vx.report(run)")
-        assert run is not None
-        _refuse("a run of creates", of_triage)
-        return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
-    if subject is None and plan is None and run is not None and _is_of_changes(run):
-        _refuse("a run of changes", of_triage)
-        return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
-    return triage_report(
-        cast("pd.DataFrame | None", subject),
-        run,
-        plan=plan,
-        before=before,
-        after=after,
-        weeks=weeks,
-        title=title,
-        now=now,
-        tz=tz,
-        owners=owners,
-        rows=rows,
-    )
+        raise PlanError("this run creates posts, so it is reported by itself: vx.report(run)")
+    return triage_report(cast("pd.DataFrame | None", subject), run, after, options)
 
 
-def _is_of_changes(run: RunLike) -> bool:
-    """Whether a run changed or cancelled posts that had not failed."""
-    plan = getattr(run, "plan", None)
-    planned = getattr(plan, "frame", None)
-    if isinstance(plan, Plan) and plan.act.parts:  # a sync
-        return True
-    return isinstance(planned, pd.DataFrame) and "targets" in planned.columns and "cause" not in planned.columns
-
-
-def _refuse(subject: str, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that the report of a subject does not take."""
-    for name, value in arguments.items():
-        if value is not None:
-            raise ConfigError(f"{name}= is not for the report of {subject}; leave it out")
+def _changes(plan: Plan) -> bool:
+    """Whether a plan changes or cancels posts that had not failed; a sync does."""
+    return bool(plan.act.parts) or ("targets" in plan.table and "cause" not in plan.table)

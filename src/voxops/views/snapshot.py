@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from voxops._support import safe
-from voxops.acts.plan import KINDS
 from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views.pages import draw
 
 __all__ = ["ENDED", "render_html", "render_text"]
 
+_KINDS = 12  # kinds of reasons shown
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _DAY = timedelta(hours=12)  # a change that is older has its day
 _WIDTH = 40  # characters of the bar in text
@@ -121,7 +121,7 @@ def _phase(snapshot: Snapshot) -> str:
 
 def _none_eligible(snapshot: Snapshot) -> bool:
     """Whether the run has ended because no row was eligible, which is no success."""
-    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.held > 0
+    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.not_eligible > 0
 
 
 def _origin(snapshot: Snapshot, tz: str) -> str:
@@ -139,8 +139,8 @@ def _done(snapshot: Snapshot) -> str:
         counts.append(f"{snapshot.needs_you:,} need{'s' if snapshot.needs_you == 1 else ''} you")
     if snapshot.withdrawn:
         counts.append(f"{snapshot.withdrawn:,} withdrawn")
-    if snapshot.held:
-        counts.append(f"{snapshot.held:,} not eligible")
+    if snapshot.not_eligible:
+        counts.append(f"{snapshot.not_eligible:,} not eligible")
     return " · ".join(counts)
 
 
@@ -166,8 +166,8 @@ def _at(snapshot: Snapshot, seconds: float, tz: str) -> str:
 def _waits(snapshot: Snapshot) -> list[str]:
     """Return why rows are not done, the commonest reason first."""
     waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
-    lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:KINDS]]
-    more = len(waits) - KINDS  # there may be one per row
+    lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:_KINDS]]
+    more = len(waits) - _KINDS  # there may be one per row
     return (
         [*lines, f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row"] if more > 0 else lines
     )

@@ -1,0 +1,82 @@
+"""A plan for reading: what it costs, what would be sent, before and after if it changes something, and why the rest is not."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from voxops._support import safe
+from voxops.acts.plan import Plan, reasons
+from voxops.api.reasons import kinds
+from voxops.frames.nested import is_missing
+from voxops.frames.registry import column_named, kind_of
+from voxops.views.table import Cell, Head, Part, Table, cell_of, in_reading_order, shown_columns, table_of
+
+__all__ = ["ROWS", "plan_parts"]
+
+ROWS = 12  # rows of a plan in a cell
+_KINDS = 12  # kinds of reasons
+# Field of a request -> the columns of its new value and of the one before.
+_CHANGES = {
+    "scheduledFor": ("new_scheduled_for", "scheduled_for"),
+    "content": ("new_content", "content"),
+    "tags": ("new_tags", "tags"),
+    "accountIds": ("new_account_ids", "targets"),
+    "mediaUrl": ("new_media_url", "media"),
+}
+
+
+def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
+    """Return what a plan says, with at most so many rows of each act."""
+    cost, rows = plan.cost, in_reading_order(plan.table, kind_of(plan.table)).head(plan.eligible)
+    wait = "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} min"
+    requests = (
+        f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
+    )
+    title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
+    parts = [Part(title, f"Nothing has been sent. Times in {tz}.", requests)]
+    for act, some in rows.groupby(rows["act"] if plan.act.parts else [plan.act.verb] * len(rows), sort=False):
+        table = _changes(plan, some.head(most), tz) or table_of(some, _names(some), tz=tz, most=most)
+        more = f"and {len(some) - most:,} more; vx.view(plan, rows={len(some)}) shows all" if len(some) > most else ""
+        if plan.act.parts:
+            parts.append(Part(f"To {act}: {safe.many(len(some), 'row')}", table=table, more=more))
+        else:
+            parts[0] = parts[0]._replace(table=table, more=more)
+    if blocked := kinds(reasons(plan)):
+        lines = [(Cell(f"{count:,}"), Cell(why)) for why, count in blocked[:_KINDS]]
+        more = (
+            f"and {len(blocked) - _KINDS} more kinds; plan.frame has the reason of each row"
+            if len(blocked) > _KINDS
+            else ""
+        )
+        parts.append(
+            Part(
+                "Not eligible, and why",
+                table=Table([Head("rows", shape="number"), Head("reason", shape="text")], lines),
+                more=more,
+            )
+        )
+    return parts
+
+
+def _names(rows: pd.DataFrame) -> list[str]:
+    """Return the columns that matter and distinguish the rows."""
+    names = [*({"act"} if len(set(rows["act"])) > 1 else ()), *shown_columns(rows)]
+    return [
+        name for name in names if name != "eligible" and (name not in {"reason", "attempt"} or len(set(rows[name])) > 1)
+    ]
+
+
+def _changes(plan: Plan, rows: pd.DataFrame, tz: str) -> Table | None:
+    """Return a row per field that a plan changes: before and after; None if it changes no fields."""
+    asked = {name for item in plan.items for name in item.requested}
+    changes = [columns for field, columns in _CHANGES.items() if field in asked and columns[0] in rows]
+    about = [name for name in ("row_id", "post_id", "platform", "account_name") if name in rows][:2]
+    lines = []
+    for row in rows.to_dict("records"):
+        first = [cell_of(row[name], column_named(name), tz) for name in about]
+        for new, old in (columns for columns in changes if not is_missing(row[columns[0]])):
+            before = row.get(new.replace("new_", "now_"), row.get(old))
+            pair = [cell_of(value, column_named(new), tz) for value in (before, row[new])]
+            lines.append([*first, Cell(column_named(old).title), *pair])
+    heads = [*(Head(column_named(name).title) for name in about), Head("changes")]
+    return Table([*heads, Head("before", shape="text"), Head("after", shape="text")], lines) if lines else None
