@@ -53,7 +53,7 @@ PAYLOADS = (
 INVISIBLE = frozenset("\x00\x07\x08\x1b\u202e\u2066\u200f\ud800\ud83d")  # what a terminal or a page would obey
 
 # Tags of our own; `a` is for a published post alone.
-_OURS = """div b span p pre wbr table colgroup col thead tbody tr th td details summary figure figcaption style svg g path use
+_OURS = """div b i span p pre wbr table colgroup col thead tbody tr th td details summary figure figcaption style svg g path use
 defs clippath rect pattern"""
 TAGS, PAGE_TAGS = frozenset(_OURS.split()), frozenset({"html", "head", "meta", "title", "body"})
 

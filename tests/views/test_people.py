@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from tests.views.page import Page
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -195,14 +194,3 @@ def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
         vx.report(triaged).tickets(by="Besitzer")
     with pytest.raises(vx.errors.PlanError, match="this one is 'Webhook deliveries'"):
         vx.report(ws.deliveries(since="1D")).tickets()
-
-
-def test_the_panel_filters_by_owner_and_its_code_connects_alike(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    page = Page(ws.panel(triaged))
-    owner = next(column for column in page.widget.table["columns"] if column["name"] == "owner")
-    assert owner["facet"]
-    assert set(owner["values"]) == set(triaged.loc[triaged["cause"].notna(), "owner"])
-    page.look(facets={"owner": ["maria.k"]})
-    code = page.panel.code()
-    assert ', owner_field="owner", campaign_field="campaign")' in code
-    assert 'chosen["owner"]' in code

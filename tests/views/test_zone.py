@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
-import struct
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +11,6 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
-from tests.views.page import Page
 from tests.views.payloads import Reader
 
 import voxops as vx
@@ -115,20 +112,6 @@ def test_plots_follow_the_zone_unless_another_is_said(ws: vx.Workspace) -> None:
     assert TZ in vx.plots.outage_bands(vx.deliveries.outages(log), log).get_xlabel()
 
 
-def test_a_panel_shows_and_filters_by_days_of_the_zone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    page = Page(ws.panel(triaged))
-    frame = page.panel.frame
-    data = next(column for column in page.widget.table["columns"] if column["name"] == "updated_at")["seconds"]
-    moment = pd.Timestamp(struct.unpack("<I", data[:4])[0], unit="s")
-    assert moment == frame["updated_at"].iloc[0].tz_convert(TZ).tz_localize(None).floor("s")
-    assert "JST" in page.panel._repr_html_()
-    days = frame["updated_at"].dt.tz_convert(TZ).dt.date
-    page.look(days=[str(days.iloc[0])] * 2)
-    names: dict[str, pd.DataFrame] = {"chosen": frame}
-    exec("\n".join(line for line in page.panel.code().splitlines() if "updated_at" in line), names)
-    assert names["chosen"].index.to_list() == frame.index[days == days.iloc[0]].to_list()
-
-
 def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(2)), reason="zone").wait(60)
     until = f"{pd.Timestamp(run.snapshot.updated_at).tz_convert(TZ):%Y-%m-%d %H:%M:%S} {TZ}"
@@ -140,49 +123,7 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, tri
         assert "UTC" not in shown
     for other in (watch, ws.attach(run.id), ws.run(vx.plan_retry(triaged.head(0)), reason="nothing")):
         assert f" {TZ}" in repr(other)
-    details = json.dumps(Page(ws.panel()).ask("details", "details", row=0))
-    assert "JST" in details
-    assert "UTC" not in details
-
-
-def test_tables_of_a_panel_name_the_zone_in_their_heads_alone(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    log = ws.deliveries(since="7D")
-    answers = Page(ws.panel(log)).tab("causes")
-    assert TZ in answers
-    latest = log[log["success"].eq(False)]["created_at"].max().tz_convert(TZ)
-    assert f'"{latest:%a %d %b %H:%M}"' in answers
-    chosen = triaged[triaged["verdict"] == "retry"].tail(1)
-    ws.run(vx.plan_retry(chosen), reason="zone").wait(60)
-    page = Page(ws.panel(triaged))
-    names = list(zip(page.panel.frame["post_id"], page.panel.frame["platform"], strict=True))
-    at = names.index((chosen["post_id"].iloc[0], chosen["platform"].iloc[0]))
-    tried = next(block for block in page.details(at) if block["kind"] == "table")
-    times = [cell["text"] for row in tried["rows"] for cell in row if ":" in cell["text"]]
-    assert times
-    assert not re.search("JST|UTC", str(times))
-
-
-@pytest.mark.parametrize(
-    ("tz", "begins", "span", "labels"),
-    [
-        ("Australia/Lord_Howe", "2026-04-04T13:00Z", "hour", ["00:00", "01:00", "01:30", "02:00", "03:00"]),
-        ("Australia/Lord_Howe", "2026-10-03T13:30Z", "hour", ["00:00", "01:00", "01:30", "03:00", "04:00"]),
-        ("Europe/Berlin", "2026-10-24T23:00Z", "hour", ["01:00", "02:00", "02:00", "03:00", "04:00"]),
-        ("Africa/Cairo", "2026-04-23T22:00Z", "day", ["24 Apr", "25 Apr"]),  # begins at one o'clock
-        ("Africa/Cairo", "2026-04-22T22:00Z", "day", ["23 Apr", "24 Apr"]),
-    ],
-)
-def test_a_chart_shows_every_delivery_whenever_the_clocks_change(
-    ws: vx.Workspace, tz: str, begins: str, span: str, labels: list[str]
-) -> None:
-    times = pd.date_range(begins, periods=27, freq="10min" if span == "hour" else "100min")
-    log = ws.deliveries(since="30D").head(27).assign(created_at=times.as_unit("us"), success=True)
-    log.attrs["tz"] = tz
-    log.attrs["filters"] = {"since": "24h" if span == "hour" else "30D"}
-    (causes,) = (tab for tab in Page(ws.panel(log)).state["tabs"] if tab["name"] == "causes")
-    chart = causes["blocks"][0]
-    assert [label[-len(labels[0]) :] for label in chart["labels"]] == labels
-    assert sum(map(sum, chart["counts"])) == 27
+    assert f"times in {TZ}" in ws.panel()._repr_html_()
 
 
 @pytest.mark.parametrize(
@@ -201,15 +142,6 @@ def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at: st
     assert safe.instant(when, tz="Europe/Berlin") == alone
     assert safe.instant(when, tz="Europe/Berlin", headed=True) == headed
     assert safe.instant(when, tz="Europe/Berlin", headed=True, day=False) == headed.partition(" ")[2]
-
-
-def test_the_details_of_a_delivery_read_like_those_of_a_failure(ws: vx.Workspace) -> None:
-    page = Page(ws.panel(ws.deliveries(since="7D")))
-    blocks = page.ask("details", "details", row=0)["details"]
-    pairs = dict(next(block for block in blocks if block["kind"] == "pairs")["rows"])
-    first = page.panel.frame.iloc[0]
-    assert pairs["created at"] == f"{first['created_at'].tz_convert(TZ):%Y-%m-%d %H:%M:%S} JST"
-    assert pairs["result"] == {True: "succeeded", False: "failed"}.get(first["success"], "pending")
 
 
 def test_today_begins_in_the_zone(ws: vx.Workspace) -> None:

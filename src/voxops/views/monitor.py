@@ -23,8 +23,7 @@ from voxops.views.snapshot import ENDED, render_html
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
-    from voxops.run import Run
-    from voxops.workspace import Workspace
+    from voxops.views._protocols import RunLike
 
 __all__ = ["Live", "Monitor", "Plans"]
 
@@ -159,9 +158,9 @@ class Plans:
 
     def __init__(
         self,
-        workspace: Workspace | None,
+        workspace: Any,
         changed: Callable[[bool], None],
-        ended: Callable[[Run], object] | None = None,
+        ended: Callable[[RunLike], object] | None = None,
     ) -> None:
         self._workspace, self._changed, self._ended = workspace, changed, ended
         self.boxes: list[PlanBox] = []
@@ -184,9 +183,9 @@ class PlanBox:
     def __init__(
         self,
         plan: Plan,
-        workspace: Workspace | None,
+        workspace: Any,
         changed: Callable[[bool], None],
-        ended: Callable[[Run], object] | None,
+        ended: Callable[[RunLike], object] | None,
     ) -> None:
         self.plan, self.monitor = plan, None
         self._workspace, self._changed, self._ended = workspace, changed, ended
@@ -248,10 +247,10 @@ class Monitor:
 
     def __init__(
         self,
-        run: Run,
-        workspace: Workspace | None,
+        run: RunLike,
+        workspace: Any,
         changed: Callable[[bool], None],
-        ended: Callable[[Run], object] | None = None,
+        ended: Callable[[RunLike], object] | None = None,
     ) -> None:
         self.run, self._changed, self._ended = run, changed, ended
         self._last, self._problem = run.snapshot, ""
@@ -263,7 +262,7 @@ class Monitor:
         self.buttons = {}
         for name, (label, hint) in _BUTTONS.items():
             button = awake(Button(description=label, tooltip=hint, disabled=True, layout=Layout(width="auto")))
-            button.on_click(lambda _, work=works[name]: in_thread(lambda: self._steer(work), self._failed))
+            button.on_click(lambda pressed, work=works[name]: self._press(pressed, work))
             self.buttons[name] = button
         self._row = awake(HBox(list(self.buttons.values())))
         self.widget = awake(VBox([self._html, self._row, self.plans.widget]))
@@ -277,10 +276,11 @@ class Monitor:
         if ends and self._ended is not None and snapshot.phase in WENT_THROUGH:
             in_thread(lambda: self._ended and self._ended(self.run), self._failed)
 
-    def _steer(self, work: Callable[[], object]) -> None:
-        self._problem = ""
-        work()
-        self._changed(False)
+    def _press(self, button: Button, work: Callable[[], object]) -> None:
+        """Do what a button says; a page that shows an older state may press one that is disabled by now."""
+        if not button.disabled:
+            self._problem = ""
+            in_thread(lambda: (work(), self._changed(False)), self._failed)
 
     def _plan(self) -> None:
         plan = self.run.replan()

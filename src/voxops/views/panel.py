@@ -37,8 +37,7 @@ from voxops.views.view import view
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
-    from voxops.run import Run
-    from voxops.workspace import Workspace
+    from voxops.views._protocols import RunLike
 
 __all__ = ["MOST", "Panel", "Rows"]
 
@@ -161,7 +160,7 @@ class Panel:
         The ticked rows, also those that the filters hide.
     """
 
-    def __init__(self, workspace: Workspace, frame: pd.DataFrame | None = None) -> None:
+    def __init__(self, workspace: Any, frame: pd.DataFrame | None = None) -> None:
         self._workspace = workspace
         self._subject, self._frame = _read(workspace, frame)
         self._tz, self._problem = shown_zone(self._frame), ""
@@ -223,7 +222,7 @@ class Panel:
         return self._plans.boxes[-1].plan if self._plans.boxes else None
 
     @property
-    def run(self) -> Run | None:
+    def run(self) -> RunLike | None:
         """The newest run that is shown."""
         runs = [box.monitor.run for box in self._plans.boxes if box.monitor]
         return [*(each.run for each in self._monitors), *runs][-1] if runs or self._monitors else None
@@ -388,7 +387,7 @@ class Panel:
             self._plans.add(self._subject.plan(chosen, **more))
         self._say()
 
-    def _ran(self, run: Run) -> None:
+    def _ran(self, run: RunLike) -> None:
         """Show beside the rows what a run has made of them."""
         results = run.results()
         with self._live.turn:
@@ -443,7 +442,7 @@ def _looks(column: Column) -> dict[str, str]:
     return {word: look.colour for word, look in LOOKS.get(column.look, {}).items()}
 
 
-def _read(workspace: Workspace, frame: pd.DataFrame | None) -> tuple[Subject, pd.DataFrame]:
+def _read(workspace: Any, frame: pd.DataFrame | None) -> tuple[Subject, pd.DataFrame]:
     """Return what a frame is about, and its rows, each once."""
     if frame is None:
         return RUNS, workspace.runs().reset_index()
