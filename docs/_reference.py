@@ -19,9 +19,6 @@ import _frames
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
-from voxops.views.panel import Panel
-from voxops.views._report import Report
-from voxops.views._report_sections import ReportContent
 
 import voxops as vx
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
@@ -36,6 +33,8 @@ from voxops.client import Ending, Handle, Listing, Page, Presigned, Progress, Re
 from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
+from voxops.views.panel import Panel
+from voxops.views.report import Report
 from voxops.views.view import View
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
     "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "plan run frame ticked"})]),
-    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
+    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT)]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (
         "Archive: history on disk",

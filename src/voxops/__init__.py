@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
     from voxops.views.excel import to_excel
-    from voxops.views.report import report
+    from voxops.views.reports import report
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -136,7 +136,7 @@ _LATER = {
     "connect": "voxops.connection",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
-    "report": "voxops.views.report",
+    "report": "voxops.views.reports",
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }

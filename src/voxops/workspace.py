@@ -27,10 +27,10 @@ from voxops._support.files import short_path
 from voxops.acts.plan import Plan
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
-from voxops.engine.execution import NOTHING, Execution, Nothing
+from voxops.engine.execution import Execution
 from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
-from voxops.errors import ConfigError, LedgerError, PlanError, RunNotFound
+from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -155,7 +155,7 @@ class Session(BoardLoader):
         Run
             At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
             any, which the exception names (rule 16). Rows that were sent before get their recorded outcome, so running a plan twice
-            sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
+            sends nothing twice. A plan without an eligible row ends at once.
 
         Raises
         ------
@@ -179,11 +179,9 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo and not plan.compared:
-            return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
         run = await engine.bind(plan, reason, failures=stop_after_failures)
-        return self._started(partial(Execution, engine, run, look_back=True))
+        return self._started(partial(Execution, engine, run))
 
     async def upload(
         self,
@@ -244,7 +242,8 @@ class Session(BoardLoader):
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
 
-        The ledger is read first: a run whose rows have all settled has ended, and costs no request.
+        A run whose rows have all settled has ended, and costs no request; of one that created posts the list is read, since these may be
+        there twice.
 
         Parameters
         ----------
@@ -254,14 +253,14 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once. A run that is running in this kernel is returned itself; what other processes do to one is shown as it happens.
+            At once. A run that is running in this kernel is returned itself; what other processes do to one is shown while anything of it is open.
 
         Raises
         ------
         ConfigError
             If it is not text.
         RunNotFound
-            If the ledger has no such run, such as one without eligible rows.
+            If the ledger has no such run.
         LedgerError
             If the ledger can't be used.
 
@@ -274,11 +273,9 @@ class Session(BoardLoader):
             raise ConfigError(
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
-        if run_id.startswith(NOTHING):
-            raise RunNotFound(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
         engine = await self._acting()  # before it is looked for: nobody may attach in between
         living = next((run for run in self._runs if run.id == run_id and (run.running or run.unbegun)), None)
-        return living or self._started(partial(Execution, engine, run_id, paused=True, look_back=True))
+        return living or self._started(partial(Execution, engine, run_id, paused=True))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"

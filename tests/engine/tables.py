@@ -46,7 +46,7 @@ def a_call(state: str = "unknown", *, ago: float = 100.0, **details: Any) -> Cal
     base = Call(
         id=1, act="create", method="POST", path="/v1/posts/bulk", body=b"{}", key="k", subject=SUBJECT, baseline=None, credential="c",
         hash="h", size=1, state=state, tries=1, first_sent=NOW - ago, last_sent=NOW - ago, ended=NOW - ago, answered=False, http_status=None,
-        reply=None, refused=False, resent=False, collided=False, sighted=None, reason=None,
+        reply=None, refused=False, resent=False, sighted=None, reason=None,
     )  # fmt: skip
     return replace(base, **details)
 

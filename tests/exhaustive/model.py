@@ -34,7 +34,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.api.states import PostState, TargetState
-from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
+from voxops.api.timing import LIST_DISORDER, RESEND_UNANSWERED, WALK_HOLDS_FOR
 from voxops.client import Listing
 from voxops.engine import engine
 from voxops.engine.execution import Execution
@@ -794,11 +794,8 @@ class Kernel:
         await self.drive(await self.engine.bind(plan, None))
 
     async def drive(self, run: str, **options: Any) -> None:
-        """Drive a run; where it looks back for duplicates, until that is over."""
-        execution = self.execution(run, **options)
-        await execution.go()
-        if execution._after is not None:
-            await execution._after
+        """Drive a run."""
+        await self.execution(run, **options).go()
 
     async def resume(self, run: str) -> None:
         """Resume a run, whatever paused it."""
@@ -813,7 +810,6 @@ class Kernel:
         """A run about to be executed."""
         execution = Execution(self.engine, run, Silent(), **options)
         execution._reporter.follow = self._silent  # type: ignore[method-assign]
-        execution._reporter.look = lambda _: 0.0  # type: ignore[method-assign]
         self._executions.append(execution)
         return execution
 
@@ -1135,9 +1131,9 @@ class World:
             self.go_on()
             if not self.unsettled():
                 break
+        self.advance(RESEND_UNANSWERED)  # what was sent last shows in the lists
         for kernel in self.alive:
-            for run in kernel.runs():
-                kernel.start(kernel.drive(run, paused=True, look_back=True))
+            kernel.start(kernel.engine.reconcile())
         self.go_on()
 
     def unsettled(self) -> bool:

@@ -26,7 +26,7 @@ from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
-    from voxops.views.report_file import Report
+    from voxops.views.report import Report
     from voxops.workspace import Workspace
 
 
@@ -206,7 +206,7 @@ def run_triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis.triage import triage
     from voxops.model import ASKS_NOBODY
-    from voxops.views.report import report
+    from voxops.views.reports import report
 
     with connected(options) as ws:
         triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
@@ -219,7 +219,7 @@ def run_deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
     from voxops import deliveries
     from voxops.analysis.statistics import DELIVERED_BY
-    from voxops.views.report import report
+    from voxops.views.reports import report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz

@@ -299,13 +299,13 @@ class Knowledge:
         )
         if call.state == "sent" or (looked is None and readings.listed is None):
             return {one.id: base for one in requests}, call
-        found = presence.match(requests, readings.window.values(), call.last_sent)
-        left = [one for one in requests if one.id not in found.found]
+        found = presence.match(requests, readings.window.values())
+        left = [one for one in requests if one.id not in found]
         doubts = self._strangers(call, left)
         proved = looked is not None and looked >= PROOF_AFTER
         facts = {}
         for one in requests:
-            post = found.found.get(one.id)
+            post = found.get(one.id)
             done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
             doubtful = None
             if one.id in doubts:
@@ -315,7 +315,7 @@ class Knowledge:
             )
         undecided = proved and bool(doubts)  # also of what a limit has interrupted
         became = "unknown" if undecided else call.state
-        return facts, replace(call, state=became, collided=call.collided or found.twice)
+        return facts, replace(call, state=became)
 
     def _strangers(self, call: Call, requests: Sequence[Request]) -> dict[int, str]:
         """Posts in the window without a mark that may be rows of a create call."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -14,20 +14,19 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from voxops._support import safe
+from voxops.acts.plan import reasons
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
-from voxops.engine.lookback import known_duplicates
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.model import MOVES, OUTCOMES, WENT_THROUGH, Cell, Observer, Outcome, Snapshot, Transition
+from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.drive import Pass
 
 REFRESH = 0.25  # real seconds between two snapshots
-SLOW_REFRESH = 1.0  # the same once a pass is over, for what others do
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
@@ -143,6 +142,8 @@ class Reporter(Progress):
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
         phase = "watching" if watching else "sending"
+        plan = None if self._tally.counts else audit.plan_of(ledger, run)
+        self._ineligible = {} if plan is None else dict(kinds(reasons(plan)))  # why nothing is sent at all
         super().__init__(client, observer, run, head.action, title, phase=phase, not_eligible=head.not_eligible)
         started = datetime.fromtimestamp(head.created, UTC)
         self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
@@ -162,20 +163,24 @@ class Reporter(Progress):
             acts=audit.acts(self._ledger, self._run),
         )
 
-    def _count(self) -> Snapshot:
+    def unsent(self, current: Pass) -> Reason:
+        """Why rows are not sent of which nothing else is known: for the rate limit, or because it is not their turn."""
+        pace = self._client.pace
+        waits = current.sends and not current.done.is_set() and (pace.paused_for or pace.remaining == 0)
+        return Reason("waits_for_limit" if waits else "unsent")
+
+    def _count(self, current: Pass) -> Snapshot:
         """The snapshot with what the ledger says now."""
-        found = audit.tally(self._ledger, self._run)
+        found = audit.tally(self._ledger, self._run, self.unsent(current))
         shown = self.snapshot if found == self._tally else self._counted(found)
         self._tally = found
         return shown
 
     def has_ended(self) -> bool:
-        """Whether all rows have settled; the snapshot says then how the run has ended, and what was done twice."""
+        """Whether all rows have settled; the snapshot says then how the run has ended."""
         if self.snapshot.settled < self.snapshot.total:
             return False
-        twice = known_duplicates(self._ledger, self._run)
-        phase = self._end_of(self.snapshot) if twice is None else "blocked"
-        self.snapshot = replace(self.snapshot, phase=phase, note=str(twice or ""))
+        self.snapshot = replace(self.snapshot, phase=self._end_of(self.snapshot), note="")
         return True
 
     def refresh(self, current: Pass) -> Snapshot:
@@ -190,33 +195,11 @@ class Reporter(Progress):
 
     def _now(self, current: Pass) -> Snapshot:
         """The snapshot as it is now."""
-        shown = self._count()
-        waits = _with_waits(self._tally.waits, current)
-        return replace(shown, phase=_phase(current), waits=waits, sends=not current.watching)
-
-    def look_back(self, current: Pass, found: Reason | None) -> None:
-        """Show what has become of rows since the pass ended, and what was found then; without that the phase stays."""
-        if found is not None:
-            self.show(replace(self.refresh(current), phase="blocked", note=str(found)))
-            return
-        with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            if (shown := self._count()) != self.snapshot:
-                self.show(shown)
-
-    def look(self, current: Pass) -> float:
-        """Show what others have done to a run since its pass ended here; return when to look again, 0 if they can do no more."""
-        began = time.thread_time()
-        if self.snapshot.phase in WENT_THROUGH:
-            return 0.0
-        with suppress(LedgerError):  # a busy disk; the next look shows it
-            note = str(current.halted or self._ledger.runs.head(self._run).note)
-            shown = replace(self._now(current), note=note)
-            if shown.settled == shown.total:
-                self._end(shown)
-                return 0.0
-            if shown != self.snapshot:
-                self.show(shown)
-        return _pause(began, SLOW_REFRESH)
+        shown = self._count(current)
+        waits = Counter[str]()
+        for said, count in kinds(self._tally.waits, by_code=True):
+            waits[said] += count
+        return replace(shown, phase=_phase(current), waits=dict(waits) or self._ineligible, sends=not current.watching)
 
     async def follow(self, current: Pass) -> None:
         """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
@@ -230,21 +213,28 @@ class Reporter(Progress):
 
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
-        snapshot = self.refresh(current)
         runs = self._ledger.runs
+        if current.halted is not None and not current.watching:  # before it is shown: its rows say so
+            runs.finish(self._run, state="stopped", note=str(current.halted))
+        snapshot = self.refresh(current)
         stays = current.closed and snapshot.settled < snapshot.total  # nobody watches what it has sent
         held = stays or ((current.paused or current.watching) and runs.unsent(self._run))
-        if current.halted is None and not held:
+        if current.halted is not None:
+            return snapshot
+        if not held:
             return self._end(snapshot)
         if not current.watching:
-            state = "open" if stays and current.halted is None else snapshot.phase
-            runs.finish(self._run, state=state, note=snapshot.note)
+            runs.finish(self._run, state="open" if stays else snapshot.phase, note=snapshot.note)
         return snapshot
 
     def _end(self, shown: Snapshot) -> Snapshot:
         """Note that the run has ended, and how."""
         phase = self._end_of(shown)
         self._ledger.runs.finish(self._run, state=phase, note="")
+        if copies := audit.copies_of(self._ledger, self._run):  # until they are withdrawn (rule 19)
+            note = str(Reason("duplicates_found", rows=len(copies)))
+            _log.warning("run %s: duplicates_found", self._run)
+            return self.show(replace(shown, phase="blocked", note=note))
         return self.show(replace(shown, phase=phase, note=""))
 
     def _end_of(self, shown: Snapshot) -> str:
@@ -262,26 +252,6 @@ def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
 def _pause(began: float, shortest: float) -> float:
     """Seconds until the next refresh: it should cost half a percent of the time."""
     return max(shortest, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
-
-
-def _by_code(waits: Iterable[tuple[Reason, int]]) -> Counter[str]:
-    """Reasons as sentences, one with examples for each code."""
-    found = Counter[str]()
-    for said, count in kinds(waits, by_code=True):
-        found[said] += count
-    return found
-
-
-def _with_waits(why: Sequence[tuple[Reason, int]], current: Pass) -> dict[str, int]:
-    """Why rows are not settled; of those that are not sent yet the loop knows what they wait for, unless nothing is sent."""
-    found = _by_code(each for each in why if each[0].code != "unsent")
-    unsent = sum(count for reason, count in why if reason.code == "unsent")
-    known = _by_code((reason, 1) for reason in current.waits.values()) if current.sends else Counter[str]()
-    for said, count in [*known.most_common(), (str(Reason("unsent")), unsent)]:
-        taken = min(count, unsent)
-        found[said] += taken
-        unsent -= taken
-    return {said: count for said, count in found.items() if count}
 
 
 def _being_sent(rows: Sequence[str]) -> str:

@@ -159,26 +159,13 @@ class Calls(Part):
             )
 
     def note(self, one: Call) -> None:
-        """Write what readings have shown of a call: its state, when its subject was seen in flight, counts below, and why it waits."""
+        """Write what readings have shown of a call: its state, when its subject was seen in flight, and why it waits."""
         if one.id in self._in_flight:  # it has not ended
             return
         self._store.write(
-            "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state <> 'closed'",
-            one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries,
+            "UPDATE calls SET state = ?, sighted = ?, reason = ? WHERE id = ? AND tries = ? AND state <> 'closed'",
+            one.state, one.sighted, reason_text(one.reason), one.id, one.tries,
         )  # fmt: skip
-
-    def collided(self, run: str) -> int:
-        """How many calls of a run act on what somebody else has acted on, too."""
-        rows = self._store.query(
-            """SELECT count(DISTINCT calls.id) FROM run_rows JOIN call_rows ON call_rows.request = run_rows.request
-               JOIN calls ON calls.id = call WHERE run_rows.run = ? AND run_rows.reason = '' AND collided""",
-            run,
-        )
-        return int(rows[0][0])
-
-    def note_collided(self, calls: Iterable[int]) -> None:
-        """Somebody else has done the same at the same moment (rule 19)."""
-        self._store.write(f"UPDATE calls SET collided = 1 WHERE id {SOME}", calls)
 
 
 def _hash(*parts: Any) -> str:

@@ -55,7 +55,7 @@ SCHEMA = """
         first_sent REAL NOT NULL CHECK (first_sent BETWEEN 0 AND 1e11), last_sent REAL NOT NULL CHECK (last_sent BETWEEN 0 AND 1e11),
         ended REAL CHECK (ended BETWEEN 0 AND 1e11),
         answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
-        refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
+        refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0,
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';

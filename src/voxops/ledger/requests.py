@@ -116,7 +116,8 @@ class Requests(Part):
         """Creates that have succeeded, of these or all, whose row mark more than one post bears."""
         found = self._find(
             """requests.mark IS NOT NULL AND requests.outcome = 'succeeded' AND (?1 IS NULL OR requests.id IN (SELECT value FROM json_each(?1)))
-                AND (SELECT count(*) FROM seen WHERE row_mark = (SELECT row_mark FROM seen WHERE post_id = requests.result_id)) > 1""",
+                AND requests.result_id IN (SELECT post_id FROM seen WHERE row_mark IN
+                    (SELECT row_mark FROM seen WHERE row_mark IS NOT NULL GROUP BY row_mark HAVING count(*) > 1))""",
             ids,
         )
         return list(found.values())

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -23,7 +23,6 @@ from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
 from voxops.frames.nested import Targets
-from voxops.frames.registry import column_named, kind_of
 from voxops.frames.times import shown_zone, zone
 from voxops.sheets.campaign import in_its_form
 from voxops.sheets.files import LAYOUTS, Layout
@@ -106,40 +105,25 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
     """Write frames as a workbook; see `to_excel`."""
     if path.suffix.lower() != ".xlsx":
         raise ConfigError(f"{path.name} is not the name of a workbook; it must end with .xlsx")
-    for name, frame in frames.items():
-        if len(frame) > ROWS:
-            raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
-    tz, made = None if tz is None else zone(tz), BytesIO()
+    tz, made, layouts = None if tz is None else zone(tz), BytesIO(), {}
     with pd.ExcelWriter(made, engine="xlsxwriter", engine_kwargs={"options": _TEXT_ONLY}) as writer:
         writer.book.set_properties({"created": _MADE})
-        as_text = writer.book.add_format(
-            {"num_format": "@"}
-        )  # what is typed into a column of text stays what it is: 007
-        taken, layouts = {LAYOUTS}, {}
+        text = writer.book.add_format({"num_format": "@"})  # what is typed into a column of text stays what it is: 007
         for name, frame in frames.items():
-            title, layout = _sheet_name(name, taken), Layout.of(frame)
-            cells, names = _cells(frame, tz)
+            if len(frame) > ROWS:
+                raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
+            title, layout, cells = _sheet_name(name, writer.sheets), Layout.of(frame), _cells(frame, tz)
             cells.to_excel(writer, sheet_name=title, index=False, freeze_panes=(1, 0))
-            sheet = writer.sheets[title]
-            for at, (head, column) in enumerate(zip(map(str, cells), names, strict=True)):
-                widths = [len(head) + 4, *(len(str(value)) + 2 for value in cells.iloc[:200, at])]
-                typed = column in layout.columns and column not in {
-                    "content",
-                    "first_comment",
-                    "scheduled_for",
-                    "date",
-                    "time",
-                }
-                sheet.set_column(at, at, min(max(widths), 60), as_text if typed else None)
-                if meaning := column_named(column, kind_of(frame).name).meaning:
-                    sheet.write_comment(0, at, meaning)
-            if names:
-                sheet.autofilter(0, 0, len(frame), len(names) - 1)
+            for at, (head, values) in enumerate(cells.items()):
+                width = max(len(str(head)) + 2, *(len(str(value)) for value in values.head(200)), 6)
+                typed = head in layout.columns.values() and values.map(type).isin([str, type(None)]).all()
+                writer.sheets[title].set_column(at, at, min(width + 2, 60), text if typed else None)
+            if len(cells.columns):
+                writer.sheets[title].autofilter(0, 0, len(frame), len(cells.columns) - 1)
             if layout.columns:
                 layouts[title] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
         if layouts:
-            table = pd.DataFrame([(name, _text(text)) for name, text in layouts.items()])
-            table.to_excel(writer, sheet_name=LAYOUTS, index=False, header=False)
+            pd.Series(layouts).map(_text).to_excel(writer, sheet_name=LAYOUTS, header=False)
             writer.sheets[LAYOUTS].hide()
     try:
         files.make_folder(path.parent, private=False)
@@ -151,64 +135,62 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
 
 def write_csv(frame: pd.DataFrame, path: Path, tz: str | None = None) -> Path:
     """Write a frame for a spreadsheet, with the byte order mark that Excel needs to recognise UTF-8."""
-    cells = _cells(frame, tz)[0].map(lambda value: str(value)[:19] if isinstance(value, datetime) else value)
+    cells = _cells(frame, tz).map(lambda value: str(value)[:19] if isinstance(value, datetime) else value)
     text = cells.to_csv(index=False, lineterminator="\r\n")
-    files.make_folder(path.parent, private=False)
     files.write_file(path, text.encode("utf-8-sig", "replace"), private=False)
     return path
 
 
-def _cells(frame: pd.DataFrame, tz: str | None) -> tuple[pd.DataFrame, list[str]]:
-    """Return a frame as cells of a spreadsheet, under heads that name the zone of their times, and the names of its columns."""
-    tz, heads, names, values = tz or shown_zone(frame), [], [], []
+def _cells(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
+    """Return a frame as cells of a spreadsheet, under heads that name the zone of their times."""
+    tz = tz or shown_zone(frame)
+    columns: dict[str, pd.Series[Any]] = {}
     for theirs, name, column in in_its_form(restored(frame)):
         timed = isinstance(column.dtype, pd.DatetimeTZDtype)
-        heads.append(_text(safe.zoned(theirs, tz) if timed else theirs))
-        names.append(name)
+        head = first = _text(safe.zoned(theirs, tz) if timed else theirs)
+        while head in columns:  # two columns of one name
+            head = f"{first}.{len(columns)}"
         shown = column.dt.tz_convert(tz) if timed else column
-        values.append(pd.Series([_written(name, value) for value in shown], dtype=object))
-    heads = [head if head not in heads[:at] else f"{head}.{heads[:at].count(head)}" for at, head in enumerate(heads)]
-    return pd.concat(values, axis=1).set_axis(heads, axis=1) if values else pd.DataFrame(), names
+        columns[head] = pd.Series([_written(name, value) for value in shown], dtype=object)
+    return pd.DataFrame(columns)
 
 
 def _written(name: str, value: Any) -> Any:
     """Return a value as its cell has it; text if a cell would change the value, None if it is missing."""
     if isinstance(value, _NESTED):
-        texts = [] if isinstance(value, dict | Targets) else list(value)
-        if name in _LISTS and all(isinstance(text, str) and text.strip() == text and ";" not in text for text in texts):
-            return _text("; ".join(texts))
+        if (
+            name in _LISTS
+            and isinstance(value, list | tuple)
+            and all(isinstance(text, str) and ";" not in text for text in value)
+        ):
+            return _text("; ".join(value))
         rows = [target._asdict() for target in value] if isinstance(value, Targets) else value
-        return _text(
-            json.dumps(sorted(rows, key=str) if isinstance(rows, set) else rows, ensure_ascii=False, default=str)
-        )
+        return _text(json.dumps(sorted(rows) if isinstance(rows, set) else rows, ensure_ascii=False, default=str))
     if pd.isna(value):
         return None
-    if isinstance(value, datetime):
-        return _time(pd.Timestamp(value))
-    if isinstance(value, Decimal):
-        value = float(value) if Decimal(float(value)) == value else str(value)
-    if isinstance(value, int | float | np.integer | np.floating) and abs(float(value)) < INEXACT_FROM:
+    if isinstance(value, datetime):  # the head names the zone; ISO text if that would lose anything
+        bare = value.replace(tzinfo=None)
+        exact = (
+            bare.microsecond % 1000 == 0
+            and bare.year >= 1901
+            and value.utcoffset() == value.replace(fold=1 - value.fold).utcoffset()
+        )
+        return bare if exact else value.isoformat()
+    if isinstance(value, bool | date) or (
+        isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
+    ):
         return value
-    return value if type(value) in {date, bool} else _text(str(value))
+    exact = isinstance(value, Decimal) and Decimal(float(value)) == value
+    return float(value) if exact else _text(str(value))
 
 
-def _time(value: pd.Timestamp) -> datetime | str:
-    """Return a time without its zone, which the head names; ISO text if that would lose anything."""
-    bare = value.tz_localize(None)
-    twice = value.tzinfo is not None and value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset()
-    exact = not twice and value.microsecond % 1000 == 0 and 1901 <= value.year <= 9999
-    return bare.to_pydatetime() if exact else value.isoformat()
-
-
-def _sheet_name(name: str, taken: set[str]) -> str:
+def _sheet_name(name: str, taken: Collection[str]) -> str:
     """Return a name that Excel accepts: at most 31 characters, none that it forbids, unique, and no formula."""
-    wanted = safe.plain(name, 31).translate(_NO_SHEET).strip("'") or "sheet"
-    wanted = f"_{wanted[:30]}" if safe.guard(wanted) != wanted else wanted
-    found, number = wanted, 1
-    while found.lower() in taken or found.lower() == "history":
-        number += 1
-        found = f"{wanted[:27]} {number}"
-    taken.add(found.lower())
+    wanted = found = safe.guard(safe.plain(name, 28).translate(_NO_SHEET).strip("'") or "sheet").replace("'", "_")
+    others = {LAYOUTS, "history", *map(str.lower, taken)}
+    while found.lower() in others:
+        found = f"{wanted} {len(others)}"
+        others.add(wanted)
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from voxops._support import safe
+from voxops.api.reasons import Reason
 from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 from voxops.views.pages import draw
@@ -77,6 +78,7 @@ def render_html(snapshot: Snapshot, *, tz: str = "UTC", problem: str = "") -> st
 def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
     """Return what a display says of a run, as text."""
     counts = [(name, snapshot.count(name), OUTCOME[name]) for name in OUTCOMES]
+    waits, note = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0])), _note(snapshot)
     return {
         "title": _title(snapshot),
         "aside": f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}",
@@ -84,9 +86,9 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "parts": [Part(name, count, look.colour, look.glyph, look.block) for name, count, look in counts],
         "done": _done(snapshot),
         "speed": " · ".join(_speed(snapshot, tz)),
-        "waits": _waits(snapshot),
+        "waits": _waits(snapshot, waits),
         "changes": [_change(each, snapshot.updated_at, tz) for each in snapshot.recent],
-        "note": safe.plain(_note(snapshot), 600),
+        "note": "" if note in dict(waits[:_KINDS]) else safe.plain(_anywhere(snapshot, note), 600),
         "again": _again(snapshot),
     }
 
@@ -163,10 +165,9 @@ def _at(snapshot: Snapshot, seconds: float, tz: str) -> str:
     return safe.instant(at, day=seconds > _DAY.total_seconds(), tz=tz, headed=True)
 
 
-def _waits(snapshot: Snapshot) -> list[str]:
-    """Return why rows are not done, the commonest reason first."""
-    waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
-    lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:_KINDS]]
+def _waits(snapshot: Snapshot, waits: Sequence[tuple[str, int]]) -> list[str]:
+    """Return why rows are not done."""
+    lines = [f"{count:,} · {safe.plain(_anywhere(snapshot, why))}" for why, count in waits[:_KINDS]]
     more = len(waits) - _KINDS  # there may be one per row
     return (
         [*lines, f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row"] if more > 0 else lines
@@ -174,11 +175,15 @@ def _waits(snapshot: Snapshot) -> list[str]:
 
 
 def _note(snapshot: Snapshot) -> str:
-    """Return what to know and to do, with calls that work in any kernel: a watch alone is in no ledger."""
-    note = snapshot.note
-    if not note and snapshot.settled < snapshot.total:
-        note = "run.resume() goes on" if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
-    return note if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", note)
+    """Return what to know and to do; what stops a run may also be why its rows wait."""
+    if snapshot.note or snapshot.settled >= snapshot.total:
+        return snapshot.note
+    return str(Reason("paused")) if snapshot.phase == "paused" else "" if snapshot.sends else _ONLY_WATCHES
+
+
+def _anywhere(snapshot: Snapshot, text: str) -> str:
+    """Return a sentence with calls that work in any kernel: a watch alone is in no ledger."""
+    return text if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", text)
 
 
 def _again(snapshot: Snapshot) -> str:
