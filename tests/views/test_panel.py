@@ -93,7 +93,14 @@ def test_filters_leave_what_pandas_leaves_and_ticks_name_rows_by_id(
     wanted = wanted[days[wanted.index] <= last] if last else wanted
     word = draw.choice(["", "", "token", "THE post", "no such word"])
     panel._search.value = word
-    texts = wanted["content"].fillna("") + " " + wanted["cause"] + " " + wanted["error_message"].fillna("")
+    texts = (
+        wanted["content"].fillna("")
+        + " "
+        + wanted["cause"]
+        + " "
+        + wanted["error_message"].fillna("")
+        + wanted["post_id"]
+    )
     found = [all(part in text for part in word.lower().split()) for text in texts.str.lower()]
     wanted = wanted.loc[pd.Series(found, wanted.index, dtype=bool)]
     assert panel.frame["post_id"].to_list() == wanted["post_id"].to_list()
