@@ -417,7 +417,7 @@ def digest(world: World) -> str:
 
 _RUN = re.compile(r"run_[0-9a-f]+")
 _SKIPPED = {
-    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "body, hash", "meta": "",
+    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "body", "meta": "",
 }  # fmt: skip
 
 

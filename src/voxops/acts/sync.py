@@ -432,6 +432,6 @@ def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said], key:
             if any(changed):
                 kind = "string" if name == "content" else object
                 table[place] = parse_times(values) if name == "scheduledFor" else pd.Series(values, dtype=kind)
-    zone = {name: value for name, value in frame.attrs.items() if name == "tz"}
+    zone = {name: value for name, value in frame.attrs.items() if name in {"tz", "campaigns"}}
     table.attrs = zone | sheet.attrs
     return table

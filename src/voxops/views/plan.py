@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voxops._support import safe
+from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan, reasons
 from voxops.api.reasons import kinds
 from voxops.frames.nested import is_missing
@@ -32,6 +33,8 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     requests = (
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
     )
+    doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
+    requests = f"{requests} {doubt}".strip()
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
     parts = [Part(title, f"Nothing has been sent. Times in {tz}.", requests)]
     for act, some in rows.groupby(rows["act"] if plan.act.parts else [plan.act.verb] * len(rows), sort=False):
