@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -24,13 +25,16 @@ from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
+from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan
+from voxops.api.states import as_mark
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.frames.columns import metadata_value
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -104,6 +108,7 @@ class Session(BoardLoader):
         self._closed = False
         self._process = os.getpid()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._named: dict[str, audit.Named] = {}  # post -> its campaign
         self.workspace: Workspace | None = None  # set by the workspace of this session
 
     def usable(self) -> Session:
@@ -129,6 +134,19 @@ class Session(BoardLoader):
 
     def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
         return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
+
+    def campaigns(self) -> pd.DataFrame:
+        """Return the campaigns of the ledger, and of the posts that were loaded."""
+        return audit.campaigns(self.engine.ledger, self._named.values())
+
+    def _note_campaigns(self, posts: pd.DataFrame) -> None:
+        cells = (posts.get(name, ()) for name in ("campaign", "post_id", "metadata", "created_at"))
+        for name, post, metadata, created in zip(*cells, strict=False):
+            if isinstance(name, str):
+                self._named[post] = (name, as_mark(metadata_value(metadata, ["voxopsRow"])) or post, created)
+
+    def _campaigns(self) -> list[str]:
+        return [] if self._engine is None else self.campaigns()["campaign"].to_list()
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""
@@ -180,6 +198,8 @@ class Session(BoardLoader):
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
         engine = await self._acting()
+        if plan.campaign and (doubt := doubt_of_name(plan.campaign, self._campaigns())):
+            warnings.warn(doubt, stacklevel=2)
         run = await engine.bind(plan, reason, failures=stop_after_failures)
         return self._started(partial(Execution, engine, run))
 
@@ -237,7 +257,11 @@ class Session(BoardLoader):
                 raise ConfigError(f"ws.upload takes a sheet or paths, not {type(path).__name__}")
         engine = await self._acting()
         uploads = Uploads(self.client, engine.ledger.media, engine.commit)
-        return await (uploads.sheet(media) if isinstance(media, pd.DataFrame) else uploads.files(paths))
+        if not isinstance(media, pd.DataFrame):
+            return await uploads.files(paths)
+        sheet = await uploads.sheet(media)
+        sheet.attrs["campaigns"] = self._campaigns()
+        return sheet
 
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
@@ -439,6 +463,30 @@ class Workspace:
         """
         return self._with_settings(audit.runs(self._session.usable().engine.ledger))
 
+    def campaigns(self) -> pd.DataFrame:
+        """Return the campaigns of this workspace, as they were written last, so that a misspelt name shows.
+
+        They are those of its ledger, and of the posts that ``ws.posts`` has loaded, if the workspace has a ``campaign_field``. A name
+        that is new and close to one of them is named by the plan, and by a warning when the plan runs.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The latest first: ``campaign`` (string), ``rows`` (Int64: how many were sent, or have posts), ``first_at last_at`` (UTC: when the
+            first and the last of them were created).
+
+        Raises
+        ------
+        LedgerError
+            As for `runs`.
+
+        Examples
+        --------
+        >>> ws.campaigns()["campaign"].to_list()
+        []
+        """
+        return self._with_settings(self._session.usable().campaigns())
+
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row of every run, with who, when, why and its outcome.
 
@@ -614,6 +662,7 @@ class Awaitables:
     attach: Final = beginning(Workspace.attach)
     reconcile: Final = awaitable(Workspace.reconcile)
     runs: Final = awaitable(Workspace.runs)
+    campaigns: Final = awaitable(Workspace.campaigns)
     ledger: Final = awaitable(Workspace.ledger)
     archive: Final = awaitable(Workspace.archive)
     panel: Final = awaitable(Workspace.panel, here=True)

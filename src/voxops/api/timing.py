@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-# -- leases and the age of readings, in ledger time
+# -- the age of readings, in ledger time
 
-LEASE = 90.0  # of a sender's lease on a call; longer than any request takes (rule 15)
 # Maximum age of the read before a send: the post may have changed during a long rate-limit pause, or while the laptop slept
 # (rule 7).
 CLEARED_FOR = 120.0

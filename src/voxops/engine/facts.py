@@ -335,11 +335,12 @@ class Knowledge:
     def new(self, act: Act, requests: Sequence[Request]) -> CallFacts:
         """What is known of a call that is sent for the first time."""
         tries = self.tried(requests)
+        strange = not all(act.is_own(one.item.method, one.item.path, one.item.subject) for one in requests)
         if act.about == "create":
-            return CallFacts(now=self.now, kind="create", tries=tries)
+            return CallFacts(now=self.now, kind="create", tries=tries, strange=strange)
         state, _ = self.readings.subjects.get(str(requests[0].item.subject), (None, None))
         covers = act.covers([one.item for one in requests], state)
-        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries)
+        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries, strange=strange)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
@@ -363,7 +364,7 @@ class Knowledge:
             refused=call.refused,
             stands=stands,
             tries=self.tried(requests),
-            harmed=not self.ledger.calls.is_unharmed(call),
+            strange=not act.is_own(call.method, call.path, call.subject),
         )
 
     def are_wanted(self, requests: Sequence[Request]) -> bool:

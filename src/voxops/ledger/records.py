@@ -44,7 +44,6 @@ class Call:
     subject: Subject
     baseline: Mapping[str, Any] | None
     credential: str
-    hash: str
     size: int
     state: str
     tries: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voxops._support import safe
+from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan, reasons
 from voxops.api.reasons import kinds
 from voxops.frames.nested import is_missing
@@ -33,7 +34,8 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
     )
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
-    parts = [Part(title, f"Nothing has been sent. Times in {tz}.", requests)]
+    doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
+    parts = [Part(title, f"Nothing has been sent. Times in {tz}.", " ".join(filter(None, [requests, doubt])))]
     for act, some in rows.groupby(rows["act"] if plan.act.parts else [plan.act.verb] * len(rows), sort=False):
         table = _changes(plan, some.head(most), tz) or table_of(some, _names(some), tz=tz, most=most)
         more = f"and {len(some) - most:,} more; vx.view(plan, rows={len(some)}) shows all" if len(some) > most else ""
