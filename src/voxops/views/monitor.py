@@ -163,13 +163,19 @@ class Plans:
         ended: Callable[[RunLike], object] | None = None,
     ) -> None:
         self._workspace, self._changed, self._ended = workspace, changed, ended
-        self.boxes: list[PlanBox] = []
+        self.boxes: list[PlanBox | Monitor] = []
         self.widget = awake(VBox())
 
     def add(self, plan: Plan) -> None:
         """Show a plan; an older one that was not run goes."""
-        box = PlanBox(plan, self._workspace, self._changed, self._ended)
-        self.boxes = [*(each for each in self.boxes if each.monitor), box]
+        self._show(PlanBox(plan, self._workspace, self._changed, self._ended))
+
+    def follow(self, run: RunLike) -> None:
+        """Show a run that somebody opens."""
+        self._show(Monitor(run, self._workspace, self._changed, self._ended))
+
+    def _show(self, box: PlanBox | Monitor) -> None:
+        self.boxes = [*(each for each in self.boxes if each.run), box]
         self.widget.children = [each.widget for each in self.boxes]
 
     def draw(self) -> str:
@@ -200,6 +206,11 @@ class PlanBox:
         self.widget = awake(VBox([awake(HTML(self._html)), *map(awake, form)]))
 
     monitor: Monitor | None
+
+    @property
+    def run(self) -> RunLike | None:
+        """The run of this plan, if it was run."""
+        return self.monitor.run if self.monitor else None
 
     def _begin(self) -> None:
         """Run the plan."""
@@ -267,6 +278,11 @@ class Monitor:
         self._row = awake(HBox(list(self.buttons.values())))
         self.widget = awake(VBox([self._html, self._row, self.plans.widget]))
         run.observe(self)
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan of the run."""
+        return self.run.plan
 
     def notice(self, snapshot: Snapshot) -> None:
         """Take the newest state; it is drawn at once if it is the end."""

@@ -33,6 +33,8 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     requests = (
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
     )
+    doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
+    requests = f"{requests} {doubt}".strip()
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
     doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
     parts = [Part(title, f"Nothing has been sent. Times in {tz}.", " ".join(filter(None, [requests, doubt])))]

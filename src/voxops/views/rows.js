@@ -37,19 +37,19 @@ function render({ model, el }) {
     });
   };
 
-  const drawRow = (id, texts, ticked) => {
+  const drawRow = (id, cells, ticked) => {
     const row = make("tr", body);
     const box = make("input", make("td", row));
     box.type = "checkbox";
     box.checked = ticked.has(id);
     box.dataset.id = id;
-    box.setAttribute("aria-label", `tick ${texts.slice(0, 3).join(", ")}`);
+    box.setAttribute("aria-label", `tick ${cells.slice(0, 3).map(cell => cell[0]).join(", ")}`);
     box.addEventListener("change", () => model.send({ tick: id, on: box.checked }));
     model.get("heads").forEach((column, at) => {
-      const cell = make("td", row, undefined, column.shape);
-      const colour = column.looks[texts[at]];
+      const [text, colour, hint] = cells[at], cell = make("td", row, undefined, column.shape);
       if (colour) make("i", cell, undefined, "dot").style.background = colour;
-      make("span", cell, texts[at]).dir = "auto";
+      make("span", cell, text).dir = "auto";
+      cell.title = hint;
     });
   };
 
