@@ -393,17 +393,20 @@ class Run:
         return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
     def to_mend(self) -> pd.DataFrame:
-        """Return the failed and blocked rows together, for a person to mend: the reason of each first, then the sheet's own columns.
+        """Return every row that is not there and that nobody works on any more: the reason of each first, then the sheet's own columns.
+
+        These are the rows that failed, were blocked, or were not eligible, and the retries, fixes and redeliveries that have been in
+        doubt for ten minutes. Rows that are pending or unknown are not among them. The frame can be planned again as it is.
 
         Written with ``vx.to_excel(path, mend=run.to_mend())``, mended in a spreadsheet and read with ``vx.read_campaign(path)``, they are
         planned again: what has failed as its next attempt, what never left as the same. Files that ``media`` names are looked for where
-        the workbook is, so keep it with them, or pass ``folder=``. Rows that the plan did not send are not among
-        them: ``run.plan.frame`` says why, and a duplicate on its own would be sent.
+        the workbook is, so keep it with them, or pass ``folder=``.
 
         Returns
         -------
         pandas.DataFrame
-            ``reason reason_code outcome`` (string), and the columns of the sheet in its order, as they were planned. Also ``attempt``
+            ``reason reason_code outcome`` (string; blocked, where a row was not eligible), and the columns of the sheet in its order, as
+            they were planned. Also ``attempt``
             (Int64) if the sheet has it or a row has failed, and ``campaign`` (string) if the run was given one. A sheet's own columns
             ``reason`` and ``outcome``, and those that plans fill, are left out. For other acts, the columns of `failed`.
 

@@ -243,7 +243,7 @@ class Chaos:
 
     def _kill(self, sought: bool, remote: Remote, url: str, until: float, senders: dict[str, Process]) -> None:
         """Kill a sender and start it again: all over, or taking up its runs."""
-        held = self._held(remote) if sought else None
+        held = next(filter(None, (self._held(remote) for _ in range(5))), None) if sought else None
         name = self.rng.choice("ab") if held is None else sender_of(held)
         senders[name].kill()
         self.kills += 1

@@ -22,7 +22,7 @@ class Roots(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in self.VOID:
-            self.open.append(set((dict(attrs).get("class") or "").split()) >= MARKS)
+            self.open.append(tag == "style" or set((dict(attrs).get("class") or "").split()) >= MARKS)
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in self.VOID:

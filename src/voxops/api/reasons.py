@@ -16,6 +16,11 @@ from typing import Any
 READY = "ready"  # the code of every row that would be sent
 TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 17)
 
+# Of rows that are not eligible: what is requested is there, another row of the frame stands for it, or the API works on it.
+NEED_NOBODY = frozenset({
+    "already_delivered", "already_published", "delivery_twice", "in_flight", "other_target_publishing", "post_twice", "sync_as_is",
+    "sync_out", "target_twice", "unchanged",
+})  # fmt: skip
 _ONCE_MORE = "set the column 'again' to True for one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 _LOST = "merge(), join() and CSV files drop frame.attrs, which contain it"

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from voxops._support.safe import below_all, printable
+from voxops.api.reasons import NEED_NOBODY
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
@@ -338,7 +339,7 @@ def run_sync(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         posts = ws.posts(campaign=options.campaign)
         plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
-        blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
+        blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(NEED_NOBODY)]
         _show(options, plan)
         if not options.run:
             return ATTENTION if plan.eligible or len(blocked) else 0

@@ -108,8 +108,9 @@ def _instant(text: str) -> float:
 def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     """The row settled as a post that is there, or why it must not be created; None if nothing that was seen forbids it.
 
-    `posts` bear a mark of the row or of one of its attempts.
+    `posts` bear a mark of the row or of one of its attempts; clones are nobody's.
     """
+    posts = [post for post in posts if not post.is_clone]
     if not posts:
         return None
     item = request.item

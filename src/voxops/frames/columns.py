@@ -130,10 +130,10 @@ def need_columns(frame: pd.DataFrame, names: Iterable[str], maker: str) -> None:
 
 
 def refuse_results(frame: pd.DataFrame, caller: str) -> None:
-    """Refuse ``run.results()``, whose statuses are from before the run; an empty ``run.failed()`` is fine."""
-    if "outcome" in frame.columns and len(frame):
+    """Refuse ``run.results()``, whose statuses are from before the run; what it failed and what is to mend is as it was read last."""
+    if {"outcome", "waiting_for"} <= {*frame.columns} and len(frame):
         raise PlanError(
-            f"{caller} needs current targets, and these are results of a run; pass run.failed(), or load the posts again"
+            f"{caller} needs current targets, and these are results of a run; pass run.failed() or run.to_mend(), or load the posts again"
         )
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import date, datetime
@@ -143,16 +144,23 @@ def write_csv(frame: pd.DataFrame, path: Path, tz: str | None = None) -> Path:
 
 def _cells(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
     """Return a frame as cells of a spreadsheet, under heads that name the zone of their times."""
-    tz = tz or shown_zone(frame)
+    tz, names = tz or shown_zone(frame), Counter[str]()
     columns: dict[str, pd.Series[Any]] = {}
     for theirs, name, column in in_its_form(restored(frame)):
         timed = isinstance(column.dtype, pd.DatetimeTZDtype)
-        head = first = _text(safe.zoned(theirs, tz) if timed else theirs)
-        while head in columns:  # two columns of one name
-            head = f"{first}.{len(columns)}"
-        shown = column.dt.tz_convert(tz) if timed else column
-        columns[head] = pd.Series([_written(name, value) for value in shown], dtype=object)
+        values = map(_bare, column.dt.tz_convert(tz)) if timed else column
+        head = _text(safe.zoned(theirs, tz) if timed else theirs)
+        names[head] += 1
+        head = head if names[head] == 1 else f"{head}.{names[head] - 1}"
+        columns[head] = pd.Series([_written(name, value) for value in values], dtype=object)
     return pd.DataFrame(columns)
+
+
+def _bare(value: pd.Timestamp) -> Any:
+    """Return a time without its zone, which the head names; with it if that would lose anything."""
+    if pd.isna(value) or value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset():
+        return value
+    return value.to_pydatetime().replace(tzinfo=None) if value.microsecond % 1000 == 0 and value.year >= 1901 else value
 
 
 def _written(name: str, value: Any) -> Any:
@@ -168,14 +176,8 @@ def _written(name: str, value: Any) -> Any:
         return _text(json.dumps(sorted(rows) if isinstance(rows, set) else rows, ensure_ascii=False, default=str))
     if pd.isna(value):
         return None
-    if isinstance(value, datetime):  # the head names the zone; ISO text if that would lose anything
-        bare = value.replace(tzinfo=None)
-        exact = (
-            bare.microsecond % 1000 == 0
-            and bare.year >= 1901
-            and value.utcoffset() == value.replace(fold=1 - value.fold).utcoffset()
-        )
-        return bare if exact else value.isoformat()
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.isoformat()
     if isinstance(value, bool | date) or (
         isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
     ):
@@ -186,12 +188,10 @@ def _written(name: str, value: Any) -> Any:
 
 def _sheet_name(name: str, taken: Collection[str]) -> str:
     """Return a name that Excel accepts: at most 31 characters, none that it forbids, unique, and no formula."""
-    wanted = found = safe.guard(safe.plain(name, 28).translate(_NO_SHEET).strip("'") or "sheet").replace("'", "_")
+    wanted = safe.guard(safe.plain(name, 28).translate(_NO_SHEET).strip("'") or "sheet").replace("'", "_")
     others = {LAYOUTS, "history", *map(str.lower, taken)}
-    while found.lower() in others:
-        found = f"{wanted} {len(others)}"
-        others.add(wanted)
-    return found
+    names = (wanted, *(f"{wanted} {number}" for number in range(2, len(others) + 3)))
+    return next(name for name in names if name.lower() not in others)
 
 
 def _text(text: str) -> str:

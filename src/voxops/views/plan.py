@@ -36,7 +36,8 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
     requests = f"{requests} {doubt}".strip()
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
-    parts = [Part(title, f"Nothing has been sent. Times in {tz}.", requests)]
+    doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
+    parts = [Part(title, f"Nothing has been sent. Times in {tz}.", " ".join(filter(None, [requests, doubt])))]
     for act, some in rows.groupby(rows["act"] if plan.act.parts else [plan.act.verb] * len(rows), sort=False):
         table = _changes(plan, some.head(most), tz) or table_of(some, _names(some), tz=tz, most=most)
         more = f"and {len(some) - most:,} more; vx.view(plan, rows={len(some)}) shows all" if len(some) > most else ""

@@ -177,6 +177,10 @@ class Report:
         failures = self.frames.get("left", self.frames["failures"])
         return tickets(failures, f"{self.title}: {' · '.join(self.about)}", by, self.tz)
 
+    def __dir__(self) -> list[str]:
+        """The public names."""
+        return ["frames", "to_csv", "to_excel", "to_html", *(["tickets"] if self.subject == "triage" else [])]
+
     def _repr_html_(self) -> str:
         return self._drawn("report_body.html")
 

@@ -346,10 +346,10 @@ def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
     )
     went = results[goes]
     ids = went["result_id"] if plan.act.parts or "post_id" not in went else went["post_id"].fillna(went["result_id"])
-    due = pd.DataFrame({"post_id": ids, "scheduled_for": pd.NaT, "accounts": "", "content": pd.NA})
+    none = pd.Series(None, went.index, dtype=object)
+    due = pd.DataFrame({"post_id": ids, "scheduled_for": none, "accounts": none})
     for name in ("scheduled_for", "content"):
-        for column in {name, f"new_{name}"} & {*went}:
-            due[name] = went[column].fillna(due[name]) if column != name else due[name].fillna(went[column])
+        due[name] = went.get(f"new_{name}", none).astype(object).fillna(went.get(name, none).astype(object))
     due["scheduled_for"] = pd.to_datetime(due["scheduled_for"], utc=True)
     due["accounts"] = pd.array(
         [_accounts(value) for value in went["accounts" if "accounts" in went else "targets"]], "string"
@@ -369,8 +369,13 @@ def _accounts(value: object) -> str:
 
 def _of_deliveries(log: pd.DataFrame, run: RunLike | None, options: Options) -> Report:
     """Make the report of a delivery history."""
-    what = "report() of deliveries needs a deliveries frame"
-    log = need_frame(log, _DELIVERIES, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
+    log = need_frame(
+        log,
+        _DELIVERIES,
+        "report() needs a deliveries frame",
+        "Use ws.deliveries(...).",
+        times=["created_at", "delivered_at"],
+    )
     need_both_results(log, "report()")
     tz, attrs = shown_zone(log, options.tz), log.attrs
     log = deduplicate(log).reset_index(drop=True)

@@ -36,7 +36,7 @@ _LINE = (
 
 def tickets(failures: pd.DataFrame, about: str, by: str, tz: str) -> dict[str, str]:
     """Return account, person or ``support`` -> text; see `Report.tickets`."""
-    if by not in failures.columns:
+    if not isinstance(by, str) or by not in failures.columns:
         advice = "Connect with vx.connect(owner_field='owner') and load the posts again."
         advice = advice if by == "owner" else did_you_mean(str(by), map(str, failures.columns))
         raise PlanError(f"tickets(by={by!r}): the failures have no such column; {advice}")

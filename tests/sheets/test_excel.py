@@ -22,7 +22,7 @@ from tests.sheets.offline import findings
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.acts.act import key_of
-from voxops.views._tables import write_csv
+from voxops.views.excel import write_csv
 
 HEADS = ["row_id", "content", "accounts", "scheduled_for"]
 ODD = ("=1+1", "'=x", "007", "1e5", "TRUE", "2026-03-04", "_x0041_", " lead", "tab\tx", "two\nlines", "#N/A", "+49 30")
@@ -309,7 +309,7 @@ def test_frames_of_every_kind_are_sheets_that_run_nothing(tmp_path: Path, sandbo
         report = vx.report(triaged, run=run).to_excel(tmp_path / "report.xlsx")
     book = CalamineWorkbook.from_path(str(path))
     assert book.sheet_names == ["posts", "evil", "causes", "run", "plan", "ledger", "runs"]
-    assert set(CalamineWorkbook.from_path(str(report)).sheet_names) == {"causes", "failures", "left", "plan", "results"}
+    assert set(CalamineWorkbook.from_path(str(report)).sheet_names) == {"causes", "failures", "left", "results"}
     heads, first = book.get_sheet_by_name("evil").to_python()[:2]
     row = dict(zip(heads, first, strict=True))
     assert row["content"] == '\'=HYPERLINK("http://evil.example";"x")'
@@ -318,13 +318,10 @@ def test_frames_of_every_kind_are_sheets_that_run_nothing(tmp_path: Path, sandbo
     ).tz_localize(None).replace(microsecond=0)
     with zipfile.ZipFile(path) as parts:
         page = parts.read("xl/worksheets/sheet2.xml").decode()
-        links = parts.read("xl/worksheets/_rels/sheet2.xml.rels").decode()
-        notes = parts.read("xl/comments2.xml").decode()
     assert "<f>" not in page
     assert '<pane ySplit="1"' in page
     assert "<autoFilter" in page
-    assert evil["platform_post_url"].dropna().iloc[0] in links
-    assert vx.columns(evil).loc["post_id", "meaning"] in notes, "the head of a column explains it"
+    assert "<hyperlink" not in page, "an address is text"
 
 
 def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
@@ -341,7 +338,7 @@ def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
     )
     path = vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", **{"a/b": frame, "A-b": frame, "x" * 40: frame})
     book = CalamineWorkbook.from_path(str(path))
-    assert book.sheet_names == ["a-b", "A-b 2", "x" * 30 + "…"]
+    assert book.sheet_names == ["a-b", "A-b 2", "x" * 27 + "…"]
     _, first, second = book.get_sheet_by_name("a-b").to_python()
     assert first[0] == "9007199254740993"
     assert first[1:2] + second[1:2] == [0.25, "inf"]
@@ -370,7 +367,7 @@ def test_days_and_amounts_are_values_of_their_kind_in_every_file(tmp_path: Path)
     assert second == ["", "1234567890.12345678901234", "b"]
     doubled = pd.concat([frame, frame[["note"]]], axis=1)
     lines = write_csv(doubled, tmp_path / "days.csv").read_text("utf-8-sig").splitlines()
-    assert lines[:2] == ["day,cost,note,note.1", "2026-03-01,12.50,a,a"]
+    assert lines[:2] == ["day,cost,note,note.1", "2026-03-01,12.5,a,a"]
 
 
 def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_path: Path) -> None:

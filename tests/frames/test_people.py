@@ -1,4 +1,4 @@
-"""Names of people: owner, campaign and tags from metadata, in frames, causes, panel, report and tickets."""
+"""Names of people: owner, campaign and tags from metadata, in frames and causes."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_metadata_of_any_shape_are_read() -> None:
     assert "owner" not in posts.columns
 
 
-def test_causes_and_report_say_who_must_act(triaged: pd.DataFrame) -> None:
+def test_causes_say_whose_the_posts_are(triaged: pd.DataFrame) -> None:
     causes = vx.causes(triaged)
     expired = causes[causes["verdict"] == "reconnect account"].iloc[0]
     counted = triaged[triaged["cause"] == expired["cause"]]["owner"].value_counts()
@@ -118,79 +118,3 @@ def test_causes_and_report_say_who_must_act(triaged: pd.DataFrame) -> None:
         few = pd.concat([few] * count, ignore_index=True).assign(owner=[*"abbcde"][:count])
         few["post_id"] = [f"post_{n}" for n in range(count)]
         assert vx.causes(few)["owners"].to_list() == ["b (2), a (1), c (1), d (1)" + rest]
-    actions = vx.report(triaged).sections[0].table.set_index("what")["who"]
-    content = triaged[triaged["verdict"] == "fix content"]["owner"].value_counts()
-    for name, count in content.items():
-        assert f"{name} ({count})" in actions["fix content"]
-    assert actions["retry"] == "operations: run the retry plan"
-    assert actions["reconnect account"].startswith("whoever owns the account; the posts are of ")
-    said = vx.report(triaged, owners={"fix content": "the agency"}).sections[0].table.set_index("what")["who"]
-    assert said["fix content"] == "the agency"
-
-
-def posts_in(text: str) -> list[str]:
-    """The posts that a ticket lists."""
-    return re.findall(r"^    (post_\w+) ·", text, re.MULTILINE)
-
-
-def test_each_person_has_a_ticket_and_support_another(triaged: pd.DataFrame) -> None:
-    failures = triaged[triaged["cause"].notna()]
-    tickets = vx.report(triaged).tickets(by="owner")
-    support = failures["verdict"] == "ask support"
-    assert list(tickets) == [*sorted(failures.loc[~support, "owner"].unique()), "support"]
-    for name, text in tickets.items():
-        rows = failures[support if name == "support" else ~support & (failures["owner"] == name)]
-        assert sorted(posts_in(text)) == sorted(rows["post_id"])
-        assert "\u2060" not in text and "\\" not in text, "what was written stays as it is"
-        assert all(len(line) <= 100 or len(line.split()) == 1 for line in text.splitlines()), "long lines are broken"
-    many = pd.concat([failures[~support].head(1)] * 53, ignore_index=True)
-    many["post_id"] = [f"post_{n}" for n in range(53)]
-    (text,) = vx.report(many).tickets(by="owner").values()
-    assert (len(posts_in(text)), "and 3 more" in text) == (50, True)
-    assert set(vx.report(triaged).tickets(by="platform")) == {*failures.loc[~support, "platform"], "support"}
-
-
-def test_tickets_show_themselves_as_texts_to_be_copied(triaged: pd.DataFrame) -> None:
-    """In a cell, as the last line of it: not as one long line of escapes."""
-    tickets = vx.report(triaged).tickets(by="owner")
-    markup = tickets._repr_html_()
-    assert markup.count("<pre") == len(tickets)
-    assert all(f">{name}</div>" in markup for name in tickets)
-    assert r"\n" not in markup
-    lines = repr(tickets).splitlines()[1:]
-    assert [line.split()[0] for line in lines] == [name.split()[0] for name in tickets]
-    assert all(line.endswith(("to be fixed.", "for support.", "for your information.")) for line in lines), lines
-    bare = triaged.copy()
-    bare.attrs = {}
-    assert len(repr(vx.report(bare).tickets(by="owner")).splitlines()) == len(tickets) + 1
-    assert repr(vx.report(triaged.head(0)).tickets()) == "no tickets"
-
-
-def test_a_post_with_several_tags_stands_in_the_ticket_of_each(triaged: pd.DataFrame) -> None:
-    rows = triaged[triaged["cause"].notna() & (triaged["verdict"] != "ask support")].head(4).reset_index(drop=True)
-    tags = [["spring", "coffee", "spring"], ["coffee"], [], None]
-    tickets = vx.report(rows.assign(tags=pd.Series(tags, dtype=object))).tickets(by="tags")
-    found = {name: posts_in(text) for name, text in tickets.items()}
-    ids = rows["post_id"].tolist()
-    assert list(found) == ["coffee", "nobody", "spring"]
-    assert sorted(found["coffee"]) == sorted(ids[:2])
-    assert found["spring"] == ids[:1]
-    assert sorted(found["nobody"]) == sorted(ids[2:])
-
-
-def test_what_belongs_to_nobody_is_not_lost_and_a_missing_column_is_named(
-    ws: vx.Workspace, triaged: pd.DataFrame
-) -> None:
-    orphans = triaged.assign(owner=triaged["owner"].where(triaged["owner"] != "maria.k").replace("tom.b", "support"))
-    tickets = vx.report(orphans).tickets()
-    assert {"nobody", "support", "support (owner)"} <= set(tickets)
-    failed = orphans["cause"].notna()
-    assert sum(len(posts_in(text)) for text in tickets.values()) == failed.sum()
-    with pytest.raises(vx.errors.PlanError, match="owner_field='owner'"):
-        vx.report(triaged.drop(columns="owner")).tickets()
-    with pytest.raises(vx.errors.PlanError, match=r"by='Owner'.*did you mean 'owner'\?"):
-        vx.report(triaged).tickets(by="Owner")
-    with pytest.raises(vx.errors.PlanError, match=r"by='Besitzer'.*one of .*campaign.*owner"):
-        vx.report(triaged).tickets(by="Besitzer")
-    with pytest.raises(vx.errors.PlanError, match="this one is 'Webhook deliveries'"):
-        vx.report(ws.deliveries(since="1D")).tickets()
