@@ -14,20 +14,21 @@ from voxops._support import eventloop
 from voxops.acts.retry import plan_retry
 
 
-@pytest.mark.parametrize("by", ["bind", "bind of another sheet", "attach", "reconcile"])
+@pytest.mark.parametrize("by", ["bind", "bind of another sheet", "attach", "reconcile", "another text"])
 def test_rule_19_rows_that_two_ledgers_created_are_named_by_the_next_reading(rig, caplog, by):
     """Where keys are ignored nobody can prevent it: both have read the list before either has sent."""
     rig.sandbox.set_switches(ignore_keys=True)
     plan, kernels = planned(rig.campaign(2)), [rig.kernel("one"), rig.kernel("two")]
-    runs = [kernel.bind(plan) for kernel in kernels]
+    other = planned(rig.campaign(2).assign(content=["a", "b"])) if by == "another text" else plan
+    runs = [kernel.bind(each) for kernel, each in zip(kernels, (plan, other), strict=True)]
     for kernel, run in zip(kernels, runs, strict=True):
         kernel.send_once(run)
-    assert set(rig.created().values()) == {2}
+    assert sum(rig.created().values()) == 4
     rig.sandbox.advance(100)
     for kernel, run in zip(kernels, runs, strict=True):
         caplog.clear()
         with caplog.at_level(logging.WARNING, "voxops.engine"):
-            if by == "reconcile":
+            if by in {"reconcile", "another text"}:
                 assert kernel.reconcile()["notice"].str.startswith("duplicates exist: ").sum() == 2
             elif by == "bind of another sheet":
                 kernel.bind(planned(rig.campaign(1, start=7)))
