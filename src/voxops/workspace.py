@@ -127,6 +127,7 @@ class Session(BoardLoader):
                 "the workspace's identity could not be read (GET /v1/auth/me), so its ledger is unknown; "
                 "nothing is sent. Check the address and the API key's scopes"
             )
+        self._engine.known.checks = self._checks
         return self._engine
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:

@@ -253,7 +253,7 @@ class Chaos:
         received = remote.requests(since=self._since[name], acting=True)
         self.in_flight += any(entry["key"] in sent and sender_of(entry) == name for entry in received)
         self._since[name] = remote.state()["counts"]["requests"]
-        senders[name] = self._start(name, url, until, again=self.kills % 3 == 0)
+        senders[name] = self._start(name, url, until, again=self.kills % 5 == 0)
 
     def _held(self, remote: Remote) -> dict[str, Any] | None:
         """An act that the server holds up and has not answered; None if none comes, or another fault answers it at once."""

@@ -177,7 +177,7 @@ DECIDES = (
     _decides(_UNCHANGED, "delivery", _block("delivery_gone"), forbidden=Reason("delivery_gone")),
     _decides(_KEPT, "post", Read("subject", NOW), kept=None),
     _decides(_KEPT, "post", _block("kept_is_gone"), kept=False),
-    _decides(_USABLE, "create", _block("no_account", said="no account"), unusable=Reason("no_account", said="no account"), passed=True),
+    _decides(_USABLE, "create", _block("account_unknown", said="no account"), unusable=Reason("account_unknown", said="no account"), passed=True),
     _decides(_USABLE, "create", _block("account_not_active", account="x", status="expired"), unusable=Reason("account_not_active", account="x", status="expired")),
     _decides(_USABLE, "create", _block("media_unknown", value="x"), unusable=Reason("media_unknown", value="x")),
     _decides(_USABLE, "create", _block("media_not_ready", value="x", status="failed"), unusable=Reason("media_not_ready", value="x", status="failed")),

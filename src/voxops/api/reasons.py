@@ -88,7 +88,6 @@ SENTENCES: dict[str, str] = {
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
     "time_missing": "no time; without one the API may publish the post at once",
-    "time_past": "the time {value!r} has passed",
     "time_unreadable": "the time {value!r} can't be read; " + _LIKE,
     "time_without_hour": "the time {value!r} is a day without an hour; " + _LIKE,
     "time_without_offset": (
@@ -239,7 +238,7 @@ SENTENCES: dict[str, str] = {
     "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + ", or swap by a third value",
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
-    "no_account": "{said}",
+    "account_unknown": "{said}",
     "time_passed": "its time has passed",
     "withdrawn_since": "created as {post}, {status} since; to create it again, set a column attempt to {attempt}",
     "duplicate_of": (

@@ -139,6 +139,7 @@ class Knowledge:
         self.retention: float = retention - KEY_EARLY
         self.alone = alone
         self.accounts: AccountNames = AccountNames(())
+        self.checks: Mapping[str, Mapping[str, Any]] = {}  # account id -> its last check in this kernel
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.media: dict[str, str | None] = {}  # id -> status as it was read; None for one that does not exist
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
@@ -152,9 +153,15 @@ class Knowledge:
         return self.clock().timestamp()
 
     def why_unusable(self, item: Item) -> Reason | None:
-        """Why a create can't go out: by an account, or by a medium that does not exist or is not ready."""
-        media = (why_not_attached(one, self.media.get(one, "")) for one in item.media_ids)
+        """Why a create can't go out, as ``ws.check`` says it: by an account, or by a medium that is missing, or not ready."""
+        media = [why_not_attached(one, self.media.get(one, "")) for one in item.media_ids]
+        if not media and "instagram" in self._platforms(item):
+            media = [Reason("media_required")]
         return self._why_no_account(item) or next(filter(None, media), None)
+
+    def _platforms(self, item: Item) -> list[str]:
+        """The platforms of the accounts of a create, ``""`` for those of an unknown one."""
+        return [self.accounts.listed.get(account, ("",))[0] for account in item.requested.get("accountIds", ())]
 
     def _why_no_account(self, item: Item) -> Reason | None:
         """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
@@ -162,14 +169,14 @@ class Knowledge:
         Or a text is for a platform on which it has none.
         """
         named, ids = item.named_accounts, item.requested.get("accountIds", ())
-        platforms = [self.accounts.listed.get(account, ("",))[0] for account in ids]
+        platforms = self._platforms(item)
         texts = [name.lower() for name in item.requested.get("platformOverrides", ())]
         for nowhere in (name for name in texts if all(platforms) and name not in platforms):
             return Reason("text_without_account", platform=nowhere)
         if not named and item.seen.get("force"):
             return None
         if unknown := named or self.accounts.lacking(ids):
-            return Reason("no_account", said=no_account(unknown, self.accounts))
+            return Reason("account_unknown", said=no_account(unknown, self.accounts))
         return next(filter(None, map(self.accounts.why_not, ids)), None)
 
     def dated(self, call: Call) -> Call:

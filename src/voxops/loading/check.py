@@ -201,12 +201,13 @@ class _Known:
         self.names = AccountNames(
             ((platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed),
             whole=accounts.attrs["whole"],
+            checks=checks,
         )
         self._may_lack = not accounts.attrs["whole"]  # said once
         self._scopes = {
             account: message or "none is named" for *_, account, _, scope, message in listed if scope == "degraded"
         }
-        self._checks, self._media = checks, media
+        self._media = media
 
     def account(self, name: str) -> tuple[str, list[Finding]]:
         """Return the platform on which to check an account, else ``""``; and what is known against it."""
@@ -222,13 +223,8 @@ class _Known:
                 Finding("accounts", "error", Reason("account_unknown", words=said[:1].upper() + said[1:]), named)
             ]
         found = []
-        check = self._checks.get(account, {})
         if why := self.names.why_not(account, name):
             found.append(("error", why))
-        elif check.get("works") is False:
-            found.append(
-                ("error", Reason("account_check_failed", account=name, message=check["check_message"] or "no reason"))
-            )
         elif message := self._scopes.pop(account, ""):  # said once, at the first of its rows
             found.append(("warning", Reason("account_degraded", account=name, message=message)))
         inactive = [Finding("accounts", level, reason, platform) for level, reason in found]

@@ -1,4 +1,6 @@
-"""Promised: cleaning up duplicates posts nothing twice, and never withdraws the last live post of a row (rule 19)."""
+"""Two ledgers, or a lost one, before that, or if the first goes on after the second began. Lost: never; two who clean up one duplicate
+within the same seconds: possible, reported.
+"""
 
 from __future__ import annotations
 
