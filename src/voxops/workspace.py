@@ -548,19 +548,19 @@ class Workspace:
     def panel(self, frame: pd.DataFrame | None = None) -> Panel:
         """Show a panel for the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
 
-        Nothing is sent before a person presses *Run the plan*, which needs a displayed plan and a reason.
+        Facets, a search and days filter in the kernel; rows are ticked by id. A plan of all that match, or of the ticked rows, says what
+        would be sent and why the rest would not. Nothing is sent before a person gives a reason and presses that plan's own *Run*.
 
         Parameters
         ----------
         frame : pandas.DataFrame, optional
-            From ``vx.triage``: filter failures, plan a retry, review it, run it and compare; posts and targets are triaged first. From
-            ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
-            workspace: any of them can be opened, watched and resumed.
+            From ``vx.triage``; posts and targets are triaged first. Or from ``ws.deliveries``. By default the runs of this workspace: the
+            ticked ones are opened, watched and resumed.
 
         Returns
         -------
         Panel
-            ``panel.code()`` returns the same steps as code; ``panel.plan`` and ``panel.run`` are the displayed ones.
+            ``panel.plan`` and ``panel.run`` are the newest ones, ``panel.frame`` the rows that match, ``panel.ticked`` the ticked ones.
 
         Raises
         ------
@@ -571,8 +571,8 @@ class Workspace:
 
         Examples
         --------
-        >>> ws.panel(triaged).__class__.__name__
-        'TriagePanel'
+        >>> len(ws.panel(triaged).frame) == triaged["cause"].notna().sum()
+        np.True_
         """
         from voxops.views.panel import Panel  # imported only for a display, which a script does not have
 

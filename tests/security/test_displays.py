@@ -1,4 +1,4 @@
-"""Text of strangers is text in every display: MathJax leaves it alone, and JavaScript takes no word of it for one of its own names."""
+"""Text of strangers is text in every display: MathJax leaves it alone."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Live:
         self._shown = False
         self.part = make(self.ask)
         self.box = awake(VBox([self.part.widget]))
-        for name in (f"{self.id}-live", "vx-live"):
+        for name in (f"{self.id}-live", "tex2jax_ignore", "mathjax_ignore"):
             self.box.add_class(name)
 
     def ask(self, at_once: bool = False) -> None:
