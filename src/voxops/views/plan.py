@@ -7,10 +7,9 @@ import pandas as pd
 from voxops._support import safe
 from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan, reasons
-from voxops.api.reasons import kinds
-from voxops.frames.nested import is_missing
+from voxops.api.reasons import READY, kinds
 from voxops.frames.registry import column_named, kind_of
-from voxops.views.table import Cell, Head, Part, Table, cell_of, in_reading_order, shown_columns, table_of
+from voxops.views.table import Cell, Head, Part, Table, in_reading_order, shown_columns, table_of, text_of
 
 __all__ = ["ROWS", "plan_parts"]
 
@@ -29,7 +28,7 @@ _CHANGES = {
 def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     """Return what a plan says, with at most so many rows of each act."""
     cost, rows = plan.cost, in_reading_order(plan.table, kind_of(plan.table)).head(plan.eligible)
-    wait = "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} min"
+    wait = "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} minutes"
     requests = (
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
     )
@@ -64,23 +63,25 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
 
 def _names(rows: pd.DataFrame) -> list[str]:
     """Return the columns that matter and distinguish the rows."""
-    names = [*({"act"} if len(set(rows["act"])) > 1 else ()), *shown_columns(rows)]
-    return [
-        name for name in names if name != "eligible" and (name not in {"reason", "attempt"} or len(set(rows[name])) > 1)
-    ]
+    same = {"eligible"} | {
+        name for name, value in {"reason": READY, "attempt": 1}.items() if (rows[name] == value).all()
+    }
+    acts = ["act"] if len(set(rows["act"])) > 1 else []
+    return [name for name in [*acts, *shown_columns(rows)] if name not in same]
 
 
 def _changes(plan: Plan, rows: pd.DataFrame, tz: str) -> Table | None:
-    """Return a row per field that a plan changes: before and after; None if it changes no fields."""
+    """Return a row per field that a plan changes: from what and to what; None if it changes no fields."""
     asked = {name for item in plan.items for name in item.requested}
-    changes = [columns for field, columns in _CHANGES.items() if field in asked and columns[0] in rows]
     about = [name for name in ("row_id", "post_id", "platform", "account_name") if name in rows][:2]
-    lines = []
-    for row in rows.to_dict("records"):
-        first = [cell_of(row[name], column_named(name), tz) for name in about]
-        for new, old in (columns for columns in changes if not is_missing(row[columns[0]])):
-            before = row.get(new.replace("new_", "now_"), row.get(old))
-            pair = [cell_of(value, column_named(new), tz) for value in (before, row[new])]
-            lines.append([*first, Cell(column_named(old).title), *pair])
-    heads = [*(Head(column_named(name).title) for name in about), Head("changes")]
-    return Table([*heads, Head("before", shape="text"), Head("after", shape="text")], lines) if lines else None
+    fields = []
+    for new, old in (columns for field, columns in _CHANGES.items() if field in asked and columns[0] in rows):
+        now = new.replace("new_", "now_")
+        before = rows[now] if now in rows else rows.get(old, [None] * len(rows))
+        texts = {
+            name: [text_of(value, column_named(new), tz) for value in values]
+            for name, values in {"from": before, "to": rows[new]}.items()
+        }
+        fields.append(rows[about].assign(change=column_named(old).title, **texts)[rows[new].notna()])
+    table = pd.concat(fields).sort_index(kind="stable") if fields else rows
+    return table_of(table, [*about, "change", "from", "to"], tz=tz) if fields else None

@@ -19,14 +19,15 @@ from voxops.acts.plan import PLAN_TYPES, Plan
 from voxops.analysis.causes import causes, names_of
 from voxops.analysis.statistics import deduplicate, need_both_results
 from voxops.analysis.triage import judge, triage
-from voxops.api.reasons import FOR_READERS
+from voxops.api.reasons import FOR_READERS, NEED_NOBODY
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_frame, restored, texts_of
+from voxops.frames.columns import flags, need_frame, restored
 from voxops.frames.palette import OTHER, OUTCOME, VERDICT
-from voxops.frames.records import TARGET_KEY, latest_targets, targets, targets_in
+from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.registry import is_deliveries
 from voxops.frames.times import shown_zone
 from voxops.model import ASKS_NOBODY, Outcome, Verdict
+from voxops.sheets.rules import as_instants
 from voxops.views import plots
 from voxops.views._protocols import RunLike
 from voxops.views.report import Fact, Options, Report, outcome_facts, outcomes, outcomes_in_words
@@ -64,6 +65,7 @@ _LOSSES = {
     "rejected": "The receiver refused these deliveries. Find out why before you redeliver: it would refuse them again.",
 }
 _KEYS = list(TARGET_KEY)
+_WHEN = ["new_scheduled_for", "scheduled_for"]
 _TRIAGED = (*TARGET_KEY, "status", "error_message", "updated_at", "cause", "verdict", "remedy", "retryable")
 _DELIVERIES = (
     *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
@@ -284,7 +286,7 @@ def _of_run(run: RunLike, plan: Plan, options: Options) -> Report:
     """Make the report of a run from its results and its plan."""
     results, planned = run.results(), plan.frame
     short = results[results["outcome"] != Outcome.SUCCEEDED]
-    blocked = planned[~planned["eligible"].astype(bool) & (planned["reason_code"] != "sync_as_is")].assign(
+    blocked = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)].assign(
         outcome="not eligible"
     )
     left = pd.concat([short, blocked.reindex(columns=[*dict.fromkeys([*short, *blocked])])]) if len(blocked) else short
@@ -294,10 +296,7 @@ def _of_run(run: RunLike, plan: Plan, options: Options) -> Report:
         .fillna(left["waiting_for"])
         .fillna(left["reason"])
     )
-    left, due = left.assign(why=why), _due(plan, results)
-    by_account = (
-        due.assign(account=due["accounts"].str.split("; ")).explode("account").groupby("account", as_index=False)
-    )
+    left, due = left.assign(why=why), _due(results)
     changed = results[results["withdrawn"].notna() | results["notice"].notna()]
     notes = f" {safe.many(len(blocked), 'row')} of the plan not eligible." if len(blocked) else ""
     return Report(
@@ -306,9 +305,7 @@ def _of_run(run: RunLike, plan: Plan, options: Options) -> Report:
         facts=(*outcome_facts(results), Fact(len(blocked), "not eligible", OTHER.colour)),
         tables={
             "actions": _run_actions(left, options.roles(_OWNERS)),
-            "schedule": by_account.agg(
-                posts=("post_id", "size"), first_at=("scheduled_for", "min"), last_at=("scheduled_for", "max")
-            ),
+            "schedule": due,
             "left": left,
             "changed": changed[
                 [name for name in ("row_id", "content", "result_id", "withdrawn", "notice") if name in changed]
@@ -337,31 +334,17 @@ def _run_actions(left: pd.DataFrame, roles: Mapping[str, str]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def _due(plan: Plan, results: pd.DataFrame) -> pd.DataFrame:
-    """Return what goes out when, as far as this run decides: ``post_id scheduled_for accounts content``, the earliest first."""
+def _due(results: pd.DataFrame) -> pd.DataFrame:
+    """Return what goes out when, as far as this run decides, the earliest first."""
     goes = (
         (results["outcome"] == Outcome.SUCCEEDED)
         & results["withdrawn"].isna()
         & ~results["act"].isin(["withdraw", "cancel"])
     )
-    went = results[goes]
-    ids = went["result_id"] if plan.act.parts or "post_id" not in went else went["post_id"].fillna(went["result_id"])
-    none = pd.Series(None, went.index, dtype=object)
-    due = pd.DataFrame({"post_id": ids, "scheduled_for": none, "accounts": none})
-    for name in ("scheduled_for", "content"):
-        due[name] = went.get(f"new_{name}", none).astype(object).fillna(went.get(name, none).astype(object))
-    due["scheduled_for"] = pd.to_datetime(due["scheduled_for"], utc=True)
-    due["accounts"] = pd.array(
-        [_accounts(value) for value in went["accounts" if "accounts" in went else "targets"]], "string"
-    )
+    due = results[goes].filter([*_WHEN, "accounts", "targets", "new_content", "content", "post_id", "result_id"])
+    times = [as_instants(due[name]) for name in _WHEN if name in due] or [pd.Series(pd.NaT, due.index)]
+    due = due.drop(columns=_WHEN, errors="ignore").assign(scheduled_for=times[0].fillna(times[-1]))
     return due.dropna(subset=["scheduled_for"]).sort_values("scheduled_for", kind="stable", ignore_index=True)
-
-
-def _accounts(value: object) -> str:
-    """Name the accounts of a row of a sheet, or of a post."""
-    if isinstance(value, str):
-        return "; ".join(texts_of(value))
-    return "; ".join(f"{target.platform}: {target.account_name or target.account_id}" for target in targets_in(value))
 
 
 # Deliveries

@@ -17,7 +17,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
 from voxops.frames.times import shown_zone
-from voxops.model import Outcome
+from voxops.model import Outcome, Verdict
 from voxops.sheets.rules import as_instants
 
 __all__ = [
@@ -39,7 +39,7 @@ _LONG = 24  # characters; a column with a longer text wraps
 _ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, since people paste them
 _BODY = 100  # characters of a post's text or a response; causes, messages, remedies and reasons are whole
 _BODIES = frozenset({"content", "first_comment", "response_body"})
-_TERMINAL = 100  # characters of a cell in text
+_TERMINAL = (100, 300)  # characters of a cell in text, and of the last of its row
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
 _ADDRESSES, _TEXTS = ("url", "endpoint"), ("error", "response_body", "symptom", "error_message")
@@ -73,7 +73,8 @@ class Table(NamedTuple):
         """Return the table as lines for a terminal."""
         columns = []
         for at, head in enumerate(self.columns):
-            texts = [head.title, *(safe.plain(row[at].text, _TERMINAL) for row in self.rows)]
+            most = _TERMINAL[at == len(self.columns) - 1]
+            texts = [head.title, *(safe.plain(row[at].text, most) for row in self.rows)]
             width = max(map(len, texts))
             columns.append([text.rjust(width) if head.shape == "number" else text.ljust(width) for text in texts])
         return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)) if self.rows else ""
@@ -183,14 +184,14 @@ def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     if not kind.order:
         return frame
     values = frame[kind.order].astype(object)
-    rank = (
-        values.map(_ORDER.index)
-        if kind.order == "outcome"
-        else values.isna()
-        if kind.order == "cause"
-        else ~frame["eligible"].astype(bool)
-    )
-    return frame.iloc[np.argsort(rank.to_numpy(), kind="stable")]
+    if kind.order == "outcome":
+        rank = values.map(_ORDER.index)
+    elif kind.order == "eligible":
+        rank = ~values.astype(bool)
+    else:  # what was tried again in vain comes after the other failures
+        again = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
+        rank = 2 * values.isna() + (again & frame["verdict"].eq(Verdict.RETRY).fillna(False)).astype(int)
+    return frame.iloc[np.argsort(rank.to_numpy(int), kind="stable")]
 
 
 def redacted(frame: pd.DataFrame, columns: Sequence[str] = (*_ADDRESSES, *_TEXTS)) -> pd.DataFrame:
