@@ -174,7 +174,7 @@ def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(
         task.cancel()
         await task
 
-    def pressed(_: object) -> None:
+    def pressed(*_: object) -> None:
         begun.wait(60)
         raise KeyboardInterrupt
 
