@@ -77,8 +77,8 @@ ACTIONS = [
     (1, -1),
     (2, 0),
     (2, -1),
-    ("search", "video"),
-    ("search", "video too long"),
+    ("search", "rate limit"),
+    ("search", "token"),
     ("search", ""),
 ]
 SORTS = [("sort", at) for at in (0, 1, 3, 4, 4)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -289,8 +289,9 @@ class Panel:
             values = shown[sorted_by].iloc[order].reset_index(drop=True)
             order = order[values.sort_values(ascending=up, kind="stable").index]
         table = table_of(shown.iloc[order[:MOST]], names, tz=self._tz)
+        plain = cache(lambda text: safe.plain(text, 400))
         cells = [
-            [[safe.plain(cell.text, 400), cell.colour, safe.plain(cell.title, 400)] for cell in row]
+            [[plain(cell.text), cell.colour, plain(cell.title) if "…" in cell.text else ""] for cell in row]
             for row in table.rows
         ]
         with self._rows.hold_sync():
