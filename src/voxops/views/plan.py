@@ -83,5 +83,7 @@ def _changes(plan: Plan, rows: pd.DataFrame, tz: str) -> Table | None:
             for name, values in {"from": before, "to": rows[new]}.items()
         }
         fields.append(rows[about].assign(change=column_named(old).title, **texts)[rows[new].notna()])
-    table = pd.concat(fields).sort_index(kind="stable") if fields else rows
-    return table_of(table, [*about, "change", "from", "to"], tz=tz) if fields else None
+    table = (
+        pd.concat(fields).sort_index(kind="stable") if fields else rows.head(0)
+    )  # a sync also creates: no field changes
+    return table_of(table, [*about, "change", "from", "to"], tz=tz) if len(table) else None
