@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
-    from voxops.views.monitor import Monitor
+    from voxops.views.monitor import Live
 
 T = TypeVar("T")
 
@@ -117,7 +118,9 @@ class Run:
     def __dir__(self) -> list[str]:
         """The public names; the others are called by the workspace and the job."""
         return [
-            name for name in super().__dir__() if name not in {"begin", "end", "left", "notice", "observe", "unbegun"}
+            name
+            for name in super().__dir__()
+            if name not in {"begin", "end", "left", "notice", "observe", "replan", "tz", "unbegun"}
         ]
 
     def wait(self, timeout: float | None = None) -> Run:
@@ -461,12 +464,12 @@ class Run:
         return say_zone(await self._job.made(), self._tz)
 
     def __repr__(self) -> str:
-        from voxops.views._snapshot import render_text  # imported only for a display, which a script does not have
+        from voxops.views.snapshot import render_text  # imported only for a display, which a script does not have
 
         return render_text(self._snapshot, tz=self._tz)
 
     def _repr_html_(self) -> str:
-        from voxops.views._snapshot import render_html
+        from voxops.views.snapshot import render_html
 
         return render_html(self._snapshot, tz=self._tz)
 
@@ -483,35 +486,28 @@ class Run:
         return self
 
     def _ipython_display_(self) -> None:
-        """Show the run live, with its buttons, which only enqueue work."""
+        """Show the run live, with its buttons."""
         cell = running_cell()
         if cell is None or cell != self._shown_in:
             self._shown_in = cell
-            monitor = self._monitor()
-            monitor._ipython_display_()
-            self.observe(monitor)
+            self._live.show()
 
-    def _display_(self) -> object:
-        """Return the live display for marimo."""
-        monitor = self._monitor()
-        shown = monitor._display_()
-        self.observe(monitor)
-        return shown
+    @cached_property
+    def _live(self) -> Live:
+        """The live display, the same in all cells."""
+        from voxops.views.monitor import Live, Monitor
 
-    def _monitor(self) -> Monitor:
-        """Return a live display of this run."""
-        from voxops.views._snapshot import error_counts
-        from voxops.views.monitor import Monitor
+        workspace = None if self._session is None else self._session.workspace
+        return Live(lambda changed: Monitor(self, workspace, changed), self.__repr__)
 
-        return Monitor(
-            self._snapshot,
-            on_pause=lambda: eventloop.submit(self._job.pause()),
-            on_resume=lambda: eventloop.submit(self._resume()),
-            on_cancel=lambda: eventloop.submit(self._job.pause(withdraw=True)),
-            on_retry=self._job.replan,
-            errors=None if self._snapshot.action == WATCH else lambda: error_counts(self.results()),
-            tz=self._tz,
-        )
+    @property
+    def tz(self) -> str:
+        """The time zone in which it is shown."""
+        return self._tz
+
+    def replan(self) -> Plan | None:
+        """Return a plan of the next attempt at what failed, for its display; None where there is none."""
+        return self._job.replan()
 
 
 @never_copied(lambda each: by_id(each._owner.id))

@@ -287,6 +287,36 @@ SENTENCES: dict[str, str] = {
     "rejected": "rejected",
 }  # fmt: skip
 
+# What reports say in place of sentences that name Python: their readers have no notebook.
+FOR_READERS: dict[str, str] = {
+    "account_check_failed": "the last check of the account failed; connect it again",
+    "accounts_form": "an account is not named by its id",
+    "changed_before": "an earlier run already changed it",
+    "created_elsewhere": "another run created it, so it was not withdrawn",
+    "created_otherwise_update": "already created with other values; change the post",
+    "draft_would_go_out": "this is a draft, and a time would publish it",
+    "encoding_guessed": "the encoding of the sheet is unknown",
+    "lists_hide_metadata": "it can't be told whether the post exists already",
+    "media_changed": "its file has changed since it was uploaded; upload it again",
+    "media_failed": "its file was not accepted; upload another",
+    "media_imported": "its media are not imported yet",
+    "media_missing": "its file is missing",
+    "media_not_uploaded": "its file is not uploaded yet",
+    "media_outside": "its file is outside the folder of the sheet",
+    "other_content": "already created with other content, accounts or time; change the post",
+    "paused": "the run is paused",
+    "people_not_sent": "its owner can't be sent",
+    "rate_limit_persists": "the API keeps refusing for its rate limit",
+    "stopped_after_failures": "the run was stopped after several failures, as requested",
+    "subject_unknown": "another request on this post never ended",
+    "sync_account": "its account is unknown; name it by its id",
+    "sync_failed": "its post has failed, or is withdrawn",
+    "time_ambiguous": "its time is ambiguous; write it with its offset from UTC",
+    "time_without_offset": "its time has no offset from UTC",
+    "too_few_requests": "the API let too few requests through",
+    "tried_often": "tried often without a usable answer; look at the dashboard",
+}
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class Reason:

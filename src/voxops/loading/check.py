@@ -7,10 +7,12 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._support import loads
 from voxops._support.eventloop import all_or_none
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, ValidationError
@@ -79,7 +81,14 @@ async def check(
         named = {media for row in rows for media in _ids(row) if is_media_id(media)}
         media = await media_statuses(client, sorted(named))
         known = _Known(accounts, checks, media or {})
-        answers = await all_or_none(_by_api(client, row, known) for row in rows)
+        ended = count(1)
+
+        async def asked(row: Row) -> list[Finding]:
+            answer = await _by_api(client, row, known)
+            loads.reach(next(ended), len(rows), "rows")
+            return answer
+
+        answers = await all_or_none(map(asked, rows))
         found = [_together(ours, theirs) for ours, theirs in zip(found, answers, strict=True)]
         first = next((number for number, row in enumerate(rows) if named.intersection(_ids(row))), None)
         if media is None and first is not None:
