@@ -891,15 +891,17 @@ def test_a_run_is_opened_and_resumed_from_the_list_and_its_rows_are_reread_once(
     assert len(ws.runs()) == 1
 
 
-def failing_create(ws: vx.Workspace) -> vx.Plan:
+def failing_create(ws: vx.Workspace, sandbox: Sandbox) -> vx.Plan:
     rows = {"row_id": ["a", "b"], "content": ["coffee", "tea"], "scheduled_for": "2026-04-01T09:00:00Z"}
     account = ws.accounts().query("status != 'active'")["account_id"].iloc[0]
-    return vx.plan_create(pd.DataFrame(rows).assign(accounts=account, force=True), key="row_id", campaign="spring")
+    ready = next(each.id for each in sandbox.world.media.values() if each.status == "ready")
+    sheet = pd.DataFrame(rows).assign(accounts=account, force=True, media=ready)
+    return vx.plan_create(sheet, key="row_id", campaign="spring")
 
 
-FAILING: dict[str, Callable[[vx.Workspace], vx.Plan]] = {
-    "move": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D", change="later"),
-    "update": lambda ws: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
+FAILING: dict[str, Callable[[vx.Workspace, Sandbox], vx.Plan]] = {
+    "move": lambda ws, _: vx.plan_update(ws.posts(status="scheduled").head(2), by="3D", change="later"),
+    "update": lambda ws, _: vx.plan_update(ws.posts(status="scheduled").head(2).assign(new_content="fresh coffee")),
     "create": failing_create,
 }
 
@@ -908,7 +910,7 @@ FAILING: dict[str, Callable[[vx.Workspace], vx.Plan]] = {
 def test_what_failed_is_shown_by_error_and_planned_again_from_the_list(
     ws: vx.Workspace, sandbox: Sandbox, action: str
 ) -> None:
-    plan = FAILING[action](ws)
+    plan = FAILING[action](ws, sandbox)
     sandbox.add_fault(Fault("status", method="PATCH", path="/v1/posts/*", status=400, code="VALIDATION_ERROR", times=2))
     run = ws.run(plan, reason="later").wait(60)
     assert run.results()["outcome"].to_list() == ["failed"] * 2

@@ -18,7 +18,8 @@ import pytest
 from tests.views.payloads import Reader, assert_only_text
 
 import voxops as vx
-from voxburst_sandbox import Sandbox, Switches
+from voxburst_sandbox import Sandbox, Switches, posts
+from voxburst_sandbox.bodies import problem
 from voxops.acts.retry import plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
@@ -280,13 +281,23 @@ def test_it_says_where_the_data_come_from_and_if_they_are_incomplete() -> None:
 # -- what it says of a run of creates or changes --------------------------------------------------------------------------------
 
 
-def test_a_run_of_creates_is_reported_by_itself_with_its_schedule(tmp_path: Path) -> None:
+def test_a_run_of_creates_is_reported_by_itself_with_its_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What went, what did not, and why: refused by the server, blocked before it was sent, and not eligible."""
+    refusal, whole = problem("media", "it needs media", "MEDIA_REQUIRED", 0), posts._item
+
+    def item(call: Any, index: int, body: Any, *, dry: bool) -> Any:
+        made = body[0]
+        refused = made is not None and made.content == "an image is missing"
+        return whole(call, index, (made, [refusal] if refused else body[1]), dry=dry)
+
+    monkeypatch.setattr(posts, "_item", item)
     with Sandbox(seed=7, rate_limit=None) as server, vx.connect(sandbox=server, ledger=tmp_path / "l.sqlite") as ws:
         accounts = ws.accounts().drop_duplicates("platform").set_index("platform")["account_id"]
         rows = [
             ("a", "it goes out", accounts["twitter"], "2026-04-01T10:00:00Z"),
-            ("b", "an image is missing", accounts["instagram"], "2026-04-01T10:00:00Z"),
+            ("b", "an image is missing", accounts["facebook"], "2026-04-01T10:00:00Z"),
             ("c", "too late", accounts["twitter"], "2020-01-01T10:00:00Z"),
             ("d", "nobody's", "", "2026-04-01T10:00:00Z"),
         ]
