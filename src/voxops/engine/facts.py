@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -504,7 +505,7 @@ class Unsent:
         hidden, first = self._hidden()
         return {
             "hidden": hidden,
-            "waits_for_first": first,
+            "first_tells": first,
             "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
@@ -512,13 +513,13 @@ class Unsent:
             "unusable": known.why_unusable(request.item),
         }
 
-    def _hidden(self) -> tuple[Reason | None, bool | None]:
-        """Why marks can't be found in lists, and whether a first create has succeeded that must tell before others are sent (rule 11)."""
+    def _hidden(self) -> tuple[Reason | None, float | None]:
+        """Why marks can't be found in lists, and until when a first create may tell, before others are sent (rule 11)."""
         seen = self._known.ledger.seen
         match seen.lists_show_metadata:
             case None:
-                created = self._known.ledger.requests.any_created()
-                return None, False if created is None and self._taken else created
+                tells = self._known.ledger.requests.first_created(2 * PROOF_AFTER)
+                return None, math.inf if tells is None and self._taken else tells
             case False if self._known.readings.foreign_mark:
                 return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), None
             case False if not self._known.alone:
