@@ -308,7 +308,7 @@ _AWAY_ANEW = "succeeded, withdrawn since, and meant as a next attempt, which som
 def _binds(row: str, verdict: Verdict, request: Request | None = ASKED, **known: Any) -> Example:
     creates = request is None or request.item is ROW
     planned = known.pop("item", ROW if creates else EXISTS)
-    return Example(row, Known(**{"item": planned, "request": request, "creates": creates, **known}), verdict)
+    return Example(row, Known(**{"item": planned, "request": request, **known}), verdict)
 
 
 def _second(wanted: Any) -> Any:

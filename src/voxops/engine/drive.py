@@ -109,6 +109,14 @@ class Pass:
             _log.warning("run %s sends nothing more: %s", self.run, why.code)
         self.halted = self.halted or why
 
+    def break_off(self, error: BaseException) -> None:
+        """Send nothing more, because of an error; one that is a fault of voxops is raised to whoever waits."""
+        if isinstance(error, VoxopsError):
+            self.halt(of_error(error))
+        else:
+            self.halt(Reason("broke_down"))
+            self.failure = error if isinstance(error, Exception) else None
+
 
 class Driver:
     """The loop of a workspace.
@@ -231,7 +239,7 @@ class Driver:
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.chunk, row.row)):
             request = requests.get(row.request or 0)
-            if request is None or row.reason is not None or request.outcome.final or request.outcome is Outcome.BLOCKED:
+            if request is None or row.reason is not None or request.is_decided:
                 continue
             act = act_named(request.item.act)
             place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group)
@@ -270,7 +278,7 @@ class Driver:
             raise
         except VoxopsError as error:
             for current in list(self._passes.values()):
-                current.halt(of_error(error))
+                current.break_off(error)
             await self._end_all()
         except Exception as error:  # noqa: BLE001  every run raises it to whoever waits
             self._break(error)
@@ -340,9 +348,9 @@ class Driver:
 
     async def _look_at_calls(self) -> None:
         """Decide for the calls whose subject was read, and let their runs know."""
-        async for looked in self._open.look():
-            await self._changed(looked.changed)
-            self._forget(looked.closed)
+        async for changed, closed in self._open.look():
+            await self._changed(changed)
+            self._forget(closed)
 
     async def look(self, calls: Sequence[Call]) -> None:
         """Read once for these open calls, and write what that decides; nothing is sent."""
@@ -359,8 +367,7 @@ class Driver:
         for before, after in changed:
             for current, group in self._groups.get(before.id, ()):
                 runs.add(current.run)
-                settled = after.outcome.final or after.outcome is Outcome.BLOCKED
-                if not settled and group not in current.ready and group not in current.sendable:
+                if not after.is_decided and group not in current.ready and group not in current.sendable:
                     current.ready.append(group)
         for run in runs & self._passes.keys():
             current = self._passes[run]
@@ -419,7 +426,7 @@ class Driver:
     def _next_groups(self, current: Pass) -> list[Group]:
         """Groups that are decided about at once; creates chunk by chunk, since one row may be what another looks like."""
         some = [current.ready.popleft()]
-        while current.ready and "create" not in {some[0].act.about, current.ready[0].act.about}:
+        while current.ready and not (some[0].act.creates or current.ready[0].act.creates):
             if len(some) >= min(AT_ONCE, self._offered(current.ready[0]) - len(self._unread)):
                 break
             some.append(current.ready.popleft())
@@ -458,9 +465,7 @@ class Driver:
         await self._note_waits(current, said.values())
         final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:
-            after: list[Request] = await self._commit(lambda: write(self._ledger, final, self._known.now))
-            before = {one.id: one for one, _ in final}
-            await self._changed([(before[one.id], one) for one in after])
+            await self._changed(await self._commit(lambda: write(self._ledger, final, self._known.now)))
         for group, (sends, others) in said.items():
             group.idle = not (sends or others)
             self._follow(current, group, sends, others, happened)
@@ -540,11 +545,7 @@ class Driver:
     def _note_error(self, current: Pass, task: asyncio.Task[None]) -> None:
         """What broke a task of a run stops the run."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, VoxopsError):
-                current.halt(of_error(error))
-            else:
-                current.halt(Reason("broke_down"))
-                current.failure = error if isinstance(error, Exception) else None
+            current.break_off(error)
 
     async def _send(self, current: Pass, group: Group) -> None:
         """Send a group once, and see what came of it."""
@@ -640,11 +641,7 @@ class Driver:
         if not task.cancelled() and (error := task.exception()) is not None:
             for current in self._passes.values():
                 current.blind = True
-                if isinstance(error, VoxopsError):
-                    current.halt(of_error(error))
-                else:
-                    current.halt(Reason("broke_down"))
-                    current.failure = error if isinstance(error, Exception) else None
+                current.break_off(error)
         self.wake()
 
     async def _read_unsent(self, groups: Sequence[tuple[Pass, Group]]) -> None:
@@ -655,7 +652,7 @@ class Driver:
             for _, group in groups:
                 requests = group.unsent(self._ledger.requests.get(group.ids))
                 items += [one.item for one in requests if one.alike is not None]
-                if group.act.about == "create":
+                if group.act.creates:
                     continue
                 alone = group.act.alone or group.alone
                 wanted |= {str(one.item.subject): alone for one in requests if one.item.subject.kind != "row"}

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops._support.eventloop import paused
 from voxops.acts.plan import Compared, Plan
-from voxops.acts.table import act_named
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
 from voxops.engine.drive import Driver
@@ -135,8 +134,8 @@ class Engine:
         for medium in {one for item in items for one in item.media_ids}:
             self.known.media.pop(medium, None)
         await eyes.media(items)
-        creates = [item for item in items if act_named(item.act).about == "create"]
-        others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
+        creates = [item for item in items if item.creates]
+        others = [item for item in items if not item.creates and item.subject.kind != "row"]
         if creates or plan.compared:
             await self.look_for_copies(waiting=True)
             await eyes.refresh(creates)

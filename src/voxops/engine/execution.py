@@ -15,7 +15,7 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
-from voxops.engine.drive import Pass, of_error
+from voxops.engine.drive import Pass
 from voxops.engine.job import PAUSES_WITHIN, Job
 from voxops.engine.lists import rest
 from voxops.engine.progress import Reporter
@@ -50,7 +50,7 @@ class Execution(Job):
         self.current: Pass = Pass(run, watching=paused)
         self._withdraws = False  # whether what comes back unsent is abandoned
         act = act_named(engine.ledger.runs.head(run).action)
-        self._creates = "create" in {act.about, *act.parts}
+        self._creates = act.creates or "create" in act.parts
         # What has settled for good is neither read nor written once more, but for the posts that may be there twice (rule 19).
         self.over: bool = paused and not self._creates and self._reporter.has_ended()
 
@@ -184,4 +184,4 @@ class Execution(Job):
             await self._engine.look_for_copies()
         except VoxopsError as error:
             current.blind = True
-            current.halt(of_error(error))
+            current.break_off(error)

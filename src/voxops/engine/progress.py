@@ -58,12 +58,8 @@ class Progress:
         For server time, requests and pace.
     observer : Observer
         Who is notified of each new snapshot.
-    run, action, title, phase : str
-        Whose progress it is, and where it begins.
-    cells : tuple of Cell
-        All eligible items.
-    not_eligible : int
-        Rows of the plan that were never eligible.
+    began : Snapshot
+        Where it begins.
 
     Attributes
     ----------
@@ -71,24 +67,12 @@ class Progress:
         The newest state.
     """
 
-    def __init__(
-        self,
-        client: AsyncClient,
-        observer: Observer,
-        run: str,
-        action: str,
-        title: str,
-        *,
-        phase: str = "sending",
-        cells: tuple[Cell, ...] = (),
-        not_eligible: int = 0,
-    ) -> None:
+    def __init__(self, client: AsyncClient, observer: Observer, began: Snapshot) -> None:
         self._client = client
         self._observer = observer
-        at = client.now()
-        self._began = Snapshot(run, action, title, phase, at, at, cells, not_eligible, pace=client.pace)
+        self._began = began
         self._ends = deque[float](maxlen=ENDS)
-        self.snapshot: Snapshot = self._began
+        self.snapshot: Snapshot = began
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
         """Show a state as the newest one, with the time, the pace, the time left and the moves since the last."""
@@ -141,21 +125,19 @@ class Reporter(Progress):
         head = ledger.runs.head(run)
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
-        phase = "watching" if watching else "sending"
         plan = None if self._tally.counts else audit.plan_of(ledger, run)
         self._ineligible = {} if plan is None else dict(kinds(reasons(plan)))  # why nothing is sent at all
-        super().__init__(client, observer, run, head.action, title, phase=phase, not_eligible=head.not_eligible)
-        started = datetime.fromtimestamp(head.created, UTC)
-        self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
-        if watching:
-            self.snapshot = replace(self.snapshot, sends=False, note=head.note)
-        self._began = self._counted(self._tally)
-        self.snapshot = self._began
+        began = Snapshot(
+            run, head.action, title, "watching" if watching else "sending", datetime.fromtimestamp(head.created, UTC), client.now(),
+            not_eligible=head.not_eligible, pace=client.pace, note=head.note if watching else "", reason=head.reason or "", who=head.who,
+            sends=not watching,
+        )  # fmt: skip
+        super().__init__(client, observer, self._counted(began, self._tally))
 
-    def _counted(self, found: audit.Tally) -> Snapshot:
+    def _counted(self, shown: Snapshot, found: audit.Tally) -> Snapshot:
         """The snapshot with what was counted."""
         return replace(
-            self.snapshot,
+            shown,
             cells=cells_of(found.counts),
             withdrawn=found.withdrawn,
             at_rest=found.at_rest,
@@ -172,7 +154,7 @@ class Reporter(Progress):
     def _count(self, current: Pass) -> Snapshot:
         """The snapshot with what the ledger says now."""
         found = audit.tally(self._ledger, self._run, self.unsent(current))
-        shown = self.snapshot if found == self._tally else self._counted(found)
+        shown = self.snapshot if found == self._tally else self._counted(self.snapshot, found)
         self._tally = found
         return shown
 

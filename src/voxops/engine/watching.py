@@ -176,7 +176,9 @@ class Watch(Job):
         noun = kinds.pop() if len(kinds) == 1 else "thing"
         plural = {"media": "media", "delivery": "deliveries"}.get(noun, "")
         run, title = f"watch_{secrets.token_hex(5)}", f"watch {safe.many(len(self._things), noun, plural)}"
-        super().__init__(run, Progress(client, observer, run, WATCH, title, phase="watching", cells=self._cells()))
+        at = client.now()
+        began = Snapshot(run, WATCH, title, "watching", at, at, self._cells(), pace=client.pace)
+        super().__init__(run, Progress(client, observer, began))
         self._wake, self._notified = asyncio.Event(), set[str]()
         self._paused = False
         self.over: bool = False
