@@ -16,7 +16,6 @@ from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.drive import Pass
-from voxops.engine.job import PAUSES_WITHIN, Job
 from voxops.engine.lists import rest
 from voxops.engine.progress import Reporter
 from voxops.errors import LedgerError, VoxopsError
@@ -27,7 +26,10 @@ if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
 
-class Execution(Job):
+PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
+
+
+class Execution:
     """What a run does with its plan.
 
     Parameters
@@ -40,11 +42,16 @@ class Execution(Job):
         Who is notified of each new snapshot.
     paused : bool
         Whether it is only watched until it is resumed here.
+
+    Attributes
+    ----------
+    over : bool
+        Whether the last pass has ended.
     """
 
     def __init__(self, engine: Engine, run: str, observer: Observer, *, paused: bool = False) -> None:
         self._reporter = Reporter(engine.client, observer, engine.ledger, run, watching=paused)
-        super().__init__(run, self._reporter)
+        self.id = run
         self._engine = engine
         self._ledger = engine.ledger
         self.current: Pass = Pass(run, watching=paused)
@@ -55,7 +62,12 @@ class Execution(Job):
         self.over: bool = paused and not self._creates and self._reporter.has_ended()
 
     @property
-    def sends(self) -> bool:  # type: ignore[override]
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+        return self._reporter.snapshot
+
+    @property
+    def sends(self) -> bool:
         """Whether it sends by itself, and does not only read."""
         return not self.current.watching
 
