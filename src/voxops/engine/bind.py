@@ -5,7 +5,7 @@ One transaction decides for all rows and writes them; before it, the engine has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -215,8 +215,8 @@ class Binder:
         self._plan = plan
         self._now = known.now
 
-    def bind(self, head: RunHead, reason: str | None) -> list[int]:
-        """Write the run and everything that it needs; return the requests that were wanted before and are not settled."""
+    def bind(self, head: RunHead, reason: str | None) -> None:
+        """Write the run and everything that it needs."""
         ledger, plan = self._ledger, self._plan
         items = [resolved(item, self._known.accounts) if item.creates else item for item in plan.items]
         chunks = [(number, [item.row for item in some]) for number, some in plan.chunks()]
@@ -239,9 +239,7 @@ class Binder:
         run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
         run_rows += [RunRow(row, None, why, 0) for row, why in stale.items()]  # of rows that need no act
         ledger.runs.start(head, run_rows, reason=reason, frame=pack(plan._stored_table()))
-        wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
-        self._decide(wanted)
-        return wanted
+        self._decide(request for row, request in rows.items() if request is not None and row not in reasons)
 
     # Looking rows up.
 
@@ -426,7 +424,7 @@ class Binder:
 
     # What will not go is said at once.
 
-    def _decide(self, wanted: Sequence[int]) -> None:
+    def _decide(self, wanted: Iterable[int]) -> None:
         """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
         requests = [one for one in self._ledger.requests.get(wanted).values() if one.is_unsent]
         if not requests:

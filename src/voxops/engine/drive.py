@@ -159,7 +159,13 @@ class Driver:
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._open = OpenCalls(
-            known, eyes, commit, self._clock, rng, self._call_at, lambda call: self._sender_of(call) is not None
+            known,
+            eyes,
+            commit,
+            self._clock,
+            rng,
+            partial(self._at, "call"),
+            lambda call: self._sender_of(call) is not None,
         )
         self._resending: set[int] = set()  # calls that wait for their turn to be sent again
         self._due: list[
@@ -207,15 +213,14 @@ class Driver:
         self._open.go_on(current.open)
         self.wake()
 
-    def notify(self, subject: str) -> None:
-        """Something is said to have happened to a post or delivery: it is read next."""
+    def notify(self, run: str, subject: str) -> bool:
+        """Something is said to have happened to a post or delivery: it is read next, if an open call of the run is on it."""
+        requests = self._ledger.requests.of_run(run).values()
+        if not any(one.call is not None and subject in {one.item.subject.id, one.result_id} for one in requests):
+            return False
         self._notified.add(subject)
         self.wake()
-
-    def unsettled(self, run: str, subject: str) -> bool:
-        """Whether an open call of a run is on this post or delivery."""
-        found = self._ledger.requests.get(row.request for row in self._ledger.runs.rows(run) if row.request is not None)
-        return any(one.call is not None and subject in {one.item.subject.id, one.result_id} for one in found.values())
+        return True
 
     def close(self) -> None:
         """End the loop's own tasks; runs have ended before."""
@@ -255,13 +260,10 @@ class Driver:
             self._known.tries.pop(number, None)
         self._open.take(ledger.calls.open(), anew=True)
 
-    def _at(self, instant: float, what: str, thing: Any) -> None:
+    def _at(self, what: str, instant: float, thing: Any) -> None:
+        """Look at a group, or read for an open call, at an instant."""
         self._latest = max(self._latest, self._known.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
-
-    def _call_at(self, instant: float, call: int) -> None:
-        """Have an open call read for at an instant."""
-        self._at(instant, "call", call)
 
     # The loop.
 
@@ -273,31 +275,19 @@ class Driver:
                 if not self._passes and not self._busy():
                     return
                 await self._rest()
-        except asyncio.CancelledError:
-            self._break(None)
-            raise
-        except VoxopsError as error:
-            for current in list(self._passes.values()):
+        except BaseException as error:
+            passes = list(self._passes.values())
+            for current in passes:
                 current.break_off(error)
-            await self._end_all()
-        except Exception as error:  # noqa: BLE001  every run raises it to whoever waits
-            self._break(error)
+            if isinstance(error, VoxopsError) and self._senders:  # what is under way ends first
+                await asyncio.wait(self._senders)
+            for current in passes:
+                current.done.set()
+            if not isinstance(error, Exception):
+                raise
 
     def _busy(self) -> bool:
         return bool(self._senders or self._readers or self._open.has_news)
-
-    def _break(self, error: Exception | None) -> None:
-        for current in list(self._passes.values()):
-            current.halt(Reason("broke_down"))
-            current.failure = error
-            current.done.set()
-
-    async def _end_all(self) -> None:
-        """Let what is under way end, and then every run."""
-        if self._senders:
-            await asyncio.wait(self._senders)
-        for current in list(self._passes.values()):
-            current.done.set()
 
     async def _turn(self) -> None:
         """Do what there is to do now."""
@@ -523,7 +513,7 @@ class Driver:
 
     def _later(self, current: Pass, group: Group, seconds: float) -> None:
         current.timed += 1
-        self._at(self._known.now + seconds, "group", (current, group))
+        self._at("group", self._known.now + seconds, (current, group))
 
     # Sending.
 
@@ -695,12 +685,8 @@ class Driver:
             if current.closed or current.blind or not self._moves(current):
                 self._passes.pop(current.run, None)
                 current.done.set()
-                for request in [
-                    one for one, groups in self._groups.items() if any(each is current for each, _ in groups)
-                ]:
-                    self._groups[request] = [pair for pair in self._groups[request] if pair[0] is not current]
-                    if not self._groups[request]:
-                        del self._groups[request]
+                left = {one: [pair for pair in pairs if pair[0] is not current] for one, pairs in self._groups.items()}
+                self._groups = {request: pairs for request, pairs in left.items() if pairs}
 
     def _moves(self, current: Pass) -> bool:
         """Whether anything of a run may still go on by itself."""

@@ -103,12 +103,8 @@ class Engine:
             self.known.now,
             failures=failures,
         )
-
-        def work() -> None:
-            Binder(self.known, plan).bind(head, reason)
-
         try:
-            await self.commit(work)
+            await self.commit(lambda: Binder(self.known, plan).bind(head, reason))
             for other in self.ledger.runs.others_unsent(run) if plan.compared else ():
                 _log.warning(
                     "run %s has unsent rows that are not in this sheet; pause it, or end it by plan_cancel", other

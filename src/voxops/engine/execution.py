@@ -102,12 +102,7 @@ class Execution:
 
     async def allow(self) -> None:
         """The run may send again: what paused it is over."""
-
-        def work() -> None:
-            if not self._ledger.runs.head(self.id).undone:
-                self._ledger.runs.pause(self.id, paused=False)
-
-        await self._engine.commit(work)
+        await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=False))
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -130,10 +125,7 @@ class Execution:
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if nothing that was sent on it is unsettled."""
-        if not self._engine.driver.unsettled(self.id, subject):
-            return False
-        self._engine.driver.notify(subject)
-        return True
+        return self._engine.driver.notify(self.id, subject)
 
     # What became of it.
 

@@ -346,10 +346,10 @@ class Knowledge:
         tries = self.tried(requests)
         strange = not all(act.is_own(one.item.method, one.item.path, one.item.subject) for one in requests)
         if act.creates:
-            return CallFacts(now=self.now, kind="create", tries=tries, strange=strange)
+            return CallFacts(kind="create", tries=tries, strange=strange)
         state, _ = self.readings.of(requests[0].item.subject)
         covers = act.covers([one.item for one in requests], state)
-        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries, strange=strange)
+        return CallFacts(kind="retry", covers=covers, tries=tries, strange=strange)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
@@ -358,7 +358,6 @@ class Knowledge:
         latest = float(self.ledger.meta("latest_server") or 0.0)
         stands = act.creates and any(judged or alike for judged, alike in self.verdicts(requests).values())
         return CallFacts(
-            now=self.now,
             kind="resend",
             left=len(requests) < call.size,
             seen=any(each.found is not None for each in facts.values()),
@@ -402,8 +401,7 @@ class Knowledge:
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
         seen = self.ledger.seen
-        bodies = {one.id: one.item.body or {} for one in requests}
-        shown = {request: shown_of_body(body) for request, body in bodies.items()}
+        shown = {one.id: shown_of_body(one.item.requested) for one in requests}
         rows: dict[str | None, list[Seen]] = {}
         by_op: dict[str | None, list[Seen]] = {}
         for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
@@ -454,10 +452,7 @@ class Unsent:
         creates = [one for one in requests if one.item.creates]
         others = {one.item.subject for one in requests if not one.item.creates}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
-        self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
-        self._shown |= {
-            one.id: shown for one in requests if one.id not in self._shown and (shown := knowledge.will_show(one.item))
-        }
+        self._shown = {one.id: shown for one in requests if (shown := knowledge.will_show(one.item))}
         changes = [one for one in requests if one.id in self._shown and one.id not in self._verdicts]
         posts = ledger.seen.alike(self._shown[one.id] for one in changes) if changes else []
         self._alike = {one.id: [post for post in posts if post.shown == self._shown[one.id]] for one in changes}

@@ -118,11 +118,11 @@ class Progress:
 
     def _time_left(self, now: Snapshot) -> float | None:
         """Return the seconds to the median of the ends that the last states promised; None before it knows three."""
-        left = _seconds_left(self._began, now)
-        if left is None:
+        began, at = self._began, now.updated_at.timestamp()
+        settled, seconds = now.settled - began.settled, at - began.updated_at.timestamp()
+        if now.phase not in MOVES or settled <= 0 or seconds <= 0:
             return None
-        at = now.updated_at.timestamp()
-        self._ends.append(at + left)
+        self._ends.append(at + (now.total - now.settled) * seconds / settled)
         return max(0.0, median(self._ends) - at) if len(self._ends) >= KNOWS else None
 
 
@@ -218,7 +218,7 @@ class Reporter(Progress):
             began = time.thread_time()  # not what it waits for the interpreter while a cell computes
             with suppress(LedgerError):  # a busy disk; the next refresh shows it, and `finish` fails if none can
                 self.refresh(current)
-            pause = _pause(began, REFRESH)
+            pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
 
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
@@ -249,18 +249,6 @@ class Reporter(Progress):
     def _end_of(self, shown: Snapshot) -> str:
         """The phase of a run that has ended."""
         return "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
-
-
-def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
-    """Seconds until all has settled, at the rate since it began."""
-    settled, seconds = now.settled - began.settled, (now.updated_at - began.updated_at).total_seconds()
-    moves = now.phase in MOVES and settled > 0 and seconds > 0
-    return (now.total - now.settled) * seconds / settled if moves else None
-
-
-def _pause(began: float, shortest: float) -> float:
-    """Seconds until the next refresh: it should cost half a percent of the time."""
-    return max(shortest, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
 
 
 def _being_sent(rows: Sequence[str]) -> str:

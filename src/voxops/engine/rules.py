@@ -421,8 +421,6 @@ class CallFacts:
 
     Attributes
     ----------
-    now : float
-        Server time.
     kind : str
         ``create``, ``retry`` (one call for several targets), ``other`` or ``resend``.
     covers : Reason or None
@@ -439,7 +437,6 @@ class CallFacts:
         Whether its path is none of its act on its subject, as somebody has changed the ledger by hand.
     """
 
-    now: float
     kind: str
     covers: Reason | None = None
     doubtful: Reason | None = None
