@@ -409,11 +409,11 @@ def test_the_command_shows_a_sync_and_does_it_where_that_is_asked_for(desk, tmp_
     assert main(words) == 3
     assert "To create: 2 rows" in capsys.readouterr().out
     assert not desk.live
-    assert main([*words, "--run", "--reason", "monday"]) == main(words) == 0
+    assert main([*words, "--yes", "--reason", "monday"]) == main(words) == 0
     desk.sheet(a="A").to_csv(path, index=False)
-    assert main([*words, "--run"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
+    assert main([*words, "--yes"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
     capsys.readouterr()
-    assert main([*words, "--withdraw", "--run", "--json"]) == 0
+    assert main([*words, "--withdraw", "--yes", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["succeeded"] == 1
     assert desk.live == {("A", NINE): 1}
     assert main([*words, "--reason", "monday"]) == 2
