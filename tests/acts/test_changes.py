@@ -201,6 +201,7 @@ HALF_PAST, SPACED = {"scheduledFor": "2026-03-05T09:00:30Z"}, {"content": "Hello
 @pytest.mark.parametrize(("asked", "now", "since", "settles"), [
     (ASKED, DONE, 1.0, ["succeeded"]), (ASKED, replace(DONE, content="Hello"), 1.0, []),
     (ASKED, replace(DONE, updated_at=LOADED), 1.0, ["succeeded"]), (ASKED, state(), 1000.0, []),  # it may still come
+    (ASKED, replace(DONE, status="draft"), 60.0, []), (ASKED, replace(DONE, status="draft"), 140.0, ["failed"]),
     (ASKED, THEIRS, 60.0, []), (ASKED, THEIRS, 140.0, ["blocked"]),  # blocked once no try can be under way
     # an API may keep times to the minute, and blanks in its own way; on a post that nobody has changed these are what
     # was to be changed

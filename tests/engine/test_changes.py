@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import DAY, FAR, Rig, codes, outcomes, planned
+from tests.chaos.rig import DAY, Rig, codes, outcomes, planned
 
 from voxburst_sandbox import Fault
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
-
-Cell = Callable[[pd.DataFrame], Plan]
-
-
-def by(step: str, change: str = "strike") -> Cell:
-    return lambda posts: plan_update(posts, by=step, change=change)
-
-
-def later(step: str) -> Cell:
-    return lambda posts: plan_update(posts.assign(new_scheduled_for=posts["scheduled_for"] + pd.Timedelta(step)))
-
-
-def add(words: str, change: str | None = None) -> Cell:
-    return lambda posts: plan_update(posts.assign(new_content=posts["content"] + words), change=change)
 
 
 def changed(rig: Rig) -> list[str]:
@@ -40,33 +23,6 @@ def changed(rig: Rig) -> list[str]:
 def person(rig: Rig, post: str, **body: Any) -> None:
     rig.sandbox.advance(2)
     rig.sandbox.person.edit(post, **body)
-
-
-@pytest.mark.parametrize(("cell", "again"), [
-    pytest.param(by("3D"), "", id="moved by some time, under a name"),
-    pytest.param(later("3D"), "changed_before", id="moved to a time that the frame computes"),
-    pytest.param(add(" #spring"), "changed_before", id="words added"),
-    pytest.param(add(" #spring", "words"), "done_otherwise", id="words added under a name, which has another value"),
-])  # fmt: skip
-@pytest.mark.parametrize("corrected", [False, True])
-def test_rule_01_run_all_changes_once(rig, cell, again, corrected):
-    """Also where somebody has corrected the posts since; a colleague's ledger knows the names that the posts bear."""
-    ids = rig.planted(2, metadata={"by": "hand"})
-    kernel = rig.kernel()
-    assert outcomes(kernel.run(cell(kernel.posts("scheduled")))) == {"succeeded": 2}
-    rig.sandbox.advance(DAY)
-    for post in ids if corrected else ():
-        person(rig, post, content="corrected", scheduled_for="2027-03-02T09:00:00Z")
-    shown = [(post.content, post.scheduled_for) for post in rig.sandbox.world.posts.values()]
-    named = cell(kernel.posts("scheduled")).items[0].seen.get("change")
-    for ledger in ("ledger", "ledger", *(["colleague"] if named else [])):
-        kernel = rig.kernel(ledger)
-        table = kernel.run(cell(kernel.posts("scheduled")))
-        said = {"changed_before" if ledger == "colleague" else again}
-        assert (outcomes(table), codes(table)) == (({"blocked": 2}, said) if again else ({"succeeded": 2}, set()))
-        rig.sandbox.advance(600)
-    assert [(post.content, post.scheduled_for) for post in rig.sandbox.world.posts.values()] == shown
-    assert sorted(changed(rig)) == sorted(ids)
 
 
 def test_rule_02_what_somebody_changed_is_blocked_and_not_written_over(rig, monkeypatch):
@@ -133,42 +89,6 @@ def test_rule_09_a_cancel_of_which_nobody_knows_is_looked_at_by_a_person_where_t
     assert (outcomes(table), codes(table)) == ({"blocked": 1}, {"changed_since_cancel"})
     assert (post.status, rig.effects("post.cancel")) == ("scheduled", int(when == "after"))
     assert outcomes(kernel.run(plan_cancel(kernel.posts("scheduled")))) == {"succeeded": 1}
-
-
-def drafts(rig: Rig, **fields: Any) -> tuple[str, pd.DataFrame]:
-    """A draft that was planted, and the frame that shows it."""
-    (post,) = rig.planted(status="draft", **fields)
-    posts = rig.kernel().posts("draft")
-    return post, posts[posts["post_id"] == post]
-
-
-def test_a_draft_that_the_api_leaves_a_draft_is_no_success(rig, monkeypatch):
-    post, frame = drafts(rig, scheduledFor=None)
-    kept = rig.sandbox.world.posts[post]
-    monkeypatch.setattr(type(kept), "status", property(lambda _: "draft", lambda *_: None), raising=False)
-    table = rig.kernel().run(plan_update(frame.assign(new_scheduled_for=pd.Timestamp(FAR))))
-    assert table["error_message"].to_list() == ["the API accepted the change, but the post is still a draft"]
-
-
-def test_a_draft_that_has_its_time_is_let_out_by_that_time(rig):
-    post, frame = drafts(rig)
-    assert plan_update(frame, to=pd.Timestamp(FAR)).frame["reason_code"].to_list() == ["draft_would_go_out"]
-    kernel = rig.kernel()
-    assert outcomes(kernel.run(plan_update(frame.assign(new_scheduled_for=pd.Timestamp(FAR))))) == {"succeeded": 1}
-    assert rig.sandbox.world.posts[post].status == "scheduled"
-    assert plan_update(kernel.posts("scheduled").assign(new_scheduled_for=pd.Timestamp(FAR))).eligible == 0
-
-
-def test_what_was_withdrawn_never_goes_out_and_what_is_out_is_not_withdrawn(rig):
-    rig.planted(1, status="published")
-    rig.planted(3)
-    rig.planted(2, status="draft", scheduledFor=None)
-    kernel = rig.kernel()
-    plan = plan_cancel(kernel.posts())
-    assert sorted(plan.frame.loc[~plan.frame["eligible"], "reason_code"]) == ["not_cancellable"]
-    assert outcomes(kernel.run(plan)) == {"succeeded": 5}
-    rig.sandbox.advance(400 * DAY)
-    assert (rig.effects("post.cancel"), rig.effects("target.publish")) == (5, 0)
 
 
 def lost(path: str, when: str = "before", **details: Any) -> Fault:

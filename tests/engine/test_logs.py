@@ -15,14 +15,12 @@ from urllib.parse import urlsplit
 import httpx
 import pandas as pd
 import pytest
-from tests.chaos import world
 from tests.engine.steps import RETRY, wait_for
 from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.acts.retry import plan_retry
 from voxops.client import _upload as uploads
 
 TEXT = "a text that is nobody's business"
@@ -90,13 +88,6 @@ def test_each_retry_and_each_cooldown_is_one_record_with_its_code(sandbox, ws, c
     assert {record.name for record in records(caplog, "^(retry|cooldown)")} == {"voxops.client"}
 
 
-def test_no_text_that_a_server_gives_as_a_code_is_logged(sandbox, ws, caplog):
-    sandbox.add_fault(Fault("status", status=503, code=TEXT, times=2, path="/v1/posts"))
-    ws.posts(limit=1)
-    assert all(record.getMessage().endswith("after HTTP 503") for record in records(caplog, "^retry"))
-    assert TEXT.upper() not in caplog.text.upper()
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sandbox, ws, caplog, when):
     sandbox.add_fault(Fault("drop", method="POST", path="/v1/posts", when=when))
@@ -108,19 +99,6 @@ def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sa
     assert resent == (["retry: call 1 under its key, POST /v1/posts, try 2"] if when == "before" else [])
     assert len(sandbox.effects("post.create")) == 1
     assert TEXT not in caplog.text
-
-
-def test_a_call_that_was_written_too_long_ago_is_not_sent_and_says_so(rig, caplog, monkeypatch):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run, sender = kernel.bind(plan_retry(kernel.triaged())), type(kernel.engine.sender)
-    leaves, slept = sender._may_leave, [True, True]
-    monkeypatch.setattr(sender, "_may_leave", lambda self, at: not (slept and slept.pop()) and leaves(self, at))
-    with caplog.at_level(logging.INFO, "voxops"):
-        kernel.go(run)
-    (record,) = records(caplog, "^call 1 is not sent: it was written more than 15 s ago$")
-    assert (record.levelname, record.name) == ("WARNING", "voxops.engine")
-    assert rig.effects("post.retry") == 1
 
 
 def test_what_was_created_twice_is_a_warning(rig, caplog):

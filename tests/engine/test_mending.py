@@ -30,7 +30,8 @@ def create(rig: Rig, kernel: Kernel, case: str) -> str:
         rig.sandbox.add_fault(Fault("status", "POST", SINGLE, status=422, code="VALIDATION_ERROR", nth=2))
     elif case == "unknown":
         return kernel.send_first(run, Fault("status", "POST", SINGLE, status=500, times=None), calls=2)
-    kernel.go(run)
+    phase = kernel.go(run).phase
+    assert phase == {"blocked": "blocked", "paused": "paused"}.get(case, "done")
     return run
 
 

@@ -47,15 +47,6 @@ def test_rule_13_targets_that_the_answer_skips_have_failed(rig, lost):
     assert waited >= pd.Timedelta(seconds=300) or not lost
 
 
-def test_rule_13_the_same_failure_again_is_known_soon_after_it_was_seen_publishing(rig):
-    rig.sandbox.set_switches(recovery_rate=0.0, publish_seconds=(20.0, 20.0))
-    world.plant_posts(rig.sandbox, 2, targets=1)
-    kernel, began = rig.kernel(), rig.sandbox.now()
-    table = kernel.run(plan_retry(kernel.triaged()))
-    assert outcomes(table) == {"failed": 2}
-    assert table["settled_at"].max() - began < pd.Timedelta(seconds=90), "two polls after the end, and not five minutes"
-
-
 UNAVAILABLE = {"code": "SERVICE_UNAVAILABLE", "message": "as often before"}  # what the sandbox's known rates fail with
 
 
@@ -77,42 +68,6 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
     queued = pd.Timestamp(rig.sandbox.effects("post.retry")[-1]["at"])
     assert (results["settled_at"] - queued).max() <= pd.Timedelta(seconds=45)
     assert len(kernel.execution(run).failed()) == posts
-
-
-ENDLESS = 1e7  # seconds, for which nothing of a retry shows
-
-
-@pytest.mark.parametrize("slow", ["queue_hold_seconds", "linger_failed_seconds"])
-def test_run_failed_stuck_keeps_the_retryable_that_the_analyst_has_set(rig, slow):
-    """Rule 13: `run.failed(stuck=True)` keeps what the analyst set, and its plan ends the try that hangs.
-
-    The rules would not retry this error, the analyst does; the API accepts it, and nothing shows for eleven minutes.
-    """
-    for post in world.plant_posts(rig.sandbox, 3, targets=1):
-        rig.sandbox.world.posts[post].targets[0].error = {
-            "code": "PUBLISH_ERROR",
-            "message": "policy check did not pass",
-        }
-    kernel = rig.kernel()
-    triaged = kernel.triaged()
-    assert plan_retry(triaged).eligible == 0
-    rig.sandbox.set_switches(**{slow: ENDLESS})
-    run = kernel.done(plan_retry(triaged.assign(retryable=True)))
-    assert outcomes(kernel.results(run)) == {"pending": 3}
-    rig.sandbox.advance(660)
-    rig.sandbox.set_switches(**{slow: 0.0})
-
-    kernel = rig.kernel()
-    stuck = kernel.execution(run).failed(stuck=True)
-    assert len(stuck) == 3
-    assert stuck["retryable"].all()
-    plan = plan_retry(stuck)
-    assert plan.eligible == 3
-    assert outcomes(kernel.run(plan)) == {"succeeded": 3}
-    assert rig.effects("post.retry") == 6
-    assert rig.effects("target.publish") == 3
-    assert outcomes(kernel.run(plan)) == {"succeeded": 3}  # Run All
-    assert rig.effects("post.retry") == 6
 
 
 ERROR = {"code": "RATE_LIMITED", "message": "rate limit reached, 30 seconds until reset"}  # as planted

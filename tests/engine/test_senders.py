@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 from tests.chaos import world
-from tests.chaos.count import expected
 from tests.chaos.rig import HELD, codes, outcomes, planned, wait_for
-from tests.engine.steps import HOUR, RETRY, failing
+from tests.engine.steps import RETRY, failing
 from tests.virtual import standing_still
 
 from voxburst_sandbox import Fault
@@ -22,56 +21,6 @@ from voxops.client._client import Permit
 from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.model import Snapshot
-
-
-def test_rule_09_only_the_engine_resends_planned_acts(rig):
-    """The client resends reads by itself; a planned act that is answered 503 leaves exactly once, until it has been read."""
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(
-        *failing({"action": "status", "status": 503, "when": "before", "code": "SERVICE_UNAVAILABLE"}, path=RETRY)
-    )
-    kernel.run(plan_retry(kernel.triaged()))
-    record = rig.sandbox.requests()
-    first, second = (entry["seq"] for entry in record if entry["acting"])
-    assert any(first < entry["seq"] < second and entry["method"] == "GET" for entry in record)
-    assert rig.effects("post.retry") == 1
-
-
-def test_rule_16_a_paused_run_sends_nothing_more_and_attaching_sends_nothing(rig):
-    world.plant_posts(rig.sandbox, 30, targets=1)
-    first = rig.kernel()
-    plan = plan_retry(first.triaged())
-    run = first.bind(plan)
-    execution = first.execution(run)
-    rig.sandbox.add_fault(*(Fault("delay", "POST", RETRY, seconds=HELD, nth=number) for number in range(6, 31)))
-    work = eventloop.submit(execution.go())
-    wait_for(lambda: len(rig.acts()) >= 10)
-    pausing = eventloop.submit(execution.pause())
-    rig.let_go()
-    pausing.result(30)
-    sent = len(rig.acts())
-    assert 10 <= sent < 30
-    work.result(60)
-    second = rig.kernel()
-    second.attach(run)
-    second.go(run)
-    assert len(rig.acts()) == sent, "the pause stands in the ledger"
-    assert outcomes(second.results(run)) == {"succeeded": sent, "pending": 30 - sent}
-    eventloop.run(second.execution(run).allow())
-    second.go(run)
-    assert outcomes(second.results(run)) == {"succeeded": 30}
-    assert rig.count(expected(plan)).holds
-
-
-def test_rule_14_what_was_done_is_not_forgotten(rig):
-    kernel, plan = rig.kernel(), rig.plan_rows(3)
-    kernel.run(plan)
-    rig.sandbox.advance(400 * 24 * HOUR)
-    table = kernel.run(plan)
-    assert outcomes(table) == {"succeeded": 3}
-    assert table["result_id"].notna().all()
-    rig.each_once(3)
 
 
 @pytest.mark.parametrize(("waits", "code"), [
@@ -152,11 +101,12 @@ def test_pause_returns_when_reading_breaks_while_a_request_is_in_flight(rig):
 
 
 @pytest.mark.parametrize("withdraw", [False, True])
-def test_a_pause_returns_in_two_seconds_and_names_what_is_in_flight(withdraw, rig):
-    """Nothing more is sent meanwhile, and what is in flight is recorded when it ends: one row unsent, the others done."""
+def test_rule_16_a_pause_returns_in_two_seconds_and_names_what_is_in_flight(withdraw, rig):
+    """Nothing more is sent, here or by whoever attaches, until it is allowed or planned again; what is in flight is recorded."""
     kernel = rig.kernel(timeout=20.0)
     rig.clock.speed = 50
-    run = kernel.bind(planned(rig.campaign(30), one_by_one=True))
+    plan = planned(rig.campaign(30), one_by_one=True)
+    run = kernel.bind(plan)
     rig.sandbox.add_fault(Fault("delay", "POST", "/v1/posts", seconds=HELD, times=None))
     execution = kernel.execution(run)
     work = eventloop.submit(execution.go())
@@ -176,7 +126,19 @@ def test_a_pause_returns_in_two_seconds_and_names_what_is_in_flight(withdraw, ri
     table = kernel.results(run).set_index("row_id")
     assert (table.loc[list(sent), "outcome"] == "succeeded").all()
     assert outcomes(table) == {"succeeded": 10, "blocked" if withdraw else "pending": 20}
+    second = rig.kernel()
+    second.attach(run)
+    second.go(run)
     rig.each_once(10)
+    assert codes(table) == codes(second.results(run)) == {"cancelled" if withdraw else "paused"}, (
+        "it stands in the ledger"
+    )
+    if withdraw:
+        run = second.bind(plan)
+    eventloop.run(second.execution(run).allow())
+    second.go(run)
+    assert outcomes(second.results(run)) == {"succeeded": 30}
+    rig.each_once(30)
 
 
 def test_cancelling_also_abandons_what_comes_back_unsent(rig, monkeypatch):
