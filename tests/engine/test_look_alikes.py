@@ -8,28 +8,6 @@ from tests.chaos.rig import DAY, codes, outcomes, planned
 from voxburst_sandbox import Fault
 from voxops.acts.update import plan_update
 
-
-@pytest.mark.parametrize(("status", "bound"), [("draft", True), ("scheduled", True), ("draft", False)])
-def test_rule_17_an_old_post_that_was_mended_into_a_row_blocks_it(rig, status, bound):
-    """Also where it was bound before, by a kernel that has died."""
-    kernel, sheet = rig.kernel(), rig.campaign(1)
-    account = sheet["accounts"][0]
-    (old,) = rig.planted(status=status, daysOld=5, scheduledFor=None if status == "draft" else "2027-03-01T09:00:00Z")
-    kernel.run(planned(rig.campaign(1, start=9)))
-    rig.sandbox.advance(DAY)
-    run = kernel.stopped(kernel.bind(planned(sheet))) if bound else ""
-    rig.sandbox.world.posts[old].targets[0].account_id = account
-    rig.sandbox.person.edit(old, content=sheet["content"][0], scheduled_for=sheet["scheduled_for"][0])
-    rig.sandbox.world.posts[old].status = "scheduled"
-    rig.sandbox.advance(DAY / 2)
-    rig.others_post()
-    kernel = rig.kernel()
-    run = run or kernel.bind(planned(sheet))
-    kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"blocked": 1}
-    assert rig.scheduled(sheet["content"][0]) == 1
-
-
 LATER = "2027-03-05T09:00:00Z"
 
 

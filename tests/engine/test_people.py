@@ -13,23 +13,6 @@ from voxops.acts.table import act_named
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-@pytest.mark.parametrize("people", [{}, {"owner": "crew.owner", "campaign": "campaign"}])
-def test_two_laptops_that_connect_otherwise_create_each_row_once_where_lists_lag(rig, one_by_one, people):
-    rig.sandbox.set_switches(list_lag_seconds=30.0)
-    sheet = rig.campaign(3).assign(owner="Ada")
-    first, second = rig.kernel("first", people={"owner": "owner"}), rig.kernel("second", people=people)
-    calls = 3 if one_by_one else 1
-    first.send_first(first.bind(planned(sheet, one_by_one=one_by_one)), calls=calls)
-    table = second.run(planned(sheet, one_by_one=one_by_one))
-    assert [entry["status"] for entry in rig.acts()] == [201] * calls + [409] * calls
-    assert len({entry["key"] for entry in rig.acts()}) == calls, "one key for a row, whatever else is sent with it"
-    assert outcomes(table) == {"succeeded": 3}
-    assert set(table["result_id"]) == set(rig.sandbox.world.posts)
-    rig.each_once(3)
-    assert {post.metadata["owner"] for post in rig.sandbox.world.posts.values()} == {"Ada"}
-
-
-@pytest.mark.parametrize("one_by_one", [False, True])
 @pytest.mark.parametrize("rows", [1, 3])
 def test_a_key_under_which_another_laptop_was_refused_leaves_no_row_pending(rig, rows, one_by_one):
     """The API remembers the refusal under the key, and so answers a conflict; rows of a batch meet it under other keys."""

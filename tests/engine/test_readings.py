@@ -78,19 +78,6 @@ def test_rows_are_not_created_again_upon_a_list_that_was_begun_too_early(rig, ac
     assert all(fault["struck"] for fault in rig.sandbox.faults())
 
 
-def test_a_colleague_who_posts_while_the_list_is_read_is_seen_before_anything_is_sent(rig):
-    """The laptop sleeps for a night after the first page of its first reading; the same rows are created elsewhere meanwhile."""
-    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
-    mine.run(rig.plan_rows(120))
-    rig.sandbox.advance(60)
-    plan = plan_create(rig.campaign(5, start=500), key="row_id")
-    theirs.run(plan)
-    rig.sandbox.set_switches(list_lag_seconds=20.0)  # so that the first page does not show them yet
-    rig.sandbox.add_fault(Fault("advance", "GET", "/v1/posts", nth=1, when="after", seconds=26 * HOUR))
-    assert outcomes(mine.run(plan)) == {"succeeded": 5}
-    rig.each_once(125)
-
-
 def test_rule_10_a_post_of_the_future_hides_no_others(rig):
     """Somebody has imported a post of the day after tomorrow, which stands on top of the list; then a colleague runs the sheet."""
     world, post = rig.sandbox.world, rig.sandbox.plant_post("imported", [rig.accounts["twitter"]], status="draft")

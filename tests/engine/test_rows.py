@@ -37,19 +37,6 @@ def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig,
     assert len(rig.sandbox.world.posts) == 1
 
 
-def test_rule_05_failed_rows_keep_their_campaign_also_through_a_file(rig):
-    frame, kernel = rig.campaign(3).assign(force=True), rig.kernel()
-    frame.loc[1, "accounts"] = "acc_unknown"
-    run = kernel.done(of(frame, "Spring"))
-    failed = kernel.execution(run).failed()
-    for rows in (failed, pd.read_csv(StringIO(failed.to_csv(index=False)), dtype="string")):
-        plan = of(rows)
-        assert (plan.campaign, plan.items[0].attempt) == ("Spring", 2)
-    table = kernel.run(of(pd.DataFrame(frame.to_dict("list"))))
-    assert set(table["reason_code"].dropna()) == {"looks_like_row"}, "under no campaign, nothing goes out again"
-    rig.each_once(2)
-
-
 @pytest.mark.parametrize("name", ["2026.10", "007", "TRUE"])
 def test_rule_05_a_campaign_that_a_file_has_turned_into_a_number_creates_no_row_twice(rig, name):
     kernel = rig.kernel()

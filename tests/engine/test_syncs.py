@@ -48,29 +48,6 @@ def test_rule_18_two_laptops_that_sync_at_once_do_it_once(rig, lag):
     as_the_sheet(rig, sheet)
 
 
-@pytest.mark.parametrize("lag", [0, 60])
-@pytest.mark.parametrize("calls", [1, 5, 9, *(pytest.param(n, marks=pytest.mark.release) for n in (2, 3, 4, 6, 7, 8))])
-def test_rule_18_a_sync_that_was_killed_is_finished_from_the_old_frame(rig, lag, calls):
-    """After so many acting requests, of which one of each method got no answer."""
-    rig.sandbox.set_switches(list_lag_seconds=lag, forget_key_on_5xx=True)
-    kernel = rig.kernel()
-    sheet = changed(rig, kernel)
-    plan, before = planned(kernel, sheet), len(rig.acts())
-    for method in ("POST", "PATCH"):
-        when = "after" if calls % 2 else "before"
-        rig.sandbox.add_fault(Fault("drop", method, "/v1/posts/**", nth=(calls + 1) // 2, when=when))
-    work = kernel.start(kernel.bind(plan))
-    wait_for(lambda: len(rig.acts()) - before >= calls or work.done())
-    kernel.kill(work)
-    rig.sandbox.clear_faults()
-    again = rig.kernel()
-    again.run(plan)
-    rig.sandbox.advance(700)
-    again.run(planned(again, sheet))
-    assert planned(again, sheet).eligible == 0
-    as_the_sheet(rig, sheet)
-
-
 @pytest.mark.parametrize("calls", [1, 4])
 def test_rule_18_rows_by_number_killed_on_the_way_show_no_text_twice(rig, calls):
     """The first of eight rows is deleted, and the others move up; three runs end it, whenever the first was killed."""
@@ -157,13 +134,3 @@ def test_rule_18_a_filtered_sheet_without_withdraw_stops_nothing(rig, caplog):
     assert f"run {old} has unsent rows that are not in this sheet" in caplog.text
     kernel.resume(old)
     rig.each_once(6)
-
-
-def test_a_sync_says_what_it_has_made_and_undoing_it_withdraws_that(rig):
-    kernel = rig.kernel()
-    sheet = changed(rig, kernel)
-    run = kernel.done(planned(kernel, sheet))
-    made = kernel.made(run)
-    assert sorted(made["row"]) == ["r00012", "r00013", "x1", "x2"]
-    kernel.run(kernel.undo(run))
-    assert rig.live() == Counter(sheet["content"].drop([3, 4, 9, 10]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.rig import DAY, HELD, outcomes, planned, wait_for
+from tests.chaos.rig import HELD, outcomes, planned, wait_for
 
 from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
@@ -45,40 +45,6 @@ def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_
     rig.sandbox.advance(3600)
     rig.kernel().resume(run)
     assert len(rig.acts()) == refused
-
-
-def test_rule_14_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
-    """Rule 14: succeeded and failed are final; what was withdrawn since stands in the column `withdrawn`, and is nothing to mend.
-
-    A tool has posted the eighth row, so that it is blocked.
-    """
-    sheet, kernel = rig.campaign(8), rig.kernel()
-    rig.by_a_tool(sheet.iloc[7].to_dict())
-    run = kernel.done(planned(sheet))
-    assert outcomes(kernel.results(run)) == {"succeeded": 7, "blocked": 1}
-    undone = kernel.run(kernel.undo(run))
-    assert (outcomes(undone), rig.effects("post.cancel")) == ({"succeeded": 7}, 7)
-    assert sum(rig.live().values()) == 1  # the tool's
-
-    assert outcomes(kernel.results(run)) == {"succeeded": 7, "blocked": 1}
-    assert kernel.withdrawn(run) == 7
-    assert kernel.execution(run).failed().empty
-
-
-def test_a_notebook_that_creates_withdraws_and_creates_again_is_run_all_over(rig):
-    """The cell that undoes the first attempt finds what the second one has created, which is none of its own."""
-    kernel, sheet = rig.kernel(), rig.campaign(3)
-    for again in (False, True):
-        first = kernel.done(planned(sheet))
-        rig.sandbox.advance(600)
-        plan = kernel.undo(first)
-        assert plan.eligible == (0 if again else 3)
-        kernel.run(plan)
-        rig.sandbox.advance(600)
-        assert outcomes(kernel.run(planned(sheet.assign(attempt=2)))) == {"succeeded": 3}
-        rig.sandbox.advance(DAY)
-    assert (rig.effects("post.create"), rig.effects("post.cancel")) == (6, 3)
-    assert rig.live() == dict.fromkeys(sheet["content"], 1)
 
 
 def reasons(plan: Plan) -> dict[str, str]:

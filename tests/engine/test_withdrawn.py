@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
+from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
 from tests.engine.steps import BATCH_OR_NOT, BULK
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.api.timing import PROOF_AFTER
 from voxops.errors import DecodeError
-
-
-@pytest.mark.parametrize(("who", "content"), [
-    ("this ledger", ["a\r\nb", "c\r\nd"]), ("withdraw", ["a\nB", "c\nD"]), ("delete", ["a\nB", "c\nD"]),
-], ids=["line ends", "another word", "another word, deleted"])  # fmt: skip
-def test_rule_14_a_row_whose_post_was_withdrawn_is_blocked_until_its_next_attempt(rig, who, content):
-    """However long the list has moved on, and although the sheet was saved anew."""
-    kernel, sheet = rig.kernel(), rig.campaign(2).assign(content=["a\nb", "c\nd"])
-    ids = kernel.run(planned(sheet))["result_id"]
-    rig.sandbox.advance(2 * DAY)
-    rig.others_post()
-    kernel.run(planned(rig.campaign(1, start=50)))
-    if who == "this ledger":
-        posts = kernel.posts("scheduled")
-        kernel.run(plan_cancel(posts[posts["post_id"].isin(ids)]))
-    else:
-        for post in ids:
-            getattr(rig.sandbox.person, who)(post)
-    again = sheet.assign(content=content)
-    table = kernel.run(planned(again))
-    assert (outcomes(table), codes(table)) == ({"blocked": 2}, {"withdrawn_since"})
-    assert table["waiting_for"].str.endswith("attempt to 2").all()
-    for _ in range(2):
-        assert outcomes(kernel.run(planned(again.assign(attempt=2)))) == {"succeeded": 2}
-    assert rig.effects("post.create") == 5
-
 
 FIRST = "row 0 of the campaign"
 
@@ -64,25 +37,6 @@ def two(rig: Rig) -> tuple[Kernel, str]:
     """Two posts, and their run."""
     kernel = rig.kernel()
     return kernel, kernel.done(rig.plan_rows(2))
-
-
-@pytest.mark.parametrize("became", ["failed", "cancelled", "gone"])
-def test_rule_14_what_became_of_a_post_later_leaves_its_row_succeeded(rig, became):
-    """The sheet was made from last week's posts, whose ids are still in it; its run stays as it was (rule 14)."""
-    kernel = rig.kernel()
-    old = rig.planted(2, status="published", daysOld=7)
-    run = kernel.done(planned(rig.campaign(2).assign(post_id=old)))
-    post = kernel.results(run)["result_id"][0]
-    rig.sandbox.advance(PROOF_AFTER + 60)
-    if became == "gone":
-        rig.sandbox.person.delete(post)
-    elif became == "cancelled":
-        rig.sandbox.person.withdraw(post)
-    else:
-        rig.sandbox.world.posts[post].status = became
-    kernel.made(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 2}
-    assert kernel.withdrawn(run) == (became in {"cancelled", "gone"})
 
 
 @pytest.mark.parametrize(("body", "status"), [("html", 404), ("empty", 404), ("json", 200)])
