@@ -26,11 +26,9 @@ from voxops.client import _upload as uploads
 TEXT = "a text that is nobody's business"
 
 
-@pytest.fixture
-def ws(sandbox, tmp_path, caplog) -> Iterator[vx.Workspace]:
+@pytest.fixture(autouse=True)
+def _all(caplog):
     caplog.set_level(logging.DEBUG, "voxops")
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
-        yield workspace
 
 
 def records(caplog, pattern: str) -> list[logging.LogRecord]:
@@ -109,7 +107,6 @@ def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog,
         return await put(*args)
 
     monkeypatch.setattr(uploads, "_put", seen)
-    caplog.set_level(logging.DEBUG, "voxops")
     sandbox.add_fault(Fault("status", status=503, code=sandbox.api_key, times=2, path="/v1/posts"))
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         ws.run(campaign(ws, 2)).wait(60)
