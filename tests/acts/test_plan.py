@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -95,8 +93,7 @@ def test_a_column_that_plans_or_results_fill_names_no_rows(name):
 
 
 @pytest.mark.parametrize(("tags", "sent"), [
-    ({"spring", "offer"}, ["offer", "spring"]), (["spring", float("nan")], ["spring"]), (2026.0, ["2026"]),
-    ("2026.0; 007", ["2026.0", "007"]), (None, None),
+    ({"spring", "offer"}, ["offer", "spring"]), (["spring", float("nan")], ["spring"]), (2026.0, ["2026"]), ("2026.0; 007", ["2026.0", "007"]),
 ])  # fmt: skip
 def test_tags_in_whatever_form_are_texts(tags, sent):
     plan = plan_create(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
@@ -107,28 +104,9 @@ def test_the_cost_counts_acts_and_the_reads_around_them():
     empty = plan_create(campaign(1).assign(content=""), key="row_id")
     assert (empty.cost.requests, empty.cost.acts) == (0, 0)
     frame = failures(*((f"post_{n}", "twitter") for n in range(300)))
-    for rate in (plans.DEFAULT_RATE, 60):
-        frame.attrs["rate_limit"] = rate
-        plan = plan_retry(frame)
-        assert (plan.cost.acts, plan.cost.rate, plan.cost.requests > 300) == (300, rate, True)
-        assert plan.cost.minutes == round(plan.cost.requests / rate, 1)
-    least = f"at least {plan.cost.minutes:g} minutes at 60 a minute"
-    assert least in repr(plan)
-    assert least in plan._repr_html_()
-
-
-def test_a_plan_is_its_document_in_text_and_html_and_a_hostile_id_is_text():
-    frame = failures(
-        ("post_" + "x" * 20 + "tail", "twitter"), ("post_1", "threads"), ('x" onclick="y()/retry', "twitter")
-    )
-    frame.loc[1, "retryable"] = False
+    assert plan_retry(frame).cost.rate == plans.DEFAULT_RATE
+    frame.attrs["rate_limit"] = 60
     plan = plan_retry(frame)
-    markup, row = plan._repr_html_(), plan.frame.iloc[0]
-    for said in (repr(plan), re.sub("<[^>]*>", "", markup)):
-        assert "1 of 3 rows" in said
-        assert "Nothing has been sent" in said
-        assert "post_…xxtail" in said
-        assert row["reason"] in said
-        assert str(plan.why[1]) in said, "why one of them is not eligible"
-    assert row["post_id"] in markup, "where its cell is opened"
-    assert 'onclick="' not in markup
+    assert (plan.cost.acts, plan.cost.requests > 300) == (300, True)
+    assert plan.cost.minutes == round(plan.cost.requests / 60, 1)
+    assert f"at least {plan.cost.minutes:g} minutes at 60 a minute" in repr(plan)
