@@ -158,9 +158,8 @@ def test_a_sync_of_a_sheet_with_files_is_empty_after_it_and_says_which_picture_h
 
     frame = sheet(rig, folder, ["a.jpg", ADDRESS, "b.png"])
     first, other = rig.kernel("mine"), rig.kernel("other")
-    assert {why.code for why in plan_sync(frame, first.posts(), key="row_id", campaign="c").why} == {
-        "media_not_uploaded"
-    }
+    not_yet = plan_sync(frame, first.posts(), key="row_id", campaign="c")
+    assert {why.code for why in not_yet.why} == {"media_not_uploaded"}
     assert outcomes(first.run(plan(first, frame))) == {"succeeded": 3}
     for kernel in (first, other):
         found = plan(kernel, frame)
@@ -169,6 +168,3 @@ def test_a_sync_of_a_sheet_with_files_is_empty_after_it_and_says_which_picture_h
     changed = plan(other, frame)
     assert (changed.eligible, changed.why[0].code) == (0, "created_otherwise")
     assert dict(changed.why[0].params)["fields"] == "media"
-    moved = frame.assign(scheduled_for="2027-03-02T09:00:00+00:00")
-    assert outcomes(other.run(plan(other, moved.iloc[1:]))) == {"succeeded": 2}
-    assert len(media(rig, "upload")) == 3

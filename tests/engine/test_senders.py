@@ -25,7 +25,7 @@ from voxops.model import Snapshot
 
 @pytest.mark.parametrize(("waits", "code"), [
     ("for another row", "alike_in_flight"), ("for another run", "subject_busy"), ("for the rate limit", "waits_for_limit"),
-    ("since it is paused", "paused"), ("since it has stopped", "stopped"),
+    ("since it has stopped", "stopped"),
 ])  # fmt: skip
 def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(waits, code, rig):
     """Nothing of it has reached the server meanwhile."""
@@ -41,8 +41,6 @@ def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(wai
     execution = kernel.execution(run)
     if waits == "for the rate limit":
         rig.sandbox.add_fault(Fault("retry_after", "*", "/v1/posts**", seconds=40))
-    elif waits == "since it is paused":
-        eventloop.run(execution.pause())
     elif waits == "since it has stopped":
         rig.sandbox.add_fault(Fault("status", status=402, code="PLAN", path="/v1/posts**"))
     before = rig.sandbox.effects()
@@ -56,26 +54,18 @@ def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(wai
     work.result(60)
 
 
-def test_rule_15_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
-    """Its only retry was answered 500, with nothing done."""
+def test_rule_15_what_was_changed_by_hand_is_never_sent(rig):
+    """A request before it was sent; a call whose only try was answered 500, with nothing done."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
-    run = kernel.bind(plan_retry(kernel.triaged()))
-    kernel.send_first(run, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
-    kernel.ledger.query("UPDATE calls SET path = '/v1/posts/post_x/retry'")
-    kernel.go(run)
-    table = kernel.results(run)
-    assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"ledger_changed_by_hand"})
-    assert (len(rig.acts()), rig.effects("target.requeue")) == (1, 0)
-
-
-def test_rule_15_a_request_that_was_changed_by_hand_is_never_sent(rig):
-    kernel = rig.kernel()
-    run = kernel.bind(planned(rig.campaign(3)))
+    creates, retry = kernel.bind(planned(rig.campaign(3))), kernel.bind(plan_retry(kernel.triaged()))
+    kernel.send_first(retry, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
     kernel.ledger.query("UPDATE requests SET item = json_set(item, '$.path', '/v1/webhooks') WHERE id = 2")
-    kernel.go(run)
-    assert rig.acts() == []
-    assert kernel.results(run)["reason_code"].to_list() == ["ledger_changed_by_hand"] * 3
+    kernel.ledger.query("UPDATE calls SET path = '/v1/posts/post_x/retry'")
+    for run in (creates, retry):
+        kernel.go(run)
+        assert codes(kernel.results(run)) == {"ledger_changed_by_hand"}
+    assert (len(rig.acts()), rig.effects("target.requeue")) == (1, 0)
 
 
 def test_pause_returns_when_reading_breaks_while_a_request_is_in_flight(rig):

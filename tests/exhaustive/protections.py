@@ -491,7 +491,7 @@ REMOVALS = (
 
 def wrong(removal: Removal, *, removed: bool) -> list[str]:
     """What is wrong with a protection's shortest history, where it is removed and where it is not."""
-    case = replace(removal.case, opening=in_events(""), **({"ledger": removal.ledger} if removed else {}))
+    case = replace(removal.case, opening=(), **({"ledger": removal.ledger} if removed else {}))
     with removal.standing(), removal.patch() if removed else nullcontext():
         return judged(case, in_events(removal.shortest), unsettled=removal.unsettled)
 
