@@ -66,11 +66,8 @@ def test_rule_14_an_act_whose_post_was_deleted_is_blocked_in_the_end(rig, what, 
         "retry": lambda: plan_retry(mine.triaged()), "cancel": lambda: plan_cancel(mine.posts("scheduled")),
         "update": lambda: plan_update(mine.posts("scheduled"), by="3D", change="strike"),
     }[what]()  # fmt: skip
-    faults = (
-        ()
-        if when == "answered"
-        else (Fault("status", "*", "/v1/posts/*/**" if what != "update" else "/v1/posts/*", status=500, when=when),)
-    )
+    method = "PATCH" if what == "update" else "POST"
+    faults = () if when == "answered" else (Fault("status", method, "/v1/**", status=500, when=when),)
     run = mine.send_first(mine.bind(plan), *faults)
     rig.sandbox.person.delete(post)
     sent = rig.sandbox.now()
