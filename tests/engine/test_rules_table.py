@@ -170,7 +170,7 @@ def test_only_what_every_row_lets_go_is_sent(about, known):
 
 FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool"]
 CALL_FACTS = st.builds(
-    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
+    CallFacts, kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
     **dict.fromkeys(FLAGS, BOOL),
 )  # fmt: skip
 
