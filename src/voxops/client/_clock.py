@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-NO_CLOCK_SHOWS = 2200  # the first year of which a date is a mistake; times are reckoned from dates, and must stay times
+NO_CLOCK_SHOWS = 2262  # the first year of which a date is a mistake: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
 
 
 class ServerClock:
