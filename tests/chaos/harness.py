@@ -103,8 +103,8 @@ class Chaos:
         setting = {
             "seed": config.seed,
             "speed": config.speed,
-            "posts": max(1, round(config.items * 0.18)),  # two of three have two targets
-            "deliveries": round(config.items * 0.3),
+            "posts": max(1, round(config.items * 0.12)),  # two of three have two targets
+            "deliveries": round(config.items * 0.1),
             "scheduled": round(config.items * 0.1),
             "switches": {"list_lag_seconds": LAG, "forget_key_on_5xx": True},
         }
