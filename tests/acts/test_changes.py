@@ -122,6 +122,13 @@ def test_each_post_may_get_a_time_of_its_own():
     assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
 
 
+@pytest.mark.parametrize("planner", [plan_update, plan_cancel])
+def test_a_post_that_stands_there_twice_is_planned_once(planner):
+    frame = pd.concat([posts("scheduled"), posts("scheduled")], ignore_index=True).assign(new_content="Bye")
+    assert planner(frame).frame["reason_code"].to_list()[1] == "post_twice"
+    assert planner(frame).eligible == 1
+
+
 @pytest.mark.parametrize(
     "planner", [plan_update, plan_cancel, lambda frame: plan_update(frame, by="1D", change="later")]
 )
