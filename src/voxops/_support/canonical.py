@@ -82,26 +82,21 @@ _dumps = partial(json.dumps, sort_keys=True, separators=(",", ":"))
 
 
 def encode(value: Any) -> str:
-    """Write JSON with sorted keys and no spaces."""
+    """Write JSON with sorted keys and no spaces; types unknown to JSON, such as times, become text."""
     try:
-        return msgspec.json.encode(value, order="sorted").decode()
+        return msgspec.json.encode(value, order="sorted", enc_hook=str).decode()
     except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
-        return _dumps(value)
+        return _dumps(value, default=str)
 
 
 def json_text(value: Any) -> str | None:
-    """Return a value as JSON, None as None; types unknown to JSON, such as times, become text."""
-    if value is None:
-        return None
-    try:
-        return encode(value)
-    except TypeError:
-        return _dumps(value, default=str)
+    """Return a value as JSON, None as None."""
+    return None if value is None else encode(value)
 
 
 def text(value: Any) -> str:
     """Return a text unchanged, anything else as JSON."""
-    return value if isinstance(value, str) else json_text(value) or "null"
+    return value if isinstance(value, str) else encode(value)
 
 
 def is_well_formed(text: str) -> bool:

@@ -16,16 +16,14 @@ import inspect
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
-from voxops._support.arguments import did_you_mean
 from voxops.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
@@ -296,34 +294,6 @@ async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_Class = TypeVar("_Class", bound=type)
-
-
-def never_copied(instead: Callable[[Any], str]) -> Callable[[_Class], _Class]:
-    """Let copying or pickling an object of a class raise a TypeError that names the class and what to do instead.
-
-    Parameters
-    ----------
-    instead : callable
-        Takes the object and returns what to do, such as ``call vx.connect() there``.
-    """
-
-    def bind(cls: _Class) -> _Class:
-        def refuse(self: object, _: object) -> NoReturn:
-            name = type(self).__name__
-            raise TypeError(f"{name} can't be copied or pickled, as it belongs to its process; {instead(self)}")
-
-        cls.__reduce_ex__ = refuse  # type: ignore[method-assign, assignment]  # asked by copy, deepcopy and pickle alike
-        return cls
-
-    return bind
-
-
-def by_id(run: str) -> str:
-    """Return how to get a run in another process; a watch is in no ledger."""
-    return f"attach it by its id: ws.attach({run!r})" if run.startswith("run_") else "start it again there"
-
-
 def paused(run: str) -> str:
     """Return the effect of an interrupt on a run, and how to go on."""
     how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
@@ -435,11 +405,6 @@ def _call(
     """Call a method of a workspace or run; the error about a wrong argument names the public method."""
     noun, signature = self._noun, inspect.signature(method)
     known = [each for each in signature.parameters if each != "self"]
-    for name in kwargs:
-        if name not in known:
-            raise TypeError(
-                f"{noun}.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known) if known else 'it takes none'}"
-            )
     try:
         signature.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -457,13 +422,6 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def running_cell() -> int | None:
-    """Return the number of the running notebook cell, None outside a kernel; this does not import IPython."""
-    ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython is not None else None
-    return int(shell.execution_count) if hasattr(shell, "kernel") else None
 
 
 _LOSES_CELLS = (7, 1)  # from this ipykernel on, nest_asyncio 1.6 silently drops the cells queued behind a blocking one

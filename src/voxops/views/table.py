@@ -17,7 +17,7 @@ from voxops.frames.nested import is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
 from voxops.frames.times import shown_zone
-from voxops.model import Outcome, Verdict
+from voxops.model import Outcome
 from voxops.sheets.rules import as_instants
 
 __all__ = [
@@ -39,10 +39,11 @@ _LONG = 24  # characters; a column with a longer text wraps
 _ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, since people paste them
 _BODY = 100  # characters of a post's text or a response; causes, messages, remedies and reasons are whole
 _BODIES = frozenset({"content", "first_comment", "response_body"})
+_LONGEST = 4_000  # characters of a cell; no cause, message or remedy is longer
 _TERMINAL = (100, 300)  # characters of a cell in text, and of the last of its row
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
-_ADDRESSES, _TEXTS = ("url", "endpoint"), ("error", "response_body", "symptom", "error_message")
+_SECRETS = ("url", "error", "response_body", "symptom", "error_message")  # columns that may have addresses of webhooks
 
 
 class Cell(NamedTuple):
@@ -121,11 +122,10 @@ def table_of(
 
 def cell_of(value: Any, column: Column, tz: str | tzinfo, link: object = None) -> Cell:
     """Return one cell: short in its row, in full on hovering; only an address of the web is a link."""
-    text, full = text_of(value, column, tz) or "–", _full(value, tz)
-    full = safe.redact_address(full) if column.kind == "address" else full
+    text, full = safe.plain(text_of(value, column, tz) or "–", _LONGEST), safe.plain(_full(value, tz), 1000)
     colour = look(LOOKS[column.look], value).colour if column.look and full else ""
     address = str(link) if str(link).startswith(("https://", "http://")) else ""
-    return Cell(text, full[:1000] if full != text else "", colour, address)
+    return Cell(text, "" if full == text or column.kind == "address" else full, colour, address)
 
 
 def text_of(value: Any, column: Column, tz: str | tzinfo) -> str:
@@ -137,10 +137,10 @@ def text_of(value: Any, column: Column, tz: str | tzinfo) -> str:
     if column.kind == "share" and pd.api.types.is_float(value):
         return safe.percent(float(value))
     text = _full(value, tz)
-    if column.kind == "id":
-        return text if len(text) <= _RUN_ID else safe.middle(text, _ID)
+    if column.kind == "id" and len(text) > _RUN_ID:
+        return safe.middle(text, _ID)
     if column.kind == "address":
-        return safe.middle(safe.short_address(text), _ADDRESS)
+        return safe.middle(safe.redact_address(text), _ADDRESS)
     return safe.clip(text, _BODY) if column.name.partition(":")[0] in _BODIES else text
 
 
@@ -186,22 +186,18 @@ def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     values = frame[kind.order].astype(object)
     if kind.order == "outcome":
         rank = values.map(_ORDER.index)
-    elif kind.order == "eligible":
-        rank = ~values.astype(bool)
-    else:  # what was tried again in vain comes after the other failures
-        again = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
-        rank = 2 * values.isna() + (again & frame["verdict"].eq(Verdict.RETRY).fillna(False)).astype(int)
+    else:
+        rank = ~values.astype(bool) if kind.order == "eligible" else values.isna()
     return frame.iloc[np.argsort(rank.to_numpy(int), kind="stable")]
 
 
-def redacted(frame: pd.DataFrame, columns: Sequence[str] = (*_ADDRESSES, *_TEXTS)) -> pd.DataFrame:
-    """Return the frame without the secret parts of addresses of webhooks in these columns.
+def redacted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without the secret parts of addresses of webhooks.
 
     An error message is redacted only in deliveries: a platform's message about the links in a post stays.
     """
-    made = frame.copy(deep=False)
-    kept = set() if {"delivery_id", "url"} & {*frame} else {"error_message"}
-    for name in ({*columns} & {*frame}) - kept:
-        clean = safe.redact_address if name in _ADDRESSES else safe.redact_addresses
-        made[name] = frame[name].map(lambda value, clean=clean: clean(value) if isinstance(value, str) else value)
+    made, deliveries = frame.copy(deep=False), {"delivery_id", "url"} & {*frame}
+    for name in {*(_SECRETS if deliveries else _SECRETS[:-1])} & {*frame}:
+        clean = safe.redact_address if name == "url" else safe.redact_addresses
+        made[name] = frame[name].map(clean, na_action="ignore")
     return made
