@@ -165,7 +165,7 @@ class Run:
 
     async def _until_async(self, work: Coroutine[Any, Any, T]) -> T:
         """The same on any event loop, where an interrupt arrives as a cancel; any other cancel leaves the run alone."""
-        with eventloop.interrupts.seen() as interrupted:
+        with eventloop.interrupts() as interrupted:
             try:
                 return await eventloop.arun(work)
             except asyncio.CancelledError as stop:

@@ -117,8 +117,7 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
         If it is no path, or its home folder is unknown.
     """
     if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
-        odd = "None" if value is None else repr(value) if isinstance(value, str) else type(value).__name__
-        raise ConfigError(f"{name}= takes a path, not {odd}.")
+        raise ConfigError(f"{name}= takes a path, not {value!r}.")
     try:
         return Path(value).expanduser()
     except RuntimeError as error:

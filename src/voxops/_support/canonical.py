@@ -7,7 +7,6 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -147,17 +146,6 @@ def canonical(value: Any) -> bytes:
 def fingerprint(*parts: Any) -> str:
     """Return 32 hexadecimal digits that identify these parts in this order."""
     return hashlib.sha256(canonical(list(parts))).hexdigest()[:32]
-
-
-def fingerprints(*parts: Any, numbers: Iterable[int]) -> list[str]:
-    """Return ``fingerprint(*parts, number)`` for each number; shared parts are hashed once."""
-    shared = hashlib.sha256(canonical(list(parts))[:-1] + b",")
-    found = []
-    for number in numbers:
-        whole = shared.copy()
-        whole.update(b"%d]" % number)
-        found.append(whole.hexdigest()[:32])
-    return found
 
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")

@@ -22,7 +22,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from voxops.errors import ConfigError, Interrupted
 
@@ -125,40 +125,26 @@ class _Work(Generic[T]):
         self._ended.wait(GRACE)
 
 
-class _Interrupts:
-    """The interrupts (SIGINT) that arrive while a run is awaited on the main thread.
+@contextmanager
+def interrupts() -> Iterator[Callable[[], bool]]:
+    """See the interrupts (SIGINT) within the block, and pass each on; yields a function that returns whether one has just arrived.
 
     A notebook's kernel and asyncio make a cancel of the awaiting task out of one, which looks like any other cancel.
     """
+    seen, before = [-math.inf], signal.getsignal(signal.SIGINT)
 
-    def __init__(self) -> None:
-        self._waits, self._last = 0, -math.inf
-        self._before: Any = None
+    def see(number: int, frame: Any) -> None:
+        seen[0] = time.monotonic()
+        cast("Any", before)(number, frame)
 
-    def _see(self, number: int, frame: Any) -> None:
-        self._last = time.monotonic()
-        self._before(number, frame)
-
-    @contextmanager
-    def seen(self) -> Iterator[Callable[[], bool]]:
-        """See them within the block, and pass each on; yields a function that returns whether one has just arrived in it."""
-        began, before = time.monotonic(), signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread():
-            yield lambda: False
-            return
-        if callable(before) and before != self._see:  # not where interrupts are ignored
-            self._before = before
-            signal.signal(signal.SIGINT, self._see)
-        self._waits += 1
-        try:
-            yield lambda: self._last > max(began, time.monotonic() - JUST_NOW)
-        finally:
-            self._waits -= 1
-            if not self._waits and signal.getsignal(signal.SIGINT) == self._see:
-                signal.signal(signal.SIGINT, self._before)
-
-
-interrupts = _Interrupts()
+    listens = threading.current_thread() is threading.main_thread() and callable(before)  # else they are ignored
+    if listens:
+        signal.signal(signal.SIGINT, see)
+    try:
+        yield lambda: seen[0] > time.monotonic() - JUST_NOW
+    finally:
+        if listens and signal.getsignal(signal.SIGINT) is see:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -303,25 +289,7 @@ def paused(run: str) -> str:
 P = ParamSpec("P")
 
 
-class Begins(Protocol):
-    """A run, which begins only once its caller has it, so that a cancelled call leaves none that sends (rule 16)."""
-
-    id: str
-
-    def begin(self) -> Self:
-        """Begin, unless it has."""
-
-    def show(self) -> Self:
-        """Show it in the running cell."""
-
-    def pause(self) -> Self:
-        """Send nothing more."""
-
-    def left(self) -> str:
-        """Pause it, as nobody has taken it, and say so; ``""`` where it sends nothing anyway."""
-
-
-R = TypeVar("R", bound=Begins)
+R = TypeVar("R")
 
 
 def blocking(
@@ -358,14 +326,18 @@ def awaitable(
 
 
 def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
-    """A method that returns a run as a blocking call, which begins the run and shows it in the cell."""
+    """A method that returns a run as a blocking call, which begins the run and shows it in the cell.
+
+    A run begins only once its caller has it, so that a cancelled call leaves none that sends (rule 16).
+    """
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        got: list[R] = []
+        got: list[Any] = []
         try:
             run(_keep(got, method, self, args, kwargs))
-            return got[0].begin().show()
+            begun: R = got[0].begin().show()
+            return begun
         except KeyboardInterrupt as stop:
             why = got[0].left() if got else "; ".join(getattr(stop, "__notes__", ()))
             if not why:
@@ -383,13 +355,14 @@ def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
 
     @functools.wraps(method)
     async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        got: list[R] = []
+        got: list[Any] = []
         try:
             await arun(_keep(got, work, self._owner, args, kwargs))
         except BaseException as stop:
             _note(stop, filter(None, (each.left() for each in got)))
             raise
-        return got[0].begin()
+        begun: R = got[0].begin()
+        return begun
 
     return call
 

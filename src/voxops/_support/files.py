@@ -145,11 +145,7 @@ def unreadable(path: Path, error: OSError) -> str:
 
 def unwritable(path: Path, error: OSError) -> ConfigError:
     """Return the error of an unwritable file, with what to do."""
-    file = next((each for each in path.parents if each.is_file()), None)
-    why = error.strerror or error if file is None else f"{file} is a file"
-    taken = file is None and isinstance(error, FileExistsError)
-    other = "another name" if taken else "a folder in which you may write"
-    return ConfigError(f"{path} can't be written: {why}. Choose {other}.")
+    return ConfigError(f"{path} can't be written: {error.strerror or error}. Choose another place or name.")
 
 
 def flush_folder(path: Path) -> None:

@@ -70,19 +70,18 @@ class Load:
         return [f"{self._rows / seconds:,.0f} rows a second"] if self._rows else ["waiting for an answer"]
 
 
-_load: ContextVar[Load | None] = ContextVar("load", default=None)
+_UNSEEN = Load("", print)  # shows nothing, since nobody calls its `tick`
+_load: ContextVar[Load] = ContextVar("load", default=_UNSEEN)
 
 
 def page(rows: int) -> None:
     """Count a page of a list for the load that is under way here, if any."""
-    if (load := _load.get()) is not None:
-        load.page(rows)
+    _load.get().page(rows)
 
 
 def reach(done: int, total: int, of: str) -> None:
     """Note how much is done of all that is known, for the load that is under way here, if any."""
-    if (load := _load.get()) is not None:
-        load.reach(done, total, of)
+    _load.get().reach(done, total, of)
 
 
 def run(noun: str, work: Coroutine[Any, Any, T], kept: str = "nothing was changed") -> T:

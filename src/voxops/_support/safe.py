@@ -89,11 +89,6 @@ def middle(value: object, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
-def number(value: float | None) -> str:
-    """Return a number with grouped digits, such as ``12,345``; an en dash for none."""
-    return "–" if pd.isna(value) else f"{value:,.0f}"
-
-
 def percent(share: float, digits: int = 1) -> str:
     """Return a share such as ``99.9 %``; 100 % means all."""
     return f"{100 * below_all(share, digits + 2):.{digits}f} %"

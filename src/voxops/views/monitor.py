@@ -52,7 +52,8 @@ class Painter:
     """Draws what has changed, in one thread for all displays of a kernel; `rest` is how it waits between two updates."""
 
     def __init__(self, rest: Callable[[float], object] = time.sleep) -> None:
-        self._rest, self._due = rest, SimpleQueue[Live]()
+        self._rest = rest
+        self._due: SimpleQueue[Live] = SimpleQueue()
         self._lock, self._thread = threading.Lock(), threading.Thread()
 
     def ask(self, live: Live) -> None:

@@ -15,6 +15,7 @@ __all__ = ["ROWS", "plan_parts"]
 
 ROWS = 12  # rows of a plan in a cell
 _KINDS = 12  # kinds of reasons
+_COLUMNS = 12  # some of them are dropped, since they say nothing
 
 
 def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
@@ -48,4 +49,4 @@ def _names(rows: pd.DataFrame) -> list[str]:
     """Return the columns that matter and distinguish the rows."""
     usual = {"reason": READY, "attempt": 1}
     same = {"eligible", *(name for name in usual if (rows[name] == usual[name]).all())}
-    return [name for name in shown_columns(rows) if name not in same]
+    return [name for name in shown_columns(rows, _COLUMNS) if name not in same]

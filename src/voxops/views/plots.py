@@ -8,17 +8,15 @@ that names the call which returns it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
 from voxops._support import safe
-from voxops.analysis.statistics import NEEDED, PERCENTS, stats
+from voxops.analysis.statistics import NEEDED, PERCENTS, deduplicate, delivery_state, stats
 from voxops.frames.columns import need_frame
-from voxops.frames.palette import OTHER, OUTCOME, PLATFORM, STATUS, Look, look
+from voxops.frames.palette import OTHER, OUTCOME, PLATFORM, STATUS, look
 from voxops.frames.records import latest_targets
 from voxops.frames.times import shown_zone
 
@@ -26,14 +24,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = [
-    "before_after",
     "causes_by_platform",
     "delivery_volume",
     "endpoint_heatmap",
     "latency_bands",
 ]
 
-_STATES = {name: {**STATUS, **OUTCOME}[name] for name in ("succeeded", *STATUS, *OUTCOME)}  # good, then bad, then open
 _RESULTS = {
     "succeeded": OUTCOME["succeeded"].colour,
     "failed": OUTCOME["failed"].colour,
@@ -64,30 +60,22 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     what = "plots.causes_by_platform() needs a triaged frame"
     triaged = latest_targets(need_frame(triaged, ("cause", "platform"), what, "Use vx.triage(posts)."))
     hit = triaged[triaged["cause"].notna()]
-    counts = pd.crosstab(common_causes(hit), hit["platform"].astype(object))
-    counts = counts.iloc[(-counts.sum(axis=1)).argsort(kind="stable")]
+    known = hit["platform"].astype(object).where(hit["platform"].isin(list(PLATFORM)), "others")
+    counts = pd.crosstab(common_causes(hit), known)
+    counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     rest = counts.iloc[most:].sum().to_frame(f"{len(counts) - most} other causes").T
-    return _stacked(ax, pd.concat([counts.head(most), rest]) if len(counts) > most else counts, PLATFORM)
-
-
-def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the same targets before and after a run, by status.
-
-    Parameters
-    ----------
-    before, after : pandas.DataFrame
-        Column ``outcome`` (results), else ``status`` (targets), since the status in results is the one before the run. If loads were
-        joined, each target counts once, with its latest status.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw.
-    """
-    what, counts = "plots.before_after() needs two frames with a status or an outcome", {}
-    for name, frame in {"before": before, "after": after}.items():
-        column = "outcome" if "outcome" in getattr(frame, "columns", ()) else "status"
-        rows = need_frame(frame, (column,), what, "Use vx.targets(posts). Use run.results().")
-        rows = latest_targets(rows) if column == "status" else rows
-        counts[name] = rows[column].astype(object).fillna("–").str.lower().value_counts()
-    return _stacked(ax, pd.DataFrame(counts).T.fillna(0).astype(int), _STATES)
+    counts = pd.concat([counts.head(most), rest]) if len(counts) > most else counts
+    counts = counts[[name for name in (*PLATFORM, "others") if name in counts]].iloc[::-1]
+    ax = _axes(ax, 1.1 + 0.35 * max(len(counts), 2))
+    if len(counts):
+        colours: Any = [look(PLATFORM, name).colour for name in counts]
+        named = counts.set_axis([_label(cause) for cause in counts.index])
+        named.plot.barh(stacked=True, ax=ax, color=colours, width=0.7, legend=False)
+        totals = counts.sum(axis=1)
+        ax.bar_label(cast("Any", ax.containers[-1]), [f"{total:,}" for total in totals], padding=4)
+        ax.set_xlim(0, totals.max() * 1.08)
+    ax.locator_params("x", integer=True)
+    return _finish(ax, "targets (count)", empty=counts.empty)
 
 
 def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
@@ -132,7 +120,7 @@ def latency_bands(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None =
 
 
 def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None, most: int = 15) -> Axes:
-    """Draw the share of failed deliveries by endpoint and hour of the day, with both numbers in each cell.
+    """Draw the share of failed deliveries by endpoint and hour of the day.
 
     Parameters
     ----------
@@ -142,26 +130,22 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
         Endpoints shown, those with most deliveries.
     """
     log, tz = _deliveries(log, "endpoint_heatmap", tz)
-    cells = stats(log.assign(at=log["created_at"].dt.tz_convert(tz).dt.hour), by=["endpoint", "at"])
-    cells["settled"] = cells["succeeded"] + cells["failed"]
-    cells = cells[cells["settled"] > 0]
-    urls, ax = sorted(cells.groupby("url")["settled"].sum().nlargest(most).index), _axes(ax)
-    for url, hour, failed, settled in cells[["url", "at", "failed", "settled"]].itertuples(index=False):
-        if url in urls:
-            row, shade = urls.index(url), 0.06 + 0.9 * failed / settled
-            ax.barh(row, 0.96, 0.96, hour - 0.48, color=_FAILED, alpha=shade)
-            ax.annotate(f"{failed}/{settled}" if failed else "", (hour, row), ha="center", va="center", fontsize=6)
+    log = deduplicate(log)
+    state, hours = delivery_state(log), log["created_at"].dt.tz_convert(tz).dt.hour
+    shares = pd.crosstab(log["url"], hours, (state == "failed").mask(state == "in flight"), aggfunc="mean")
+    urls, ax = sorted(log["url"].value_counts().index[:most]), _axes(ax)
+    shares = shares.reindex(index=urls, columns=range(24)).astype("float64")
+    if urls:
+        mesh = ax.pcolormesh(range(24), range(len(urls)), shares, cmap="OrRd", vmin=0, vmax=1)
+        ax.figure.colorbar(mesh, ax=ax, format="{x:.0%}", label="share that failed")
     ax.set_yticks(range(len(urls)), [_label(safe.redact_address(url), 44) for url in urls])
-    ax.set_ylim(-0.6, max(len(urls), 1) - 0.4)
     ax.set_xticks(range(0, 24, 2))
-    return _finish(ax, f"{safe.zoned('hour of the day', tz)}; failed/deliveries", empty=not urls)
+    return _finish(ax, safe.zoned("hour of the day", tz), empty=not urls)
 
 
 def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
     """Return the cause of each row without its platform, so that a cause on six platforms counts as one."""
-    pairs = zip(triaged["cause"].astype(str), triaged["platform"].astype(str), strict=True)
-    shared = [re.sub(rf" {re.escape(platform)}(?=:|$)", "", cause, count=1) for cause, platform in pairs]
-    return pd.Series(shared, triaged.index, dtype="string").mask(triaged["cause"].isna())
+    return triaged["cause"].astype("string").str.replace(rf" ({'|'.join(PLATFORM)})(?=:|$)", "", n=1, regex=True)
 
 
 def _deliveries(log: pd.DataFrame, name: str, tz: str | None) -> tuple[pd.DataFrame, str]:
@@ -190,23 +174,6 @@ def _axes(ax: Axes | None, height: float = 3.2) -> Axes:
     return plt.subplots(figsize=(8, height), layout="constrained")[1]
 
 
-def _stacked(ax: Axes | None, counts: pd.DataFrame, looks: Mapping[str, Look]) -> Axes:
-    """Draw a stacked bar per row, the first on top, with its total, under its name."""
-    order = [*looks, *sorted({*map(str, counts)} - {*looks})]
-    counts = counts[[name for name in order if name in counts]].iloc[::-1]
-    ax, left = _axes(ax, 1.1 + 0.5 * max(len(counts), 2)), counts.sum(axis=1) * 0
-    for name in counts:
-        ax.barh(range(len(counts)), counts[name], 0.45, left, color=look(looks, name).colour, label=_label(name))
-        left += counts[name]
-    for row, (name, total) in enumerate(left.items()):
-        ax.annotate(f"{total:,}", (total, row), (5, 0), textcoords="offset points", va="center")
-        text = ax.annotate(_label(name, 110), (0, row + 0.3), (2, 1), textcoords="offset points")
-        text.set_in_layout(False)  # a long name may run past the bars' end; it must not shorten them
-    ax.set(yticks=[], ylim=(-0.4, max(len(counts), 1) - 0.2), xlim=(0, max([*left, 1]) * 1.08))
-    ax.locator_params("x", integer=True)
-    return _finish(ax, "targets (count)", empty=counts.empty)
-
-
 def _finish(ax: Axes, across: str, up: str = "", *, empty: bool) -> Axes:
     """Label the axes and apply the common style: few lines, a legend on top, a text where there is nothing to draw."""
     ax.set(xlabel=across, ylabel=up)
@@ -215,11 +182,9 @@ def _finish(ax: Axes, across: str, up: str = "", *, empty: bool) -> Axes:
     ax.set_axisbelow(True)
     if empty:
         ax.text(0.5, 0.5, "nothing to show", transform=ax.transAxes, ha="center", color=OTHER.colour)
-    elif names := ax.get_legend_handles_labels()[1]:
+    elif ax.get_legend_handles_labels()[1]:
         ax.set_title(ax.get_title(loc="left"), loc="left", fontsize="medium", pad=28)
-        ax.legend(
-            loc="lower left", bbox_to_anchor=(0, 1), ncols=max(1, 112 // (max(map(len, names)) + 7)), frameon=False
-        )
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     return ax
 
 

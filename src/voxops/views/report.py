@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast, overload
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 
@@ -15,10 +15,11 @@ from voxops._support import files
 from voxops._support.arguments import file_path
 from voxops.errors import PlanError
 from voxops.frames.palette import OUTCOME
+from voxops.frames.registry import kind_of
 from voxops.model import OUTCOMES
 from voxops.views.excel import write_csv, write_workbook
 from voxops.views.pages import draw
-from voxops.views.table import Part, Table, table_of
+from voxops.views.table import Part, Table, in_reading_order, table_of
 from voxops.views.tickets import tickets
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Fact", "Report", "outcome_facts"]
 
+_ROWS = 50  # of a table
 _INK = "#010203"  # placeholder for the page's text colour while a figure is drawn
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 
@@ -63,8 +65,6 @@ class Report:
         run, ``results``. A run of creates or changes has ``plan``, ``results`` and ``left`` (the rows that did not go).
     tz : str
         The time zone of the times shown.
-    rows : int
-        Most rows of a table.
     figures : mapping of str to callable
         What draws each figure, and returns its Axes.
     """
@@ -78,29 +78,21 @@ class Report:
     figures: Mapping[str, Callable[[], Axes]] = field(default_factory=dict)
     about: tuple[str, ...] = ()
     tz: str = "UTC"
-    rows: int = 50
 
     @property
     def headline(self) -> str:
         """The numbers in words, such as ``7 failed, 6 arrived``."""
         return ", ".join(f"{fact.count:,} {fact.label}" for fact in self.facts if fact.count) or "nothing to report"
 
-    @overload
-    def to_html(self, path: None = None) -> str: ...
-    @overload
-    def to_html(self, path: str | Path) -> Path: ...
-    def to_html(self, path: str | Path | None = None) -> str | Path:
+    def to_html(self, path: str | Path) -> Path:
         """Write one self-contained HTML file with its figures, readable offline, in mail previews and on paper.
-
-        Without a path, return its text.
 
         Raises
         ------
         ConfigError
             If `path` is no path or can't be written; the other forms raise it, too.
         """
-        page = self._drawn("report.html")
-        return page if path is None else files.export(file_path("path", path), page)
+        return files.export(file_path("path", path), self._drawn("report.html"))
 
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Write each of `frames` as CSV for a spreadsheet: times in the zone of the report, formulas guarded."""
@@ -111,31 +103,27 @@ class Report:
         """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
         return write_workbook(self.frames, file_path("path", path), self.tz)
 
-    def tickets(self, by: str = "owner") -> dict[str, str]:
-        """Return the tasks as texts for tickets, mails or a chat: one per account, one per person, and one for support.
+    def tickets(self) -> dict[str, str]:
+        """Return the tasks as texts for tickets, mails or a chat: one per account, one per owner, and one for support.
 
         What the owner of an account must do is in the ticket of the account, the rest in that of the post's owner. The texts are
         plain. Where Markdown is shown, they stand in indented blocks and stay as they are.
 
-        Parameters
-        ----------
-        by : str
-            Column of the failures that names the person, or another subject of a ticket, such as ``campaign``.
-
         Returns
         -------
         dict of str to str
-            Account, then person -> text, each sorted by name; ``nobody`` for posts without an owner, and last ``support``.
+            Account, then owner -> text, each sorted by name; ``nobody`` for posts without an owner, and last ``support``.
 
         Raises
         ------
         PlanError
-            If the failures have no such column, or the report is not about a triage.
+            If the report is not about a triage.
         """
         if self.subject != "triage":
             raise PlanError(f"tickets() are for the report of a triage, vx.report(triaged); this one is {self.title!r}")
-        failures = self.frames.get("left", self.frames["failures"])
-        return tickets(failures, f"{self.title}: {' · '.join(self.about)}", by, self.tz)
+        return tickets(
+            self.frames.get("left", self.frames["failures"]), f"{self.title}: {' · '.join(self.about)}", self.tz
+        )
 
     def __dir__(self) -> list[str]:
         """The public names."""
@@ -148,7 +136,7 @@ class Report:
         return Part(self.title, line=self.headline, table=self._table(self.actions)).text()
 
     def _table(self, frame: pd.DataFrame) -> Table:
-        return table_of(frame, tz=self.tz, most=self.rows)
+        return table_of(in_reading_order(frame, kind_of(frame)), tz=self.tz, most=_ROWS)
 
     def _drawn(self, template: str) -> str:
         figures = {name: _svg(figure, f"vx-{name}") for name, figure in self.figures.items()}
@@ -178,4 +166,4 @@ def _svg(figure: Callable[[], Axes], salt: str) -> str:
         canvas.savefig(drawn, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         plt.close(canvas)
     svg = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", drawn.getvalue(), flags=re.DOTALL)
-    return re.sub(r' id="\w+_\d+"', "", svg.replace(_INK, "currentColor"))  # what nothing refers to
+    return re.sub(r' id="[\w.]+_\d+"', "", svg.replace(_INK, "currentColor"))  # what nothing refers to

@@ -14,13 +14,12 @@ import pandas as pd
 
 from voxops import deliveries
 from voxops._support import safe
-from voxops._support.arguments import whole_number
 from voxops.acts.plan import PLAN_TYPES, Plan
 from voxops.analysis.causes import causes, names_of
 from voxops.analysis.statistics import deduplicate, need_both_results
 from voxops.analysis.triage import judge, triage
 from voxops.api.reasons import FOR_READERS, NEED_NOBODY
-from voxops.errors import ConfigError, PlanError
+from voxops.errors import PlanError
 from voxops.frames.columns import flags, need_frame, restored
 from voxops.frames.palette import OTHER, OUTCOME, VERDICT
 from voxops.frames.records import TARGET_KEY, latest_targets
@@ -82,7 +81,6 @@ def report(
     after: pd.DataFrame | None = None,
     title: str | None = None,
     tz: str | None = None,
-    rows: int = 50,
 ) -> Report:
     """Make the report of a triage, of webhook deliveries, or of a run.
 
@@ -101,8 +99,6 @@ def report(
         Title of the report; by default its subject.
     tz : str, optional
         Time zone of what it shows, that of the workspace (``attrs["tz"]``) by default, else UTC.
-    rows : int
-        Most rows of evidence in HTML; CSV has all.
 
     Returns
     -------
@@ -127,31 +123,21 @@ def report(
     >>> vx.report(log).title
     'Webhook deliveries'
     """
-    whole_number(rows, ConfigError(f"rows={rows!r} must be a whole number of rows of evidence, 0 for none"), 0)
     if run is None and callable(getattr(subject, "results", None)):
         subject, run = None, cast("RunLike", subject)
     plan = getattr(run, "plan", None)
     if run is not None and not isinstance(plan, Plan):
         raise PlanError("report(run=) needs the run of a plan. Pass what ws.run(plan) returned.")
-    about = plan.act.about if plan else "post"
     if isinstance(subject, pd.DataFrame) and is_deliveries(subject):
-        if about != "delivery" and run is not None:
-            raise PlanError("report(run=) of deliveries needs the run of a redelivery, ws.run(vx.plan_redeliver(log))")
         made = _of_deliveries(subject, run, tz)
-    elif about == "delivery":
-        raise PlanError(
-            "this run is about webhook deliveries: report it with them, vx.report(ws.deliveries(), run=run)"
-        )
     elif run is not None and plan is not None and subject is None and "cause" not in plan.table:
         made = _of_run(run, plan)
-    elif about == "create":
-        raise PlanError("this run creates posts, so it is reported by itself: vx.report(run)")
     else:
         made = _of_triage(cast("pd.DataFrame | None", subject), run, after)
-    return _with_source(made, run, title, tz, rows)
+    return _with_source(made, run, title, tz)
 
 
-def _with_source(made: Report, run: RunLike | None, title: str | None, tz: str | None, rows: int) -> Report:
+def _with_source(made: Report, run: RunLike | None, title: str | None, tz: str | None) -> Report:
     """Return a report with its title, where its data come from, and when they were read."""
     source = made.source.attrs
     tz = shown_zone(made.source, tz)
@@ -166,7 +152,7 @@ def _with_source(made: Report, run: RunLike | None, title: str | None, tz: str |
         "INCOMPLETE: the listing was cut short" if source.get("complete") is False else "",
         f"run {run.id}" if run else "",
     )
-    return replace(made, title=safe.plain(title or made.title, 120), about=tuple(filter(None, about)), tz=tz, rows=rows)
+    return replace(made, title=safe.plain(title or made.title, 120), about=tuple(filter(None, about)), tz=tz)
 
 
 # A triage
@@ -279,7 +265,8 @@ def _of_deliveries(log: pd.DataFrame, run: RunLike | None, tz: str | None) -> Re
     endpoints, outages, lost = deliveries.stats(log, by="endpoint"), deliveries.outages(log), deliveries.lost(log)
     frames = {"endpoints": endpoints, "outages": outages, "duplicates": deliveries.duplicates(log, possible=False)}
     if run is not None:
-        frames["results"] = results = run.results()
+        what, maker = "report(run=) of deliveries needs the run of a redelivery", "Pass ws.run(vx.plan_redeliver(log))."
+        frames["results"] = results = need_frame(run.results(), ["delivery_id"], what, maker)
         arriving = results["outcome"].isin([Outcome.SUCCEEDED, Outcome.PENDING])
         lost = lost[~lost["delivery_id"].isin(results.loc[arriving, "delivery_id"])]
     ended = (attrs.get("filters") or {}).get("until") is not None  # then nothing is known of the present

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from voxops._support import safe
 from voxops.frames.palette import OTHER, OUTCOME
@@ -28,38 +27,13 @@ _PHASES = {
 }
 
 
-@dataclass(frozen=True)
-class Part:
-    """One outcome in the bar."""
-
-    name: str
-    count: int
-    colour: str
-    glyph: str
-
-    def __str__(self) -> str:
-        return f"{self.glyph} {self.count:,} {self.name}"
-
-
-class Change(NamedTuple):
-    """One line of the last changes."""
-
-    at: str
-    glyph: str
-    colour: str
-    item: str
-    words: str
-
-    def __str__(self) -> str:
-        return f"{self.at} {self.glyph} {self.item} · {self.words}"
-
-
 def render_text(snapshot: Snapshot, *, tz: str = "UTC") -> str:
     """Return the Snapshot as lines of plain text; its times are in `tz`."""
     state = facts(snapshot, tz)
     lines = [f"{state['title']} · {state['aside']}", state["origin"], state["done"]]
-    lines += [" · ".join(map(str, state["parts"])), state["speed"]]
-    for head, entries in (("Not done, and why", state["waits"]), ("Last changes", state["changes"])):
+    lines += [" · ".join(f"{glyph} {count:,} {name}" for name, count, _, glyph in state["parts"]), state["speed"]]
+    changes = [f"{at} {glyph} {item} · {words}" for at, glyph, _, item, words in state["changes"]]
+    for head, entries in (("Not done, and why", state["waits"]), ("Last changes", changes)):
         lines += [head, *(f"- {entry}" for entry in entries)] if entries else []
     return "\n".join(filter(None, (safe.plain(line, _LINE) for line in [*lines, state["note"]])))
 
@@ -82,7 +56,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "title": title,
         "aside": f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}",
         "origin": f"started {safe.instant(snapshot.started_at, tz=tz, headed=True)}{who}{reason}",
-        "parts": [Part(name, snapshot.count(name), OUTCOME[name].colour, OUTCOME[name].glyph) for name in OUTCOMES],
+        "parts": [(name, snapshot.count(name), *OUTCOME[name][:2]) for name in OUTCOMES],
         "done": _done(snapshot),
         "speed": _speed(snapshot, tz),
         "waits": [f"{count:,} · {why}" for why, count in waits[:_KINDS]]
@@ -130,11 +104,11 @@ def _note(snapshot: Snapshot) -> str:
     return snapshot.note
 
 
-def _change(change: Transition, now: datetime, tz: str) -> Change:
-    """Return one transition: when, of which row, and what became of it."""
+def _change(change: Transition, now: datetime, tz: str) -> tuple[str, ...]:
+    """Return when, the glyph and the colour of the outcome, which row, and what became of it."""
     at = safe.instant(change.at, day=now - change.at > _DAY, tz=tz, headed=True)
     look = OUTCOME.get(change.now, OTHER)
     was = f"{change.was} → " if change.was else ""
     where = f" on {change.platform}" if change.platform else ""
     detail = f": {safe.plain(change.detail)}" if change.detail else ""
-    return Change(at, look.glyph, look.colour, change.item, f"{was}{change.now}{where}{detail}")
+    return (at, look.glyph, look.colour, change.item, f"{was}{change.now}{where}{detail}")

@@ -40,7 +40,7 @@ _ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of r
 _BODY = 100  # characters of a post's text or a response; causes, messages, remedies and reasons are whole
 _BODIES = frozenset({"content", "first_comment", "response_body"})
 _LONGEST = 4_000  # characters of a cell; no cause, message or remedy is longer
-_TERMINAL = (100, 300)  # characters of a cell in text, and of the last of its row
+_TERMINAL = 200  # characters of a cell in text
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
 _SECRETS = ("url", "error", "response_body", "symptom", "error_message")  # columns that may have addresses of webhooks
@@ -72,13 +72,10 @@ class Table(NamedTuple):
 
     def text(self) -> str:
         """Return the table as lines for a terminal."""
-        columns = []
-        for at, head in enumerate(self.columns):
-            most = _TERMINAL[at == len(self.columns) - 1]
-            texts = [head.title, *(safe.plain(row[at].text, most) for row in self.rows)]
-            width = max(map(len, texts))
-            columns.append([text.rjust(width) if head.shape == "number" else text.ljust(width) for text in texts])
-        return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)) if self.rows else ""
+        texts = ([safe.plain(cell.text, _TERMINAL) for cell in row] for row in self.rows)
+        lines = [[head.title for head in self.columns], *texts]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines) if self.rows else ""
 
 
 class Part(NamedTuple):
@@ -171,10 +168,8 @@ def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
     names: list[Any] = [name for name in kind_of(frame).columns if name in frame] or list(frame.columns)
     if "content" in names:  # beside it, texts for one platform
         names += [name for name in frame if str(name).startswith("content:")]
-    frame = flat(frame)
-    return [name for name in names if frame.empty or any(_full(value, "UTC") for value in frame[name])][:most] or names[
-        :most
-    ]
+    filled = [name for name in names if any(_full(value, "UTC") for value in flat(frame)[name])]
+    return (filled or names)[:most]
 
 
 def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:

@@ -12,8 +12,6 @@ from typing import Any
 import pandas as pd
 
 from voxops._support import safe
-from voxops._support.arguments import did_you_mean
-from voxops.errors import PlanError
 from voxops.frames.registry import column_named
 from voxops.model import Verdict
 from voxops.views.table import text_of
@@ -25,16 +23,13 @@ _NAMES = ["post_id", "platform", "account_name", "account_id", "error_code", "er
 _NAMES += ["platform_post_url"]
 
 
-def tickets(failures: pd.DataFrame, about: str, by: str, tz: str) -> dict[str, str]:
-    """Return account, person or ``support`` -> text; see `Report.tickets`."""
-    if by not in list(failures):
-        advice = "Connect with vx.connect(owner_field='owner') and load the posts again."
-        advice = advice if by == "owner" else did_you_mean(str(by), map(str, failures.columns))
-        raise PlanError(f"tickets(by={by!r}): the failures have no such column; {advice}")
+def tickets(failures: pd.DataFrame, about: str, tz: str) -> dict[str, str]:
+    """Return account, owner or ``support`` -> text; see `Report.tickets`."""
     account, support = failures["verdict"] == Verdict.RECONNECT, failures["verdict"] == Verdict.SUPPORT
-    names = failures[by].astype("string").fillna("nobody").mask(account, account_of(failures) + " (account)")
-    groups = failures.groupby([support, ~account, names.mask(support, "support")])
-    return {str(name): _ticket(str(name), about, rows, tz) for (*_, name), rows in groups}
+    owners = failures.get("owner", pd.Series(pd.NA, failures.index, "string")).fillna("nobody")
+    names = owners.mask(account, account_of(failures) + " (account)").mask(support, "support")
+    tasks = ((safe.plain(name, 80), rows) for (*_, name), rows in failures.groupby([support, ~account, names]))
+    return {name: _ticket(name, about, rows, tz) for name, rows in tasks}
 
 
 def account_of(rows: pd.DataFrame) -> pd.Series[Any]:
