@@ -138,9 +138,9 @@ def test_a_sheet_of_which_rows_were_edited_moved_deleted_added_and_left_alone(de
 def test_a_plan_shows_its_acts_in_groups_each_change_before_and_after(desk):
     desk.sync(desk.sheet(a="A", b="B", c="C"))
     lines = repr(desk.plan(desk.sheet(a="A2", b="B", d="D"), withdraw=True)).splitlines()
-    heads = [line.split(" · ")[0] for line in lines if re.match("Plan|Create|Change|Withdraw|Not", line)]
-    assert heads == ["Plan to sync: 3 of 4 rows", "Withdraw 1 post", "Change 1 post", "Create 1 post", HELD]
-    row, _, *change = lines[lines.index("Change 1 post") + 2].split()
+    heads = [line.split(" · ")[0] for line in lines if re.match("Plan|To |Not", line)]
+    assert heads == ["Plan to sync: 3 of 4 rows", "To withdraw: 1 row", "To change: 1 row", "To create: 1 row", HELD]
+    row, _, *change = lines[lines.index("To change: 1 row") + 2].split()
     assert [row, *change] == ["a", "text", "A", "A2"]
 
 
@@ -407,7 +407,7 @@ def test_the_command_shows_a_sync_and_does_it_where_that_is_asked_for(desk, tmp_
     words = f"sync {path} --key row_id --campaign spring --url {desk.sandbox.url} --ledger {ledger}".split()
     desk.sheet(a="A", b="B").to_csv(path, index=False)
     assert main(words) == 3
-    assert "Create 2 posts" in capsys.readouterr().out
+    assert "To create: 2 rows" in capsys.readouterr().out
     assert not desk.live
     assert main([*words, "--run", "--reason", "monday"]) == main(words) == 0
     desk.sheet(a="A").to_csv(path, index=False)

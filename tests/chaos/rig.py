@@ -305,7 +305,7 @@ class Kernel:
 
     def upload(self, sheet: pd.DataFrame) -> pd.DataFrame:
         """Upload what a sheet names, as ``ws.upload`` does."""
-        uploads = Uploads(self.client, self.ledger.media, self.engine.commit, lambda _: None)
+        uploads = Uploads(self.client, self.ledger.media, self.engine.commit)
         return eventloop.run(uploads.sheet(sheet))
 
     # -- acting -----------------------------------------------------------------------------------------------------

@@ -193,7 +193,7 @@ DECIDES = (
 
 
 def _fits(row: str | None, kind: str, says: Any, **facts: Any) -> Example:
-    return Example(row, CallFacts(**{"now": NOW, "kind": kind, **facts}), says)
+    return Example(row, CallFacts(**{"kind": kind, **facts}), says)
 
 
 _OWN = "its path belongs to its act and its subject"
@@ -308,7 +308,7 @@ _AWAY_ANEW = "succeeded, withdrawn since, and meant as a next attempt, which som
 def _binds(row: str, verdict: Verdict, request: Request | None = ASKED, **known: Any) -> Example:
     creates = request is None or request.item is ROW
     planned = known.pop("item", ROW if creates else EXISTS)
-    return Example(row, Known(**{"item": planned, "request": request, "creates": creates, **known}), verdict)
+    return Example(row, Known(**{"item": planned, "request": request, **known}), verdict)
 
 
 def _second(wanted: Any) -> Any:
@@ -322,7 +322,7 @@ def _refuses(code: str, fields: str, **more: str) -> Refuse:
 BINDS = (
     _binds("never wanted before", New(1), None),
     _binds("never wanted before", New(2), None, item=_second(ROW)),
-    _binds("never wanted before", New(1), None, item=_second(EXISTS), creates=False),
+    _binds("never wanted before", New(1), None, item=_second(EXISTS)),
     _binds("undone, or not there, and meant as a next attempt", New(2), _UNDONE, item=_second(ROW), anew=True, ended=True),
     _binds("undone, or not there", Join(), _UNDONE, differs=("content",), ended=True),
     _binds("undone, or not there", Join(), _NOT_THERE),
@@ -331,7 +331,7 @@ BINDS = (
     _binds("open, and undone", Refuse(Reason("undone")), _OPEN, call=CALL, ended=True, anew=True),
     _binds("open, with another body", _refuses("open_otherwise", "accounts, tags"), _OPEN, call=CALL, differs=("accountIds", "tags")),
     _binds("open", Join(), _OPEN, call=CALL, anew=True),
-    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), _OPEN, call=CALL, old=True, anew=True, creates=True),
+    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), _OPEN, call=CALL, old=True, anew=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, withdrawn=_CANCELLED, live=True),

@@ -185,7 +185,7 @@ def test_what_is_settled_is_never_sent_again_nor_told_otherwise(about, done, kno
 
 FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool"]
 CALL_FACTS = st.builds(
-    CallFacts, now=st.just(NOW), kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
+    CallFacts, kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
     **dict.fromkeys(FLAGS, BOOL),
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +109,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
     tz, made, layouts = None if tz is None else zone(tz), BytesIO(), {}
     with pd.ExcelWriter(made, engine="xlsxwriter", engine_kwargs={"options": _TEXT_ONLY}) as writer:
         writer.book.set_properties({"created": _MADE})
+        clock = writer.book.add_format({"num_format": "hh:mm"})
         text = writer.book.add_format({"num_format": "@"})  # what is typed into a column of text stays what it is: 007
         for name, frame in frames.items():
             if len(frame) > ROWS:
@@ -122,6 +123,9 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
             for at, (head, values) in enumerate(cells.items()):
                 if head in layout.columns.values() and values.map(type).isin([str, type(None)]).all():
                     sheet.set_column(at, at, None, text)
+                for row, value in enumerate(values, start=1):
+                    if isinstance(value, time):  # pandas would make text of it
+                        sheet.write_datetime(row, at, value, clock)
             sheet.autofit(_WIDEST)
             if layout.columns:
                 layouts[name] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
@@ -168,7 +172,7 @@ def _written(name: str, value: Any) -> Any:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.isoformat()
     number = isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
-    return value if number or isinstance(value, bool | date) else _text(str(value))
+    return value if number or isinstance(value, bool | date | time) else _text(str(value))
 
 
 def _text(text: str) -> str:

@@ -28,11 +28,14 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
     parts = [Part(title, f"Nothing has been sent. Times in {tz}.", f"{line} {doubt}".strip())]
-    for act, group in rows.groupby(rows["act"] if plan.act.parts else [plan.act.verb] * len(rows), sort=False):
+    for act in plan.act.parts or [""]:
+        group = rows[rows["act"] == act] if act else rows
+        if act and group.empty:
+            continue
         table = table_of(group, _names(group), tz=tz, most=most)
         rest = len(group) - most
         more = f"and {rest:,} more; vx.view(plan, rows={len(group)}) shows all" if rest > 0 else ""
-        if plan.act.parts:
+        if act:
             parts.append(Part(f"To {act}: {safe.many(len(group), 'row')}", table=table, more=more))
         else:
             parts[0] = parts[0]._replace(table=table, more=more)

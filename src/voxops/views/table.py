@@ -73,7 +73,7 @@ class Table(NamedTuple):
     def text(self) -> str:
         """Return the table as lines for a terminal."""
         texts = ([safe.plain(cell.text, _TERMINAL) for cell in row] for row in self.rows)
-        lines = [[head.title for head in self.columns], *texts]
+        lines = [[safe.plain(head.title) for head in self.columns], *texts]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines) if self.rows else ""
 
