@@ -143,10 +143,6 @@ vx.deliveries.lost(log, now=naive) => now=
 vx.plots.delivery_volume(log, tz='Mars/Base') => tz='Mars/Base' is not a time zone
 vx.webhooks.verify_signature(b'', '', 7) => secrets=
 vx.report() => needs a triaged frame, not None
-vx.report(triaged, made) => creates posts, so it is reported by itself
-vx.report(triaged, redelivered) => vx.report(ws.deliveries(), run=run)
-vx.report(redelivered) => vx.report(ws.deliveries(), run=run)
-vx.report(run=redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(triaged, watch) => report(run=) needs the run of a plan
 vx.report(triaged, plan) => Pass what ws.run(plan) returned
 vx.report(triaged, 'run_1') => report(run=) needs the run of a plan
@@ -169,8 +165,7 @@ def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names, row
 TAKE_A_FRAME = {
     **{name: getattr(vx, name) for name in ("triage", "targets", "causes", "report")},
     **{name: getattr(vx.deliveries, name) for name in ("stats", "outages", "duplicates", "lost")},
-    **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__ if name != "before_after"},
-    "plots.before_after": lambda frame: vx.plots.before_after(pd.DataFrame({"status": ["failed"]}), frame),
+    **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__},
 }
 
 

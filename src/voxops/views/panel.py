@@ -272,11 +272,8 @@ class Panel:
 
     def _say(self) -> None:
         """Say how many rows match and are ticked, also on the buttons that plan them."""
-        matching, ticked, hidden = (
-            int(self._left.sum()),
-            len(self._ticked),
-            len(self.ticked.index.difference(self.frame.index)),
-        )
+        matching, ticked = int(self._left.sum()), len(self._ticked)
+        hidden = ticked - int(self._ids[self._left].isin([*self._ticked]).sum())
         parts = (
             f"{matching:,} of {len(self._frame):,} {self._subject.name} match",
             f"the first {MOST:,} are shown" if matching > MOST else "",

@@ -136,11 +136,11 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     urls, ax = sorted(log["url"].value_counts().index[:most]), _axes(ax)
     shares = shares.reindex(index=urls, columns=range(24)).astype("float64")
     if urls:
-        mesh = ax.pcolormesh(range(24), range(len(urls)), shares, cmap="OrRd", vmin=0, vmax=1)
-        ax.figure.colorbar(mesh, ax=ax, format="{x:.0%}", label="share that failed")
+        ax.pcolormesh(range(24), range(len(urls)), shares, cmap="OrRd", vmin=0, vmax=1)
     ax.set_yticks(range(len(urls)), [_label(safe.redact_address(url), 44) for url in urls])
     ax.set_xticks(range(0, 24, 2))
-    return _finish(ax, safe.zoned("hour of the day", tz), empty=not urls)
+    across = f"{safe.zoned('hour of the day', tz)}; the darker, the larger the share that failed"
+    return _finish(ax, across, empty=not urls)
 
 
 def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
