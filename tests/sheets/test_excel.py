@@ -374,7 +374,7 @@ def test_the_same_frames_give_the_same_bytes_and_what_is_unfit_is_refused(tmp_pa
     one, two = (vx.to_excel(tmp_path / name, a=frame).read_bytes() for name in ("1.xlsx", "2.xlsx"))
     assert one == two
     for error, words, place, sheets in (
-        (vx.errors.PlanError, "a frame for each sheet", "x.xlsx", {}),
+        (vx.errors.PlanError, "a name and a frame for each sheet", "x.xlsx", {}),
         (vx.errors.PlanError, "a frame, a plan or a run", "x.xlsx", {"a": [1]}),
         (vx.errors.ConfigError, "not a time zone", "x.xlsx", {"tz": "Mars", "a": frame}),
         (vx.errors.ConfigError, "can't be written", "1.xlsx/x.xlsx", {"a": frame}),

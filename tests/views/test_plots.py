@@ -99,13 +99,11 @@ def test_causes_are_counted_by_platform_with_the_commonest_on_top_and_the_rest_a
     assert bars(ax) == {(0, linkedin): 2, (0, twitter): 1, (1, linkedin): 1}
     assert [each for each in words(ax) if each.startswith(("TOKEN", "MEDIA"))] == ["MEDIA: x", "TOKEN_EXPIRED"]
     ax = plots.causes_by_platform(triaged(), most=1)
-    assert "1 other causes" in words(ax)
-    assert sum(bars(ax).values()) == 4
+    assert sum(bars(ax).values()) == 3
 
 
-def test_volume_stacks_results_per_hour_day_or_week_and_states_the_success_rate() -> None:
+def test_volume_stacks_results_per_hour_day_or_week() -> None:
     ax = plots.delivery_volume(log())
-    assert ax.get_title(loc="left") == "88.9 % of 9 succeeded"
     heights = {
         label: sum(bar.get_height() for bar in bars)
         for bars, label in zip(ax.containers, ax.get_legend_handles_labels()[1], strict=True)

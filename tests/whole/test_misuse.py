@@ -421,7 +421,7 @@ def test_sheets_need_names_and_a_page_has_any(names, tmp_path):
     triaged = names["triaged"]
     report = vx.report(triaged.head(1))
     for arguments in ((tmp_path / "fix.xlsx", triaged), (triaged, tmp_path / "fix.xlsx")):
-        with pytest.raises(vx.errors.PlanError, match="needs a name for each sheet"):
+        with pytest.raises(vx.errors.PlanError, match="needs a name and a frame for each sheet"):
             vx.to_excel(*arguments)
     assert not list(tmp_path.iterdir())
     for name in ("a.htm", "a", "a.txt"):

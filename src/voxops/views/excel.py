@@ -92,10 +92,8 @@ def to_excel(
     >>> vx.to_excel(Path(mkdtemp()) / "figures.xlsx", figures=pd.DataFrame({"a": [1]})).name
     'figures.xlsx'
     """
-    if unnamed:
-        raise PlanError("to_excel() needs a name for each sheet, such as to_excel('fix.xlsx', rows=failed)")
-    if not sheets:
-        raise PlanError("to_excel() needs a frame for each sheet, such as to_excel(path, plan=plan, results=run)")
+    if unnamed or not sheets:
+        raise PlanError("to_excel() needs a name and a frame for each sheet: to_excel(path, plan=plan, results=run)")
     frames = {name: frame_of(frame) for name, frame in sheets.items()}
     return write_workbook(frames, file_path("path", path), tz)
 
@@ -156,7 +154,7 @@ def _bare(value: pd.Timestamp) -> Any:
     """Return a time without its zone, which the head names; with it if that would lose anything."""
     if pd.isna(value) or value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset():
         return value
-    return value.to_pydatetime().replace(tzinfo=None) if value.microsecond % 1000 == 0 and value.year >= 1901 else value
+    return value.to_pydatetime().replace(tzinfo=None) if value.year >= 1901 else value
 
 
 def _written(name: str, value: Any) -> Any:

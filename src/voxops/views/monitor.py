@@ -13,9 +13,9 @@ import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
+from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
 
 from voxops._support import display, eventloop, safe
 from voxops.model import MOVES, WATCH, Outcome, Snapshot
@@ -37,15 +37,6 @@ _BUTTONS: Mapping[str, tuple[str, str]] = {
     "plan": ("Plan what failed", "Makes a plan and shows it; sends nothing"),
 }
 _log = logging.getLogger("voxops.views")
-
-
-class Part(Protocol):
-    """What a live display shows."""
-
-    widget: Widget
-
-    def draw(self) -> str:
-        """Bring the widgets up to date; return the same as HTML."""
 
 
 class Painter:
@@ -91,7 +82,7 @@ class Live:
         For tests; ``publish(bundle, display_id, update)``.
     """
 
-    part: Part
+    part: Any  # has a `widget`, and `draw`, which brings it up to date and returns the same as HTML
 
     def __init__(
         self,
@@ -103,7 +94,7 @@ class Live:
         self.turn = threading.RLock()  # a run's thread must not overtake the cell that shows the display
         self._shown = False
 
-    def hold(self, part: Part) -> None:
+    def hold(self, part: Any) -> None:
         """Take the part, which was made with `ask`."""
         self.part = part
         self.box = awake(VBox([part.widget]))

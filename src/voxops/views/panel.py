@@ -39,7 +39,7 @@ __all__ = ["MOST", "Panel", "Rows"]
 
 MOST = 1000  # rows sent to the page
 COPIED = 20  # rows of the static copy
-_VALUES = 200  # values of a facet
+_VALUES = 200  # values of a facet, the commonest
 _TYPING = 0.15  # seconds that a search waits for the next key
 
 
@@ -105,11 +105,10 @@ class Facet:
         known = texts.value_counts().index
         self._codes = known[:_VALUES].get_indexer(pd.Index(texts))
         self.values = [safe.plain(value, 60) or "–" for value in known[:_VALUES]]
-        more = f"{title}, {_VALUES} commonest of {len(known):,}" if len(known) > _VALUES else title
         self.widget = awake(
             SelectMultiple(
                 options=[(value, at) for at, value in enumerate(self.values)],
-                description=more,
+                description=title,
                 rows=min(max(len(self.values), 2), 7),
                 layout=Layout(flex_flow="column", flex="1 1 170px", max_width="280px", width="auto", height="auto"),
             )

@@ -55,7 +55,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     ax : matplotlib.axes.Axes, optional
         Where to draw.
     most : int
-        Most causes shown; the rest is added up.
+        Most causes shown, those with most targets.
     """
     what = "plots.causes_by_platform() needs a triaged frame"
     triaged = latest_targets(need_frame(triaged, ("cause", "platform"), what, "Use vx.triage(posts)."))
@@ -63,9 +63,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     known = hit["platform"].astype(object).where(hit["platform"].isin(list(PLATFORM)), "others")
     counts = pd.crosstab(common_causes(hit), known)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    rest = counts.iloc[most:].sum().to_frame(f"{len(counts) - most} other causes").T
-    counts = pd.concat([counts.head(most), rest]) if len(counts) > most else counts
-    counts = counts[[name for name in (*PLATFORM, "others") if name in counts]].iloc[::-1]
+    counts = counts.head(most)[[name for name in (*PLATFORM, "others") if name in counts]].iloc[::-1]
     ax = _axes(ax, 1.1 + 0.35 * max(len(counts), 2))
     if len(counts):
         colours: Any = [look(PLATFORM, name).colour for name in counts]
@@ -79,7 +77,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
 
 
 def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None = None) -> Axes:
-    """Draw deliveries over time, stacked by result, under the share that succeeded.
+    """Draw deliveries over time, stacked by result.
 
     Parameters
     ----------
@@ -95,9 +93,6 @@ def delivery_volume(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | None
     for name, colour in _RESULTS.items():
         ax.bar(counts[bucket], counts[name], width, bottom, align="edge", color=colour, label=name.replace("_", " "))
         bottom += counts[name]
-    good, settled = counts["succeeded"].sum(), counts["succeeded"].sum() + counts["failed"].sum()
-    if settled:
-        ax.set_title(f"{safe.percent(good / settled)} of {settled:,.0f} succeeded", loc="left")
     return _finish(ax, _time_axis(ax, tz), f"deliveries per {bucket}", empty=counts.empty)
 
 
@@ -183,7 +178,6 @@ def _finish(ax: Axes, across: str, up: str = "", *, empty: bool) -> Axes:
     if empty:
         ax.text(0.5, 0.5, "nothing to show", transform=ax.transAxes, ha="center", color=OTHER.colour)
     elif ax.get_legend_handles_labels()[1]:
-        ax.set_title(ax.get_title(loc="left"), loc="left", fontsize="medium", pad=28)
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
     return ax
 

@@ -68,10 +68,6 @@ _LOSSES = {
 }
 _KEYS = list(TARGET_KEY)
 _TRIAGED = (*TARGET_KEY, "status", "error_message", "updated_at", "cause", "verdict", "remedy", "retryable")
-_DELIVERIES = (
-    *("delivery_id", "webhook_id", "event_type", "url", "success", "status_code", "latency_ms", "retry_count"),
-    *("error", "response_body", "created_at", "delivered_at"),
-)
 
 
 def report(
@@ -141,7 +137,7 @@ def _with_source(made: Report, run: RunLike | None, title: str | None, tz: str |
     """Return a report with its title, where its data come from, and when they were read."""
     source = made.source.attrs
     tz = shown_zone(made.source, tz)
-    filters = {name: value for name, value in (source.get("filters") or {}).items() if value and name != "webhook"}
+    filters = {name: value for name, value in (source.get("filters") or {}).items() if value}
     about = (
         f"data from {source['source']}" if source.get("source") else "",
         f"read {safe.instant(pd.Timestamp(source['fetched_at']).to_pydatetime(), tz=tz)}"
@@ -256,8 +252,6 @@ def _of_run(run: RunLike, plan: Plan) -> Report:
 
 def _of_deliveries(log: pd.DataFrame, run: RunLike | None, tz: str | None) -> Report:
     """Make the report of a delivery history."""
-    what, maker = "report() needs a deliveries frame", "Use ws.deliveries(...)."
-    log = need_frame(log, _DELIVERIES, what, maker, times=["created_at", "delivered_at"])
     need_both_results(log, "report()")
     attrs = {**log.attrs, "tz": shown_zone(log, tz)}
     log = deduplicate(log).reset_index(drop=True)
@@ -295,8 +289,10 @@ def _of_deliveries(log: pd.DataFrame, run: RunLike | None, tz: str | None) -> Re
 
 def _lost_actions(down: pd.DataFrame, lost: pd.DataFrame) -> pd.DataFrame:
     """Return one row per kind of loss: who acts, on how many deliveries, how, and where."""
-    failing = down["url"].repeat(down["failed_first"].to_list())  # counts deliveries, as the other kinds do
-    urls = {code: failing if code == "down_now" else lost.loc[lost["reason_code"] == code, "url"] for code in _LOSSES}
-    places = {code: names_of(some.map(safe.redact_address), len(some)) for code, some in urls.items()}
-    rows = [(code.replace("_", " "), who, len(urls[code]), how, places[code]) for code, (who, how) in _LOSSES.items()]
-    return pd.DataFrame([row for row in rows if row[2]], columns=["what", "who", "rows", "how", "where"])
+    failing = down.loc[down.index.repeat(down["failed_first"].to_list())]  # counts deliveries, as the other kinds do
+    urls = {code: lost.loc[lost["reason_code"] == code, "url"] for code in _LOSSES} | {"down_now": failing["url"]}
+    names = {code: names_of(some.map(safe.redact_address), len(some)) for code, some in urls.items() if len(some)}
+    rows = [
+        (code.replace("_", " "), _LOSSES[code][0], len(urls[code]), _LOSSES[code][1], names[code]) for code in names
+    ]
+    return pd.DataFrame(rows, columns=["what", "who", "rows", "how", "where"])

@@ -26,7 +26,6 @@ __all__ = [
     "Part",
     "Table",
     "cell_of",
-    "flat",
     "in_reading_order",
     "redacted",
     "shown_columns",
@@ -103,7 +102,7 @@ def table_of(
     most: int | None = None,
 ) -> Table:
     """Return the first `most` rows of a frame as a table; by default the columns that matter, in the frame's time zone."""
-    part, kind, tz = flat(frame).head(len(frame) if most is None else most), kind_of(frame), tz or shown_zone(frame)
+    part, kind, tz = frame.head(len(frame) if most is None else most), kind_of(frame), tz or shown_zone(frame)
     links = part.get("platform_post_url", pd.Series(None, part.index, dtype=object))
     part = redacted(part[shown_columns(frame) if names is None else list(dict.fromkeys(names))])
     heads, cells = [], []
@@ -158,17 +157,12 @@ def _full(value: Any, tz: str | tzinfo) -> str:
     return str(value)
 
 
-def flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with each column once, the first of those with one name."""
-    return frame.loc[:, ~frame.columns.duplicated()]
-
-
 def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
     """Return the columns that matter for this kind of frame and are not empty; of an empty frame all that matter."""
     names: list[Any] = [name for name in kind_of(frame).columns if name in frame] or list(frame.columns)
     if "content" in names:  # beside it, texts for one platform
         names += [name for name in frame if str(name).startswith("content:")]
-    filled = [name for name in names if any(_full(value, "UTC") for value in flat(frame)[name])]
+    filled = [name for name in names if any(_full(value, "UTC") for value in frame[name])]
     return (filled or names)[:most]
 
 

@@ -17,7 +17,7 @@ from voxops.frames.registry import kind_of
 from voxops.frames.times import shown_zone
 from voxops.views.pages import draw
 from voxops.views.plan import ROWS, plan_parts
-from voxops.views.table import Part, flat, in_reading_order, shown_columns, table_of
+from voxops.views.table import Part, in_reading_order, shown_columns, table_of
 
 if TYPE_CHECKING:
     from voxops.views._protocols import RunLike
@@ -59,7 +59,7 @@ class View:
         """Return a heading and the first rows, or what a plan says."""
         if self._plan is not None:
             return plan_parts(self._plan, most, self.tz)
-        kind, frame = kind_of(self.frame), in_reading_order(flat(self.frame), kind_of(self.frame))
+        kind, frame = kind_of(self.frame), in_reading_order(self.frame, kind_of(self.frame))
         rows, others = len(frame), len(set(frame.columns) - set(self.columns))
         timed = any(isinstance(frame[name].dtype, pd.DatetimeTZDtype) for name in self.columns)
         notes = (
@@ -121,7 +121,7 @@ def view(
     table = frame_of(frame)
     rows = whole_number(rows, PlanError(f"view(rows={rows!r}): rows must be a whole number, 1 or more"))
     wanted = list_of_text("columns", columns)
-    need_frame(table, wanted, "view() can't show these columns", "Name columns of the frame.")
+    need_frame(table, wanted or table.columns, "view() can't show these columns", "Name columns of the frame.")
     plan = frame if isinstance(frame, Plan) and not wanted else None
     return View(table, tuple(wanted or shown_columns(table)), rows, shown_zone(table, tz), plan)
 
