@@ -23,7 +23,7 @@ import pandas as pd
 
 from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
-from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
+from voxops._support.eventloop import awaitable, beginning, blocking, showing
 from voxops._support.files import short_path
 from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan
@@ -383,10 +383,6 @@ class Session(BoardLoader):
         return say_zone(left, self.settings.tz)
 
 
-CONNECT_THERE = "connect there with vx.connect(), and attach to runs by id: ws.attach('run_…')"
-
-
-@never_copied(lambda _: CONNECT_THERE)
 class Workspace:
     """One workspace of the API: load, act, follow. `connect` returns it; a context manager, also of ``async with``.
 
@@ -560,7 +556,7 @@ class Workspace:
         Returns
         -------
         Panel
-            ``panel.plan`` and ``panel.run`` are the newest ones, ``panel.frame`` the rows that match, ``panel.ticked`` the ticked ones.
+            ``panel.frame`` are the rows that match, ``panel.ticked`` the ticked ones.
 
         Raises
         ------
@@ -638,7 +634,6 @@ class Workspace:
         return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
 
 
-@never_copied(lambda _: CONNECT_THERE)
 class Awaitables:
     """The methods of a workspace as coroutines, for any event loop: ``await ws.aio.posts(...)``.
 
