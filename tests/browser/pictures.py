@@ -62,7 +62,7 @@ def main() -> int:
         api.add_fault(SLOW)
         book.run_cell(5)
         monitor = book.at(5)
-        monitor.wait("✓ succeeded")
+        monitor.wait("· succeeded on")
         book.page.wait_for_timeout(4000)
         monitor.click("Pause")
         monitor.wait("paused")
