@@ -46,7 +46,7 @@ from voxops.run import Run
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
-    from voxops.engine.progress import Job
+    from voxops.engine.execution import Job
     from voxops.views.panel import Panel
 
 _log = logging.getLogger("voxops")
