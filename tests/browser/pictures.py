@@ -41,7 +41,7 @@ def main() -> int:
             "sheet": HOME / "data/campaign.csv",
         }
         lab.write("pictures.ipynb", *(cell.format(**names) for cell in CELLS))
-        book = lab.open("pictures.ipynb", width=1366, height=1000)
+        book = lab.open("pictures.ipynb", width=1366, height=2400)
         for number in (0, 1, 2, 3, 4):
             book.run_cell(number)
             book.finished()
