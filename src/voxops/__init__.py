@@ -45,7 +45,6 @@ Show
 `to_excel`              frames as a workbook
 Script
 `AsyncClient`           the API's client on its own
-`PostFields`            the fields of a post, typed
 `VoxopsError`           the base of all errors
 `errors`                all errors
 ======================  ===================================================================================
@@ -69,7 +68,7 @@ from voxops.acts.update import plan_update
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import Rule, triage
 from voxops.api.matrix import matrix
-from voxops.client import AsyncClient, PostFields
+from voxops.client import AsyncClient
 from voxops.errors import VoxopsError
 from voxops.frames.records import targets
 from voxops.frames.registry import columns
@@ -93,7 +92,6 @@ logging.getLogger("voxops").addHandler(logging.NullHandler())  # what is logged 
 __all__ = [
     "AsyncClient",
     "Plan",
-    "PostFields",
     "Rule",
     "Run",
     "VoxopsError",

@@ -289,7 +289,7 @@ def dripping(path: bytes, seconds: float = 2.0) -> Callable[..., Iterator[bytes]
 
 def test_a_list_that_drips_ends_at_the_deadline_of_each_try(tmp_path):
     with raw.serve(dripping(b"/v1/posts")) as server:
-        client = AsyncClient(KEY, url=server.url, timeout=0.5, clock=SystemClock(speed=50))
+        client = AsyncClient(KEY, url=server.url, timeout=0.5, _clock=SystemClock(speed=50))
         with eventloop.run(open_workspace(client, ledger=tmp_path / "ledger.sqlite")) as ws:
             began = time.monotonic()
             with pytest.raises(TransportError, match=r"did not answer completely within 0\.5 s"):
@@ -312,7 +312,7 @@ def test_a_connection_that_is_not_made_in_time_has_sent_nothing():
     """The server takes the connection, and never answers the first words of https."""
 
     async def send(url: str) -> TransportError:
-        async with AsyncClient(KEY, url=url, timeout=0.5) as client, client.permit() as permit:
+        async with AsyncClient(KEY, url=url, timeout=0.5) as client, client._permit() as permit:
             with pytest.raises(TransportError, match="accepted no connection in time") as caught:
                 await permit.send("POST", "/v1/posts", b"{}", "a-key")
             return caught.value

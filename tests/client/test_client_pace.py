@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.virtual import PATIENCE, standing_still, until
+from voxops.client._clock import ServerClock
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.client import AsyncClient, Reply, SteppedClock, SystemClock
-from voxops.client._clock import ServerClock
 from voxops.client._pace import Pace
 from voxops.errors import RateLimitError, WaitTooLong
 
@@ -317,7 +317,7 @@ def test_the_rate_limit_is_never_hit_by_one_client():
         clock = SteppedClock(sandbox.advance)
 
         async def main() -> tuple[list[int], int | None]:
-            async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(1)) as client:
+            async with AsyncClient(sandbox.api_key, url=sandbox.url, _clock=clock, _rng=random.Random(1)) as client:
                 await client.identity()
                 await asyncio.gather(*(client.identity() for _ in range(99)))
                 return [request["status"] for request in sandbox.requests()], client.pace.limit

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from voxops import errors
 from voxops.client import Page, Reply
+from voxops.client._answer import decode, error_of, single
 from voxops.client._pages import pages, read_page
-from voxops.client._reply import decode, error_of, single
 from voxops.errors import ApiError, DecodeError, RateLimitError
 
 

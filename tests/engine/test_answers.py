@@ -20,7 +20,7 @@ from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
-from voxops.client import Reply
+from voxops.client import Answer
 from voxops.client._transport import Transport
 
 
@@ -230,10 +230,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Answer calls for which `answer` gives a body with it; they don't reach the server."""
 
     def give(answer: Callable[[Any], Any], status: int = 200) -> None:
-        async def send(self: Transport, call: Any) -> Reply:
+        async def send(self: Transport, call: Any) -> Answer:
             if (body := answer(call)) is None:
                 return await SEND(self, call)
-            return Reply(f"{call.method} {call.path}", status, {}, json.dumps(body).encode())
+            return Answer(f"{call.method} {call.path}", status, {}, json.dumps(body).encode())
 
         monkeypatch.setattr(Transport, "send", send)
 
