@@ -184,8 +184,8 @@ def _endpoints() -> Iterator[str]:
         rows = [_operation_row(one) for one in ENDPOINTS if one.name.rpartition(".")[0] == group]
         yield _rst_table(("method", "call", "what it does", "returns"), rows, "28 29 23 20")
     yield _heading("Parameters of these methods", "^")
-    rows = [(f"``{name}``", f"``{kind}``", _rst(says)) for name, (kind, says) in PARAMETERS.items()]
-    yield _rst_table(("parameter", "type", "meaning"), rows, "22 26 52")
+    named = [(f"``{name}``", f"``{kind}``", _rst(says)) for name, (kind, says) in PARAMETERS.items()]
+    yield _rst_table(("parameter", "type", "meaning"), named, "22 26 52")
 
 
 def _operation_row(one: Operation) -> tuple[str, str, str, str]:

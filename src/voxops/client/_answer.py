@@ -85,7 +85,7 @@ class Answer:
             return decode(self.body)
         except ValueError:
             what = "a web page" if _is_page(self) else f"{len(self.body)} bytes that are not JSON"
-            self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
+        self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
 
     @property
     def record(self) -> dict[str, Any]:
