@@ -337,7 +337,7 @@ def test_an_upload_has_time_by_its_size(size, ends, tmp_path):
             yield raw.answer(json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg"}).encode())
 
     with raw.serve(storage) as server:
-        upload: Callable[[AsyncClient], Any] = lambda client: client.uploads.send(photo)  # noqa: E731
+        upload: Callable[[AsyncClient], Any] = lambda client: client.upload(photo)  # noqa: E731
         if not ends:
             assert raw.asked(server.url, upload, KEY, 1.0).media_id == "media_1"
             return

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from voxops._support import canonical, safe
-from voxops._support.canonical import in_calendar
 from voxops._support.eventloop import collector_paused
 from voxops.api.error_bodies import ErrorBody, read_answer, read_error
 from voxops.api.matrix import Endpoint
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from voxops.client._jobs import Polled
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+NO_CLOCK_SHOWS = 2262  # a later year is a fault: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
 _LONGEST = 500  # characters of a server's message in an error text
 
 
@@ -85,7 +85,7 @@ class Answer:
             return decode(self.body)
         except ValueError:
             what = "a web page" if _is_page(self) else f"{len(self.body)} bytes that are not JSON"
-        self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
+        return self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
 
     @property
     def record(self) -> dict[str, Any]:
@@ -238,12 +238,12 @@ def _is_page(answer: Answer) -> bool:
 
 
 def _parse_date(text: str | None) -> datetime | None:
-    """Return the instant of a ``Date`` header; None if it is absent, unreadable, or at an end of the calendar."""
+    """Return the instant of a ``Date`` header; None if it is absent or unreadable, or of a year that no clock can show yet."""
     if not text:
         return None
     try:
         date = parsedate_to_datetime(text)
         date = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
-        return date if in_calendar(date) else None
+        return date if date.year < NO_CLOCK_SHOWS else None
     except (ValueError, OverflowError):  # the offset may lead to a year out of range
         return None
