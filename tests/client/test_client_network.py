@@ -163,7 +163,7 @@ def test_the_lines_of_the_page_about_proxies_go_through_one(proxy, secure, trust
     source = Path(vx.__file__).parents[1]
     script = f'voxops() {{ PYTHONPATH="{source}" "{sys.executable}" -m voxops "$@"; }}\n{script}'
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "nothing yet\n"), done.stderr
+    assert done.returncode == 0 and done.stdout.endswith("nothing yet\n"), done.stderr
     assert (len(proxy.asked), len(secure.requests)) == (1, 1), "it sends one request"
     without_proxies.chdir(tmp_path)
     made: dict[str, Any] = {"vx": vx}
@@ -339,7 +339,7 @@ def test_an_upload_has_time_by_its_size(size, ends, tmp_path):
     with raw.serve(storage) as server:
         upload: Callable[[AsyncClient], Any] = lambda client: client.upload(photo)  # noqa: E731
         if not ends:
-            assert raw.asked(server.url, upload, KEY, 1.0).media_id == "media_1"
+            assert raw.asked(server.url, upload, KEY, 1.0) == "media_1"
             return
         with pytest.raises(TransportError, match=r"PUT to 127\.0\.0\.1: .* within 1\.06 s"):
             raw.asked(server.url, upload, KEY, 1.0)

@@ -151,11 +151,11 @@ def test_a_row_that_can_half_succeed_has_an_item_each(row, body, items):
     assert list(pd.DataFrame(found).columns) == (["index", "status", "id", "error"] if items else [])
 
 
-@pytest.mark.parametrize(("second", "status"), [({}, 422), ({"content": "x"}, 207)])
-def test_the_items_of_a_bulk_request_are_read_whatever_its_status_was(client, sandbox, fields, second, status):
+@pytest.mark.parametrize("second", [{}, {"content": "x"}])
+def test_each_item_of_a_bulk_request_is_read(client, sandbox, fields, second):
     bad = {"content": "", "accountIds": fields["account_ids"], "scheduledFor": LATER.isoformat()}
     answer = eventloop.run(client.posts.bulk(posts=[bad, bad | second]))
-    assert answer.status == status
+    assert answer.status == 207
     assert [item["status"] for item in answer.items] == ["failed", "created" if second else "failed"]
     assert answer.items[0]["error"]
 

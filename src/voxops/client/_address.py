@@ -36,12 +36,13 @@ def shown(value: Any) -> str:
 
 def filled(path: str, ids: Iterable[Any]) -> str:
     """Return a path with ids in the place of its variable parts, each quoted as one segment; any text is an id (contract: SCH)."""
-    left, parts = iter(ids), list[str]()
-    for part in path.split("/"):
-        one = next(left) if part.startswith(":") else None
-        if one is not None and not (isinstance(one, str) and one and is_well_formed(one)):
-            refuse(part[1:], f"{shown(one)} is not a valid id")
-        parts.append(part if one is None else quote(one, safe=""))
+    left, parts = iter(ids), path.split("/")
+    for at, name in enumerate(parts):
+        if name.startswith(":"):
+            one = next(left)
+            if not isinstance(one, str) or not one or not is_well_formed(one):
+                refuse(name[1:], f"{shown(one)} is not a valid id")
+            parts[at] = quote(one, safe="")
     return "/".join(parts)
 
 

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from voxops.client._jobs import Polled
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
-NO_CLOCK_SHOWS = 2262  # a later year is a fault: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
+NO_CLOCK_SHOWS = (
+    2262  # a later year is a fault: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
+)
 _LONGEST = 500  # characters of a server's message in an error text
 
 
