@@ -163,7 +163,6 @@ def test_each_limit_of_the_api_has_one_home() -> None:
     telling = {
         limits.COMMENT_CHARACTERS,
         limits.LIST_BYTES,
-        limits.CONTENT_CHARACTERS,
         assumptions.DEFAULT_URL,
         "/deliveries",
     }

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from voxops._support.clocks import SteppedClock, SystemClock
 from voxops.client._address import is_loopback
-from voxops.client._answer import Answer
+from voxops.client._answer import Answer, Kind, Polled
 from voxops.client._client import AsyncClient
-from voxops.client._jobs import Ending, Followed, Kind, Polled, read_record
+from voxops.client._jobs import Ending, Followed, read_record
 from voxops.client._pages import Listing, Page, prefetch
 from voxops.client._secret import Secret
 

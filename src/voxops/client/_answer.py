@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from voxops._support import canonical, safe
 from voxops._support.eventloop import collector_paused
@@ -26,14 +26,52 @@ from voxops.errors import (
     ValidationError,
 )
 
-if TYPE_CHECKING:
-    from voxops.client._jobs import Polled
-
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
 NO_CLOCK_SHOWS = (
     2262  # a later year is a fault: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
 )
 _LONGEST = 500  # characters of a server's message in an error text
+
+
+Kind = Literal["post", "media", "account", "delivery"]
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What is read until it has ended: the job of an asynchronous call, or what a watch follows.
+
+    Attributes
+    ----------
+    kind : str
+        ``post``, ``media``, ``account`` or ``delivery``.
+    ids : tuple of str
+        Ids of the post, media files, account or delivery.
+    webhook_id : str or None
+        The webhook of a delivery, None for the other kinds.
+    accepted : mapping
+        The answer that accepted it, as the API sent it. It is not the outcome.
+    accepted_at : datetime or None
+        When it was accepted, by the server's clock.
+    before : mapping or None
+        A delivery or a post before the act: only a change shows that it was tried again. None if unknown or not needed.
+    """
+
+    kind: Kind
+    ids: tuple[str, ...]
+    webhook_id: str | None = None
+    accepted: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    accepted_at: datetime | None = None
+    before: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+
+    @property
+    def id(self) -> str:
+        """Its id, the first of several."""
+        return self.ids[0]
+
+    @property
+    def parts(self) -> list[Polled]:
+        """One job per id."""
+        return [replace(self, ids=(one,)) for one in self.ids]
 
 
 @dataclass(frozen=True)

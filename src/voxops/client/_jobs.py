@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 from urllib.parse import unquote
 
 from voxops.api.assumptions import DELIVERIES_PATH, polled_status
@@ -16,59 +16,16 @@ from voxops.api.matrix import Endpoint, polled
 from voxops.api.states import PostState
 from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK
 from voxops.client._address import filled
+from voxops.client._answer import Answer, Polled
 from voxops.errors import ApiError, NotFoundError, WaitTooLong
 from voxops.frames.records import read_deliveries, read_post
 from voxops.model import TERMINAL_STATUSES, Outcome
-
-if TYPE_CHECKING:
-    from voxops.client._answer import Answer
-    from voxops.client._client import AsyncClient
-
-Kind = Literal["post", "media", "account", "delivery"]
 
 _PATHS = {"post": "/v1/posts/:id", "account": "/v1/accounts/:id", "media": "/v1/media/:id"}
 # The Date header has whole seconds, and a request may have taken effect just before its answer.
 _GRAIN = timedelta(seconds=2)
 _GOOD = frozenset({"published", "ready", "completed", "cancelled", "unpublished", "archived", "delivered"})
 _BAD = frozenset({"gone", "error", "undelivered"})
-
-
-@dataclass(frozen=True, slots=True)
-class Polled:
-    """What is read until it has ended: the job of an asynchronous call, or what a watch follows.
-
-    Attributes
-    ----------
-    kind : str
-        ``post``, ``media``, ``account`` or ``delivery``.
-    ids : tuple of str
-        Ids of the post, media files, account or delivery.
-    webhook_id : str or None
-        The webhook of a delivery, None for the other kinds.
-    accepted : mapping
-        The answer that accepted it, as the API sent it. It is not the outcome.
-    accepted_at : datetime or None
-        When it was accepted, by the server's clock.
-    before : mapping or None
-        A delivery or a post before the act: only a change shows that it was tried again. None if unknown or not needed.
-    """
-
-    kind: Kind
-    ids: tuple[str, ...]
-    webhook_id: str | None = None
-    accepted: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
-    accepted_at: datetime | None = None
-    before: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
-
-    @property
-    def id(self) -> str:
-        """Its id, the first of several."""
-        return self.ids[0]
-
-    @property
-    def parts(self) -> list[Polled]:
-        """One job per id."""
-        return [replace(self, ids=(one,)) for one in self.ids]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +153,7 @@ def _delivery_status(job: Polled, now: Mapping[str, Any]) -> str:
     return "delivered" if now.get("success") else "undelivered"
 
 
-async def follow(job: Polled, client: AsyncClient, patience: float) -> Ending:
+async def follow(job: Polled, client: Any, patience: float) -> Ending:
     """Poll until the job has ended or `patience` seconds are over; only reads."""
     things, records = [Followed(part) for part in job.parts], dict[str, Mapping[str, Any]]()
     began, polls = client._clock.monotonic(), 0
@@ -221,7 +178,7 @@ def _read(job: Polled, record: Mapping[str, Any] | None) -> PostState | Mapping[
     return read_post(record) if job.kind == "post" else next(iter(read_deliveries([record]).values()), {})
 
 
-async def read_before(job: Polled, client: AsyncClient) -> dict[str, Any] | None:
+async def read_before(job: Polled, client: Any) -> dict[str, Any] | None:
     """Return a record before an act; None if it can't be read, since a key that may act need not have the scope to read."""
     try:
         return await read_record(job, client)
@@ -231,15 +188,17 @@ async def read_before(job: Polled, client: AsyncClient) -> dict[str, Any] | None
         return None
 
 
-async def read_record(job: Polled, client: AsyncClient) -> dict[str, Any] | None:
+async def read_record(job: Polled, client: Any) -> dict[str, Any] | None:
     """Return the record of a job as it is now, None if it does not exist; a delivery is searched for from the newest."""
     if job.kind == "delivery":
         async for page in client.pages(filled(DELIVERIES_PATH, [job.webhook_id]), {"limit": PAGE_RECORDS}):
-            found = next((record for record in page.records if str(record.get("id")) == job.id), None)
-            if found is not None:
-                return found
+            for record in page.records:
+                if str(record.get("id")) == job.id:
+                    found: dict[str, Any] = record
+                    return found
         return None
     try:
-        return (await client.request("GET", filled(_PATHS[job.kind], job.ids))).record
+        answer: Answer = await client.request("GET", filled(_PATHS[job.kind], job.ids))
     except NotFoundError:
         return None
+    return answer.record

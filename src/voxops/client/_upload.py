@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from voxops.api.assumptions import PRESIGN_NAMES, polled_status
 from voxops.api.limits import FILE_TYPES
@@ -20,9 +20,6 @@ from voxops.client._address import filled, refuse
 from voxops.client._answer import Answer
 from voxops.client._retries import log_retry
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError
-
-if TYPE_CHECKING:
-    from voxops.client._client import AsyncClient
 
 CHUNK = 256 * 1024  # bytes read at once
 MARGIN = 15.0  # an address counts as expired this many seconds early
@@ -72,7 +69,7 @@ def source_of(file: Any, content_type: str | None, sha256: str | None) -> Source
     return Source(absolute, kind, size, sha256)
 
 
-async def upload(client: AsyncClient, source: Source, notice: Notice, given: Mapping[str, Any] | None) -> str:
+async def upload(client: Any, source: Source, notice: Notice, given: Mapping[str, Any] | None) -> str:
     """Upload one file, and return its media id; to a `given` address, or to no other media file than its.
 
     Raises
@@ -107,18 +104,18 @@ async def upload(client: AsyncClient, source: Source, notice: Notice, given: Map
     raise failure
 
 
-async def _presigned(client: AsyncClient, source: Source) -> _Place:
+async def _presigned(client: Any, source: Source) -> _Place:
     """Request an address for a new media file."""
     about = {"filename": source.path.name, "contentType": source.content_type, "sizeBytes": source.size}
     answer = await client.request("POST", "/v1/media/upload", json=about)
     return _address(answer, _place(answer.record))
 
 
-async def _put(client: AsyncClient, source: Source, place: _Place, notice: Notice) -> ApiError | TransportError | None:
+async def _put(client: Any, source: Source, place: _Place, notice: Notice) -> ApiError | TransportError | None:
     """Put the bytes once; return the error, if any."""
     pieces = _pieces(source, notice)
     try:
-        answer = await client._put(place.url, place.headers, pieces, source.size)
+        answer: Answer = await client._put(place.url, place.headers, pieces, source.size)
     except TransportError as error:
         return error
     finally:
@@ -145,7 +142,7 @@ async def _pieces(source: Source, notice: Notice) -> AsyncGenerator[bytes, None]
         file.close()
 
 
-async def _renewed(client: AsyncClient, media_id: str) -> _Place | Literal["there"] | None:
+async def _renewed(client: Any, media_id: str) -> _Place | Literal["there"] | None:
     """Return a new address for a media file, ``there`` if its bytes have arrived, None if it is gone or the API gives no address."""
     where = filled("/v1/media/:id", [media_id])
     for _ in range(2):
