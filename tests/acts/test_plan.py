@@ -92,14 +92,6 @@ def test_a_column_that_plans_or_results_fill_names_no_rows(name):
         plan_create(frame, key=name)
 
 
-@pytest.mark.parametrize(("tags", "sent"), [
-    ({"spring", "offer"}, ["offer", "spring"]), (["spring", float("nan")], ["spring"]), (2026.0, ["2026"]), ("2026.0; 007", ["2026.0", "007"]),
-])  # fmt: skip
-def test_tags_in_whatever_form_are_texts(tags, sent):
-    plan = plan_create(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
-    assert plan.items[0].body.get("tags") == sent
-
-
 def test_the_cost_counts_acts_and_the_reads_around_them():
     empty = plan_create(campaign(1).assign(content=""), key="row_id")
     assert (empty.cost.requests, empty.cost.acts) == (0, 0)

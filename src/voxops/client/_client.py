@@ -16,7 +16,6 @@ from uuid import UUID
 from httpx import AsyncBaseTransport
 
 from voxops._support.clocks import SteppedClock, SystemClock
-from voxops._support.eventloop import never_copied
 from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL
 from voxops.api.matrix import Endpoint, find, may_resend
 from voxops.api.timing import WATCH_FOR
@@ -93,7 +92,6 @@ class Permit:
         return await send(replace(call, body=body, may_go=may_go))
 
 
-@never_copied(lambda _: "create a new client there")
 class AsyncClient(Methods):
     """The VoxBurst API for scripts and services; notebooks use ``vx.connect``.
 

@@ -224,7 +224,7 @@ class Driver:
 
     def close(self) -> None:
         """End the loop's own tasks; runs have ended before."""
-        for task in [*self._readers.values(), *([self._task] if self._task else [])]:
+        for task in filter(None, [*self._readers.values(), self._task]):
             task.cancel()
 
     # Beginning.
