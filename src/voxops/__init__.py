@@ -45,7 +45,6 @@ Show
 `to_excel`              frames as a workbook
 Script
 `AsyncClient`           the API's client on its own
-`PostFields`            the fields of a post, typed
 `VoxopsError`           the base of all errors
 `errors`                all errors
 ======================  ===================================================================================
@@ -74,7 +73,7 @@ if TYPE_CHECKING:
     from voxops.analysis.causes import causes
     from voxops.analysis.triage import Rule, triage
     from voxops.api.matrix import matrix
-    from voxops.client import AsyncClient, PostFields
+    from voxops.client import AsyncClient
     from voxops.connection import aconnect, connect
     from voxops.frames.records import targets
     from voxops.frames.registry import columns
@@ -93,7 +92,6 @@ logging.getLogger("voxops").addHandler(logging.NullHandler())  # what is logged 
 __all__ = [
     "AsyncClient",
     "Plan",
-    "PostFields",
     "Rule",
     "Run",
     "VoxopsError",
@@ -126,7 +124,7 @@ __all__ = [
 
 # Loaded when they are first asked for: pandas takes a second, matplotlib longer, and `voxops --version` needs neither.
 _LATER = {
-    "AsyncClient": "client", "Plan": "acts.plan", "PostFields": "client", "Rule": "analysis.triage", "Run": "run", "Workspace": "workspace",
+    "AsyncClient": "client", "Plan": "acts.plan", "Rule": "analysis.triage", "Run": "run", "Workspace": "workspace",
     "aconnect": "connection", "allow_nested_loops": "_support.eventloop", "causes": "analysis.causes", "columns": "frames.registry",
     "connect": "connection", "copies": "acts.copies", "deliveries": "deliveries", "matrix": "api.matrix", "plan_cancel": "acts.cancel",
     "plan_create": "acts.create", "plan_fix": "acts.retry", "plan_redeliver": "acts.redeliver", "plan_retry": "acts.retry",

@@ -87,7 +87,7 @@ class Execution:
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
-        current, clock = self.current, self._engine.client.clock
+        current, clock = self.current, self._engine.client._clock
         until = clock.monotonic() + PAUSES_WITHIN
         while current.under_way and (left := until - clock.monotonic()) > 0:
             await rest(clock, current.idle, left)
