@@ -76,8 +76,8 @@ from voxops.frames.registry import columns
 
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
-    from voxops._support.eventloop import allow_nested_loops
     from voxops.connection import aconnect, connect
+    from voxops.nested_loops import allow_nested_loops
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
@@ -132,7 +132,7 @@ _LATER = {
     "Run": "voxops.run",
     "Workspace": "voxops.workspace",
     "aconnect": "voxops.connection",
-    "allow_nested_loops": "voxops._support.eventloop",
+    "allow_nested_loops": "voxops.nested_loops",
     "connect": "voxops.connection",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",

@@ -100,7 +100,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[d
         page = read_page(await fetch(query))
         if len(page.records) > wanted * PAGE_TIMES:
             raise _broken(page.raw, f"answered with {len(page.records):,} records where {wanted} were requested")
-        loads.page(len(page.records))
+        loads.current().page(len(page.records))
         yield page
         count += 1
         records += len(page.records)
