@@ -128,4 +128,4 @@ def uploaded(
         yield stored if head.startswith(b"PUT") else answer(json.dumps(place).encode())
 
     with serve(api) as server:
-        yield server, lambda: asked(server.url, lambda client: client.uploads.send(photo))
+        yield server, lambda: asked(server.url, lambda client: client.upload(photo))

@@ -16,7 +16,7 @@ import pandas as pd
 
 from voxops._support.arguments import near
 from voxops._support.canonical import well_formed
-from voxops.api.fields import METADATA_NAME_CHARACTERS
+from voxops.api.limits import METADATA_NAME_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.nested import is_missing
 from voxops.frames.schemas import LABEL, LIST, STRING_DTYPE
