@@ -100,7 +100,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "What ``ws.run(plan)``, ``ws.watch(...)`` and ``ws.attach(id)`` return, here named ``run``. Each method is also a coroutine of ``run.aio``, with the same parameters; ``await run`` waits.",
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
-    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "plan run frame ticked"})]),
+    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "frame ticked"})]),
     "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT)]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (

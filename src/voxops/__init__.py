@@ -61,7 +61,6 @@ from voxops.errors import VoxopsError
 
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
-    from voxops._support.eventloop import allow_nested_loops
     from voxops.acts.cancel import plan_cancel
     from voxops.acts.copies import copies
     from voxops.acts.create import plan_create
@@ -77,6 +76,7 @@ if TYPE_CHECKING:
     from voxops.connection import aconnect, connect
     from voxops.frames.records import targets
     from voxops.frames.registry import columns
+    from voxops.nested_loops import allow_nested_loops
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
@@ -125,7 +125,7 @@ __all__ = [
 # Loaded when they are first asked for: pandas takes a second, matplotlib longer, and `voxops --version` needs neither.
 _LATER = {
     "AsyncClient": "client", "Plan": "acts.plan", "Rule": "analysis.triage", "Run": "run", "Workspace": "workspace",
-    "aconnect": "connection", "allow_nested_loops": "_support.eventloop", "causes": "analysis.causes", "columns": "frames.registry",
+    "aconnect": "connection", "allow_nested_loops": "nested_loops", "causes": "analysis.causes", "columns": "frames.registry",
     "connect": "connection", "copies": "acts.copies", "deliveries": "deliveries", "matrix": "api.matrix", "plan_cancel": "acts.cancel",
     "plan_create": "acts.create", "plan_fix": "acts.retry", "plan_redeliver": "acts.redeliver", "plan_retry": "acts.retry",
     "plan_sync": "acts.sync", "plan_update": "acts.update", "plots": "views.plots", "read_campaign": "sheets.campaign",

@@ -215,3 +215,9 @@ class Observer(Protocol):
 
     def notice(self, snapshot: Snapshot) -> Any:
         """Receive a run's newest state."""
+
+
+def paused(run: str) -> str:
+    """Return the effect of an interrupt on a run, and how to go on."""
+    how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
+    return f"{run} is paused, and nothing more is sent; {how} goes on"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
 from voxops._support.display import running_cell
-from voxops._support.eventloop import awaitable, blocking, paused
+from voxops._support.eventloop import awaitable, blocking
 from voxops.engine.execution import begin
 from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
-from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition, paused
 from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:

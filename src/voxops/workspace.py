@@ -24,7 +24,6 @@ import pandas as pd
 from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
 from voxops._support.eventloop import awaitable, beginning, blocking, showing
-from voxops._support.files import short_path
 from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan
 from voxops.api.states import as_mark
@@ -618,7 +617,8 @@ class Workspace:
             return "none: nothing can be run"
         if self._resources.forgets:
             return "a temporary one, which ends with this workspace"
-        place = short_path(self._ledger.path)
+        path = self._ledger.path
+        place = f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
         try:
             runs = audit.count_runs(self._ledger)
         except LedgerError:  # closed, or locked for long

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from voxops._support.files import create_file, make_folder, replacing, unwritable, write_file
+from voxops._support.files import create_file, export, make_folder, replacing
 from voxops.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
@@ -30,19 +30,15 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o600, 0o700), (0o077, 0o600, 0o700), (0, 0o600, 0o700)])
-def test_only_the_owner_reads(tmp_path, mask, file, folder):
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0])
+def test_only_the_owner_reads_and_an_export_has_the_usual_mode(tmp_path, mask):
     with umask(mask):
         make_folder(tmp_path / "a" / "b")
-        write_file(tmp_path / "a" / "b" / "report.csv", "x")
-    assert [mode(tmp_path / "a"), mode(tmp_path / "a" / "b")] == [folder, folder]
-    assert mode(tmp_path / "a" / "b" / "report.csv") == file
-
-
-def test_a_file_is_never_readable_for_others_while_it_is_written(tmp_path):
-    with umask(0o022), replacing(tmp_path / "report.csv"):
-        (aside,) = tmp_path.iterdir()
-        assert mode(aside) == 0o600
+        create_file(tmp_path / "a" / "b" / "lock").close()
+        export(tmp_path / "out" / "report.csv", "x")
+    assert [mode(tmp_path / "a"), mode(tmp_path / "a" / "b")] == [0o700, 0o700]
+    assert mode(tmp_path / "a" / "b" / "lock") == 0o600
+    assert (mode(tmp_path / "out"), mode(tmp_path / "out" / "report.csv")) == (0o777 & ~mask, 0o666 & ~mask)
 
 
 def test_a_folder_that_exists_stays_as_it_is(tmp_path):
@@ -60,16 +56,15 @@ def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
 
 
 def test_a_file_is_replaced_and_a_link_is_not_followed(tmp_path):
-    """What was readable for others becomes private; line ends stay, and a long name has room aside."""
+    """Line ends stay, and a long name has room aside."""
     (tmp_path / "precious").write_text("mine")
     name = "ü" * 125 + ".csv"
     (tmp_path / name).write_text("one")
-    (tmp_path / name).chmod(0o666)
     (tmp_path / "link").symlink_to(tmp_path / "precious")
     for target in (name, "link"):
-        write_file(tmp_path / target, "a\r\nb\nü")
+        export(tmp_path / target, "a\r\nb\nü")
         assert (tmp_path / target).read_bytes() == "a\r\nb\nü".encode()
-        assert (mode(tmp_path / target), (tmp_path / target).is_symlink()) == (0o600, False)
+        assert not (tmp_path / target).is_symlink()
     assert (tmp_path / "precious").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["precious", name, "link"])
 
@@ -85,7 +80,7 @@ def test_a_new_file_is_never_made_through_a_link(tmp_path, target):
 
 
 def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
-    write_file(tmp_path / "report.csv", "old")
+    export(tmp_path / "report.csv", "old")
     with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "report.csv") as file:
         file.write(b"half")
         raise KeyboardInterrupt
@@ -97,15 +92,8 @@ def test_a_pipe_or_a_folder_is_not_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name in ("pipe", "folder"):
-        with pytest.raises(FileExistsError, match="is not a file"):
-            write_file(tmp_path / name, "x")
-
-
-def test_a_name_that_is_taken_and_a_folder_that_is_not_ours_need_other_advice(tmp_path):
-    taken = unwritable(tmp_path / "copy.sqlite", FileExistsError(17, "File exists"))
-    assert str(taken).endswith("copy.sqlite can't be written: File exists. Choose another place or name.")
-    closed = unwritable(tmp_path / "copy.sqlite", PermissionError(13, "Permission denied"))
-    assert str(closed).endswith("Permission denied. Choose another place or name.")
+        with pytest.raises(ConfigError, match=r"is not a file\. Choose another place\."):
+            export(tmp_path / name, "x")
 
 
 def test_nothing_takes_the_place_of_a_database(tmp_path):
@@ -120,6 +108,6 @@ def test_nothing_takes_the_place_of_a_database(tmp_path):
         with pytest.raises(
             ConfigError, match="is a database, such as a ledger, and would be lost; choose another file"
         ):
-            write_file(target, "a,b")
+            export(target, "a,b")
     assert ledger.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.sqlite", "link.csv"]

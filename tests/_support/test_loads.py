@@ -93,14 +93,14 @@ def test_who_stops_a_load_is_told_how_far_it_was(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     let_pages_be_small(monkeypatch, 2)  # so that it does not end before the interrupt is there
-    page = loads.page
+    page = Load.page
 
-    def stop(rows: int) -> None:
-        page(rows)
+    def stop(load: Load, rows: int) -> None:
+        page(load, rows)
         os.kill(os.getpid(), signal.SIGINT)
 
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "l") as ws, monkeypatch.context() as patch:
-        patch.setattr(loads, "page", stop)
+        patch.setattr(Load, "page", stop)
         with pytest.raises(Interrupted, match=r"stopped loading posts after \d+ s: \d+ pages?, \d+ rows; nothing was"):
             ws.posts()
         assert not sandbox.requests(acting=True)

@@ -306,10 +306,12 @@ def test_a_layout_that_somebody_has_broken_is_none(tmp_path: Path, cell: str) ->
 
 def test_each_sheet_of_a_workbook_has_its_layout_also_under_another_name(tmp_path: Path) -> None:
     one, two = (sheet_of(tmp_path / "plan.xlsx", ROWS, heads) for heads in (ONE, TWO))
-    path = vx.to_excel(tmp_path / "x.xlsx", one=one, two=two, voxops=pd.DataFrame({"a": [1]}))
+    path = vx.to_excel(tmp_path / "x.xlsx", one=one, two=two)
     for name, sheet in {"one": one, "two": two}.items():
         pd.testing.assert_frame_equal(vx.read_campaign(path, sheet=name), sheet)
-    assert CalamineWorkbook.from_path(str(path)).sheet_names == ["one", "two", "voxops 2", LAYOUTS]
+    assert CalamineWorkbook.from_path(str(path)).sheet_names == ["one", "two", LAYOUTS]
+    with pytest.raises(vx.errors.ConfigError, match="no sheet can be called 'VoxOps'"):
+        vx.to_excel(path, one=one, VoxOps=two)
     path = vx.to_excel(tmp_path / "x.xlsx", one=one, same=one)
     book = CalamineWorkbook.from_path(str(path))
     renamed = {

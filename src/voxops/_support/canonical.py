@@ -100,7 +100,7 @@ def text(value: Any) -> str:
 
 def is_well_formed(text: str) -> bool:
     """Whether UTF-8 can encode a text: it has no lone surrogate."""
-    return text.isascii() or well_formed(text) == text
+    return well_formed(text) == text
 
 
 def well_formed(text: str) -> str:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-import importlib
-import importlib.util
 import inspect
 import math
 import os
@@ -21,7 +19,6 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
 from voxops.errors import ConfigError, Interrupted
@@ -280,16 +277,7 @@ async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def paused(run: str) -> str:
-    """Return the effect of an interrupt on a run, and how to go on."""
-    how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
-    return f"{run} is paused, and nothing more is sent; {how} goes on"
-
-
 P = ParamSpec("P")
-
-
-R = TypeVar("R")
 
 
 def blocking(
@@ -325,18 +313,18 @@ def awaitable(
     return call
 
 
-def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
+def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
     """A method that returns a run as a blocking call, which begins the run and shows it in the cell.
 
     A run begins only once its caller has it, so that a cancelled call leaves none that sends (rule 16).
     """
 
     @functools.wraps(method)
-    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         got: list[Any] = []
         try:
             run(_keep(got, method, self, args, kwargs))
-            begun: R = got[0].begin().show()
+            begun: T = got[0].begin().show()
             return begun
         except KeyboardInterrupt as stop:
             why = got[0].left() if got else "; ".join(getattr(stop, "__notes__", ()))
@@ -349,19 +337,19 @@ def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Ca
     return call
 
 
-def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]:
+def beginning(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """The twin of a `showing` method, for any event loop; it shows nothing."""
     work: Any = inspect.unwrap(method)
 
     @functools.wraps(method)
-    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         got: list[Any] = []
         try:
             await arun(_keep(got, work, self._owner, args, kwargs))
         except BaseException as stop:
             _note(stop, filter(None, (each.left() for each in got)))
             raise
-        begun: R = got[0].begin()
+        begun: T = got[0].begin()
         return begun
 
     return call
@@ -395,48 +383,3 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-_LOSES_CELLS = (7, 1)  # from this ipykernel on, nest_asyncio 1.6 silently drops the cells queued behind a blocking one
-
-
-def allow_nested_loops() -> str:
-    """Let *your own* code call ``asyncio.run`` and ``run_until_complete`` inside a cell.
-
-    Returns
-    -------
-    str
-        The applied package: ``"nest_asyncio2"`` if it is importable, else ``"nest_asyncio"``.
-
-    Raises
-    ------
-    ConfigError
-        If neither package is installed, or ``nest_asyncio`` would be applied to ipykernel 7.1 or newer, where it silently loses
-        queued cells. Also if it was applied there already, which can't be undone.
-
-    Examples
-    --------
-    >>> vx.allow_nested_loops()  # doctest: +SKIP
-    """
-    try:
-        loses = tuple(map(int, version("ipykernel").split(".")[:2])) >= _LOSES_CELLS
-    except PackageNotFoundError:
-        loses = False
-    patched_by_old = getattr(asyncio, "_nest_patched", False) and not getattr(asyncio, "_nest_asyncio2", False)
-    if patched_by_old and loses:
-        raise ConfigError(
-            "nest_asyncio has been applied in this kernel already, and with ipykernel 7.1 or newer it loses the cells queued "
-            "behind a blocking one. Take nest_asyncio.apply() out of the notebook and restart the kernel."
-        )
-    name = next((each for each in ("nest_asyncio2", "nest_asyncio") if importlib.util.find_spec(each)), None)
-    if loses and name != "nest_asyncio2":
-        raise ConfigError(
-            "nest_asyncio loses cells that are queued behind a blocking one with ipykernel 7.1 or newer; "
-            "install nest_asyncio2 and call this again. voxops' own calls need neither."
-        )
-    if name is None:
-        raise ConfigError(
-            "neither nest_asyncio2 nor nest_asyncio is installed; install nest_asyncio2 and call this again"
-        )
-    importlib.import_module(name).apply()
-    return name

@@ -20,11 +20,6 @@ from voxops.errors import ConfigError
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 
 
-def short_path(path: Path) -> str:
-    """Return a path to show in a notebook, without the user's home folder."""
-    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
-
-
 def make_folder(path: Path, *, flush: bool = False, private: bool = True) -> None:
     """Create a folder and its missing parents; an existing one stays as it is.
 
@@ -76,15 +71,13 @@ def create_file(path: Path, *, private: bool = True) -> BinaryIO:
 
 
 @contextmanager
-def replacing(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
-    """Write a temporary file that replaces the target on disk when the block ends; it is removed if the block fails.
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Write a temporary file, which others may read, and which replaces the target when the block ends; it is removed if that fails.
 
     Parameters
     ----------
     path : Path
         The target; its folder must exist.
-    private : bool
-        As in `create_file`.
 
     Raises
     ------
@@ -101,7 +94,7 @@ def replacing(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
         raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
     aside = path.with_name(f".voxops-{secrets.token_hex(8)}.new")
     try:
-        with create_file(aside, private=private) as file:
+        with create_file(aside, private=False) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -121,19 +114,20 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def write_file(path: Path, data: bytes | str, *, private: bool = True) -> None:
-    """Write a whole file, as `replacing` does; text as UTF-8 with its own line ends."""
-    with replacing(path, private=private) as file:
-        file.write(data.encode() if isinstance(data, str) else data)
-
-
 def export(path: Path, data: bytes | str) -> Path:
-    """Write a file that others may read, and its folder; return its path, or raise a ConfigError that says why it can't be written."""
+    """Write a file that others may read, and its folder; text as UTF-8 with its own line ends.
+
+    Raises
+    ------
+    ConfigError
+        If it can't be written, or is a database; says what to do.
+    """
     try:
         make_folder(path.parent, private=False)
-        write_file(path, data, private=False)
+        with replacing(path) as file:
+            file.write(data.encode() if isinstance(data, str) else data)
     except OSError as error:
-        raise unwritable(path, error) from error
+        raise ConfigError(f"{path} can't be written: {error.strerror or error}. Choose another place.") from error
     return path
 
 
@@ -141,11 +135,6 @@ def unreadable(path: Path, error: OSError) -> str:
     """Return the error of an unreadable file: why, and where a relative path was looked for."""
     here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
     return f"{path} can't be read: {error.strerror or error}.{here}"
-
-
-def unwritable(path: Path, error: OSError) -> ConfigError:
-    """Return the error of an unwritable file, with what to do."""
-    return ConfigError(f"{path} can't be written: {error.strerror or error}. Choose another place or name.")
 
 
 def flush_folder(path: Path) -> None:

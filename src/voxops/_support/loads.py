@@ -72,16 +72,7 @@ class Load:
 
 _UNSEEN = Load("", print)  # shows nothing, since nobody calls its `tick`
 _load: ContextVar[Load] = ContextVar("load", default=_UNSEEN)
-
-
-def page(rows: int) -> None:
-    """Count a page of a list for the load that is under way here, if any."""
-    _load.get().page(rows)
-
-
-def reach(done: int, total: int, of: str) -> None:
-    """Note how much is done of all that is known, for the load that is under way here, if any."""
-    _load.get().reach(done, total, of)
+current = _load.get  # the load that is under way here, to count what comes; else one that nobody sees
 
 
 def run(noun: str, work: Coroutine[Any, Any, T], kept: str = "nothing was changed") -> T:

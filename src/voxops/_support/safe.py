@@ -28,8 +28,9 @@ _UNSEEN = (
     "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
 )
 _BEGINS = rf"'*(?:[{_UNSEEN}]*[{_SIGNS}])"
-OPEN = re.compile(rf"\A(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])(?={_BEGINS})")
-_GUARDED = re.compile(rf"\A'(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n])'(?={_BEGINS})")
+OPEN, _GUARDED = (
+    re.compile(rf"\A{mark}(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n]){mark}(?={_BEGINS})") for mark in ("", "'")
+)
 
 
 def guard(text: str) -> str:
@@ -89,9 +90,9 @@ def middle(value: object, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
-def percent(share: float, digits: int = 1) -> str:
+def percent(share: float) -> str:
     """Return a share such as ``99.9 %``; 100 % means all."""
-    return f"{100 * below_all(share, digits + 2):.{digits}f} %"
+    return f"{100 * below_all(share, 3):.1f} %"
 
 
 def below_all(share: float, digits: int) -> float:

@@ -97,7 +97,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
         page = read_page(await fetch(query))
         if len(page.records) > wanted * PAGE_TIMES:
             page.raw.refuse(f"answered with {len(page.records):,} records where {wanted} were requested")
-        loads.page(len(page.records))
+        loads.current().page(len(page.records))
         yield page
         count += 1
         records += len(page.records)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
-from voxops._support.eventloop import paused
 from voxops.acts.plan import Compared, Plan
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
@@ -25,6 +24,7 @@ from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import RunHead
 from voxops.ledger.writer import Writer
+from voxops.model import paused
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient

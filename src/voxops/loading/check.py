@@ -85,7 +85,7 @@ async def check(
 
         async def asked(row: Row) -> list[Finding]:
             answer = await _by_api(client, row, known)
-            loads.reach(next(ended), len(rows), "rows")
+            loads.current().reach(next(ended), len(rows), "rows")
             return answer
 
         answers = await all_or_none(map(asked, rows))

@@ -225,7 +225,7 @@ class Uploads:
 
     def _progress(self) -> None:
         sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
-        loads.reach(self._ended, self._count, f"media, {sent:,.1f} of {size:,.1f} MB")
+        loads.current().reach(self._ended, self._count, f"media, {sent:,.1f} of {size:,.1f} MB")
 
 
 def _named(answer: Answer) -> str:

@@ -18,7 +18,6 @@ import pandas as pd
 
 from voxops._support import files, safe
 from voxops._support.arguments import file_path
-from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.columns import restored
 from voxops.frames.nested import Targets
@@ -112,6 +111,8 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         for name, frame in frames.items():
             if len(frame) > ROWS:
                 raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
+            if name.lower() == LAYOUTS:
+                raise ConfigError(f"no sheet can be called {name!r}: a hidden one has this name")
             layout, cells = Layout.of(frame), _cells(frame, tz)
             try:
                 cells.to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0), autofilter=True)
@@ -169,7 +170,7 @@ def _written(name: str, value: Any) -> Any:
         return None
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.isoformat()
-    number = isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
+    number = isinstance(value, int | float | np.number) and abs(float(value)) < safe.INEXACT_FROM
     return value if number or isinstance(value, bool | date | time) else _text(str(value))
 
 

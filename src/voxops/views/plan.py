@@ -8,7 +8,6 @@ from voxops._support import safe
 from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan, reasons
 from voxops.api.reasons import READY, kinds
-from voxops.frames.registry import kind_of
 from voxops.views.table import Cell, Head, Part, Table, in_reading_order, shown_columns, table_of
 
 __all__ = ["ROWS", "plan_parts"]
@@ -20,7 +19,7 @@ _COLUMNS = 12  # some of them are dropped, since they say nothing
 
 def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     """Return what a plan says, with at most so many rows of each act."""
-    cost, rows = plan.cost, in_reading_order(plan.table, kind_of(plan.table)).head(plan.eligible)
+    cost, rows = plan.cost, in_reading_order(plan.table).head(plan.eligible)
     wait = "under a minute" if cost.minutes < 1 else f"at least {cost.minutes:g} minutes"
     line = (
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."

@@ -15,7 +15,6 @@ from voxops._support import files
 from voxops._support.arguments import file_path
 from voxops.errors import PlanError
 from voxops.frames.palette import OUTCOME
-from voxops.frames.registry import kind_of
 from voxops.model import OUTCOMES
 from voxops.views.excel import write_csv, write_workbook
 from voxops.views.pages import draw
@@ -136,7 +135,7 @@ class Report:
         return Part(self.title, line=self.headline, table=self._table(self.actions)).text()
 
     def _table(self, frame: pd.DataFrame) -> Table:
-        return table_of(in_reading_order(frame, kind_of(frame)), tz=self.tz, most=_ROWS)
+        return table_of(in_reading_order(frame), tz=self.tz, most=_ROWS)
 
     def _drawn(self, template: str) -> str:
         figures = {name: _svg(figure, f"vx-{name}") for name, figure in self.figures.items()}

@@ -15,7 +15,7 @@ import pandas as pd
 from voxops._support import safe
 from voxops.frames.nested import is_missing
 from voxops.frames.palette import look
-from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
+from voxops.frames.registry import LOOKS, Column, column_of, kind_of
 from voxops.frames.times import shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import as_instants
@@ -166,17 +166,18 @@ def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
     return (filled or names)[:most]
 
 
-def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the rows with those last that need no action, else they push the others off the page; times of a sheet as times."""
-    if kind.order in {"outcome", "eligible"}:
+    order = kind_of(frame).order
+    if order in {"outcome", "eligible"}:
         frame = frame.assign(**{name: as_instants(frame[name]) for name in _SHEET_TIMES if name in frame})
-    if not kind.order:
+    if not order:
         return frame
-    values = frame[kind.order].astype(object)
-    if kind.order == "outcome":
+    values = frame[order].astype(object)
+    if order == "outcome":
         rank = values.map(_ORDER.index)
     else:
-        rank = ~values.astype(bool) if kind.order == "eligible" else values.isna()
+        rank = ~values.astype(bool) if order == "eligible" else values.isna()
     return frame.iloc[np.argsort(rank.to_numpy(int), kind="stable")]
 
 

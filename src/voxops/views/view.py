@@ -59,7 +59,7 @@ class View:
         """Return a heading and the first rows, or what a plan says."""
         if self._plan is not None:
             return plan_parts(self._plan, most, self.tz)
-        kind, frame = kind_of(self.frame), in_reading_order(self.frame, kind_of(self.frame))
+        kind, frame = kind_of(self.frame), in_reading_order(self.frame)
         rows, others = len(frame), len(set(frame.columns) - set(self.columns))
         timed = any(isinstance(frame[name].dtype, pd.DatetimeTZDtype) for name in self.columns)
         notes = (
