@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops.api.assumptions import deliveries_path
 from voxops.api.matrix import MATRIX, Endpoint, Resend, find, matrix, may_resend, polled
 
 ROW = {row.row: row for row in MATRIX}
@@ -81,7 +80,3 @@ def test_the_frame_shows_the_rows():
     media = dict.fromkeys((26, 30, 31, 32), "media")
     assert polls == {**dict.fromkeys((4, 5, 10), "post"), 23: "account", **media, 39: "delivery"}
     assert table.loc[5, ["resend", "polled", "emits"]].to_list() == ["with key", "post", "post.published, post.failed"]
-
-
-def test_an_id_is_one_segment_of_a_path():
-    assert deliveries_path("a/../b?c") == "/v1/webhooks/a%2F..%2Fb%3Fc/deliveries"

@@ -119,7 +119,7 @@ def duration(seconds: float) -> str:
 def instant(at: datetime, *, day: bool = True, tz: str | tzinfo = "UTC", headed: bool = False) -> str:
     """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day.
 
-    In all displays, a head (of a column, a display, an axis) names the zone once, as it was passed (`as_of`, `zoned`), and the times
+    In all displays, a head (of a column, a display, an axis) names the zone once, as it was passed (`zoned`), and the times
     below it have none (`headed`). A time by itself, in a sentence, among details or in a tooltip, has the zone's short name at that
     instant, such as CET. So has a time in the repeated hour of a clock change, also below a head.
     """
@@ -131,11 +131,6 @@ def instant(at: datetime, *, day: bool = True, tz: str | tzinfo = "UTC", headed:
 def zoned(head: str, tz: object) -> str:
     """Return the head of times with the name of their zone: ``created at (Europe/Berlin)``."""
     return f"{head} ({tz})"
-
-
-def as_of(at: datetime, tz: str) -> str:
-    """Return the instant that heads a display, with the zone's name as passed: ``2026-11-03 15:02:10 Europe/Berlin``."""
-    return f"{at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}"
 
 
 def _visible(char: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 # The API's address. Sources write it with ``/v1`` and without; both are accepted.
 DEFAULT_URL = "https://api.voxburst.io"
@@ -23,11 +22,6 @@ UNDECIDED = {409: "IDEMPOTENCY_IN_PROGRESS", 429: ""}
 # A webhook's delivery history, newest first, and the query that it takes: names in Python and in the API.
 DELIVERIES_PATH = "/v1/webhooks/:id/deliveries"
 DELIVERIES_QUERY = "since=from until=to event_type=eventType success"
-
-
-def deliveries_path(webhook_id: str) -> str:
-    """Return the path of a webhook's delivery history; the id is quoted as one segment."""
-    return DELIVERIES_PATH.replace(":id", quote(webhook_id, safe=""))
 
 
 # 4xx responses of a webhook's receiver that may pass: a timeout, too early, too many. The API's own responses are judged elsewhere,

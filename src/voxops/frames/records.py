@@ -340,7 +340,6 @@ _OF_POST = {
 }
 # Whose the post is, if its frame says so: see `people`.
 _NAMED = ("owner", "campaign")
-TARGET_COLUMNS = ("post_id", *Target._fields, *_OF_POST)
 TARGET_KEY = ("post_id", "platform", "account_id")  # identify the target of a row
 
 _OPEN = frozenset({"failed", *IN_FLIGHT_STATUSES})
@@ -505,29 +504,6 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
         names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object).reset_index(drop=True))
     sure = names["post_id"].notna() & (names["account_id"].notna() | names["platform"].isna())
     return last_of_each(frame, names, sure, times_of(known, "updated_at").asi8)
-
-
-def latest_rows(frame: pd.DataFrame, key: Sequence[str], changed: str) -> pd.DataFrame:
-    """Deduplicate the records of a frame, as after a ``pd.concat`` of two loads.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        Returned unchanged if a column is missing.
-    key : sequence of str
-        Columns that identify a record, such as ``post_id``; rows that lack one of them stay.
-    changed : str
-        Column of times: per record the row with the latest stays, else the last.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of `frame` in their order, with their index.
-    """
-    if not {*key, changed} <= set(frame.columns):
-        return frame
-    names = frame[list(key)].astype(object).reset_index(drop=True)
-    return last_of_each(frame, names, names.notna().all(axis=1), times_of(frame, changed).asi8)
 
 
 def last_of_each(

@@ -35,7 +35,6 @@ _RESULTS = {
     "failed": OUTCOME["failed"].colour,
     "in_flight": OUTCOME["pending"].colour,
 }
-_FAILED = OUTCOME["failed"].colour
 
 
 def __dir__() -> list[str]:

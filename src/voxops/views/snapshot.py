@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from voxops._support import safe
 from voxops.frames.palette import OTHER, OUTCOME
@@ -56,7 +57,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
     moves_on = run and snapshot.phase not in WENT_THROUGH and snapshot.action != WATCH
     return {
         "title": title,
-        "aside": f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}",
+        "aside": f"{_phase(snapshot)} · {snapshot.updated_at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}",
         "origin": f"started {safe.instant(snapshot.started_at, tz=tz, headed=True)}{who}{reason}",
         "parts": [(name, snapshot.count(name), *OUTCOME[name][:2]) for name in OUTCOMES],
         "done": _done(snapshot),
