@@ -77,7 +77,6 @@ MORE: Makers = {
     "plan of a sync": ("plan.frame", lambda c: vx.plan_sync(CAMPAIGN, c.owned, key="row_id", campaign="spring").frame),
     "results of creates": ("run.results", lambda c: c.created.results()),
     "rows that did not go": ("report.frames", lambda c: c.report["left"]),
-    "schedule": ("report.frames", lambda c: c.report["schedule"]),
 }  # fmt: skip
 
 

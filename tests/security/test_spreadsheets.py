@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 import voxops as vx
+from voxops.errors import ConfigError
 from voxops._support.safe import cell, guard, unguard
 
 # What is not seen in front of a sign, by Unicode's own categories; and what programs take for nothing there.
@@ -80,15 +81,20 @@ def test_what_does_not_run_stays_as_it_is(text):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_every_column_head_and_name_of_a_sheet_is_guarded_and_comes_back(attack, tmp_path):
+def test_a_sheet_has_no_name_that_a_spreadsheet_would_run(attack, tmp_path):
+    with pytest.raises(ConfigError, match="no sheet can be called"):
+        vx.to_excel(tmp_path / "sheet.xlsx", **{attack: pd.DataFrame({"a": [1]})})
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_every_column_head_of_a_sheet_is_guarded_and_comes_back(attack, tmp_path):
     columns = ["row_id", "content", "accounts", "scheduled_for", "first_comment", '"=head']
     rows = pd.DataFrame([["a", attack, "acc_1", "2026-03-05T09:00Z", attack, attack]], columns=columns)
     rows.map(cell).set_axis(map(cell, columns), axis=1).to_csv(tmp_path / "sheet.csv", index=False)
-    vx.to_excel(tmp_path / "sheet.xlsx", **{attack: rows})
+    vx.to_excel(tmp_path / "sheet.xlsx", posts=rows)
     book = CalamineWorkbook.from_path(tmp_path / "sheet.xlsx")
-    (name,) = book.sheet_names
-    in_workbook = [each for row in book.get_sheet_by_name(name).to_python() for each in row]
-    for text in ((tmp_path / "sheet.csv").read_text(), *map(written, (name, *in_workbook))):
+    in_workbook = [each for row in book.get_sheet_by_name("posts").to_python() for each in row]
+    for text in ((tmp_path / "sheet.csv").read_text(), *map(written, in_workbook)):
         assert formulas(text) == []
     for path in (tmp_path / "sheet.csv", tmp_path / "sheet.xlsx"):
         read = vx.read_campaign(path)

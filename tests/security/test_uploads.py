@@ -64,7 +64,7 @@ def test_what_is_put_has_its_signature_and_no_log_has_it(tmp_path, caplog):
         caplog.at_level(logging.DEBUG),
         uploaded(tmp_path, answer(b""), QUERY, uploadHeaders=headers) as (server, send),
     ):
-        assert send().media_id == "media_1"
+        assert send() == "media_1"
     put, body = server.requests[-1]
     assert put.startswith(f"PUT /bucket/a.jpg?{QUERY} HTTP/1.1".encode())
     sent = {line.partition(b":")[0].lower() for line in put.split(b"\r\n")[1:]}

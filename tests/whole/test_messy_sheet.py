@@ -91,8 +91,8 @@ def test_from_a_file_to_created_posts(kind, tmp_path, sandbox):
     unreadable = [why for why in plan.why if why.code == "time_unreadable"]
     ((said, count),) = kinds((why, 1) for why in unreadable)
     assert count == 61
-    assert f"61  {said.partition(' (')[0]}" in repr(plan)
-    assert re.search(r"61  .*\(for example '[^']+' in D\d+ and '[^']+' in D\d+\)", repr(plan))
+    assert re.search("61 +" + re.escape(said.partition(" (")[0]), repr(plan))
+    assert re.search(r"61 +.*\(for example '[^']+' in D\d+ and '[^']+' in D\d+\)", repr(plan))
     times = dict(zip(results["row_id"], results["scheduled_for"], strict=True))
     assert times["002"] == "2026-04-06T09:02:00+02:00"
 

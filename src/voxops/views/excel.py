@@ -111,8 +111,8 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         for name, frame in frames.items():
             if len(frame) > ROWS:
                 raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
-            if name.lower() == LAYOUTS:
-                raise ConfigError(f"no sheet can be called {name!r}: a hidden one has this name")
+            if name.lower() == LAYOUTS or safe.guard(name) != name:
+                raise ConfigError(f"no sheet can be called {name!r}: a hidden one is, or a spreadsheet would run it")
             layout, cells = Layout.of(frame), _cells(frame, tz)
             try:
                 cells.to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0), autofilter=True)

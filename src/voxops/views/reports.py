@@ -225,11 +225,12 @@ def _actions(rows: pd.DataFrame, what: Any, how: Any, where: Any = "") -> pd.Dat
 def _of_run(run: RunLike, plan: Plan) -> Report:
     """Make the report of a run from its results and its plan."""
     results, planned = run.results(), plan.frame
-    short = results[results["outcome"] != Outcome.SUCCEEDED]
+    short = results[results["outcome"].ne(Outcome.SUCCEEDED) | results["notice"].notna()]
     blocked = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
     left = pd.concat([short, blocked.assign(outcome="not eligible")]) if len(blocked) else short
     left = left.reindex(columns=[*dict.fromkeys([*results, *planned])])
-    why = left["error_message"].fillna(left["reason_code"].map(FOR_READERS)).fillna(left["waiting_for"])
+    twice = left["notice"].str.partition(";")[0]
+    why = twice.fillna(left["error_message"]).fillna(left["reason_code"].map(FOR_READERS)).fillna(left["waiting_for"])
     left = left.assign(why=why.fillna(left["reason"]))
     rules = [
         judge(code, None, text) if pd.notna(code) else None
