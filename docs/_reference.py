@@ -63,9 +63,9 @@ RUN: Groups = {
     "The plan": "plan",
 }
 PLAN: Groups = {"": "frame canary cost eligible blocked action"}
-REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
+REPORT: Groups = {"": "headline to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts deliveries sql files"}
-CLIENT: Groups = {"Any request": "request pages wait upload", "About the connection": "now pace aclose"}
+CLIENT: Groups = {"Any request": "request pages wait upload", "About the connection": "identity health now pace aclose"}
 SPOKEN: Mapping[str, type] = {
     "ws": vx.Workspace, "run": vx.Run, "plan": vx.Plan, "report": Report, "archive": Archive, "client": vx.AsyncClient,
 }  # fmt: skip
@@ -112,7 +112,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "AsyncClient: the API's client",
         "For scripts and services, here named ``client``; in a notebook it is ``ws.client``.",
         [
-            (vx.AsyncClient, CLIENT), (Answer, {"": "json record ok date request_id"}), (Polled, {"": "id parts"}), (Ending, {}), (Listing, {"": "pages"}), (Page, {}),
+            (vx.AsyncClient, CLIENT), (Answer, {"": "json record ok date request_id refuse"}), (Polled, {"": "id parts"}), (Ending, {}), (Listing, {"": "pages"}), (Page, {}),
         ],
     ),
 }  # fmt: skip

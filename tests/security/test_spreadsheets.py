@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
 import voxops as vx
-from voxops.errors import ConfigError
 from voxops._support.safe import cell, guard, unguard
+from voxops.errors import ConfigError
 
 # What is not seen in front of a sign, by Unicode's own categories; and what programs take for nothing there.
 UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
