@@ -65,8 +65,6 @@ _LITERAL = re.compile(r"""(["'])[\w+/=-]{12,}\1""")
 class VoxopsError(Exception):
     """Base of every error that voxops raises on purpose."""
 
-    again_later = False  # whether the same call may succeed later, without a change
-
     def __str__(self) -> str:
         """Return the message at a readable length, without characters that control a terminal."""
         said = super().__str__()

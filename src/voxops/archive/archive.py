@@ -113,7 +113,9 @@ class Archive:
         Raises
         ------
         ConfigError
-            If the archive is another workspace's, is being written by another process, or can't be written.
+            If the archive is another workspace's, or can't be written.
+        VoxopsError
+            If another process writes the archive; try again when it has ended.
         ApiError, TransportError, DecodeError
             If the API can't be read; written files stay, and the next sync continues from there.
         """

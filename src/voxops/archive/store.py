@@ -20,7 +20,7 @@ import pandas as pd
 
 from voxops._support.canonical import decode, text
 from voxops._support.files import create_file, flush_folder, make_folder
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, VoxopsError
 from voxops.frames.nested import JsonArray, ListArray, Target, Targets, TargetsArray
 from voxops.frames.schemas import SCHEMAS, STRING_DTYPE, clean_texts
 from voxops.frames.times import NAT
@@ -200,12 +200,6 @@ _DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
 _LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
 
 
-class BusyError(ConfigError):
-    """Another process writes the archive."""
-
-    again_later = True
-
-
 def _is_day(folder: Path) -> bool:
     """Whether a folder is one of the archive's days."""
     found = _DAY.fullmatch(folder.name)
@@ -272,7 +266,7 @@ class Store:
                     ) from error
                 if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                     raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
-                raise BusyError(
+                raise VoxopsError(
                     f"the archive {self.root} is being written by another process; try again when it has ended"
                 ) from error
             try:

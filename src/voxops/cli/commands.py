@@ -41,7 +41,7 @@ _out: list[IO[str]] = []  # where JSON goes while everything else goes to the er
 
 def is_wrong_usage(error: VoxopsError) -> bool:
     """Whether a person must change something before the same command can do better."""
-    return isinstance(error, ConfigError | PlanError | AuthError) and not error.again_later
+    return isinstance(error, ConfigError | PlanError | AuthError)
 
 
 def connected(options: argparse.Namespace) -> Workspace:
