@@ -16,13 +16,11 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from voxops._support.display import kernel_shell
 from voxops.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
@@ -191,12 +189,6 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
         raise RuntimeError(
             "this is the thread of voxops's own event loop, where a blocking call would deadlock; await ws.aio instead"
         )
-    if _holds_up_a_loop():
-        try:
-            _say_so()
-        except Warning:  # the caller's filter makes an error of it
-            coro.close()
-            raise
     work: _Work[T] = _Work()
     try:
         with _interruptible():
@@ -206,22 +198,6 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
         work.stop()
         _note(stop, work.left)
         raise
-
-
-def _holds_up_a_loop() -> bool:
-    """Whether an event loop runs in this thread; a notebook's own is meant to wait for the cell."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return kernel_shell() is None
-
-
-@functools.cache
-def _say_so() -> None:
-    """Warn once in a process; stacklevel 4 is the caller of a blocking method."""
-    text = "a blocking call of voxops holds up the event loop that runs here; await the same method of ws.aio instead"
-    warnings.warn(text, stacklevel=4)
 
 
 async def arun(coro: Coroutine[Any, Any, T]) -> T:
