@@ -191,7 +191,7 @@ def _time_axis(ax: Axes, tz: str) -> str:
     return safe.zoned("time", tz)
 
 
-def _label(value: object, limit: int = 60) -> str:
+def _label(value: object, limit: int = 40) -> str:
     """Return one safe line that the font can draw, without mathematics; a leading underscore would hide the legend entry."""
     drawn = "".join(char if _drawable(char) else "□" for char in safe.plain(value, limit)).replace("$", r"\$")
     return f"\u200a{drawn}" if drawn.startswith("_") else drawn
