@@ -150,4 +150,4 @@ def test_hostile_text_is_drawn_as_text() -> None:
         ax.figure.canvas.draw()  # matplotlib would fail at a formula, and warn of a character that it lacks
         shown = [*words(ax), *(each.get_text() for each in (ax.get_legend().get_texts() if ax.get_legend() else []))]
         assert not INVISIBLE & set("".join(shown))
-    assert any(r"\$\href{https" in word for word in words(plots.causes_by_platform(evil, most=40)))
+    assert any(r"\$\href" in word for word in words(plots.causes_by_platform(evil, most=40)))

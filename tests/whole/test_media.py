@@ -338,7 +338,7 @@ def test_a_line_says_how_far_an_upload_is(sandbox, folder, monkeypatch):
     for number in range(9):
         film(folder, 100_000 * number).rename(folder / f"{number}.mp4")
     lines: list[str] = []
-    monkeypatch.setattr(loads, "reach", lambda done, total, of: lines.append(f"{done} of {total} {of}"))
+    monkeypatch.setattr(loads.Load, "reach", lambda _, done, total, of: lines.append(f"{done} of {total} {of}"))
     with workspace(sandbox) as ws:
         ws.upload(sheet(folder, *(f"{number}.mp4" for number in range(9))))
     assert lines[-1] == "9 of 9 media, 3.6 of 3.6 MB"

@@ -131,7 +131,7 @@ def endpoint_heatmap(log: pd.DataFrame, ax: Axes | None = None, *, tz: str | Non
     shares = shares.reindex(index=urls, columns=range(24)).astype("float64")
     if urls:
         ax.pcolormesh(range(24), range(len(urls)), shares, cmap="OrRd", vmin=0, vmax=1)
-    ax.set_yticks(range(len(urls)), [_label(safe.redact_address(url), 44) for url in urls])
+    ax.set_yticks(range(len(urls)), [_label(safe.redact_address(url)) for url in urls])
     ax.set_xticks(range(0, 24, 2))
     across = f"{safe.zoned('hour of the day', tz)}; the darker, the larger the share that failed"
     return _finish(ax, across, empty=not urls)

@@ -229,7 +229,7 @@ def _of_run(run: RunLike, plan: Plan) -> Report:
     blocked = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
     left = pd.concat([short, blocked.assign(outcome="not eligible")]) if len(blocked) else short
     left = left.reindex(columns=[*dict.fromkeys([*results, *planned])])
-    twice = left["notice"].str.removesuffix("; run.copies() lists them")
+    twice = left["notice"].str.split(";").str[0]
     why = twice.fillna(left["error_message"]).fillna(left["reason_code"].map(FOR_READERS)).fillna(left["waiting_for"])
     left = left.assign(why=why.fillna(left["reason"]))
     rules = [
