@@ -177,7 +177,7 @@ def _finish(ax: Axes, across: str, up: str = "", *, empty: bool) -> Axes:
     if empty:
         ax.text(0.5, 0.5, "nothing to show", transform=ax.transAxes, ha="center", color=OTHER.colour)
     elif ax.get_legend_handles_labels()[1]:
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False)
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
     return ax
 
 
