@@ -34,6 +34,7 @@ from unittest import mock
 from tests.exhaustive import model
 from tests.exhaustive.model import Kernel, Post, Reading, Server, Setting, World, identity
 from tests.processes import MEMORY
+from voxops.frames.packing import pack
 
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
@@ -42,7 +43,6 @@ from voxops.api.timing import SKEW
 from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
-from voxops.frames.packing import pack
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome

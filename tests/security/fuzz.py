@@ -33,13 +33,13 @@ import python_calamine
 from tests.chaos import world
 from tests.chaos.rig import Rig
 from tests.security.workbooks import ods, ods_rows
+from voxops.frames.packing import pack, unpack
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.engine import outcome
-from voxops.frames.packing import pack, unpack
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 

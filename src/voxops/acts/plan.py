@@ -28,8 +28,8 @@ from voxops.api.fields import BULK_POSTS
 from voxops.api.limits import PAGE_RECORDS
 from voxops.api.reasons import READY, Reason, kinds
 from voxops.errors import PlanError
-from voxops.frames.columns import as_whole_number, attempt_in, attempts, flags, instants, plain_values
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import as_whole_number, attempt_in, attempts, flags, instants, plain_values
 from voxops.frames.registry import column_named
 from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
 from voxops.frames.times import shown_zone
@@ -258,6 +258,8 @@ def build_plan(
 
     A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each.
     """
+    if not frame.columns.is_unique:
+        raise PlanError("two columns of the frame have one name: drop or rename one")
     items: dict[Any, Item] = {}
     why: list[Reason] = []
     for reason, item in judged:

@@ -29,9 +29,9 @@ from voxops.archive.store import (
 )
 from voxops.archive.sync import Sync, Synced
 from voxops.errors import ConfigError
-from voxops.frames.columns import with_people
 from voxops.frames.times import MOMENTS, When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words
+from voxops.loading.people import with_people
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient

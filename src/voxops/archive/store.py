@@ -17,19 +17,20 @@ import duckdb
 import msgspec
 import numpy as np
 import pandas as pd
+from msgspec.structs import asdict
 
 from voxops._support.canonical import decode, text
 from voxops._support.files import create_file, flush_folder, make_folder
 from voxops.errors import ConfigError
-from voxops.frames.nested import JsonArray, ListArray, Target, Targets, TargetsArray
-from voxops.frames.schemas import SCHEMAS, STRING_DTYPE, clean_texts
+from voxops.frames.cells import Json, Target, Targets
+from voxops.frames.schemas import JSON, LIST, SCHEMAS, STRING_DTYPE, TARGETS, clean_texts, read_targets
 from voxops.frames.times import NAT
 
 # Columns and their types in DuckDB.
 
 _TIME = "TIMESTAMP WITH TIME ZONE"
 _LIST = "VARCHAR[]"
-_TARGETS = f"STRUCT({', '.join(f'{name} BIGINT' if name == 'retry_count' else f'{name} VARCHAR' for name in Target._fields)})[]"
+_TARGETS = f"STRUCT({', '.join(f'{name} BIGINT' if name == 'retry_count' else f'{name} VARCHAR' for name in Target.__struct_fields__)})[]"
 _TYPES = {"count": "BIGINT", "flag": "BOOLEAN", "time": _TIME, "list": _LIST}  # all other kinds are text
 COLUMNS: dict[str, dict[str, str]] = {
     kind: {
@@ -57,10 +58,8 @@ def _cells(values: Any, missing: Any) -> list[Any]:
     return [None if gone else cell for gone, cell in zip(missing, plain, strict=True)]
 
 
-def _targets(values: Any, missing: Any) -> TargetsArray:
-    cells = [cell or [] for cell in _cells(values, missing)]
-    fields = (target.values() for cell in cells for target in cell)
-    return TargetsArray._from_sequence(Targets.of(fields).split(map(len, cells)))
+def _targets(values: Any, missing: Any) -> Any:
+    return TARGETS.array([read_targets(cell or []) for cell in _cells(values, missing)])
 
 
 # Types of DuckDB, how they are fetched, and how they become a column; the first that matches.
@@ -79,7 +78,7 @@ _FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
     (re.compile(re.escape(_TARGETS)), "{}", _targets),
     (
         re.compile(re.escape(_LIST)), "{}",
-        lambda values, missing: ListArray._from_sequence([cell or [] for cell in _cells(values, missing)]),
+        lambda values, missing: LIST.array([tuple(cell or ()) for cell in _cells(values, missing)]),
     ),
     (
         re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL), "{}",
@@ -123,9 +122,16 @@ def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
         columns[name] = frame[name].array
         if type_ == "VARCHAR" or type_.endswith("]"):
             cells = columns[name].to_numpy(object, na_value=None)
-            texts = clean_texts([None if cell is None else text(cell) for cell in cells])
+            texts = clean_texts(list(map(_json_of, cells)))
             columns[name] = pd.array(texts, dtype=STRING_DTYPE)
     return pd.DataFrame(columns)
+
+
+def _json_of(cell: Any) -> str | None:
+    """Return a text unchanged, and anything else as JSON, targets with all their fields."""
+    if isinstance(cell, Targets):
+        return text([asdict(target) for target in cell.value])
+    return None if cell is None else str(cell) if isinstance(cell, Json) else text(cell)
 
 
 @contextmanager
@@ -394,9 +400,7 @@ class Store:
             add_view(connection, kind, kind, [*(self.files(kind).values() if files is None else files)])
             frame = to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
             if "metadata" in frame:
-                frame["metadata"] = JsonArray._from_sequence(
-                    [decode(cell) for cell in frame["metadata"].fillna("null")]
-                )
+                frame["metadata"] = JSON.array([decode(cell) for cell in frame["metadata"].fillna("null")])
             return frame
 
     def merge(self, kind: str, frame: pd.DataFrame) -> int:

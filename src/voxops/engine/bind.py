@@ -20,7 +20,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine.facts import Gate, Knowledge, Unsent
 from voxops.engine.rules import Block, Decision, Settle, decide
-from voxops.frames.packing import pack
+from voxops.frames.stored import store
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
@@ -231,7 +231,7 @@ class Binder:
                 reasons[known.item.row] = said
         where = {row: number for number, some in chunks for row in some}
         run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
-        ledger.runs.start(head, run_rows, reason=reason, frame=pack(plan._stored_table()))
+        ledger.runs.start(head, run_rows, reason=reason, frame=store(plan._stored_table()))
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(wanted)
         return wanted

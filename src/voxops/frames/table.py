@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops._support import document, safe
 from voxops._support.document import Block
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import Json, is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
 from voxops.frames.times import shown_zone
@@ -160,6 +160,7 @@ def full_text(value: Any, tz: str | tzinfo) -> str:
         return "yes" if value else "no"
     if isinstance(value, str):
         return value
+    value = value.value if isinstance(value, Json) else value
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     if hasattr(value, "__iter__"):

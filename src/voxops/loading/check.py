@@ -14,8 +14,8 @@ import pandas as pd
 from voxops._support.eventloop import all_or_none
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, ValidationError
-from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import flags, need, table_of, warn_of_typos
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.loading.names import UNKNOWN, AccountNames, media_statuses, no_account, why_not_attached
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
@@ -68,7 +68,7 @@ async def check(
 
     `sent` are the columns of people that are sent.
     """
-    need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
+    need(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
     rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)  # while runs go on
     found, names, placed = by_rules(sheet, rows, client.now()), AccountNames(()), []
     if "owner" not in sent:  # a campaign's name also tells rows apart

@@ -16,7 +16,6 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
-from voxops.frames.columns import PEOPLE, metadata_field, with_people
 from voxops.frames.records import Columns, build, targets, with_tries, with_withdrawals
 from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
@@ -35,6 +34,7 @@ from voxops.loading.filters import (
     words,
 )
 from voxops.loading.names import account_names
+from voxops.loading.people import PEOPLE, metadata_field, with_people
 from voxops.sheets.collisions import Limits
 
 

@@ -21,7 +21,7 @@ from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, STUCK_AFTER
 from voxops.client import AsyncClient, Presigned, Progress
 from voxops.client.uploads import PARALLEL
 from voxops.errors import ApiError, AuthError, DecodeError, NotFoundError, ServerError, TransportError, WaitTooLong
-from voxops.frames.columns import need_frame, table_of
+from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.ledger.media import Media
 from voxops.ledger.records import Medium
@@ -95,7 +95,7 @@ class Uploads:
 
     async def sheet(self, sheet: pd.DataFrame) -> pd.DataFrame:
         """Upload what a sheet names; the sheet with the columns of its uploads."""
-        need_frame(sheet, ["media"], "ws.upload() needs a campaign, or paths", "Use vx.read_campaign(path).")
+        need(sheet, ["media"], "ws.upload() needs a campaign, or paths", "Use vx.read_campaign(path).")
         rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)
         faults = [next(media_faults(row), None) for row in rows]
         wanted: dict[str, MediaFile | None] = {}

@@ -17,7 +17,7 @@ import pandas as pd
 from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
 from voxops.model import PLATFORMS

@@ -17,8 +17,8 @@ from voxops.api.fields import COMMENT, CONTENT, METADATA_TEXT_CHARACTERS, PLATFO
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
-from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
 from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, misshapen, uploaded_media

@@ -10,7 +10,7 @@ import pandas as pd
 from voxops._support import safe
 from voxops._support.safe import short_address
 from voxops.analysis.statistics import PERCENTS, deduplicate, delivery_state, with_quantiles
-from voxops.frames.columns import need_frame
+from voxops.frames.checks import need
 from voxops.frames.palette import OUTCOME, STATUS
 from voxops.frames.times import day_starts, shown_zone
 from voxops.views import _axes
@@ -232,9 +232,7 @@ def outage_bands(
         As in `delivery_volume`.
     """
     what = "plots.outage_bands() needs a frame of outages"
-    outages = need_frame(
-        outages, ("url", "start", "end"), what, "Use vx.deliveries.outages(log).", times=["start", "end"]
-    )
+    outages = need(outages, ("url", "start", "end"), what, "Use vx.deliveries.outages(log).", times=["start", "end"])
     if log is not None:
         log, tz = _needed(log, ("url", "created_at", "success"), "outage_bands", tz)
     tz = shown_zone(outages if log is None else log, tz)
@@ -263,7 +261,7 @@ def _needed(log: pd.DataFrame, columns: Iterable[str], name: str, tz: str | None
     """
     columns = list(columns)
     times = [each for each in ("created_at", "delivered_at") if each in columns]
-    log = need_frame(log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=times)
+    log = need(log, columns, f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...).", times=times)
     return deduplicate(log).reset_index(drop=True), shown_zone(log, tz)
 
 

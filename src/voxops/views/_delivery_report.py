@@ -14,7 +14,7 @@ from voxops._support.safe import short_address
 from voxops.analysis.statistics import DELIVERED_BY, deduplicate, delivery_state, need_both_results, ranked
 from voxops.deliveries import event_arrived
 from voxops.errors import PlanError
-from voxops.frames.columns import need_frame
+from voxops.frames.checks import need
 from voxops.frames.palette import OUTCOME, VERDICT
 from voxops.frames.table import shown_columns, without_addresses
 from voxops.frames.times import shown_zone
@@ -63,7 +63,7 @@ def delivery_report(
     """Make the report of a delivery history; see `voxops.report`."""
     tz, rows = shown_zone(log, tz), most_rows(rows)
     what = "report() of deliveries needs a deliveries frame"
-    log = need_frame(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
+    log = need(log, _NEEDED, what, "Use ws.deliveries(...).", times=["created_at", "delivered_at"])
     need_both_results(log, "report()")
     log = deduplicate(without_addresses(log, _TEXTS)).reset_index(drop=True)
     log.attrs = {**log.attrs, "tz": tz}

@@ -12,8 +12,7 @@ from voxops._support import safe
 from voxops.acts.plan import Plan, with_times
 from voxops.analysis.causes import names_of
 from voxops.analysis.triage import judge
-from voxops.frames.columns import texts_of
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing, texts_of
 from voxops.frames.palette import OTHER
 from voxops.frames.records import targets_in
 from voxops.frames.table import shown_columns

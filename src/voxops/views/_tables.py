@@ -10,14 +10,14 @@ from typing import Any
 import pandas as pd
 
 from voxops._support import files, safe
-from voxops.frames.columns import restored
-from voxops.frames.nested import Targets
+from voxops.frames.cells import Json
+from voxops.frames.checks import restored
 from voxops.frames.times import shown_zone
 
 __all__ = ["NESTED", "as_json", "spreadsheet", "write_csv"]
 
 # Types of cells that have several values.
-NESTED = (list, tuple, dict, set, Targets)
+NESTED = (list, tuple, dict, set, Json)
 
 
 def spreadsheet(frame: pd.DataFrame) -> pd.DataFrame:
@@ -85,6 +85,6 @@ def as_json(value: Any) -> str | None:
         return None
     if not isinstance(value, (*NESTED, int, float)):
         return str(value)
-    if isinstance(value, Targets):
-        value = [target._asdict() for target in value]
+    if isinstance(value, Json):
+        return str(value)
     return json.dumps(sorted(value, key=str) if isinstance(value, set) else value, ensure_ascii=False, default=str)

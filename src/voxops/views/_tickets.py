@@ -17,7 +17,7 @@ from voxops._support import document, safe
 from voxops._support.arguments import did_you_mean
 from voxops._support.drawing import to_html, to_text
 from voxops.errors import PlanError
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
 from voxops.frames.table import full_text, short_time
 from voxops.model import Verdict
 from voxops.views._report_sections import PERSONAL, ReportContent

@@ -13,8 +13,8 @@ from voxops.acts.plan import PLAN_TYPES, Plan
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, need_frame, restored
-from voxops.frames.records import TARGET_KEY, latest_targets, targets
+from voxops.frames.checks import flags, need, restored
+from voxops.frames.records import TARGET_KEY, latest_targets, platforms_in, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import absolute, shown_zone
 from voxops.views import _remaining, _report_context, _report_sections, _summary
@@ -54,12 +54,12 @@ def triage_report(
         if "targets" in triaged and "cause" not in triaged:
             triaged = triage(targets(triaged))  # an act on whole posts
     maker = "Use vx.triage(posts), or pass deliveries, ws.deliveries(...), or the run of a plan."
-    triaged = need_frame(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
+    triaged = need(triaged, _NEEDED, "report() needs a triaged frame", maker, times=["updated_at"])
     for name, frame in (("before", before), ("after", after)):
         if frame is not None:
-            need_frame(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
+            need(frame, ("status",), f"report({name}=) needs a targets frame", "Use vx.targets(posts).")
     if weeks is not None:
-        weeks = need_frame(
+        weeks = need(
             weeks,
             _report_context.WEEKS,
             "report(weeks=) needs weeks",
@@ -75,7 +75,7 @@ def triage_report(
     plan = plan if plan is not None else getattr(run, "plan", None)
     if plan is not None:
         planned = getattr(plan, "frame", None)
-        need_frame(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
+        need(planned, ("eligible", "reason"), "report(plan=) needs a plan", "Use vx.plan_retry(triaged).")
     failures = triaged[triaged["cause"].notna()]
     owners = {
         **OWNERS,
@@ -124,16 +124,12 @@ def _results(run: Any) -> pd.DataFrame:
         raise PlanError("report(run=) needs the run of a plan, not a watch. Pass what ws.run(plan) returned.")
     results: pd.DataFrame | None = run.results() if callable(getattr(run, "results", None)) else None
     if isinstance(results, pd.DataFrame) and "platform" not in results.columns and "targets" in results.columns:
-        results = results.assign(platform=_platforms(results["targets"]))  # an act on whole posts
+        results = results.assign(
+            platform=results["targets"].map(platforms_in).astype(STRING_DTYPE)
+        )  # an act on whole posts
     if not isinstance(results, pd.DataFrame):
         what = f"report(run=) needs the run of a plan, not {type(run).__name__}"
         advice = "Pass it as plan=" if hasattr(run, "eligible") else "Pass what ws.run(plan) returned"
         raise PlanError(f"{what}. {advice}.")
-    need_frame(results, _RESULTS, "report(run=) needs the run of a plan", "Pass what ws.run(plan) returned.")
+    need(results, _RESULTS, "report(run=) needs the run of a plan", "Pass what ws.run(plan) returned.")
     return results
-
-
-def _platforms(cells: pd.Series) -> Any:
-    """Return the platforms of each post, joined."""
-    names = ["+".join(sorted({target.platform for target in cell or () if target.platform})) or None for cell in cells]
-    return pd.array(names, dtype=STRING_DTYPE)

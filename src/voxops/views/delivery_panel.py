@@ -14,7 +14,7 @@ from voxops._support.safe import redact_address, redact_addresses, short_address
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.analysis.statistics import delivery_state, span_start
-from voxops.frames.columns import need_frame, restored
+from voxops.frames.checks import need, restored
 from voxops.frames.palette import OUTCOME, STATUS, Look
 from voxops.frames.table import full_text, short_time, without_addresses
 from voxops.frames.times import shown_zone
@@ -46,7 +46,7 @@ class DeliveryPanel(Panel):
 
     def __init__(self, ws: WorkspaceLike, log: pd.DataFrame) -> None:
         super().__init__(ws)
-        log = need_frame(
+        log = need(
             restored(log), _NEEDED, "ws.panel() needs deliveries", "Use ws.deliveries(...).", times=_TIMES
         ).reset_index(drop=True)
         self._webhook, self._window, self._windows = "", *_window_of(log)

@@ -20,7 +20,7 @@ from voxops._support import document, files, safe
 from voxops._support.arguments import new_file
 from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import restored
+from voxops.frames.checks import restored
 from voxops.frames.registry import column_named, kind_of
 from voxops.frames.times import shown_zone, zone
 from voxops.sheets.campaign import IN_PARTS, in_its_form

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from voxops.errors import PlanError
-from voxops.frames.columns import kind_name
+from voxops.frames.checks import kind_name
 from voxops.frames.registry import is_deliveries
 from voxops.views._panel_base import Panel
 from voxops.views._protocols import WorkspaceLike

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from voxops._support import safe
-from voxops.frames.columns import need_frame
+from voxops.frames.checks import need
 from voxops.frames.palette import OUTCOME, PLATFORM, STATUS
 from voxops.frames.records import latest_rows, latest_targets
 from voxops.frames.times import shown_zone
@@ -63,7 +63,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     most : int
         Most causes shown; the rest is added up.
     """
-    need_frame(triaged, ("cause", "platform"), "plots.causes_by_platform() needs a triaged frame", _TRIAGE)
+    need(triaged, ("cause", "platform"), "plots.causes_by_platform() needs a triaged frame", _TRIAGE)
     triaged = latest_targets(triaged)
     hit = triaged[triaged["cause"].notna()]
     named = _axes.common_causes(hit).astype(object)
@@ -81,7 +81,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
 
 def outcomes_by_platform(results: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw the outcomes of a run by platform: columns ``platform`` and ``outcome``."""
-    need_frame(results, ("platform", "outcome"), "plots.outcomes_by_platform() needs the results of a run", _RESULTS)
+    need(results, ("platform", "outcome"), "plots.outcomes_by_platform() needs the results of a run", _RESULTS)
     counts = _axes.largest(
         pd.crosstab(_axes.texts(results["platform"]), _axes.texts(results["outcome"])), 15, "platforms"
     )
@@ -106,7 +106,7 @@ def before_after(before: pd.DataFrame, after: pd.DataFrame, ax: Axes | None = No
     what = "plots.before_after() needs two frames with a status or an outcome"
     named = ["outcome" if "outcome" in getattr(frame, "columns", ()) else "status" for frame in (before, after)]
     for frame, name in zip((before, after), named, strict=True):
-        need_frame(frame, (name,), what, f"{_TARGETS} {_RESULTS}")
+        need(frame, (name,), what, f"{_TARGETS} {_RESULTS}")
     before, after = (
         latest_targets(frame) if name == "status" else frame for frame, name in zip((before, after), named, strict=True)
     )
@@ -134,7 +134,7 @@ def schedule_calendar(posts: pd.DataFrame, ax: Axes | None = None, *, tz: str | 
         As in `delivery_volume`.
     """
     what = "plots.schedule_calendar() needs a posts frame"
-    posts = need_frame(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
+    posts = need(posts, ("scheduled_for",), what, "Use ws.posts(status='scheduled').", times=["scheduled_for"])
     tz = shown_zone(posts, tz)
     posts = latest_rows(posts, ("post_id",), "updated_at")
     when = posts["scheduled_for"].dropna().dt.tz_convert(tz).reset_index(drop=True)  # an index label may be there twice

@@ -16,8 +16,8 @@ from voxops.acts.plan import Plan
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.analysis.causes import causes
 from voxops.analysis.triage import NEEDED, triage
-from voxops.frames.columns import need_columns, need_frame, restored
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import need, restored
 from voxops.frames.palette import PLATFORM, STATUS, VERDICT, Look, look
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.registry import column_named
@@ -55,12 +55,9 @@ class TriagePanel(Panel):
         )
         frame = restored(frame)
         triaged = frame if "cause" in frame.columns else triage(targets(frame) if posts else frame)
-        need_columns(
-            triaged, (*TARGET_KEY, "cause", "verdict", "status", "updated_at"), "pass what vx.triage(frame) returns"
-        )
-        triaged = need_frame(
+        triaged = need(
             triaged,
-            ("updated_at",),
+            (*TARGET_KEY, "cause", "verdict", "status", "updated_at"),
             "ws.panel() needs a triaged frame",
             "Use vx.triage(posts).",
             times=["updated_at"],

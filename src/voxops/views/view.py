@@ -15,7 +15,7 @@ from voxops._support.document import Block
 from voxops._support.drawing import to_html, to_text
 from voxops.acts.plan import Plan, changes_table, with_times
 from voxops.errors import PlanError
-from voxops.frames.columns import kind_name, of_another_library
+from voxops.frames.checks import kind_name
 from voxops.frames.registry import Kind, column_of, kind_of
 from voxops.frames.table import flat, frame_table, order_of, shown_columns, text_of, without_addresses
 from voxops.frames.times import shown_zone, zone
@@ -187,8 +187,7 @@ def frame_of(thing: object) -> pd.DataFrame:
         results = getattr(thing, "results", None)
         frame = results() if callable(results) else getattr(thing, "frame", None)
     if not isinstance(frame, pd.DataFrame):
-        advice = f"; {how}" if (how := of_another_library(thing)) else ""
-        raise PlanError(f"a frame, a plan or a run is needed, not {kind_name(thing)}{advice}")
+        raise PlanError(f"a frame, a plan or a run is needed, not {kind_name(thing)}")
     table: pd.DataFrame = frame
     named = [at for at, name in enumerate(table.index.names) if name is not None and name not in table.columns]
     if named:
