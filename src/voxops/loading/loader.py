@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -392,6 +393,7 @@ class Loader:
         most_a_day: int | None = None,
         blackout: str | Sequence[str] | None = None,
         night: str | None = None,
+        folder: str | Path | None = None,
     ) -> pd.DataFrame:
         """Return everything that would fail or collide, row by row and platform by platform, before anything is created.
 
@@ -415,6 +417,8 @@ class Loader:
             workspace's zone; a last day is included.
         night : str, optional
             Hours of the workspace's zone in which nothing should go out, such as ``"22:00-06:00"``.
+        folder : str or Path, optional
+            Where the files are that the column ``media`` names; by default where this process has read the sheet.
 
         Returns
         -------
@@ -441,7 +445,7 @@ class Loader:
         accounts = self.listed_accounts if true_or_false("ask", ask) else None
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
         waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
-        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
+        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people, folder)
 
     def _described(
         self,
