@@ -128,8 +128,8 @@ class Session(BoardLoader):
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
         return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
 
-    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:
-        return {} if self._engine is None else audit.withdrawn_by_sync(self._engine.ledger, posts)
+    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
+        return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""
@@ -180,7 +180,7 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo:
+        if not plan.items and not plan.undo and not plan.compared:
             return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
         run = await engine.bind(plan, reason, failures=stop_after_failures)

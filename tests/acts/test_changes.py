@@ -252,7 +252,7 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     assert UPDATE.forbids(member(shown={"scheduled_for": MONDAY, "content": "Hello"}).item, now, []) == why
 
 
-@pytest.mark.parametrize(("shown", "now", "new", "held"), [
+@pytest.mark.parametrize(("shown", "now", "new", "blocked"), [
     ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
     ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
     ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
@@ -260,10 +260,10 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
     (None, "The beginning of it", "The beginning of it #spring", False),
 ])  # fmt: skip
-def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, held):
+def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, blocked):
     """What stood behind the cut would be lost."""
     said = UPDATE.forbids(member({"content": new}, shown={"content": shown}).item, state(now), [])
-    assert (said == Reason("made_of_cut_text")) is held
+    assert (said == Reason("made_of_cut_text")) is blocked
 
 
 def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):

@@ -70,6 +70,7 @@ def test_a_blank_a_capital_or_a_typographic_sign_is_no_other_campaign(name):
     one, other = (plan_create(sheet(), key="row_id", campaign=each) for each in (name, "spring sale '26-27"))
     assert keys_of(one) == keys_of(other)
     assert one.items[0].mark == other.items[0].mark
+    assert one.campaign == " ".join(name.split()), "shown as this sheet writes it"
     with pytest.raises(PlanError, match="must be text"):
         plan_create(sheet(), key="row_id", campaign=3)
 

@@ -1,4 +1,4 @@
-"""Frames that other tools made odd: each row is planned or held with a reason, or an error says in words what is wrong (rule 5)."""
+"""Frames that other tools made odd: each row is planned or blocked with a reason, or an error says in words what is wrong (rule 5)."""
 
 from __future__ import annotations
 

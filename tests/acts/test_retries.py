@@ -1,4 +1,4 @@
-"""Planning acts on what exists: whole posts or single targets, what is held and why, and what makes a failure itself."""
+"""Planning acts on what exists: whole posts or single targets, what is blocked and why, and what makes a failure itself."""
 
 from __future__ import annotations
 

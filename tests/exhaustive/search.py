@@ -541,12 +541,12 @@ def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
 
 
 def unreported(world: World) -> list[str]:
-    """Rows for which there are two live posts, and no ledger tells of it (rule 19)."""
+    """Rows for an attempt at which there are two live posts, and no ledger tells of it (rule 19)."""
     told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
-    posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
+    posts = Counter((post.metadata["voxopsRow"], post.metadata["voxopsOp"]) for post in ours(world) if post.is_live)
     return [
         f"a row was created {count} times, and nobody is told"
-        for row, count in posts.items()
+        for (row, _), count in posts.items()
         if count > 1 and row not in told
     ]
 

@@ -142,7 +142,7 @@ def test_failed_and_blocked_rows_are_mended_in_a_spreadsheet_and_planned_again_w
         vx.plan_sync(again, kernel("mine").posts(), key="row_id", campaign="April", withdraw=True)
 
     plan = vx.plan_create(again, key="row_id")
-    assert (plan.eligible, plan.campaign) == (3, "april")
+    assert (plan.eligible, plan.campaign) == (3, "April")
     before = len(sandbox.effects("post.create"))
     # The other laptop knows nothing of the run, and mine does not know that it has sent the rows.
     for laptop in ("theirs", "mine", "mine"):

@@ -240,7 +240,7 @@ class Nothing(Job):
 
     def __init__(self, client: AsyncClient, plan: Plan, observer: Observer) -> None:
         run, title = f"{NOTHING}{secrets.token_hex(5)}", f"{plan.act.verb} 0 rows"
-        progress = Progress(client, observer, run, plan.action, title, phase="done", held=plan.held)
+        progress = Progress(client, observer, run, plan.action, title, phase="done", not_eligible=plan.blocked)
         progress.snapshot = replace(progress.snapshot, waits=dict(kinds(reasons(plan))))
         super().__init__(run, progress)
         self._plan = plan

@@ -61,7 +61,7 @@ class Progress:
         Whose progress it is, and where it begins.
     cells : tuple of Cell
         All eligible items.
-    held : int
+    not_eligible : int
         Rows of the plan that were never eligible.
 
     Attributes
@@ -80,12 +80,12 @@ class Progress:
         *,
         phase: str = "sending",
         cells: tuple[Cell, ...] = (),
-        held: int = 0,
+        not_eligible: int = 0,
     ) -> None:
         self._client = client
         self._observer = observer
         at = client.now()
-        self._began = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
+        self._began = Snapshot(run, action, title, phase, at, at, cells, not_eligible, pace=client.pace)
         self.snapshot: Snapshot = self._began
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
@@ -130,7 +130,7 @@ class Reporter(Progress):
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
         phase = "watching" if watching else "sending"
-        super().__init__(client, observer, run, head.action, title, phase=phase, held=head.held)
+        super().__init__(client, observer, run, head.action, title, phase=phase, not_eligible=head.not_eligible)
         started = datetime.fromtimestamp(head.created, UTC)
         self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
         if watching:

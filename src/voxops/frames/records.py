@@ -436,12 +436,14 @@ def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping
     return joined
 
 
-def with_withdrawals(posts: pd.DataFrame, withdrawn: Mapping[str, datetime]) -> pd.DataFrame:
-    """Return posts with a column ``sync_withdrew_at``, by post; without any, as they are."""
-    if not withdrawn:
+def with_rows(posts: pd.DataFrame, rows: Mapping[str, tuple[str | None, datetime | None]]) -> pd.DataFrame:
+    """Return posts with the columns ``row`` and ``sync_withdrew_at``, by post; without any, as they are."""
+    if not rows:
         return posts
+    found = [rows.get(post, (None, None)) for post in posts["post_id"]]
     joined = posts.assign(
-        sync_withdrew_at=pd.Series([withdrawn.get(post) for post in posts["post_id"]], posts.index, TIME_DTYPE)
+        row=pd.Series([row for row, _ in found], posts.index, "string"),
+        sync_withdrew_at=pd.Series([at for _, at in found], posts.index, TIME_DTYPE),
     )
     joined.attrs = posts.attrs
     return joined

@@ -13,6 +13,7 @@ import pandas as pd
 
 from voxops._support import canonical
 from voxops.acts.act import Request, Subject
+from voxops.acts.copies import Marked, created_twice
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
@@ -262,35 +263,20 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
 
 
 def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[Request, list[str]]]:
-    """Requests for which several live posts were created, each with these: the one to keep first.
-
-    That is a published one, else the earliest created, else the smallest id. Of these requests, or of all.
-    """
+    """Requests, of these or of all, for which several live posts were created, each with these: the one to keep first."""
     requests = ledger.requests.duplicated(ids)
     by_mark: dict[str | None, list[Seen]] = {}
     for post in ledger.seen.of_rows([one.item.row_mark for one in requests]):
         by_mark.setdefault(post.row_mark, []).append(post)
     found = []
     for one in requests:
-        alike = _alike(one, [post for post in by_mark.get(one.item.row_mark, []) if post.is_live])
-        alike.sort(key=lambda post: (post.status != "published", post.created, post.post_id))
-        if len(alike) > 1:
-            found.append((one, [post.post_id for post in alike]))
+        asked, shown = asked_hash(one.item.requested), shown_of_body(one.item.requested)
+        posts = [
+            Marked(post.post_id, post.status, post.created, post.op_mark, post.shown, post.is_as_shown(asked, shown))
+            for post in by_mark.get(one.item.row_mark, ())
+        ]
+        found += [(one, [keep, *others]) for keep, others in created_twice(posts)]
     return found
-
-
-def _alike(request: Request, live: Sequence[Seen]) -> list[Seen]:
-    """Several posts of a row that are what was requested, or else what its own post shows, since an API may escape texts.
-
-    What bears the mark and differs is another use of the post.
-    """
-    body = request.item.requested
-    asked, shown = asked_hash(body), shown_of_body(body)
-    as_asked = [post for post in live if (post.asked == asked if post.shown is None else post.shown == shown)]
-    if len(as_asked) > 1:
-        return as_asked
-    own = {post.shown for post in live if post.post_id == request.result_id and post.shown}
-    return [post for post in live if (post.asked == asked if post.shown is None else post.shown in own)]
 
 
 def count_runs(ledger: Ledger) -> int:
@@ -352,17 +338,17 @@ def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], di
     }
 
 
-def withdrawn_by_sync(ledger: Ledger, posts: Sequence[str]) -> dict[str, datetime]:
-    """Post -> when a plan of `plan_sync` has withdrawn it, of those for which a request may have left."""
+def rows_of(ledger: Ledger, posts: Sequence[str]) -> dict[str, tuple[str | None, datetime | None]]:
+    """Post -> the row that this ledger created it for, and when a plan of `plan_sync` has withdrawn it."""
     rows = ledger.query(
-        f"""SELECT substr(requests.subject, 7), max(requests.settled) FROM requests
-            WHERE requests.subject {SOME} AND requests.act = 'cancel' AND requests.outcome = 'succeeded'
-              AND json_extract(requests.item, '$.seen.sync') IS NOT NULL
-              AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)
-            GROUP BY requests.subject""",
-        [f"post::{post}" for post in posts],
+        """SELECT value AS post, (SELECT label FROM requests WHERE result_id = value AND mark IS NOT NULL LIMIT 1) AS label,
+                   (SELECT max(settled) FROM requests WHERE subject = 'post::' || value AND act = 'cancel' AND outcome = 'succeeded'
+                      AND json_extract(item, '$.seen.sync') IS NOT NULL
+                      AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)) AS at
+            FROM json_each(?) WHERE label IS NOT NULL OR at IS NOT NULL""",
+        list(posts),
     )
-    return {post: datetime.fromtimestamp(at, UTC) for post, at in rows}
+    return {row["post"]: (row["label"], _instant(row["at"])) for row in rows}
 
 
 _TRAIL_TYPES = {

@@ -18,7 +18,7 @@ from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
 from voxops.frames.columns import PEOPLE, metadata_field, with_people
-from voxops.frames.records import Columns, build, targets, with_tries, with_withdrawals
+from voxops.frames.records import Columns, build, targets, with_rows, with_tries
 from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
@@ -211,7 +211,8 @@ class Loader:
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for them
             (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
             (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. With
-            `campaign`, ``sync_withdrew_at`` (datetime64[us, UTC]) if ``vx.plan_sync`` of this ledger has withdrawn some, and account
+            `campaign`, ``row`` (string: the row that this ledger created it for) and ``sync_withdrew_at`` (datetime64[us, UTC]: when
+            ``vx.plan_sync`` of this ledger withdrew it), if it knows of any, and account
             names in ``attrs``. ``attrs`` record the time, source and filters of the load and whether it is complete.
 
         Raises
@@ -271,11 +272,11 @@ class Loader:
         ids = described["post_id"].dropna().to_list()
         if campaign is not None and ids:
             described.attrs["accounts"] = dict(await account_names(self.client))
-            described = with_withdrawals(described, self._withdrawals(ids))
+            described = with_rows(described, self._rows(ids))
         return with_tries(described, self._tries(ids))
 
-    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:  # noqa: ARG002
-        """Return when a sync of this ledger has withdrawn posts; without a ledger, nothing."""
+    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:  # noqa: ARG002
+        """Return which rows posts are, and when a sync has withdrawn them, as this ledger knows; without one, nothing."""
         return {}
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:  # noqa: ARG002

@@ -36,7 +36,7 @@ _PHASES = {
     "cancelled": "■ cancelled",
     "blocked": "⊘ needs you",
 }
-_ALL_HELD = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
+_NONE_ELIGIBLE = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
 
 
 def render_text(snapshot: Snapshot, *, tz: str = "UTC") -> str:
@@ -65,8 +65,8 @@ def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = Non
         document.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
         document.line(_origin(snapshot, tz)),
         document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _done(snapshot))
-        if not _all_held(snapshot)
-        else document.line(f"{safe.many(snapshot.held, 'row')} not eligible"),
+        if not _none_eligible(snapshot)
+        else document.line(f"{safe.many(snapshot.not_eligible, 'row')} not eligible"),
     ]
     if speed := " · ".join(_speed(snapshot)):
         said.append(document.line(speed))
@@ -136,16 +136,16 @@ def _title(snapshot: Snapshot) -> str:
 
 def _phase(snapshot: Snapshot) -> str:
     """Return the phase with its glyph and, at the end, how many rows failed: "done" alone reads as if none had."""
-    if _all_held(snapshot):
-        return _ALL_HELD
+    if _none_eligible(snapshot):
+        return _NONE_ELIGIBLE
     said = _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
     failed = snapshot.count(Outcome.FAILED) if snapshot.phase in WENT_THROUGH else 0
     return f"{said}, {failed:,} failed" if failed else said
 
 
-def _all_held(snapshot: Snapshot) -> bool:
+def _none_eligible(snapshot: Snapshot) -> bool:
     """Whether the run has ended because no row was eligible, which is no success."""
-    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.held > 0
+    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.not_eligible > 0
 
 
 def _origin(snapshot: Snapshot, tz: str) -> str:
@@ -163,8 +163,8 @@ def _done(snapshot: Snapshot) -> str:
         said.append(f"{snapshot.needs_you:,} need{'s' if snapshot.needs_you == 1 else ''} you")
     if snapshot.withdrawn:
         said.append(f"{snapshot.withdrawn:,} withdrawn")
-    if snapshot.held:
-        said.append(f"{snapshot.held:,} not eligible")
+    if snapshot.not_eligible:
+        said.append(f"{snapshot.not_eligible:,} not eligible")
     return " · ".join(said)
 
 
