@@ -362,8 +362,8 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
                 raise ValueError(f"two sheets are named {name!r}")
             cells, areas = _cells(path, book, name)
             if LAYOUTS in set(book.sheetnames) - {name, *visible}:
-                rows = _cells(path, book, LAYOUTS)[0].values()
-                layouts = {str(row[1]): str(row[2]) for row in rows if row.keys() >= {1, 2}}
+                lines = _cells(path, book, LAYOUTS)[0].values()
+                layouts = {str(row[1]): str(row[2]) for row in lines if row.keys() >= {1, 2}}
     except PlanError:
         raise
     except Exception as error:
