@@ -190,6 +190,8 @@ SENTENCES: dict[str, str] = {
     "redelivered_before": "an earlier run already redelivered it, and it arrived; to send it once more, " + _ONCE_MORE,
     # A request, where it is open.
     "unsent": "not sent yet",
+    "stopped": "{said}",
+    "waits_for_limit": "waits for the rate limit",
     "being_sent": "being sent",
     "queued": "queued",
     "looks_as_before": "looks as before; it may still be queued",

@@ -155,7 +155,7 @@ class Execution(Job):
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""
-        return audit.results(self._ledger, self.id)
+        return audit.results(self._ledger, self.id, self._reporter.unsent(self.current))
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """The failed rows as they were read when they failed, as their next attempt; `stuck` adds what has hung for ten minutes."""

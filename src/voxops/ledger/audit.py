@@ -30,6 +30,7 @@ from voxops.ledger.store import SOME
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES, Transition
 
 SETTLED = frozenset({"succeeded", "failed"})
+UNSENT = Reason("unsent")
 
 # Rows of runs with the request that each stands for, and its open call; the last call that carried a request.
 _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
@@ -37,6 +38,9 @@ _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
 _LAST = "LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)"
 _OUTCOME = f"CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' ELSE {NOW} END"
 _WHY = "coalesce(nullif(run_rows.reason, ''), nullif(requests.reason, ''), nullif(calls.reason, ''), calls.state, '')"
+# The same of a run's rows: what stops the run (?2) is why they are not sent, and else what each waits for; or ?3, of any unsent row.
+_WHY_IN_RUN = f"""CASE WHEN run_rows.reason <> '' OR requests.outcome <> '' OR requests.blocked OR requests.call IS NOT NULL THEN {_WHY}
+                       ELSE coalesce(nullif(?2, ''), nullif({_WHY}, ''), ?3) END"""
 _WITHDRAWN = "run_rows.reason = '' AND requests.outcome = 'succeeded' AND requests.mark IS NOT NULL AND seen.status IN ({})".format(
     ", ".join(map(repr, sorted(WITHDRAWN_STATUSES | {"deleted"})))
 )
@@ -61,13 +65,13 @@ class Tally(NamedTuple):
     at_rest: int = 0
 
 
-def tally(ledger: Ledger, run: str) -> Tally:
-    """How far a run is, by one look at it."""
+def tally(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> Tally:
+    """How far a run is, by one look at it; `unsent` is why rows are not sent of which the ledger knows nothing else."""
     rows = ledger.query(
-        f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY}, {_WITHDRAWN}, count(*)
-            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = ? GROUP BY 1, 2, 3, 4""",
-        run,
-    )
+        f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY_IN_RUN}, {_WITHDRAWN}, count(*)
+            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = ?1 GROUP BY 1, 2, 3, 4""",
+        run, _stopped(ledger, run), unsent.stored(),
+    )  # fmt: skip
     counts, waits, gone = Counter[tuple[str, str]](), Counter[str](), 0
     for platform, outcome, why, is_gone, count in rows:
         counts[platform, outcome] += count
@@ -128,7 +132,7 @@ def _transition(row: Any) -> Transition:
 
 # State of the call -> why a row waits of which nothing else is said.
 _STATES = {
-    "": Reason("unsent"),
+    "": UNSENT,
     "sent": Reason("being_sent"),
     "accepted": Reason("queued"),
     "unknown": Reason("unresolved"),
@@ -142,8 +146,8 @@ def _why(text: str) -> Reason:
     return _STATES.get(text) or read_reason(text)
 
 
-def results(ledger: Ledger, run: str) -> pd.DataFrame:
-    """The rows of a run, each with its outcome.
+def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
+    """The rows of a run, each with its outcome; `unsent` as for `tally`, so that both say why a row waits in the same words.
 
     Returns
     -------
@@ -159,17 +163,17 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         f"""SELECT run_rows.row AS row, requests.attempt AS attempt, run_rows.chunk AS batch, last.key AS idempotency_key,
                    last.method || ' ' || last.path AS request, coalesce(last.tries, 0) AS tries, last.http_status AS http_status,
                    last.reply AS reply, last.resent AS resent, last.collided AS collided, last.act AS act, {_OUTCOME} AS outcome,
-                   {_WHY} AS why, requests.error_code AS error_code, requests.error_message AS error_message,
+                   {_WHY_IN_RUN} AS why, requests.error_code AS error_code, requests.error_message AS error_message,
                    requests.result_id AS result_id, requests.settled AS settled_at,
                    CASE WHEN {_WITHDRAWN} THEN seen.status END AS withdrawn, seen.since AS since
             FROM {_ROWS} {_LAST} LEFT JOIN seen ON seen.post_id = requests.result_id
-            WHERE run_rows.run = ? ORDER BY run_rows.row""",
-        run,
-    )
-    head, stopped = ledger.runs.head(run), _stopped(ledger, run)
+            WHERE run_rows.run = ?1 ORDER BY run_rows.row""",
+        run, _stopped(ledger, run), unsent.stored(),
+    )  # fmt: skip
+    head = ledger.runs.head(run)
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     table = plan.iloc[[row["row"] for row in rows]].copy()
-    found = [{**row, **_said(row, stopped, copies.get(row["row"], ()))} for row in map(dict, rows)]
+    found = [{**row, **_said(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
     sent = table_of(found, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
     sent.index = table.index
     ended = table_of(found, RESULT_TYPES)
@@ -186,11 +190,11 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     return table
 
 
-def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[str, Any]:
-    """What the results say of a row in words; `stopped` is why what waits for nothing else is not sent."""
+def _said(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
+    """What the results say of a row in words."""
     why = None if row["outcome"] in SETTLED else _why(row["why"])
     return {
-        "waiting_for": stopped if why and why.code == "unsent" else why and str(why),
+        "waiting_for": why and str(why),
         "reason_code": why and why.code,
         "withdrawn": row["withdrawn"] and f"{row['withdrawn']} {_instant(row['since']):%Y-%m-%dT%H:%M:%SZ}",
         "error_code": _error_code(row),
@@ -200,12 +204,12 @@ def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[s
 
 
 def _stopped(ledger: Ledger, run: str) -> str:
-    """Why rows of a run are not sent yet, for people: how its last pass ended, where none is under way."""
-    rows = ledger.query("SELECT state, note FROM runs WHERE id = ?", run)
-    state, note = rows[0] if rows else ("", "")
+    """Why nothing of a run is sent, as the ledger keeps reasons; nothing where a kernel may send."""
+    rows = ledger.query("SELECT state, note, paused FROM runs WHERE id = ?", run)
+    state, note, paused = rows[0] if rows else ("", "", False)
     if state == "stopped":
-        return f"stopped: {note}"
-    return str(Reason("paused")) if state == "paused" else str(_STATES[""])
+        return Reason("stopped", said=note).stored()
+    return Reason("paused").stored() if paused or state == "paused" else ""
 
 
 def _error_code(row: Mapping[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from voxops._support.document import Block
 from voxops._support.drawing import to_html, to_text
 from voxops.acts.plan import KINDS
 from voxops.acts.table import ACTS
+from voxops.api.reasons import Reason
 from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 
@@ -74,9 +75,9 @@ def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = Non
         said += [_errors_table(errors)] if errors else []
     elif places := _places(snapshot):
         said.append(_places_table(_HEADS.get(snapshot.action, "platform"), places))
-    if snapshot.waits:
-        waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
-        lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:KINDS]]
+    waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
+    if waits:
+        lines = [f"{count:,} · {safe.plain(_anywhere(snapshot, why))}" for why, count in waits[:KINDS]]
         if (more := len(waits) - KINDS) > 0:  # there may be one per row
             lines.append(f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row")
         said.append(document.listing("Not done, and why", zip(lines, lines, strict=True)))
@@ -84,8 +85,8 @@ def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = Non
         now = snapshot.updated_at
         changes = [(_change(each, now, tz, 16), _change(each, now, tz)) for each in snapshot.recent]
         said.append(document.listing("Last changes", changes))
-    if note := _note(snapshot):
-        said.append(document.note(note, colour=OTHER.colour))
+    if (note := _note(snapshot)) and note not in dict(waits[:KINDS]):  # what stops a run is why its rows wait
+        said.append(document.note(_anywhere(snapshot, note), colour=OTHER.colour))
     return said
 
 
@@ -182,11 +183,16 @@ def _speed(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _note(snapshot: Snapshot) -> str:
-    """Return what to know and to do, with calls that work in any kernel: a watch alone is in no ledger."""
+    """Return what to know and to do."""
     note = snapshot.note
     if not note and snapshot.settled < snapshot.total:
-        note = "run.resume() goes on" if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
-    return note if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", note)
+        note = str(Reason("paused")) if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
+    return note
+
+
+def _anywhere(snapshot: Snapshot, said: str) -> str:
+    """Return a sentence with calls that work in any kernel: a watch alone is in no ledger."""
+    return said if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", said)
 
 
 def _waits_for_limit(snapshot: Snapshot) -> float | None:
