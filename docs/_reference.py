@@ -63,7 +63,7 @@ RUN: Groups = {
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
-PLAN: Groups = {"": "frame canary cost eligible held action"}
+PLAN: Groups = {"": "frame canary cost eligible blocked action"}
 REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts deliveries sql files"}
 CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
@@ -83,7 +83,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
     "understand": (
         "Understand what failed",
         "Posts and targets with cause, verdict and remedy, and what has changed.",
-        ["triage", "targets", "causes", "columns", "matrix", (vx.Rule, {"": "fits"})],
+        ["triage", "targets", "causes", "copies", "columns", "matrix", (vx.Rule, {"": "fits"})],
     ),
     "deliveries": ("vx.deliveries: webhook deliveries", "Statistics, outages and losses of ``ws.deliveries()``.", ["deliveries."]),
     "webhooks": ("vx.webhooks: webhook events", "Events, verified and read.", ["webhooks.", (vx.webhooks.WebhookEvent, {"": "post_id account_id media_id subject"})]),

@@ -36,7 +36,7 @@ LIBRARIES = {
     "ipywidgets": {"views"},
     "matplotlib": {"views"},
     "PIL": {"sheets"},
-    "python_calamine": {"sheets"},
+    "openpyxl": {"sheets"},
     "xlsxwriter": {"views"},
     "starlette": {"sandbox"},
     "uvicorn": {"sandbox"},

@@ -32,7 +32,7 @@ TARGETS = pd.DataFrame({
 FORMS = "frames to_csv to_excel to_html"
 LISTED = {
     "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
-               "connect deliveries errors "
+               "connect copies deliveries errors "
                "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "
                "targets to_excel triage view webhooks"),
@@ -44,7 +44,7 @@ LISTED = {
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),
 }  # fmt: skip
-PLAN = "action campaign canary cost eligible frame held"
+PLAN = "action blocked campaign canary cost eligible frame"
 RUN = "aio cancel copies events failed id made notify pause plan results resume running show snapshot to_mend wait"
 WORKSPACE = (
     "accounts aio archive attach check client close deliveries id ledger name panel plan posts reconcile run runs "

@@ -20,6 +20,7 @@ Connect
 Understand
 `triage`                posts or targets with cause, verdict and remedy
 `targets`               posts as one row per post and platform
+`copies`                posts that are there twice
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
 `deliveries`            webhook deliveries: statistics, outages, copies, losses
@@ -57,6 +58,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxops import errors
 from voxops.acts.cancel import plan_cancel
+from voxops.acts.copies import copies
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
@@ -100,6 +102,7 @@ __all__ = [
     "causes",
     "columns",
     "connect",
+    "copies",
     "deliveries",
     "errors",
     "matrix",

@@ -53,6 +53,8 @@ WENT_THROUGH = frozenset({"done", "cancelled", "blocked"})  # phases of runs tha
 TERMINAL_STATUSES = frozenset({"published", "partial", "failed", "cancelled", "unpublished", "archived"})
 # Statuses of withdrawn posts: a create with one of them is not sent again (rule 14). A deleted post has none.
 WITHDRAWN_STATUSES = frozenset({"cancelled", "unpublished", "archived"})
+# Statuses of posts that nobody sees, and nobody will as they are (rule 19).
+NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
 # Post statuses that change by themselves within minutes.
 IN_FLIGHT_STATUSES = frozenset({"publishing", "pending"})
 # Post statuses that only a person or a later time changes; a wait does not wait for them (rule 14).
@@ -138,7 +140,7 @@ class Snapshot:
         Server time.
     cells : tuple of Cell
         Items by platform and outcome; counts sum to the eligible rows.
-    held : int
+    not_eligible : int
         Rows of the plan that are not eligible.
     waits : mapping
         Why items are not settled, one sentence for each kind -> their number.
@@ -169,7 +171,7 @@ class Snapshot:
     started_at: datetime
     updated_at: datetime
     cells: tuple[Cell, ...] = ()
-    held: int = 0
+    not_eligible: int = 0
     waits: Mapping[str, int] = field(default_factory=dict)
     recent: tuple[Transition, ...] = ()
     acts: int = 0

@@ -128,8 +128,8 @@ class Session(BoardLoader):
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
         return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
 
-    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:
-        return {} if self._engine is None else audit.withdrawn_by_sync(self._engine.ledger, posts)
+    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
+        return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
 
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""
@@ -180,7 +180,7 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo:
+        if not plan.items and not plan.undo and not plan.compared:
             return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
         run = await engine.bind(plan, reason, failures=stop_after_failures)
@@ -190,6 +190,7 @@ class Session(BoardLoader):
         self,
         media: pd.DataFrame | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
+        folder: str | Path | None = None,
         progress: Callable[[str], object] = print,
     ) -> pd.DataFrame:
         """Upload what a sheet names, or files, three at once, and wait until posts can use them.
@@ -202,6 +203,8 @@ class Session(BoardLoader):
         media : pandas.DataFrame, path or iterable of path
             A sheet, such as from ``vx.read_campaign``, whose column ``media`` names files in its folder, https addresses and ids. Or
             pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
+        folder : str or Path, optional
+            Where the files of a sheet are; by default where this process has read it. Files outside of it are refused.
         progress : callable, optional
             Gets a line of text every ten seconds; by default it is printed.
 
@@ -232,8 +235,7 @@ class Session(BoardLoader):
         >>> size = (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
         >>> ws.upload([folder / "menu.pdf"])[["name", "status", "reused"]].to_numpy().tolist()
         [['menu.pdf', 'ready', False]]
-        >>> sheet.attrs["folder"] = str(folder)
-        >>> ws.upload(sheet.assign(media="menu.pdf"))["media_uploaded"].to_list()
+        >>> ws.upload(sheet.assign(media="menu.pdf"), folder=folder)["media_uploaded"].to_list()
         ['menu.pdf', 'menu.pdf']
         """
         paths: list[Any] = []
@@ -244,7 +246,7 @@ class Session(BoardLoader):
                 raise ConfigError(f"ws.upload takes a sheet or paths, not {type(path).__name__}")
         engine = await self._acting()
         uploads = Uploads(self.client, engine.ledger.media, engine.commit, progress)
-        return await (uploads.sheet(media) if isinstance(media, pd.DataFrame) else uploads.files(paths))
+        return await (uploads.sheet(media, folder) if isinstance(media, pd.DataFrame) else uploads.files(paths))
 
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.

@@ -125,7 +125,7 @@ def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(opti
     frame = posts("scheduled", new_scheduled_for=["2026-03-05T09:00:00Z"])
     with pytest.raises(PlanError, match="times in new_scheduled_for"):
         plan_update(frame, **options)
-    with pytest.raises(PlanError, match="no column scheduled_for"):
+    with pytest.raises(PlanError, match="missing: scheduled_for"):
         plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
 
 
@@ -169,7 +169,7 @@ def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(p
 def test_a_frame_that_changes_nothing_is_refused():
     with pytest.raises(PlanError, match="the frame changes nothing"):
         plan_update(posts("scheduled"))
-    with pytest.raises(PlanError, match="no column post_id"):
+    with pytest.raises(PlanError, match="missing: post_id"):
         plan_update(pd.DataFrame({"new_content": ["x"]}))
 
 
@@ -252,7 +252,7 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     assert UPDATE.forbids(member(shown={"scheduled_for": MONDAY, "content": "Hello"}).item, now, []) == why
 
 
-@pytest.mark.parametrize(("shown", "now", "new", "held"), [
+@pytest.mark.parametrize(("shown", "now", "new", "blocked"), [
     ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
     ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
     ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
@@ -260,10 +260,10 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
     (None, "The beginning of it", "The beginning of it #spring", False),
 ])  # fmt: skip
-def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, held):
+def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, blocked):
     """What stood behind the cut would be lost."""
     said = UPDATE.forbids(member({"content": new}, shown={"content": shown}).item, state(now), [])
-    assert (said == Reason("made_of_cut_text")) is held
+    assert (said == Reason("made_of_cut_text")) is blocked
 
 
 def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):

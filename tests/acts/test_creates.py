@@ -70,6 +70,7 @@ def test_a_blank_a_capital_or_a_typographic_sign_is_no_other_campaign(name):
     one, other = (plan_create(sheet(), key="row_id", campaign=each) for each in (name, "spring sale '26-27"))
     assert keys_of(one) == keys_of(other)
     assert one.items[0].mark == other.items[0].mark
+    assert one.campaign == " ".join(name.split()), "shown as this sheet writes it"
     with pytest.raises(PlanError, match="must be text"):
         plan_create(sheet(), key="row_id", campaign=3)
 
@@ -83,7 +84,7 @@ def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
 
 
 def test_errors_name_column_rows_and_the_way_out():
-    with pytest.raises(PlanError, match=r"no column scheduled_for; use vx\.read_campaign"):
+    with pytest.raises(PlanError, match=r"missing: scheduled_for\. Use vx\.read_campaign"):
         plan_create(sheet().drop(columns="scheduled_for"), key="row_id")
     with pytest.raises(PlanError, match="key='sheet_row' names no column"):
         plan_create(sheet(), key="sheet_row")

@@ -1,4 +1,4 @@
-"""Frames that other tools made odd: each row is planned or held with a reason, or an error says in words what is wrong (rule 5)."""
+"""Frames that other tools made odd: each row is planned or blocked with a reason, or an error says in words what is wrong (rule 5)."""
 
 from __future__ import annotations
 
@@ -66,11 +66,10 @@ def test_columns_of_several_levels_are_said(plan, make):
 
 GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "index": (lambda frame: frame.set_index(["platform", "status"]), "reset_index()"),
-    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "suffixes="),
+    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "platform (did you mean 'platform_x'?)"),
     "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)"),
     "another": (lambda frame: frame.rename(columns={"status": "new_status"}), "status"),
-    "column": (lambda frame: frame["status"], "frame[['status']]"),
-    "row": (lambda frame: frame.iloc[0], "frame[['post_id']]"),
+    "column": (lambda frame: frame["status"], "targets, not pandas.Series. Use"),
 }  # fmt: skip
 
 

@@ -35,9 +35,9 @@ def test_the_frame_tells_the_plan_row_by_row():
     assert plan.frame["eligible"].tolist() == [True, False, True]
     assert plan.frame["reason_code"].tolist() == ["ready", "content_required", "ready"]
     assert plan.frame["reason"].tolist() == [str(why) for why in plan.why]
-    held = plan.frame.loc[1, ["act", "batch", "idempotency_key", "request"]]
-    assert held.isna().all()
-    assert (plan.eligible, plan.held) == (2, 1)
+    blocked = plan.frame.loc[1, ["act", "batch", "idempotency_key", "request"]]
+    assert blocked.isna().all()
+    assert (plan.eligible, plan.blocked) == (2, 1)
     pd.testing.assert_frame_equal(plan_create(plan.frame, key="row_id").frame, plan.frame)
     assert "idempotency_key" not in frame.columns, "the input is left alone"
 

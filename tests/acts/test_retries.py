@@ -1,4 +1,4 @@
-"""Planning acts on what exists: whole posts or single targets, what is held and why, and what makes a failure itself."""
+"""Planning acts on what exists: whole posts or single targets, what is blocked and why, and what makes a failure itself."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_of_two_texts_for_one_target_the_first_is_planned():
 
 
 def test_columns_that_are_missing_are_named():
-    with pytest.raises(PlanError, match=r"no column verdict, retryable; use vx\.triage"):
+    with pytest.raises(PlanError, match=r"missing: verdict, retryable\. Use vx\.triage"):
         plan_retry(targets({}).drop(columns=["verdict", "retryable"]))
     with pytest.raises(PlanError, match="new_media_url"):
         plan_fix(targets({}))

@@ -20,7 +20,7 @@ EXTRA = ("errors", "exit")  # the groups of the file that are no reason codes
 OWN = {  # members that voxops itself calls
     "Workspace": "identify",
     "Run": "begin end left notice observe unbegun aio",
-    "Plan": "chunks act table items key reads why undo whole",
+    "Plan": "chunks act table items key reads why undo compared",
     "Settings": "read attrs arguments",
     "AsyncClient": "bind_loop fingerprint permit",
 }

@@ -84,7 +84,7 @@ def test_rule_12_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, statu
     run = kernel.bind(plan)
     snapshot = kernel.go(run)
     assert (snapshot.phase, code in snapshot.note, snapshot.count("failed")) == ("stopped", True, 0)
-    assert kernel.results(run)["waiting_for"].dropna().str.contains(f"stopped: the API answered {status} {code}").all()
+    assert kernel.results(run)["waiting_for"].dropna().str.contains(f"the API answered {status} {code}").all()
     assert len(rig.acts()) < 20
     rig.sandbox.clear_faults()
     kernel.go(run)

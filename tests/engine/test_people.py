@@ -59,7 +59,7 @@ def test_a_field_within_another_is_sent_as_an_object_and_is_no_part_of_what_is_r
     assert sent == {**bare, "crew": {"owner": "7", "campaign": "Spring  Sale"}}
     assert item.seen["people"] == {"owner": "7", "campaign": "Spring  Sale"}
     (again,) = plan_create(sheet.assign(campaign="c"), key="row_id", campaign="C").items
-    assert again.seen["people"]["campaign"] == "C", "results have its canonical form"
+    assert again.seen["people"]["campaign"] == "C", "as the call writes it"
     (of_call,) = plan_create(sheet.drop(columns="campaign"), key="row_id", campaign=" Spring Sale ").items
     assert of_call.seen["people"]["campaign"] == "Spring Sale"
     assert of_call.campaign == "spring sale"

@@ -68,7 +68,7 @@ def test_rule_05_failed_rows_keep_their_campaign_also_through_a_file(rig):
     failed = kernel.execution(run).failed()
     for rows in (failed, pd.read_csv(StringIO(failed.to_csv(index=False)), dtype="string")):
         plan = of(rows)
-        assert (plan.campaign, plan.items[0].attempt) == ("spring", 2)
+        assert (plan.campaign, plan.items[0].attempt) == ("Spring", 2)
     table = kernel.run(of(pd.DataFrame(frame.to_dict("list"))))
     assert set(table["reason_code"].dropna()) == {"looks_like_row"}, "under no campaign, nothing goes out again"
     rig.each_once(2)

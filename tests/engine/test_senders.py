@@ -11,10 +11,13 @@ from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import HELD, codes, outcomes, planned, wait_for
 from tests.engine.steps import HOUR, RETRY, failing
+from tests.virtual import standing_still
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
+from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
+from voxops.acts.update import plan_update
 from voxops.client._client import Permit
 from voxops.errors import TransportError
 from voxops.ledger import audit
@@ -69,6 +72,39 @@ def test_rule_14_what_was_done_is_not_forgotten(rig):
     assert outcomes(table) == {"succeeded": 3}
     assert table["result_id"].notna().all()
     rig.each_once(3)
+
+
+@pytest.mark.parametrize(("waits", "code"), [
+    ("for another row", "alike_in_flight"), ("for another run", "subject_busy"), ("for the rate limit", "waits_for_limit"),
+    ("since it is paused", "paused"), ("since it has stopped", "stopped"),
+])  # fmt: skip
+def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(waits, code, rig):
+    """Nothing of it has reached the server meanwhile."""
+    kernel, sheet = rig.kernel(timeout=HELD), rig.campaign(1)
+    run = kernel.bind(planned(sheet))
+    if waits == "for another row":
+        kernel.caught(kernel.bind(planned(sheet.assign(row_id="other"))), "/v1/posts**")
+    elif waits == "for another run":
+        rig.planted()
+        other = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="first")))
+        kernel.caught(other, "/v1/posts/*", method="PATCH")
+        run = kernel.bind(plan_cancel(kernel.posts("scheduled")))
+    execution = kernel.execution(run)
+    if waits == "for the rate limit":
+        rig.sandbox.add_fault(Fault("retry_after", "*", "/v1/posts**", seconds=40))
+    elif waits == "since it is paused":
+        eventloop.run(execution.pause())
+    elif waits == "since it has stopped":
+        rig.sandbox.add_fault(Fault("status", status=402, code="PLAN", path="/v1/posts**"))
+    before = rig.sandbox.effects()
+    with standing_still(kernel.client):
+        work = eventloop.submit(execution.go())
+        wait_for(lambda: code in execution.results()["reason_code"].fillna("").to_list())
+        execution._reporter.refresh(execution.current)
+        assert execution.snapshot.waits == execution.results()["waiting_for"].value_counts().to_dict()
+        assert rig.sandbox.effects() == before
+    rig.let_go()
+    work.result(60)
 
 
 def test_rule_15_a_call_that_was_changed_by_hand_is_never_sent_again(rig):

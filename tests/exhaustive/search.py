@@ -34,7 +34,6 @@ from unittest import mock
 from tests.exhaustive import model
 from tests.exhaustive.model import Kernel, Post, Reading, Server, Setting, World, identity
 from tests.processes import MEMORY
-from voxops.frames.packing import pack
 
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
@@ -43,6 +42,7 @@ from voxops.api.timing import SKEW
 from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
+from voxops.frames.stored import store
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
@@ -129,7 +129,7 @@ def _once_of(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return known
 
 
-_PACK, _TABLE = _once_of(pack), _once_of(Plan._stored_table)
+_STORE, _TABLE = _once_of(store), _once_of(Plan._stored_table)
 
 
 @contextmanager
@@ -152,7 +152,7 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
 
     try:
         with (
-            mock.patch("voxops.engine.bind.pack", _PACK),
+            mock.patch("voxops.engine.bind.store", _STORE),
             mock.patch.object(Plan, "_stored_table", _TABLE),
             mock.patch.object(plans, "BULK_POSTS", case.bulk),
             mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),
@@ -541,12 +541,12 @@ def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
 
 
 def unreported(world: World) -> list[str]:
-    """Rows for which there are two live posts, and no ledger tells of it (rule 19)."""
+    """Rows for an attempt at which there are two live posts, and no ledger tells of it (rule 19)."""
     told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
-    posts = Counter(post.metadata["voxopsRow"] for post in ours(world) if post.is_live)
+    posts = Counter((post.metadata["voxopsRow"], post.metadata["voxopsOp"]) for post in ours(world) if post.is_live)
     return [
         f"a row was created {count} times, and nobody is told"
-        for row, count in posts.items()
+        for (row, _), count in posts.items()
         if count > 1 and row not in told
     ]
 

@@ -59,7 +59,7 @@ def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: 
     """A run with these rows, each in the first chunk."""
     rows = [RunRow(number, None if one is None else one.id, chunk=1) for number, one in enumerate(requests)]
     details = {
-        "action": "create", "campaign": "c", "key_column": "row_id", "held": 0, "created": ledger.now(), **head,
+        "action": "create", "campaign": "c", "key_column": "row_id", "not_eligible": 0, "created": ledger.now(), **head,
     }  # fmt: skip
     ledger.runs.start(RunHead(run, **details), rows, reason=None, frame=b"")
 

@@ -12,7 +12,7 @@ from tests.chaos.rig import Kernel, Rig, wait_for
 
 from voxburst_sandbox import Fault
 from voxops.acts.sync import plan_sync
-from voxops.frames.records import with_withdrawals
+from voxops.frames.records import with_rows
 from voxops.ledger import audit
 
 ROWS, CHANGES, ROUNDS = 300, 60, 6
@@ -49,7 +49,7 @@ class Desk:
         """Plan and run, while people edit posts, until so many acting requests have left; how many rows there were to do."""
         posts = kernel.posts()
         ids = list(map(str, posts["post_id"]))
-        posts = with_withdrawals(posts, audit.withdrawn_by_sync(kernel.ledger, ids))
+        posts = with_rows(posts, audit.rows_of(kernel.ledger, ids))
         sheet = self.sheet.assign(override=override)
         plan = plan_sync(sheet, posts.assign(override=override), key="row_id", campaign="c", withdraw=True)
         run, before = kernel.bind(plan), len(self.rig.acts())

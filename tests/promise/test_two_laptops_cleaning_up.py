@@ -69,7 +69,7 @@ def test_rule_19_no_copy_is_withdrawn_whose_kept_post_is_gone_or_shows_something
     frame = second.copies(two) if read == "fresh" else found
     told = outcomes(second.run(plan_cancel(frame)))
     assert (as_requested(rig), rig.effects("post.cancel")) == (ROWS, 0), told
-    assert told == ({} if read == "fresh" else {"blocked": ROWS})
+    assert told == ({} if read == "fresh" and how not in {"moved", "mended"} else {"blocked": ROWS})
 
 
 def test_rule_19_a_laptop_withdraws_no_copies_of_what_another_has_just_undone(rig):

@@ -346,7 +346,7 @@ QUEUED = {"phase": "watching", "waits": {"queued": 5}}
         ({"phase": "stopped", "failed": 1}, {"resume", "retry"}),
         ({"phase": "done", "failed": 1}, {"retry"}),
         ({"phase": "done"}, set()),
-        (QUEUED, set()),  # what has been sent can neither be held nor given up
+        (QUEUED, set()),  # what has been sent can neither be stopped nor given up
         (QUEUED | {"waits": {"queued": 4, "waits for the canaries": 1}}, {"pause", "cancel"}),
         (QUEUED | {"open": Outcome.UNKNOWN}, {"pause", "cancel"}),
         (QUEUED | {"action": "watch"}, {"pause", "cancel"}),

@@ -73,7 +73,7 @@ class Run:
 
 
 def plan(triaged: pd.DataFrame) -> Plan:
-    reasons = ["retry the post" if yes else "held: not retryable" for yes in triaged["retryable"]]
+    reasons = ["retry the post" if yes else "blocked: not retryable" for yes in triaged["retryable"]]
     return Plan(triaged.assign(eligible=triaged["retryable"], reason=text(*reasons)))
 
 
@@ -196,7 +196,7 @@ def test_a_plan_says_that_nothing_was_sent_and_a_run_brings_its_plan_and_its_res
     triaged = triage(targets())
     part = section(report(triaged, plan=plan(triaged)), "The retry plan")
     assert part.text == "2 of 7 rows would be sent. Nothing has been sent."
-    rows = [["to be sent", 2, "retry the post"], ["held back", 5, "held: not retryable"]]
+    rows = [["to be sent", 2, "retry the post"], ["not eligible", 5, "blocked: not retryable"]]
     assert part.table.to_numpy().tolist() == rows
     made = full()
     assert section(made, "The retry plan").text == "2 of 7 rows were sent."
@@ -230,7 +230,7 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left() -> None:
     run.frame = first.assign(
         post_id=frame["post_id"],
         outcome=text("succeeded", "failed", "pending", "unknown", "pending"),
-        waiting_for=text(pd.NA, pd.NA, "publishing", "no answer", "held"),
+        waiting_for=text(pd.NA, pd.NA, "publishing", "no answer", "blocked"),
         error_code=text(pd.NA, "TOKEN_EXPIRED", pd.NA, pd.NA, pd.NA),
         tries=[1, 1, 1, 1, 0],
     )
@@ -335,7 +335,7 @@ def test_the_report_of_an_act_on_whole_posts_says_what_it_has_not_done() -> None
         assert each.headline == "4 rows of the run have not succeeded. Tried 8: 4 succeeded, 3 failed, 1 blocked."
         assert facts(each) == {"succeeded in the run": 4, "failed in the run": 3, "blocked in the run": 1}
     planned = section(made, "The plan")
-    assert planned.text == "7 of 8 rows were sent, in 7 acting requests.", "one was held when it was read once more"
+    assert planned.text == "7 of 8 rows were sent, in 7 acting requests.", "one was blocked when it was read once more"
     assert planned.table[["decision", "rows"]].values.tolist() == [["sent", 7], ["not sent", 1]]
     moved = results[results["outcome"].eq("succeeded")]
     assert again.frames["schedule"]["scheduled_for"].to_list() == sorted(moved["scheduled_for"] + pd.Timedelta("3D"))

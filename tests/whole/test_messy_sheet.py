@@ -81,8 +81,8 @@ def test_from_a_file_to_created_posts(kind, tmp_path, sandbox):
     expected["74"] = "row 74"  # what is missing is a picture, for which the sheet has no column
     assert cells == expected
 
-    held = plan.frame[~plan.frame["eligible"]]
-    assert held["reason"].str.contains(r" \((?:[A-D]|row )\d+\)$").all()
+    blocked = plan.frame[~plan.frame["eligible"]]
+    assert blocked["reason"].str.contains(r" \((?:[A-D]|row )\d+\)$").all()
     assert plan.eligible == ROWS - len(WRONG)
     assert results["outcome"].eq("succeeded").all()
     assert len(sandbox.effects("post.create")) == ROWS - len(WRONG)

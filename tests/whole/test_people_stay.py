@@ -98,8 +98,8 @@ def test_what_metadata_can_not_hold_is_a_finding_and_holds_its_row(column: str, 
 def test_a_campaign_that_metadata_can_not_hold_is_refused_where_it_is_named() -> None:
     with pytest.raises(PlanError, match="campaign= has 1,001 characters; it may have 1,000"):
         plan_create(sheet(), key="row_id", campaign="x" * 1001)
-    held = plan_create(sheet(campaign="x" * 1001), key="row_id")
-    assert held.frame["reason_code"].to_list() == ["person_form"]
+    plan = plan_create(sheet(campaign="x" * 1001), key="row_id")
+    assert plan.frame["reason_code"].to_list() == ["person_form"]
 
 
 @pytest.mark.parametrize(("fields", "said"), [

@@ -299,7 +299,7 @@ def test_a_run_in_which_all_was_held_is_no_success(ws):
     for said in (repr(run), run._repr_html_()):
         assert "○ nothing was sent" in said and "1 row not eligible" in said and "1 · fix content: " in said
         assert "✓" not in said and "settled" not in said
-    assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was held"
+    assert "✓ done" in repr(ws.run(vx.plan_retry(triaged.head(0))).wait(60)), "nothing was blocked"
     with pytest.raises(vx.errors.RunNotFound, match="nothing was sent"):
         ws.attach(run.id)
 

@@ -114,7 +114,8 @@ class Item:
     @property
     def campaign_as_written(self) -> str:
         """The campaign of a create as its sheet names it."""
-        return str((self.seen.get("people") or {}).get("campaign", self.campaign))
+        written = str((self.seen.get("people") or {}).get("campaign", self.campaign))
+        return written if keys.campaign_name(written) == self.campaign else self.campaign
 
     @property
     def creates(self) -> bool:

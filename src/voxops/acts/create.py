@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import pandas as pd
 
 from voxops._support.arguments import did_you_mean
-from voxops._support.canonical import as_read, canonical, fingerprint, row_key
+from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
 from voxops.acts.act import (
     BULK,
@@ -282,8 +282,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
         )
     warn_of_typos(sheet, OPTIONAL)
-    name = _campaign_of(sheet, campaign)
-    written = " ".join((campaign or "").split())
+    written = _campaign_of(sheet, campaign)
+    name = keys.campaign_name(written)
     act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
     names = [fingerprint("create", name, label) for label in labels]
@@ -294,8 +294,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
         seen |= {"force": True} if forced[number] else {}
         people = people_of(row)
-        if written and keys.campaign_name(people.get("campaign", written)) == name:
-            people["campaign"] = written  # results have it in its canonical form
+        if campaign and written and keys.campaign_name(people.get("campaign", written)) == name:
+            people["campaign"] = written
         seen |= {"people": people} if people else {}
         seen |= {"media": row["uploaded"]} if row["uploaded"] else {}
         seen |= {"film": True} if content_type_of((row["media"] or [""])[0]).startswith("video/") else {}
@@ -314,7 +314,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
     reads = 1 + len(WAITING_STATUSES)  # the list of all, and of what waits to go out (rule 10)
-    return build_plan(act, sheet, judged, reads=reads, campaign=name, key=key)
+    return build_plan(act, sheet, judged, reads=reads, campaign=written, key=key)
 
 
 def _body_of(row: Row) -> dict[str, Any]:
@@ -336,28 +336,35 @@ def _body_of(row: Row) -> dict[str, Any]:
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
-    """The campaign's canonical name: of the call, else of the frame."""
+    """The campaign as it is written, in one line: by the call, else by the frame."""
     if isinstance(campaign, str):
         if len(campaign) > METADATA_TEXT_CHARACTERS:
             raise PlanError(f"campaign= has {len(campaign):,} characters; it may have {METADATA_TEXT_CHARACTERS:,}")
-        return keys.campaign_name(campaign)
+        return _in_one_line(campaign)
     if campaign is not None:
         raise PlanError(f"campaign={campaign!r} must be text, such as 'spring 2026'")
-    names = {_campaign_in(value) for value in plain_values(frame, "campaign")}
+    names: dict[str, str] = {}  # as rows write it first
+    for value in plain_values(frame, "campaign"):
+        written = _campaign_in(value)
+        names.setdefault(keys.campaign_name(written), written)
     if len(names) > 1:
         raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
     known = frame.attrs.get("campaign")
-    return "".join(names) or (keys.campaign_name(known) if isinstance(known, str) else "")
+    return "".join(names.values()) or (_in_one_line(known) if isinstance(known, str) else "")
 
 
 def _campaign_in(value: Any) -> str:
-    """The campaign's name in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 5)."""
+    """The campaign in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 5)."""
     if value is not None and not isinstance(value, str):
         raise PlanError(
             f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "
             "posts every row again; pass campaign=, or read the column as text"
         )
-    return keys.campaign_name(value or "")
+    return _in_one_line(value or "")
+
+
+def _in_one_line(name: str) -> str:
+    return " ".join(well_formed(name).split())
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:

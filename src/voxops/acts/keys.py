@@ -17,7 +17,9 @@ from uuid import UUID
 from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text, well_formed
 
 KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
-_TYPOGRAPHIC = str.maketrans("‘’‐‑–—", "''----")
+# Signs that spreadsheets and text processors put in place of typed ones (rule 5).
+_TYPED = {"“”„‟«»″": '"', "‘’‚‛‹›′ʼ´": "'", "‐‑‒–—―−": "-", "…": "..."}
+_TYPOGRAPHIC = str.maketrans({sign: typed for signs, typed in _TYPED.items() for sign in signs})
 
 
 def stable_key(method: str, path: str, requested: Any, *names: Any) -> str:
@@ -101,9 +103,9 @@ def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
 
 
 def campaign_name(name: str) -> str:
-    """Return the canonical name of a campaign or change: a blank, a capital or a typographic sign must not post everything again.
+    """Return the canonical name of a campaign or change: a blank, a capital or a typographic sign must not post everything again (rule 5).
 
-    It is folded until it stays as it is, since small letters may compose anew and results are planned again.
+    It is folded until it stays as it is, since small letters may compose anew.
     """
     folded = " ".join(fold_text(well_formed(name)).translate(_TYPOGRAPHIC).casefold().split())
     return folded if folded == name else campaign_name(folded)

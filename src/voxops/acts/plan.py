@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone, tzinfo
+from itertools import groupby
 from math import ceil
 from os.path import commonprefix
 from typing import Any
@@ -74,25 +75,20 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """What a plan knows of a campaign whose sheet is the truth (rule 18).
+class Compared:
+    """What a sync compared, so that binding can ask whether it still holds (rule 18).
 
     Attributes
     ----------
-    rows : frozenset of str
-        The identities of all rows of the sheet, also of those that need no act.
-    posts : frozenset of str
-        The posts that the planner has seen.
-    since : float or None
-        When they were loaded, in server time; None for a frame of unknown origin.
-    withdraw : bool
-        Whether the posts of rows that the sheet does not have are withdrawn.
+    identities : tuple of str
+        The identities of all rows of the sheet, in order, also of those that need no act.
+    rows : mapping of int to tuple
+        Row of the plan -> the mark of its row, ``""`` for a post that the sheet does not have, and its posts as the frame showed them:
+        id -> status and ``updated_at``.
     """
 
-    rows: frozenset[str]
-    posts: frozenset[str]
-    since: float | None
-    withdraw: bool
+    identities: tuple[str, ...]
+    rows: Mapping[int, tuple[str, Mapping[str, tuple[str, str | None]]]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +104,7 @@ class Plan:
         ``reason`` (string: why, or why not), ``reason_code`` (string: its code, ``ready`` where a row is eligible), ``attempt``
         (Int64), ``batch`` (Int64), ``idempotency_key`` (string) and ``request`` (string: method and path). ``act``, ``batch``, key and
         request are NA where a row is not eligible; so is the key of accounts by name, which are resolved when the plan runs.
-    eligible, held : int
+    eligible, blocked : int
         How many rows would be sent, and how many would not.
     cost : Cost
         Requests and minutes.
@@ -124,7 +120,7 @@ class Plan:
     reads: int = 0  # requests that read the subjects before the acts are sent
     why: tuple[Reason, ...] = field(default=(), repr=False)  # of each row
     undo: str = ""  # the run whose creates this plan withdraws
-    whole: Whole | None = field(default=None, repr=False)
+    compared: Compared | None = field(default=None, repr=False)  # of a sync
 
     @property
     def action(self) -> str:
@@ -142,7 +138,7 @@ class Plan:
         return len(self.items)
 
     @property
-    def held(self) -> int:
+    def blocked(self) -> int:
         """How many rows would not."""
         return len(self.table) - self.eligible
 
@@ -155,9 +151,10 @@ class Plan:
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
     def chunks(self) -> list[tuple[int, list[Item]]]:
-        """Number and items of each chunk, in the order of sending.
+        """Number and items of each chunk, in the order of sending: withdrawals, changes, creates.
 
-        A chunk is 50 creates in the order of their identities, which share a call, or the items of 50 other calls.
+        A chunk is up to 50 creates, which share a call, or the items of 50 other calls. Creates are cut in the order of their identities:
+        every 50 of the plan, or of the whole sheet of a sync, so that two laptops make the same calls.
 
         Examples
         --------
@@ -166,12 +163,13 @@ class Plan:
         True
         """
         bulk = sorted((item for item in self.items if item.path == BULK), key=lambda item: item.identity)
-        others = _calls([item for item in self.items if item.path != BULK])
-        found: list[tuple[int, list[Item]]] = []
-        for some in ([[item] for item in bulk], others):
-            for start in range(0, len(some), BULK_POSTS):
-                found.append((len(found) + 1, [item for call in some[start : start + BULK_POSTS] for item in call]))
-        return found
+        order = self.compared.identities if self.compared else [item.identity for item in bulk]
+        cut = {identity: place // BULK_POSTS for place, identity in enumerate(order)}
+        others = _calls(sorted((item for item in self.items if item.path != BULK), key=_turn))
+        cuts = (others[start : start + BULK_POSTS] for start in range(0, len(others), BULK_POSTS))
+        chunks = [[item for call in calls for item in call] for calls in cuts]
+        chunks += [list(some) for _, some in groupby(bulk, key=lambda item: cut[item.identity])]
+        return list(enumerate(chunks, start=1))
 
     def _stored_table(self) -> pd.DataFrame:
         """The table for a ledger, which keeps reasons and makes sentences of them when they are shown."""
@@ -230,7 +228,7 @@ class Plan:
 
     def __dir__(self) -> list[str]:
         """The public names; the other fields are for the engine."""
-        return ["action", "campaign", "canary", "cost", "eligible", "frame", "held"]
+        return ["action", "blocked", "campaign", "canary", "cost", "eligible", "frame"]
 
     def __repr__(self) -> str:
         return to_text(plan_document(self))
@@ -242,8 +240,8 @@ class Plan:
 def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
-    held = Counter(why for why, eligible in rows if not eligible)
-    return sorted(held.items(), key=lambda each: (-each[1], str(each[0])))
+    blocked = Counter(why for why, eligible in rows if not eligible)
+    return sorted(blocked.items(), key=lambda each: (-each[1], str(each[0])))
 
 
 def build_plan(
@@ -307,6 +305,11 @@ def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:
     table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
     table.attrs = dict(frame.attrs)
     return table
+
+
+def _turn(item: Item) -> int:
+    """Whose turn it is: a withdrawal or a change may free what a create, or another change, must not show twice (rule 17)."""
+    return 2 if item.creates else int(item.act != "cancel")
 
 
 def _calls(items: Sequence[Item]) -> list[list[Item]]:
@@ -443,11 +446,11 @@ def plan_document(plan: Plan) -> list[Block]:
         parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
         if (more := len(some) - ROWS) > 0:
             parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
-    if held := kinds(reasons(plan)):
-        lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in held[:KINDS]]
+    if blocked := kinds(reasons(plan)):
+        lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in blocked[:KINDS]]
         heads = [document.column("rows", right=True), document.column("reason", wraps=True)]
         parts += [document.heading("Not eligible, and why"), document.table(heads, lines)]
-        if (more := len(held) - KINDS) > 0:
+        if (more := len(blocked) - KINDS) > 0:
             parts.append(document.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
     return parts
 

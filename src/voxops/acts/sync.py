@@ -14,9 +14,9 @@ from voxops._support.arguments import true_or_false
 from voxops._support.canonical import as_kept, fingerprint
 from voxops.acts import keys
 from voxops.acts.act import About, Act, Item
-from voxops.acts.cancel import CANCEL, plan_cancel
+from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
-from voxops.acts.plan import Plan, Whole, build_plan, fetched_at, lengthened
+from voxops.acts.plan import Compared, Plan, build_plan, fetched_at, lengthened
 from voxops.acts.update import FIELDS, UPDATE, plan_update
 from voxops.api.evidence import same_text
 from voxops.api.reasons import Reason
@@ -30,8 +30,8 @@ from voxops.frames.times import parse_times
 from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES
 from voxops.sheets.rules import tags_in, utc_text
 
-ACTS: dict[str, Act] = {"create": CREATE, "change": UPDATE, "withdraw": CANCEL}
-PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"change": plan_update, "withdraw": plan_cancel}
+PARTS = ("withdraw", "change", "create")
+PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"withdraw": plan_cancel, "change": plan_update}
 NEEDED = ("post_id", "status", "content", "scheduled_for", "created_at", "updated_at", "targets", "tags", "metadata")
 ATTEMPTS_BEYOND = 29  # attempts beyond the sheet's own under which a row may have been created
 _SHOWN = {"content": "content", "scheduledFor": "scheduled_for", "tags": "tags", "accountIds": "accounts"}
@@ -44,7 +44,7 @@ class Sync(Act):
     name = "sync"
     verb = "sync"
     about: ClassVar[About] = "post"
-    parts: ClassVar[tuple[str, ...]] = tuple(ACTS)
+    parts: ClassVar[tuple[str, ...]] = PARTS
 
 
 SYNC = Sync()
@@ -66,6 +66,7 @@ class _Post:
     updated: datetime | None
     withdrew: datetime | None  # when a sync of this ledger has withdrawn it
     override: bool
+    label: str | None  # its row, where this ledger created it
 
     @property
     def is_live(self) -> bool:
@@ -116,7 +117,7 @@ def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
     ours, people = keys.campaign_mark(campaign), frame.attrs.get("people") or {}
     columns = {name: plain_values(frame, name) for name in NEEDED}
     columns |= {name: instants(frame, name) for name in ("updated_at", "sync_withdrew_at")}
-    columns["override"] = flags(frame, "override")
+    columns["override"], columns["row"] = flags(frame, "override"), plain_values(frame, "row")
     for place, values in enumerate(zip(*columns.values(), strict=True)):
         row = dict(zip(columns, values, strict=True))
         metadata = metadata_value(row["metadata"], [])
@@ -135,6 +136,7 @@ def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
         yield _Post(
             place, str(row["post_id"]), str(row["status"]), as_mark(metadata.get("voxopsRow")), as_mark(metadata.get("voxopsOp")), shown,
             marks if isinstance(marks, Mapping) else {}, state, str(row["created_at"]), row["updated_at"], row["sync_withdrew_at"], row["override"],
+            row["row"],
         )  # fmt: skip
 
 
@@ -217,19 +219,55 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Said:
     return _Said("withdraw", reason or Reason("sync_gone"), eligible=reason is None, post=post)
 
 
-def _not_twice(said: _Said, mark: str, posts: Sequence[_Post], gone: Mapping[str, _Said]) -> _Said:
-    """A create like which posts of other rows look waits for their withdrawal, or is not planned (rule 17)."""
-    alike = [post for post in posts if post.row_mark != mark]
-    for post in alike:
-        if post.is_live and post.post_id in gone:
-            eligible = said.eligible and gone[post.post_id].eligible
-            said = replace(said, reason=Reason("sync_renamed", post=post.post_id), eligible=eligible)
-        elif post.is_live:
-            return replace(said, reason=Reason("looks_like_row", post=post.post_id, of=""), eligible=False)
-    return said
+def _hold_look_alikes(rows: dict[int, _Said], makes: Mapping[int, str], posts: Sequence[_Post]) -> dict[int, _Said]:
+    """Rows that would show what another post shows until it is changed or withdrawn by this plan (rule 17), else not eligible.
+
+    `makes` is what each row will show. Where nothing but posts of rows that are gone stands in the way, the reason says so.
+    """
+    moves = (
+        said.post for row, said in rows.items() if said.post and said.eligible and makes.get(row) != said.post.looks
+    )
+    moved = {post.post_id for post in moves}
+    gone = {said.post.post_id for said in rows.values() if said.post and said.reason.code == "withdraw_not_asked"}
+    alike: dict[str | None, list[_Post]] = defaultdict(list)
+    for post in posts:
+        if post.is_live:
+            alike[post.looks].append(post)
+    held: dict[int, tuple[_Post, bool]] = {}  # row -> the post in its way, and whether a withdrawal would resolve it
+    while True:
+        found = {}
+        for row, shows in makes.items():
+            own = rows[row].post
+            if row in held or (own and own.looks == shows):
+                continue
+            stays = [post for post in alike[shows] if post is not own and post.post_id not in moved]
+            if stays:
+                waits = {said.post.post_id for row, said in rows.items() if row in held and held[row][1] and said.post}
+                found[row] = stays[0], all(post.post_id in gone | waits for post in stays)
+        if not found:
+            break
+        held |= found
+        moved -= {own.post_id for row in found if (own := rows[row].post)}
+    count = sum(by_withdrawal for _, by_withdrawal in held.values())
+    for row, (post, by_withdrawal) in held.items():
+        why = (
+            Reason("sync_held", post=post.post_id, count=count)
+            if by_withdrawal
+            else Reason("looks_like_row", post=post.post_id, of="")
+        )
+        rows[row] = replace(rows[row], reason=why, eligible=False)
+    return rows
 
 
-def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: str, withdraw: bool = False) -> Plan:
+def plan_sync(
+    sheet: pd.DataFrame,
+    posts: pd.DataFrame,
+    *,
+    key: str,
+    campaign: str,
+    withdraw: bool = False,
+    one_by_one: bool = False,
+) -> Plan:
     """Plan what a campaign needs so that it shows its sheet: creates, changes and withdrawals.
 
     Parameters
@@ -239,7 +277,7 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     posts : pandas.DataFrame
         From ``ws.posts(campaign=…)``, joined to rows by their marks; others are left alone. A column ``override`` (True), here or in the
         sheet, lets the sheet win over what somebody has edited.
-    key, campaign : str
+    key, campaign, one_by_one : str, str, bool
         As for `plan_create`; the campaign needs a name.
     withdraw : bool
         Withdraw the posts of rows that are gone, which are listed in any case.
@@ -247,68 +285,95 @@ def plan_sync(sheet: pd.DataFrame, posts: pd.DataFrame, *, key: str, campaign: s
     Returns
     -------
     Plan
-        As for `plan_retry`. ``act`` (string) is ``create change withdraw none``, eligible or not; rows that are gone are below those of the
-        sheet. ``post_id status`` (string) are of the row's post; ``now_content now_scheduled_for now_tags now_account_ids`` are what it
-        shows of a field that changes, and the same with ``new_`` what it will show.
+        As for `plan_retry`. ``act`` (string) is ``withdraw change create none``, eligible or not, and withdrawals are sent first; rows
+        that are gone are below those of the sheet. ``post_id status`` (string) are of the row's post;
+        ``now_content now_scheduled_for now_tags now_account_ids`` are what it shows of a field that changes, and the same with ``new_``
+        what it will show.
 
-        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell. Media, first
-        comments and texts for one platform can't be changed, since no reading shows them; owner and campaign are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt. A change of a row whose
-        create has not ended waits for the next sync. Where lists show no metadata rows are done or blocked as by `plan_create`.
+        Not eligible are rows whose post is out or in flight, has failed, was edited or withdrawn by a person, or does not tell; and rows
+        that would show what another post shows. Media, first comments and texts for one platform can't be changed, because no list shows
+        them; owner and campaign are left as they are. A row that returns after this ledger's sync withdrew it is its next attempt.
+
+        Running the plan reads the campaign's posts once more. A row whose post is no longer as `posts` shows it is blocked: "load the
+        posts again". A sync is done when a run of a fresh plan has nothing to send.
 
     Raises
     ------
     PlanError
-        As `plan_create`; if `posts` is no posts frame, or the sheet is a part of one, such as ``run.failed()``, or empty with `withdraw`.
+        As `plan_create`; if `posts` is no posts frame, or does not say when it was loaded; if the sheet is a part of one, such as
+        ``run.failed()``. With `withdraw` also if the sheet is empty, or no post of the frame shows metadata.
 
     Examples
     --------
-    >>> vx.plan_sync(sheet, ws.posts(status="all"), key="row_id", campaign="autumn").frame["act"].to_list()
+    >>> vx.plan_sync(sheet, ws.posts(campaign="autumn"), key="row_id", campaign="autumn").frame["act"].to_list()
     ['create', 'create']
     """
     withdraw = true_or_false("withdraw", withdraw)
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
     need_posts(posts, NEEDED, "plan_sync() needs posts", "Use ws.posts(campaign=…).")
-    created = plan_create(sheet, key=key, campaign=campaign)
+    now = fetched_at(posts)
+    if now is None:
+        raise PlanError(
+            "the posts do not say when they were loaded: merge(), join() and files drop frame.attrs, which contain it; "
+            "load them again with ws.posts(campaign=…)"
+        )
+    created = plan_create(sheet, key=key, campaign=campaign, one_by_one=one_by_one)
     if "outcome" in sheet.columns or "run" in sheet.attrs:
         raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
     if withdraw and not len(sheet):
         raise PlanError("the sheet has no rows: withdraw=True would withdraw the whole campaign; use vx.plan_cancel")
+    if withdraw and len(posts) and not any(metadata_value(value, []) for value in plain_values(posts, "metadata")):
+        raise PlanError(
+            "no post of the frame shows metadata, so nothing tells which rows they are; withdraw them by vx.plan_cancel"
+        )
     labels = row_names(sheet, key)
     marks = [keys.row_mark(name, label) for label in labels]
-    by_row: dict[str | None, list[_Post]] = defaultdict(list)
-    alike: dict[str | None, list[_Post]] = defaultdict(list)
-    for post in _posts(posts, name):
+    known, by_row = list(_posts(posts, name)), defaultdict[str | None, list[_Post]](list)
+    for post in known:
         by_row[post.row_mark].append(post)
-        alike[post.looks].append(post)
-    left = [
-        post for mark in by_row.keys() - set(marks) for post in by_row[mark] if post.status not in WITHDRAWN_STATUSES
-    ]
-    below = [_of_gone(post, withdraw=withdraw) for post in sorted(left, key=lambda post: post.place)]
-    gone = {said.post.post_id: said for said in below if said.post and said.act == "withdraw"}
-    items, now = {item.row: item for item in created.items}, fetched_at(posts)
+    items = {item.row: item for item in created.items}
     override, tags, accounts = flags(sheet, "override"), "tags" in sheet.columns, posts.attrs.get("accounts") or {}
-    rows: list[_Said] = []
+    rows: dict[int, _Said] = {}
+    makes: dict[int, str] = {}
     for row, mark in enumerate(marks):
         if row not in items:
-            rows.append(_Said("none", created.why[row], post=next(iter(by_row.get(mark, ())), None)))
+            rows[row] = _Said("none", created.why[row], post=next(iter(by_row.get(mark, ())), None))
             continue
         item = resolved(items[row], accounts)
         said = _of_row(item, by_row.get(mark, ()), override=override[row], tags=tags)
-        if said.act == "create" and now is not None and CREATE.has_passed(item, now):
+        if said.act == "create" and CREATE.has_passed(item, now):
             said = _Said("none", Reason("time_passed"))
-        elif said.act == "create" and not item.seen["twin"]:
-            said = _not_twice(said, mark, alike.get(shown_of_body(item.requested), ()), gone)
-        rows.append(said)
-    names = frozenset(fingerprint("create", name, label) for label in labels)
-    whole = Whole(names, frozenset(map(str, posts["post_id"])), None if now is None else now.timestamp(), withdraw)
-    return _plan(sheet, posts, [*rows, *below], created, whole)
+        elif said.eligible and not item.seen["twin"]:
+            makes[row] = shown_of_body(item.requested)
+        rows[row] = said
+    gone = [post for post in known if post.row_mark not in marks and post.status not in WITHDRAWN_STATUSES]
+    rows |= {len(sheet) + at: _of_gone(post, withdraw=withdraw) for at, post in enumerate(gone)}
+    rows = _counted(_hold_look_alikes(rows, makes, known), len(known))
+    seen = {row: (mark, by_row.get(mark, ())) for row, mark in enumerate(marks)}
+    seen |= {len(sheet) + at: ("", [post]) for at, post in enumerate(gone)}
+    checked = {
+        row: (mark, {post.post_id: (post.status, utc_text(post.updated)) for post in some})
+        for row, (mark, some) in seen.items()
+        if rows[row].eligible or rows[row].reason.code == "sync_as_is"
+    }
+    identities = sorted(fingerprint("create", name, label) for label in labels)
+    return _plan(sheet, posts, list(rows.values()), created, Compared(tuple(identities), checked))
 
 
-def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan, whole: Whole) -> Plan:
+def _counted(rows: dict[int, _Said], count: int) -> dict[int, _Said]:
+    """Each withdrawal says how many of how many posts of the campaign are withdrawn."""
+    codes = {"sync_gone", "withdraw_not_asked"}
+    some = {row: said for row, said in rows.items() if said.reason.code in codes}
+    return rows | {
+        row: replace(said, reason=Reason(said.reason.code, many=len(some), of=count)) for row, said in some.items()
+    }
+
+
+def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], created: Plan, compared: Compared) -> Plan:
     """The plan of all rows, of items that the acts' own planners make."""
     table, name, why, items = (
-        _table(sheet, posts, rows),
+        _table(sheet, posts, rows, created.key),
         created.campaign,
         [said.reason for said in rows],
         dict[int, Item](),
@@ -328,14 +393,15 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, rows: Sequence[_Said], creat
             items[places[item.row]] = replace(item, row=places[item.row], seen={**item.seen, "sync": name})
         for row, reason in zip(places, plan.why if plan else (), strict=True):
             why[row] = why[row] if row in items else reason
-    acts = [item.act for item in items.values()]
-    reads = acts.count(UPDATE.name) + (1 + len(WAITING_STATUSES) if CREATE.name in acts else 0)
+    reads = (
+        1 + len(WAITING_STATUSES) + sum(item.act == UPDATE.name for item in items.values())
+    )  # the campaign is read anew
     judged = [(reason, items.get(row)) for row, reason in enumerate(why)]
-    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key, whole=whole)
+    made = build_plan(SYNC, table, judged, reads=reads, campaign=name, key=created.key, compared=compared)
     return replace(made, table=made.table.assign(act=pd.array([said.act for said in rows], dtype="string")))
 
 
-def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said]) -> pd.DataFrame:
+def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said], key: str) -> pd.DataFrame:
     """The sheet with the posts of its rows, what they show and will show, and below it the rows that are gone, in the zone of either."""
     before = {column: column.replace("new_", "now_") for column in FIELDS}
     table = sheet.reset_index(drop=True).drop(columns=[*before, *before.values()], errors="ignore")
@@ -352,6 +418,11 @@ def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said]) -> p
         }
         for column in [name for name in below if name in sheet.columns]:
             table[column] = pd.Series([*sheet[column], *below[column]], dtype=sheet[column].dtype)
+        labels = pd.Series(
+            [post and post.label for post in posts[len(sheet) :]], range(len(sheet), len(rows)), dtype=object
+        )
+        is_number = pd.api.types.is_numeric_dtype(table[key].dtype)
+        table.loc[len(sheet) :, key] = pd.to_numeric(labels, errors="coerce") if is_number else labels
     table["post_id"] = pd.Series([post and post.post_id for post in posts], dtype="string")
     table["status"] = pd.Series([post and post.status for post in posts], dtype="string")
     table["attempt"] = [said.attempt or value for said, value in zip(rows, plain_values(table, "attempt"), strict=True)]

@@ -26,7 +26,7 @@ _EXAMPLES = 2  # shown of each kind
 SENTENCES: dict[str, str] = {
     # A row of a campaign sheet.
     "account_doubled": "an account is named twice",
-    "account_form": "the account {value!r} is neither an id nor platform:@name; separate accounts by a semicolon",
+    "account_form": "the account {value!r} is neither an id nor platform:@name; {hint}",
     "account_required": "no account is named",
     "at_night": "{time} is at night in {zone}",
     "attempt_form": "the attempt is {value!r}; it must be {allowed}",
@@ -49,12 +49,14 @@ SENTENCES: dict[str, str] = {
         "vx.read_campaign, such as 'cp1250' or 'mac_roman'"
     ),
     "in_blackout": "{time} is in the blackout {span}",
+    "layout_hidden": "a hidden sheet of this workbook reads {value}; if that is wrong, pass columns= and tz= to vx.read_campaign",
     "list_form": "{value!r} is a Python list; separate its parts by semicolons",
     "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
-    "media_address": "{value!r} is no https address; media are imported from https addresses only",
+    "media_address": "{value!r} is no https address without a user name; media are imported from such addresses only",
     "media_changed": "the file {value!r} has changed since it was uploaded or read; upload it: sheet = ws.upload(sheet)",
     "media_empty": "the file {value!r} is empty",
     "media_failed": "the API did not take {value!r}: {said}; ws.upload tries once more",
+    "media_folder": "the folder of this sheet, with {value!r} in it, is not known here; pass folder=, or read the sheet again",
     "media_form": "{value!r} is no id of a media; separate media by a semicolon",
     "media_imported": "ws.upload imports addresses; whether {value!r} holds a picture or a film shows only then",
     "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it anew",
@@ -76,6 +78,7 @@ SENTENCES: dict[str, str] = {
     "row_id_differs": "{count} rows have the key {value!r}, but differ in {fields}; correct them, or give each its own key",
     "row_id_doubled": "{count} equal rows have the key {value!r}; keep one, as sheet.drop_duplicates() does",
     "row_id_missing": "the row has no key; every row needs one that never changes",
+    "rows_skipped": "headings merged over the whole row are not read: {value}",
     "same_text": "the same text goes out on {account} within a day, as {other}",
     "too_close": "{time} minutes from {other} on {account}; the least is {least}",
     "too_many_a_day": "on {account} it is number {count} on {time}, after {other}; the most is {most}",
@@ -166,12 +169,14 @@ SENTENCES: dict[str, str] = {
         "{post} shows other values of {fields} than were last requested, or does not tell; a column override (True) lets the sheet win"
     ),
     "sync_failed": "{post} is {status}; vx.triage says whether to retry or to fix it",
-    "sync_gone": "the sheet has no such row any more",
+    "sync_gone": "the sheet has no such row any more: one of {many} of the campaign's {of} posts that are withdrawn",
+    "sync_held": "{post} shows the same, and can't make room: withdraw=True would resolve {count} rows",
+    "sync_open": "an earlier act on {post} has not ended; run the cell again",
     "sync_out": "the sheet has no such row any more, and the post is already {status}",
-    "sync_renamed": "its key changed: {post} shows the same, and its row is gone; created once that is withdrawn",
     "sync_returns": "back in the sheet: a sync withdrew {post}; created again as attempt {attempt}",
+    "sync_stale": "{post} is not as the frame shows it; load the posts again{soon}",
     "sync_too_late": "already {status}, with other values of {fields}",
-    "withdraw_not_asked": "the sheet has no such row any more; withdraw=True withdraws its post",
+    "withdraw_not_asked": "the sheet has no such row any more; withdraw=True withdraws {many} of the campaign's {of} posts",
     # Redeliver.
     "already_delivered": "already delivered",
     "delivery_age_unknown": "its age is unknown; load it again with ws.deliveries, or pass force=True",
@@ -185,6 +190,8 @@ SENTENCES: dict[str, str] = {
     "redelivered_before": "an earlier run already redelivered it, and it arrived; to send it once more, " + _ONCE_MORE,
     # A request, where it is open.
     "unsent": "not sent yet",
+    "stopped": "{said}",
+    "waits_for_limit": "waits for the rate limit",
     "being_sent": "being sent",
     "queued": "queued",
     "looks_as_before": "looks as before; it may still be queued",
@@ -227,7 +234,7 @@ SENTENCES: dict[str, str] = {
     "subject_busy": "another request on this post is open; wait for its outcome",
     "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run plans it anew",
     "looks_like": "looks like {post}, created by hand or elsewhere; " + TWIN,
-    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN,
+    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + ", or swap by a third value",
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
     "no_account": "{said}",
@@ -319,7 +326,7 @@ class Reason:
     def sentence(self) -> str:
         """Return the whole sentence, capitalized, without the place."""
         said = str(self.at(None))
-        return self.words or f"{said[:1].upper()}{said[1:]}."
+        return self.words or f"{said[:1].upper()}{said[1:]}{'' if said.endswith('?') else '.'}"
 
     def stored(self) -> str:
         """It as text for a ledger; `read_reason` gives it back."""

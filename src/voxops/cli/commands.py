@@ -304,16 +304,16 @@ def run_sync(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         posts = ws.posts(campaign=options.campaign)
         plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
-        held = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
+        blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
         if options.json and not options.run:
             emit(records(plan.frame))
         elif not options.json:
             print(printable(plan), flush=True)
         if not options.run:
-            return ATTENTION if plan.eligible or len(held) else 0
+            return ATTENTION if plan.eligible or len(blocked) else 0
         run = ws.run(plan, reason=options.reason)
         results = run.wait().results()
-    return _say_results(options, run.id, results) or (ATTENTION if len(held) else 0)
+    return _say_results(options, run.id, results) or (ATTENTION if len(blocked) else 0)
 
 
 def _in_brief(rows: pd.DataFrame) -> pd.DataFrame:

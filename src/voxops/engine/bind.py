@@ -13,14 +13,16 @@ from voxops._support.canonical import as_kept
 from voxops.acts.act import Item, Request, Subject, settled
 from voxops.acts.create import asked_hash, resolved, shown_of_body
 from voxops.acts.keys import texts_by_column
-from voxops.acts.plan import Plan
+from voxops.acts.plan import Compared, Plan
 from voxops.acts.table import act_named
+from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import STUCK_AFTER
-from voxops.engine.facts import Gate, Knowledge, Unsent
+from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
+from voxops.engine.facts import Gate, Knowledge, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
 from voxops.frames.stored import store
+from voxops.ledger.audit import acted_on
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen
 from voxops.model import IN_FLIGHT_STATUSES, Outcome
@@ -223,14 +225,20 @@ class Binder:
             self._undo(plan.undo)
         rows: dict[int, int | None] = {}
         reasons: dict[int, Reason] = {}
+        stale = self._stale(plan.compared) if plan.compared else {}
         for known in self._lookup(items):
-            self._abandon_others(known)
+            why = stale.pop(known.item.row, None)
+            if why is None:
+                self._abandon_others(known)
             verdict = place(known)
+            if why is not None and not isinstance(verdict, Join):
+                verdict = Refuse(why)
             rows[known.item.row], said = self._write(known, verdict)
             if said is not None:
                 reasons[known.item.row] = said
         where = {row: number for number, some in chunks for row in some}
         run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
+        run_rows += [RunRow(row, None, why, 0) for row, why in stale.items()]  # of rows that need no act
         ledger.runs.start(head, run_rows, reason=reason, frame=store(plan._stored_table()))
         wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
         self._decide(wanted)
@@ -309,6 +317,37 @@ class Binder:
         ours = [one.item.requested["tags"] for one in tags if "tags" in one.item.requested]
         shows = not _SHOWN & set(differs) or post.shown in {None, shown_of_body(body)}
         return shows and bool(ours) and sorted(ours[-1]) == sorted(body.get("tags") or ())
+
+    def _stale(self, compared: Compared) -> dict[int, Reason]:
+        """Rows of a sync that were compared with what is no longer so: "load the posts again" (rule 18).
+
+        The ledger knows by now what was just read, and what answers have shown since the frame was loaded.
+        """
+        marks = {mark for mark, _ in compared.rows.values() if mark}
+        shown = {post for _, posts in compared.rows.values() for post in posts}
+        known, of_row = self._ledger.seen.of_posts(shown), dict[str | None, list[Seen]]()
+        for post in self._ledger.seen.of_rows(marks):
+            of_row.setdefault(post.row_mark, []).append(post)
+        open_on = {str(call.subject) for call in self._ledger.calls.open()}
+        acted = acted_on(self._ledger, utc(self._now - PROOF_AFTER))
+        acts = {item.row for item in self._plan.items}
+        creates = {item.row for item in self._plan.items if item.creates}
+        stale: dict[int, Reason] = {}
+        for row, (mark, posts) in compared.rows.items():
+            others = [post for post in of_row.get(mark, ()) if post.post_id not in posts]
+            if row in creates:  # a live one is this row, or forbids it (rule 10); a deleted one no list shows
+                others = [post for post in others if not post.is_live and post.status != "deleted"]
+            else:
+                others = [post for post in others if post.is_live]
+            changed = [post for post, was in posts.items() if not _is_as_shown(known.get(post), *was)]
+            changed += [post.post_id for post in others if not post.is_clone]
+            in_doubt = [] if row in acts else [name for name in posts if f"post::{name}" in open_on]
+            if changed:
+                soon = " in a minute" if changed[0] in acted else ""  # lists may lag behind what this ledger did
+                stale[row] = Reason("sync_stale", post=changed[0], soon=soon)
+            elif in_doubt:
+                stale[row] = Reason("sync_open", post=in_doubt[0])
+        return stale
 
     # Writing them.
 
@@ -426,6 +465,11 @@ def undo_unsent(ledger: Ledger, ids: Sequence[int]) -> dict[int, Request]:
     ]
     ledger.requests.say(held)
     return {one.id: one for one in held}
+
+
+def _is_as_shown(post: Seen | None, status: str, updated: str | None) -> bool:
+    """Whether a post is known as a frame showed it; stamps may be cut to the second."""
+    return post is not None and post.status == status and same_time(post.updated, updated)
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

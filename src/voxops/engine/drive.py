@@ -90,7 +90,6 @@ class Pass:
     idle: asyncio.Event = field(default_factory=asyncio.Event)
     done: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
-    waits: dict[int, Reason] = field(default_factory=dict)  # request -> why it waits, for the monitor
 
     @property
     def sends(self) -> bool:
@@ -468,6 +467,11 @@ class Driver:
             self._known, [one for some in unsent.values() for one in some], Gate(current.stopped, current.acts)
         )
         said = {group: ask(facts, some) for group, some in unsent.items()}
+        for group, (sends, others) in said.items():
+            may_go = sends and not any(isinstance(each, Read) for _, each in others)
+            if may_go and isinstance(verdict := fit(self._known.new(group.act, sends)), Wait):
+                said[group] = [], [*others, *((one, verdict) for one in sends)]
+        await self._note_waits(current, said.values())
         final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:
             after: list[Request] = await self._commit(lambda: write(self._ledger, final, self._known.now))
@@ -476,6 +480,18 @@ class Driver:
         for group, (sends, others) in said.items():
             group.idle = not (sends or others)
             self._follow(current, group, sends, others, happened)
+
+    async def _note_waits(
+        self, current: Pass, said: Iterable[tuple[Sequence[Request], Sequence[tuple[Request, Decision]]]]
+    ) -> None:
+        """Write why rows wait, and of those that may go that they wait for nothing; what stops the run stands beside the run."""
+        now: list[tuple[Request, Reason | None]] = []
+        for sends, others in said:
+            waits = [(one, each.reason) for one, each in others if isinstance(each, Wait)]
+            now += [(one, None) for one in sends]
+            now += [(one, None if why == current.stopped else why) for one, why in waits]
+        if changed := [replace(one, reason=why) for one, why in now if one.reason != why]:
+            await self._commit(lambda: self._ledger.requests.say(changed))
 
     def _follow(
         self,
@@ -487,11 +503,9 @@ class Driver:
     ) -> None:
         """Do what was decided about a group."""
         reads = [each for _, each in others if isinstance(each, Read)]
-        waits = [(one, each) for one, each in others if isinstance(each, Wait)]
+        waits = [each for _, each in others if isinstance(each, Wait)]
         if group.idle or len(reads) + len(waits) < len(others):
             current.readings = 0
-        for one, each in waits:
-            current.waits[one.id] = each.reason
         if reads and current.readings > MOST_READINGS:
             current.halt(Reason("too_few_requests"))
             current.ready.append(group)
@@ -499,14 +513,9 @@ class Driver:
             current.reading += 1
             self._unread.append((current, group))
         elif sends:
-            verdict = fit(self._known.new(group.act, sends))
-            if isinstance(verdict, Wait):
-                current.waits |= dict.fromkeys((one.id for one in sends), verdict.reason)
-                self._wait(current, group, [verdict], happened)
-            else:
-                current.sendable.append(group)
+            current.sendable.append(group)
         elif waits:
-            self._wait(current, group, [each for _, each in waits], happened)
+            self._wait(current, group, waits, happened)
 
     def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from voxops._support.eventloop import paused
-from voxops.acts.plan import Plan
+from voxops.acts.plan import Compared, Plan
 from voxops.acts.table import act_named
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
@@ -97,7 +97,7 @@ class Engine:
             plan.action,
             plan.campaign,
             plan.key,
-            plan.held,
+            plan.blocked,
             self.known.now,
             failures=failures,
         )
@@ -107,6 +107,10 @@ class Engine:
 
         try:
             await self.commit(work)
+            for other in self.ledger.runs.others_unsent(run) if plan.compared else ():
+                _log.warning(
+                    "run %s has unsent rows that are not in this sheet; pause it, or end it by plan_cancel", other
+                )
         except asyncio.CancelledError as stop:
             if await self.leave(run):
                 stop.add_note(paused(run))
@@ -130,15 +134,26 @@ class Engine:
         await eyes.media(items)
         creates = [item for item in items if act_named(item.act).about == "create"]
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
-        if creates:
+        if creates or plan.compared:
             await eyes.listing(waiting=True)
             await eyes.refresh(creates)
             await eyes.metadata()
+        if plan.compared:
+            await self._read_compared(plan.compared)
         if others:
             statuses = Counter(str(item.seen.get("post_status")) for item in others)
             keeps = {f"post::{keep}": True for item in others if (keep := item.seen.get("keep"))}
             wanted = {str(item.subject): False for item in others}
             await eyes.subjects({**wanted, **keeps}, [status for status, _ in statuses.most_common()])
+
+    async def _read_compared(self, compared: Compared) -> None:
+        """Read the posts that a sync was compared with, and those of its rows that this ledger created and the frame lacks (rule 18)."""
+        shown = {post: status for _, posts in compared.rows.values() for post, (status, _) in posts.items()}
+        made = self.ledger.requests.latest(compared.identities).values()
+        lacking = {one.result_id for one in made if one.result_id is not None}.difference(shown)
+        likely = [status for status, _ in Counter(shown.values()).most_common()]
+        await self.eyes.posts(shown, likely)
+        await self.eyes.posts(lacking, ())
 
     async def _look_at_open(self, plan: Plan) -> None:
         """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""

@@ -155,7 +155,7 @@ class Execution(Job):
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""
-        return audit.results(self._ledger, self.id)
+        return audit.results(self._ledger, self.id, self._reporter.unsent(self.current))
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """The failed rows as they were read when they failed, as their next attempt; `stuck` adds what has hung for ten minutes."""
@@ -240,7 +240,7 @@ class Nothing(Job):
 
     def __init__(self, client: AsyncClient, plan: Plan, observer: Observer) -> None:
         run, title = f"{NOTHING}{secrets.token_hex(5)}", f"{plan.act.verb} 0 rows"
-        progress = Progress(client, observer, run, plan.action, title, phase="done", held=plan.held)
+        progress = Progress(client, observer, run, plan.action, title, phase="done", not_eligible=plan.blocked)
         progress.snapshot = replace(progress.snapshot, waits=dict(kinds(reasons(plan))))
         super().__init__(run, progress)
         self._plan = plan

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -61,7 +61,7 @@ class Progress:
         Whose progress it is, and where it begins.
     cells : tuple of Cell
         All eligible items.
-    held : int
+    not_eligible : int
         Rows of the plan that were never eligible.
 
     Attributes
@@ -80,12 +80,12 @@ class Progress:
         *,
         phase: str = "sending",
         cells: tuple[Cell, ...] = (),
-        held: int = 0,
+        not_eligible: int = 0,
     ) -> None:
         self._client = client
         self._observer = observer
         at = client.now()
-        self._began = Snapshot(run, action, title, phase, at, at, cells, held, pace=client.pace)
+        self._began = Snapshot(run, action, title, phase, at, at, cells, not_eligible, pace=client.pace)
         self.snapshot: Snapshot = self._began
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
@@ -130,7 +130,7 @@ class Reporter(Progress):
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
         phase = "watching" if watching else "sending"
-        super().__init__(client, observer, run, head.action, title, phase=phase, held=head.held)
+        super().__init__(client, observer, run, head.action, title, phase=phase, not_eligible=head.not_eligible)
         started = datetime.fromtimestamp(head.created, UTC)
         self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
         if watching:
@@ -149,9 +149,15 @@ class Reporter(Progress):
             acts=audit.acts(self._ledger, self._run),
         )
 
-    def _count(self) -> Snapshot:
+    def unsent(self, current: Pass) -> Reason:
+        """Why rows are not sent of which nothing else is known: for the rate limit, or because it is not their turn."""
+        pace = self._client.pace
+        waits = current.sends and not current.done.is_set() and (pace.paused_for or pace.remaining == 0)
+        return Reason("waits_for_limit" if waits else "unsent")
+
+    def _count(self, current: Pass) -> Snapshot:
         """The snapshot with what the ledger says now."""
-        found = audit.tally(self._ledger, self._run)
+        found = audit.tally(self._ledger, self._run, self.unsent(current))
         shown = self.snapshot if found == self._tally else self._counted(found)
         self._tally = found
         return shown
@@ -177,9 +183,11 @@ class Reporter(Progress):
 
     def _now(self, current: Pass) -> Snapshot:
         """The snapshot as it is now."""
-        shown = self._count()
-        waits = _with_waits(self._tally.waits, current)
-        return replace(shown, phase=_phase(current), waits=waits, sends=not current.watching)
+        shown = self._count(current)
+        waits = Counter[str]()
+        for said, count in kinds(self._tally.waits, by_code=True):
+            waits[said] += count
+        return replace(shown, phase=_phase(current), waits=dict(waits), sends=not current.watching)
 
     def look_back(self, current: Pass, found: Reason | None) -> None:
         """Show what has become of rows since the pass ended, and what was found then; without that the phase stays."""
@@ -187,7 +195,7 @@ class Reporter(Progress):
             self.show(replace(self.refresh(current), phase="blocked", note=str(found)))
             return
         with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            if (shown := self._count()) != self.snapshot:
+            if (shown := self._count(current)) != self.snapshot:
                 self.show(shown)
 
     def look(self, current: Pass) -> float:
@@ -217,15 +225,18 @@ class Reporter(Progress):
 
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
-        snapshot = self.refresh(current)
         runs = self._ledger.runs
+        if current.halted is not None and not current.watching:  # before it is shown: its rows say so
+            runs.finish(self._run, state="stopped", note=str(current.halted))
+        snapshot = self.refresh(current)
         stays = current.closed and snapshot.settled < snapshot.total  # nobody watches what it has sent
         held = stays or ((current.paused or current.watching) and runs.unsent(self._run))
-        if current.halted is None and not held:
+        if current.halted is not None:
+            return snapshot
+        if not held:
             return self._end(snapshot)
         if not current.watching:
-            state = "open" if stays and current.halted is None else snapshot.phase
-            runs.finish(self._run, state=state, note=snapshot.note)
+            runs.finish(self._run, state="open" if stays else snapshot.phase, note=snapshot.note)
         return snapshot
 
     def _end(self, shown: Snapshot) -> Snapshot:
@@ -249,26 +260,6 @@ def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
 def _pause(began: float, shortest: float) -> float:
     """Seconds until the next refresh: it should cost half a percent of the time."""
     return max(shortest, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
-
-
-def _by_code(waits: Iterable[tuple[Reason, int]]) -> Counter[str]:
-    """Reasons as sentences, one with examples for each code."""
-    found = Counter[str]()
-    for said, count in kinds(waits, by_code=True):
-        found[said] += count
-    return found
-
-
-def _with_waits(why: Sequence[tuple[Reason, int]], current: Pass) -> dict[str, int]:
-    """Why rows are not settled; of those that are not sent yet the loop knows what they wait for, unless nothing is sent."""
-    found = _by_code(each for each in why if each[0].code != "unsent")
-    unsent = sum(count for reason, count in why if reason.code == "unsent")
-    known = _by_code((reason, 1) for reason in current.waits.values()) if current.sends else Counter[str]()
-    for said, count in [*known.most_common(), (str(Reason("unsent")), unsent)]:
-        taken = min(count, unsent)
-        found[said] += taken
-        unsent -= taken
-    return {said: count for said, count in found.items() if count}
 
 
 def _being_sent(rows: Sequence[str]) -> str:

@@ -19,9 +19,9 @@ from voxops.engine.facts import Knowledge, Moment, Readings, utc
 from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import NEVER_OUT, Call, Seen
+from voxops.ledger.records import Call, Seen
 from voxops.loading.names import AccountNames, account_names, media_statuses
-from voxops.model import WAITING_STATUSES
+from voxops.model import NEVER_OUT, WAITING_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient

@@ -64,7 +64,7 @@ def _missing(frame: pd.DataFrame, name: str, wanted: Sequence[str]) -> str:
 def need_posts(frame: pd.DataFrame, columns: Iterable[str], what: str, maker: str) -> pd.DataFrame:
     """`need` of an act on whole posts; a PlanError also if the rows are targets, whose status is not their post's."""
     need(frame, (), what, maker)
-    targets = {"platform", "post_status", "status"} <= set(frame.columns) and "targets" not in frame.columns
+    targets = {"platform", "account_id", "post_status"} <= set(frame.columns) and "targets" not in frame.columns
     if targets and plain_values(frame, "status") != plain_values(frame, "post_status"):
         raise PlanError(
             f"{what}, and the rows are targets, each with the status on its platform: pass "

@@ -312,17 +312,20 @@ def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping
     for (post, platform, account), of_target in tries.items():
         known.setdefault(post, []).append({"platform": platform, "account_id": account, **of_target})
     cells = list(map(known.get, posts["post_id"].to_list()))
-    return _joined(posts, "tried", pd.Series(cells, posts.index, object)) if any(cells) else posts
+    return _joined(posts, tried=pd.Series(cells, posts.index, object)) if any(cells) else posts
 
 
-def with_withdrawals(posts: pd.DataFrame, withdrawn: Mapping[str, datetime]) -> pd.DataFrame:
-    """Return posts with a column ``sync_withdrew_at``, by post; without any, as they are."""
-    times = pd.Series(list(map(withdrawn.get, posts["post_id"].to_list())), posts.index, TIME_DTYPE)
-    return _joined(posts, "sync_withdrew_at", times) if withdrawn else posts
+def with_rows(posts: pd.DataFrame, rows: Mapping[str, tuple[str | None, datetime | None]]) -> pd.DataFrame:
+    """Return posts with the columns ``row`` and ``sync_withdrew_at``, by post; without any, as they are."""
+    if not rows:
+        return posts
+    found = [rows.get(post, (None, None)) for post in posts["post_id"]]
+    names = pd.Series([row for row, _ in found], posts.index, "string")
+    return _joined(posts, row=names, sync_withdrew_at=pd.Series([at for _, at in found], posts.index, TIME_DTYPE))
 
 
-def _joined(posts: pd.DataFrame, name: str, values: pd.Series[Any]) -> pd.DataFrame:
-    joined = posts.assign(**{name: values})
+def _joined(posts: pd.DataFrame, **columns: pd.Series[Any]) -> pd.DataFrame:
+    joined = posts.assign(**columns)
     joined.attrs = posts.attrs
     return joined
 

@@ -18,13 +18,14 @@ import pandas as pd
 from msgspec.structs import asdict
 
 from voxops._support.canonical import text, well_formed
-from voxops.api.error_bodies import read_error
+from voxops.api.error_bodies import ErrorBody, read_error
 from voxops.api.states import field_name
 from voxops.frames.cells import Json, Target, Targets
 from voxops.frames.times import parse_times
 
 STRING_DTYPE = pd.StringDtype("python")
 _TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
+_NO_ERROR = ErrorBody()
 _encode = msgspec.json.Encoder(order="sorted").encode
 _INT64 = range(-(2**63), 2**63)
 
@@ -323,10 +324,10 @@ def read_targets(entries: Sequence[Any]) -> list[Target]:
     raw = pull(records, TARGET)
     plain = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
     # The error, if a target has no code and message of its own; most targets have no error.
-    errors = [None if error is None else read_error(error) for error in plain.pop("_error")]
-    codes, messages = [error and error.code for error in errors], [error and error.message or None for error in errors]
-    plain["error_code"] = first_of(plain["error_code"], CODE.clean(codes))
-    plain["error_message"] = first_of(plain["error_message"], clean_texts(messages))
+    errors = [_NO_ERROR if error is None else read_error(error) for error in plain.pop("_error")]
+    plain["error_code"] = first_of(plain["error_code"], CODE.clean([error.code for error in errors]))
+    messages = clean_texts([error.message or None for error in errors])
+    plain["error_message"] = first_of(plain["error_message"], messages)
     return list(map(Target, *(plain[name] for name in Target.__struct_fields__)))
 
 

@@ -19,6 +19,7 @@ _DTYPES: dict[str, Any] = {
     "Int64": "Int64",
     "float64": "float64",
     "text": STRING_DTYPE,
+    "str": "str",
     "time": TIME_DTYPE,
 }
 _CELLS = {"json": Json, "targets": Targets}
@@ -65,10 +66,10 @@ def _kind(column: pd.Series[Any]) -> str:
     if isinstance(dtype, pd.DatetimeTZDtype):
         return "time"
     if isinstance(dtype, pd.StringDtype):
-        return "text"
+        return "text" if dtype.na_value is pd.NA else "str"
     if pd.api.types.is_numeric_dtype(dtype) and str(dtype) not in {"bool", "boolean"}:
         return "Int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
-    kinds = {type(value) for value in column.dropna()} if dtype == object else {dtype}
+    kinds = {type(value) for value in column.dropna()} if str(dtype) == "object" else {dtype}
     return "targets" if kinds == {Targets} else "json" if kinds & {Json, Targets} else str(dtype)
 
 

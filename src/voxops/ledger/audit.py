@@ -13,6 +13,7 @@ import pandas as pd
 
 from voxops._support import canonical
 from voxops.acts.act import Request, Subject
+from voxops.acts.copies import Marked, created_twice
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
@@ -29,6 +30,7 @@ from voxops.ledger.store import SOME
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES, Transition
 
 SETTLED = frozenset({"succeeded", "failed"})
+UNSENT = Reason("unsent")
 
 # Rows of runs with the request that each stands for, and its open call; the last call that carried a request.
 _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
@@ -36,6 +38,9 @@ _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
 _LAST = "LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)"
 _OUTCOME = f"CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' ELSE {NOW} END"
 _WHY = "coalesce(nullif(run_rows.reason, ''), nullif(requests.reason, ''), nullif(calls.reason, ''), calls.state, '')"
+# The same of a run's rows: what stops the run (?2) is why they are not sent, and else what each waits for; or ?3, of any unsent row.
+_WHY_IN_RUN = f"""CASE WHEN run_rows.reason <> '' OR requests.outcome <> '' OR requests.blocked OR requests.call IS NOT NULL THEN {_WHY}
+                       ELSE coalesce(nullif(?2, ''), nullif({_WHY}, ''), ?3) END"""
 _WITHDRAWN = "run_rows.reason = '' AND requests.outcome = 'succeeded' AND requests.mark IS NOT NULL AND seen.status IN ({})".format(
     ", ".join(map(repr, sorted(WITHDRAWN_STATUSES | {"deleted"})))
 )
@@ -60,13 +65,13 @@ class Tally(NamedTuple):
     at_rest: int = 0
 
 
-def tally(ledger: Ledger, run: str) -> Tally:
-    """How far a run is, by one look at it."""
+def tally(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> Tally:
+    """How far a run is, by one look at it; `unsent` is why rows are not sent of which the ledger knows nothing else."""
     rows = ledger.query(
-        f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY}, {_WITHDRAWN}, count(*)
-            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = ? GROUP BY 1, 2, 3, 4""",
-        run,
-    )
+        f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY_IN_RUN}, {_WITHDRAWN}, count(*)
+            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = ?1 GROUP BY 1, 2, 3, 4""",
+        run, _stopped(ledger, run), unsent.stored(),
+    )  # fmt: skip
     counts, waits, gone = Counter[tuple[str, str]](), Counter[str](), 0
     for platform, outcome, why, is_gone, count in rows:
         counts[platform, outcome] += count
@@ -127,7 +132,7 @@ def _transition(row: Any) -> Transition:
 
 # State of the call -> why a row waits of which nothing else is said.
 _STATES = {
-    "": Reason("unsent"),
+    "": UNSENT,
     "sent": Reason("being_sent"),
     "accepted": Reason("queued"),
     "unknown": Reason("unresolved"),
@@ -141,8 +146,8 @@ def _why(text: str) -> Reason:
     return _STATES.get(text) or read_reason(text)
 
 
-def results(ledger: Ledger, run: str) -> pd.DataFrame:
-    """The rows of a run, each with its outcome.
+def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
+    """The rows of a run, each with its outcome; `unsent` as for `tally`, so that both say why a row waits in the same words.
 
     Returns
     -------
@@ -158,17 +163,17 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
         f"""SELECT run_rows.row AS row, requests.attempt AS attempt, run_rows.chunk AS batch, last.key AS idempotency_key,
                    last.method || ' ' || last.path AS request, coalesce(last.tries, 0) AS tries, last.http_status AS http_status,
                    last.reply AS reply, last.resent AS resent, last.collided AS collided, last.act AS act, {_OUTCOME} AS outcome,
-                   {_WHY} AS why, requests.error_code AS error_code, requests.error_message AS error_message,
+                   {_WHY_IN_RUN} AS why, requests.error_code AS error_code, requests.error_message AS error_message,
                    requests.result_id AS result_id, requests.settled AS settled_at,
                    CASE WHEN {_WITHDRAWN} THEN seen.status END AS withdrawn, seen.since AS since
             FROM {_ROWS} {_LAST} LEFT JOIN seen ON seen.post_id = requests.result_id
-            WHERE run_rows.run = ? ORDER BY run_rows.row""",
-        run,
-    )
-    head, stopped = ledger.runs.head(run), _stopped(ledger, run)
+            WHERE run_rows.run = ?1 ORDER BY run_rows.row""",
+        run, _stopped(ledger, run), unsent.stored(),
+    )  # fmt: skip
+    head = ledger.runs.head(run)
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     table = plan.iloc[[row["row"] for row in rows]].copy()
-    found = [{**row, **_said(row, stopped, copies.get(row["row"], ()))} for row in map(dict, rows)]
+    found = [{**row, **_said(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
     sent = table_of(found, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
     sent.index = table.index
     ended = table_of(found, RESULT_TYPES)
@@ -185,11 +190,11 @@ def results(ledger: Ledger, run: str) -> pd.DataFrame:
     return table
 
 
-def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[str, Any]:
-    """What the results say of a row in words; `stopped` is why what waits for nothing else is not sent."""
+def _said(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
+    """What the results say of a row in words."""
     why = None if row["outcome"] in SETTLED else _why(row["why"])
     return {
-        "waiting_for": stopped if why and why.code == "unsent" else why and str(why),
+        "waiting_for": why and str(why),
         "reason_code": why and why.code,
         "withdrawn": row["withdrawn"] and f"{row['withdrawn']} {_instant(row['since']):%Y-%m-%dT%H:%M:%SZ}",
         "error_code": _error_code(row),
@@ -199,12 +204,12 @@ def _said(row: Mapping[str, Any], stopped: str, copies: Sequence[str]) -> dict[s
 
 
 def _stopped(ledger: Ledger, run: str) -> str:
-    """Why rows of a run are not sent yet, for people: how its last pass ended, where none is under way."""
-    rows = ledger.query("SELECT state, note FROM runs WHERE id = ?", run)
-    state, note = rows[0] if rows else ("", "")
+    """Why nothing of a run is sent, as the ledger keeps reasons; nothing where a kernel may send."""
+    rows = ledger.query("SELECT state, note, paused FROM runs WHERE id = ?", run)
+    state, note, paused = rows[0] if rows else ("", "", False)
     if state == "stopped":
-        return f"stopped: {note}"
-    return str(Reason("paused")) if state == "paused" else str(_STATES[""])
+        return Reason("stopped", said=note).stored()
+    return Reason("paused").stored() if paused or state == "paused" else ""
 
 
 def _error_code(row: Mapping[str, Any]) -> Any:
@@ -262,35 +267,20 @@ def copies_of(ledger: Ledger, run: str) -> list[Copy]:
 
 
 def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[Request, list[str]]]:
-    """Requests for which several live posts were created, each with these: the one to keep first.
-
-    That is a published one, else the earliest created, else the smallest id. Of these requests, or of all.
-    """
+    """Requests, of these or of all, for which several live posts were created, each with these: the one to keep first."""
     requests = ledger.requests.duplicated(ids)
     by_mark: dict[str | None, list[Seen]] = {}
     for post in ledger.seen.of_rows([one.item.row_mark for one in requests]):
         by_mark.setdefault(post.row_mark, []).append(post)
     found = []
     for one in requests:
-        alike = _alike(one, [post for post in by_mark.get(one.item.row_mark, []) if post.is_live])
-        alike.sort(key=lambda post: (post.status != "published", post.created, post.post_id))
-        if len(alike) > 1:
-            found.append((one, [post.post_id for post in alike]))
+        asked, shown = asked_hash(one.item.requested), shown_of_body(one.item.requested)
+        posts = [
+            Marked(post.post_id, post.status, post.created, post.op_mark, post.shown, post.is_as_shown(asked, shown))
+            for post in by_mark.get(one.item.row_mark, ())
+        ]
+        found += [(one, [keep, *others]) for keep, others in created_twice(posts)]
     return found
-
-
-def _alike(request: Request, live: Sequence[Seen]) -> list[Seen]:
-    """Several posts of a row that are what was requested, or else what its own post shows, since an API may escape texts.
-
-    What bears the mark and differs is another use of the post.
-    """
-    body = request.item.requested
-    asked, shown = asked_hash(body), shown_of_body(body)
-    as_asked = [post for post in live if (post.asked == asked if post.shown is None else post.shown == shown)]
-    if len(as_asked) > 1:
-        return as_asked
-    own = {post.shown for post in live if post.post_id == request.result_id and post.shown}
-    return [post for post in live if (post.asked == asked if post.shown is None else post.shown in own)]
 
 
 def count_runs(ledger: Ledger) -> int:
@@ -352,17 +342,17 @@ def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], di
     }
 
 
-def withdrawn_by_sync(ledger: Ledger, posts: Sequence[str]) -> dict[str, datetime]:
-    """Post -> when a plan of `plan_sync` has withdrawn it, of those for which a request may have left."""
+def rows_of(ledger: Ledger, posts: Sequence[str]) -> dict[str, tuple[str | None, datetime | None]]:
+    """Post -> the row that this ledger created it for, and when a plan of `plan_sync` has withdrawn it."""
     rows = ledger.query(
-        f"""SELECT substr(requests.subject, 7), max(requests.settled) FROM requests
-            WHERE requests.subject {SOME} AND requests.act = 'cancel' AND requests.outcome = 'succeeded'
-              AND json_extract(requests.item, '$.seen.sync') IS NOT NULL
-              AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)
-            GROUP BY requests.subject""",
-        [f"post::{post}" for post in posts],
+        """SELECT value AS post, (SELECT label FROM requests WHERE result_id = value AND mark IS NOT NULL LIMIT 1) AS label,
+                   (SELECT max(settled) FROM requests WHERE subject = 'post::' || value AND act = 'cancel' AND outcome = 'succeeded'
+                      AND json_extract(item, '$.seen.sync') IS NOT NULL
+                      AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)) AS at
+            FROM json_each(?) WHERE label IS NOT NULL OR at IS NOT NULL""",
+        list(posts),
     )
-    return {post: datetime.fromtimestamp(at, UTC) for post, at in rows}
+    return {row["post"]: (row["label"], _instant(row["at"])) for row in rows}
 
 
 _TRAIL_TYPES = {

@@ -68,7 +68,7 @@ SCHEMA = """
     CREATE INDEX call_rows_by_request ON call_rows (request);
     CREATE TABLE runs (
         id TEXT PRIMARY KEY, action TEXT NOT NULL, campaign TEXT NOT NULL, key_column TEXT NOT NULL, reason TEXT, who TEXT NOT NULL,
-        created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), held INTEGER NOT NULL,
+        created REAL NOT NULL CHECK (created BETWEEN 0 AND 1e11), not_eligible INTEGER NOT NULL,
         state TEXT NOT NULL DEFAULT 'open', note TEXT NOT NULL DEFAULT '',
         paused INTEGER NOT NULL DEFAULT 0, undone INTEGER NOT NULL DEFAULT 0, failures INTEGER
     ) STRICT;

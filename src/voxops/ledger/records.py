@@ -11,9 +11,7 @@ from voxops._support import canonical
 from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason, read_reason
 from voxops.errors import LedgerError
-from voxops.model import WITHDRAWN_STATUSES, Outcome
-
-NEVER_OUT = frozenset({"draft", "failed", "", "deleted"}) | WITHDRAWN_STATUSES
+from voxops.model import NEVER_OUT, WITHDRAWN_STATUSES, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +107,15 @@ class Seen:
         """Whether people see the post, or will: no draft, not withdrawn, not failed (rule 19)."""
         return self.status not in NEVER_OUT
 
+    def is_as_shown(self, asked: str, shown: str) -> bool:
+        """Whether it shows what was requested; by its mark where it does not show all of that."""
+        return self.asked == asked if self.shown is None else self.shown == shown
+
+    @property
+    def is_clone(self) -> bool:
+        """Whether it is a draft without a time, which bears all marks of the post that it was made of, and is nobody's (rule 10)."""
+        return self.status == "draft" and self.shown is None
+
     def is_as_requested(self, asked: str, shown: str) -> bool:
         """Whether it is what was requested: by its mark where it has one, else by what it shows."""
         return self.asked == asked if self.asked is not None else self.shown in {None, shown}
@@ -144,7 +151,7 @@ class RunHead:
     action: str
     campaign: str
     key_column: str
-    held: int
+    not_eligible: int
     created: float = 0.0
     paused: bool = False
     undone: bool = False

@@ -127,6 +127,17 @@ class Runs(Part):
         )
         return bool(rows)
 
+    def others_unsent(self, run: str) -> list[str]:
+        """Other runs of the run's campaign that are not undone, and have unsent rows which it does not name."""
+        rows = self._store.query(
+            """SELECT DISTINCT run FROM run_rows JOIN runs ON runs.id = run JOIN requests ON requests.id = request
+               WHERE run <> ?1 AND NOT undone AND runs.campaign = (SELECT campaign FROM runs WHERE id = ?1) AND run_rows.reason = ''
+                 AND requests.call IS NULL AND outcome = '' AND NOT blocked
+                 AND request NOT IN (SELECT request FROM run_rows WHERE run = ?1 AND request IS NOT NULL)""",
+            run,
+        )
+        return [other for (other,) in rows]
+
     def undone(self, ids: Iterable[int]) -> set[int]:
         """Which of these requests a run names that a later plan has undone."""
         rows = self._store.query(

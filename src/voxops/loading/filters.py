@@ -175,10 +175,10 @@ class Search:
             content = [str(value).casefold() if isinstance(value, str) else "" for value in posts["content"]]
             fits &= pd.Series([any(part in one for part in parts) for one in content], index=posts.index, dtype=bool)
         for name in ("campaign", "owner", "tag"):
-            if wanted := {word.strip().casefold() for word in getattr(self, name)}:
+            if wanted := {_folded(name, word) for word in getattr(self, name)}:
                 has = [bool(wanted & one.keys()) for one in self._words(posts, name)]
                 if name == "campaign":  # posts of vx.plan_create have its name as a mark
-                    marks = {keys.campaign_mark(keys.campaign_name(word)) for word in self.campaign}
+                    marks = set(map(keys.campaign_mark, wanted))
                     shown = [as_mark(metadata_value(cell, ["voxopsCampaign"])) for cell in posts["metadata"]]
                     has = [fit or mark in marks for fit, mark in zip(has, shown, strict=True)]
                 fits &= pd.Series(has, index=posts.index, dtype=bool)
@@ -198,7 +198,7 @@ class Search:
                 known |= one
             for word in getattr(self, name):
                 same = [each for each in known.values() if _digits(each) == _digits(word)]  # 2027 is no typo of 2026
-                meant = None if word.strip().casefold() in known else near(word, same, 0.7)
+                meant = None if _folded(name, word) in known else near(word, same, 0.7)
                 if meant is not None:
                     raise ConfigError(f"{name}={word!r}: no post has it; did you mean {meant!r}?")
 
@@ -212,7 +212,12 @@ class Search:
         for own, metadata in zip(found, posts["metadata"], strict=True):
             if path:
                 own.extend(texts_of(metadata_value(metadata, path.split(".")[1:])))
-        return [{word.casefold(): word for word in own} for own in found]
+        return [{_folded(name, word): word for word in own} for own in found]
+
+
+def _folded(name: str, word: str) -> str:
+    """Return a word in the form in which words of this kind are compared (rule 5)."""
+    return keys.campaign_name(word) if name == "campaign" else word.strip().casefold()
 
 
 HERE = ("text", "campaign", "owner", "tag")

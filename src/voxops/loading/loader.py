@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
-from voxops.frames.records import Columns, build, targets, with_tries, with_withdrawals
+from voxops.frames.records import Columns, build, targets, with_rows, with_tries
 from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
 from voxops.loading.filters import (
@@ -210,7 +211,8 @@ class Loader:
             metadata`` (object), ``workspace_id`` (string); and ``owner campaign`` (string) if the workspace has a setting for them
             (``vx.connect(owner_field="owner")``), which targets then have, too. If this ledger has retried targets of them, ``tried``
             (list of dict: ``platform account_id last_outcome last_code last_tried_at tried``), which become columns of targets. With
-            `campaign`, ``sync_withdrew_at`` (datetime64[us, UTC]) if ``vx.plan_sync`` of this ledger has withdrawn some, and account
+            `campaign`, ``row`` (string: the row that this ledger created it for) and ``sync_withdrew_at`` (datetime64[us, UTC]: when
+            ``vx.plan_sync`` of this ledger withdrew it), if it knows of any, and account
             names in ``attrs``. ``attrs`` record the time, source and filters of the load and whether it is complete.
 
         Raises
@@ -270,11 +272,11 @@ class Loader:
         ids = described["post_id"].dropna().to_list()
         if campaign is not None and ids:
             described.attrs["accounts"] = dict(await account_names(self.client))
-            described = with_withdrawals(described, self._withdrawals(ids))
+            described = with_rows(described, self._rows(ids))
         return with_tries(described, self._tries(ids))
 
-    def _withdrawals(self, posts: Sequence[str]) -> Mapping[str, datetime]:  # noqa: ARG002
-        """Return when a sync of this ledger has withdrawn posts; without a ledger, nothing."""
+    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:  # noqa: ARG002
+        """Return which rows posts are, and when a sync has withdrawn them, as this ledger knows; without one, nothing."""
         return {}
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:  # noqa: ARG002
@@ -392,6 +394,7 @@ class Loader:
         most_a_day: int | None = None,
         blackout: str | Sequence[str] | None = None,
         night: str | None = None,
+        folder: str | Path | None = None,
     ) -> pd.DataFrame:
         """Return everything that would fail or collide, row by row and platform by platform, before anything is created.
 
@@ -415,6 +418,8 @@ class Loader:
             workspace's zone; a last day is included.
         night : str, optional
             Hours of the workspace's zone in which nothing should go out, such as ``"22:00-06:00"``.
+        folder : str or Path, optional
+            Where the files are that the column ``media`` names; by default where this process has read the sheet.
 
         Returns
         -------
@@ -441,7 +446,7 @@ class Loader:
         accounts = self.listed_accounts if true_or_false("ask", ask) else None
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
         waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
-        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
+        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people, folder)
 
     def _described(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import Counter
@@ -22,8 +23,15 @@ from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
 from voxops.model import PLATFORMS
 from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_sheet
-from voxops.sheets.media import UPLOAD_COLUMNS
-from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, platforms_with_texts, readable_time
+from voxops.sheets.media import UPLOAD_COLUMNS, keep_folder
+from voxops.sheets.rules import (
+    depends_on_dayfirst,
+    is_no_hour,
+    iso_time,
+    joined_time,
+    platforms_with_texts,
+    readable_time,
+)
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
@@ -170,7 +178,7 @@ def read_campaign(
     ----------
     path : str or Path
         A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
-        tabs or bars. It may have a first line ``sep=;``, and empty lines at the end. Or a workbook: xlsx, xlsm or ods.
+        tabs or bars. It may have a first line ``sep=;``, and empty lines at the end. Or a workbook, xlsx or xlsm.
     sheet : str, optional
         Which sheet of the workbook; required if it has several visible ones.
     tz : str, optional
@@ -190,7 +198,7 @@ def read_campaign(
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
     folder : str or Path, optional
         Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
-        may come from anybody, and what it names is posted.
+        may come from anybody, and what it names is posted. This process keeps the folder; in another one, pass it to ``ws.upload``.
 
     Returns
     -------
@@ -199,9 +207,10 @@ def read_campaign(
         ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
-        merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
+        merged cell counts for each of its rows, and a heading merged over a whole row is skipped. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs`` has ``kind`` and ``source``, and ``encoding`` and ``delimiter`` (with ``guessed`` for a
-        guessed encoding) or ``sheet``. From ``places`` checks name a cell; in ``folder`` the file names of ``media`` are looked for.
+        guessed encoding) or ``sheet``, and ``skipped`` for headings. From ``places`` checks name a cell; ``reading`` stands for the
+        folder. ``notes`` has what ``ws.check`` warns of: skipped headings, and what a hidden layout renames.
         By ``layout`` `voxops.to_excel` writes rows as the sheet had them. ``run`` is there for a workbook of the rows of a run, and
         ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
@@ -253,21 +262,34 @@ def read_campaign(
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
     at = {name: letters(number) for number, name in enumerate(names)}
+    hours = []
     if parts:
+        hour = names.index("time")
+        rows = [(number, [*row, *[""] * len(names)]) for number, row in read.rows]
+        hours = [number for number, row in rows if is_no_hour(row[hour]) and str(row[names.index("date")]).strip()]
         at["scheduled_for"] = at[parts[0]]
     frame = pd.DataFrame(cells, columns=[*at], dtype=STRING_DTYPE)
     for name in CAMPAIGN_COLUMNS:
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
-    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
+    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]), hours)
     shown = in_head or named
     heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
     layout = Layout(heads, shown, dayfirst)
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text(), "layout": layout.text()}
-    frame.attrs["folder"] = str((place.parent if folder is None else file_path("folder", folder)).absolute())
+    frame.attrs["reading"] = keep_folder(place.parent if folder is None else file_path("folder", folder))
     frame.attrs |= {"tz": shown} if shown else {}
     frame.attrs |= {"run": stored.run} if stored.run else {}
+    notes = [("rows_skipped", read.about["skipped"])] if "skipped" in read.about else []
+    hidden = [
+        f"{theirs!r} as {ours}"
+        for ours, theirs in stored.columns.items()
+        if heads.get(ours) == theirs and _tidy(theirs) != ours
+    ]
+    hidden += [f"times in {stored.tz}"] if stored.tz and shown == zone(stored.tz) != named else []
+    notes += [("layout_hidden", ", ".join(hidden)[:300])] if hidden else []
+    frame.attrs |= {"notes": json.dumps(notes)} if notes else {}
     frame.attrs.update(**read.about)
     return frame
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,7 @@ from voxops.frames.cells import is_missing
 from voxops.frames.checks import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
-from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, misshapen, uploaded_media
+from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, folder_of, misshapen, uploaded_media
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -111,6 +112,11 @@ def joined_time(day: Any, clock: Any) -> Any:
     if not isinstance(day, date | time) and not str(day).strip():
         return f"{clock} (an hour without a day)"
     return f"{str(day).strip()} {clock if hour is None else hour.isoformat()}"
+
+
+def is_no_hour(cell: Any) -> bool:
+    """Whether a cell of hours is empty, or can't be read as one."""
+    return not isinstance(cell, datetime) and _hour(cell) is None
 
 
 def _hour(cell: Any) -> time | None:
@@ -295,12 +301,12 @@ def people_of(row: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def sheet_rows(frame: pd.DataFrame, *, reads: bool = False) -> list[dict[str, Any]]:
+def sheet_rows(frame: pd.DataFrame, *, reads: bool = False, folder: str | Path | None = None) -> list[dict[str, Any]]:
     """Return the inputs of a create, per row, as plain values.
 
     Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform. ``found`` and ``uploaded`` are what
-    `uploaded_media` says of media that are no ids. `reads` looks at the files, too: ``found`` has each that can be read, and of those
-    that are not uploaded why one can't be.
+    `uploaded_media` says of media that are no ids. `reads` looks at the files, too, in `folder` or where the sheet was read: ``found``
+    has each that can be read, and of those that are not uploaded why one can't be.
     """
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
@@ -315,9 +321,10 @@ def sheet_rows(frame: pd.DataFrame, *, reads: bool = False) -> list[dict[str, An
     # A written list is no path, whatever it holds.
     fit = [[part for part in parts if not is_written_list(part)] for parts in columns["media"]]
     columns["found"], columns["uploaded"] = [], []
+    root = folder_of(frame, folder) if reads else None
     for parts, cell in zip(fit, cells, strict=True):
         found, uploaded = uploaded_media(parts, *cell)
-        looked = find_media(parts, frame.attrs.get("folder")) if reads else {}
+        looked = find_media(parts, root) if reads else {}
         found |= {
             part: one for part, one in looked.items() if isinstance(one, MediaFile) or isinstance(found[part], Reason)
         }
@@ -351,7 +358,7 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
         if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
-            yield _error("accounts", Reason("account_form", value=account[:60]))
+            yield _error("accounts", _why_no_account(account[:60]))
     platforms = platforms_of(row["accounts"])
     if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
         yield from texts_without_account(row, platforms)
@@ -379,6 +386,15 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     if attempt_in(row["attempt"]) is None:
         yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)
+
+
+def _why_no_account(account: str) -> Reason:
+    """Return what is wrong with an account; ``Twitter @name`` lacks only its colon."""
+    platform, _, name = account.partition("@")
+    meant = account_spelling(f"{platform}:@{name}")
+    lacks_colon = platforms_of([meant])[0] in PLATFORMS and _ACCOUNT.fullmatch(meant)
+    hint = f"did you mean {meant}?" if lacks_colon else "separate accounts by a semicolon"
+    return Reason("account_form", value=account, hint=hint)
 
 
 def _text_errors(column: str, text: Any) -> Iterator[Finding]:

@@ -242,14 +242,14 @@ def _decisions(plan: Plan, results: pd.DataFrame | None) -> pd.DataFrame:
     """Return the decision on each row of a plan, and why; rows that were blocked before their send are not sent."""
     planned, why = plan.frame, getattr(plan, "why", ())
     eligible = planned["eligible"].astype(bool).to_numpy()
-    decision = np.where(eligible, "to be sent" if results is None else "sent", "held back").astype(object)
+    decision = np.where(eligible, "to be sent" if results is None else "sent", "not eligible").astype(object)
     reason = planned["reason"].fillna("").to_numpy(dtype=object, copy=True)
     reason[: len(why)] = why
     if results is not None and "tries" in results and len(results) == eligible.sum():  # the run of this very plan
         never = (results["tries"].fillna(0) == 0).to_numpy(dtype=bool)
-        held, places = results[never], np.flatnonzero(eligible)[never]
+        unsent, places = results[never], np.flatnonzero(eligible)[never]
         decision[places] = "not sent"
-        reason[places] = held["waiting_for"].fillna(held["outcome"] + " without it")
+        reason[places] = unsent["waiting_for"].fillna(unsent["outcome"] + " without it")
     return pd.DataFrame({"decision": decision, "reason": reason})
 
 

@@ -26,7 +26,7 @@ from voxops.views._report_sections import ACTIONS, ALL_ROWS, OWNERS, Fact, Figur
 __all__ = ["run_report"]
 
 _SINCE = ("row_id", "content", "result_id", "withdrawn", "notice")
-_HELD = "not eligible"
+_NOT_ELIGIBLE = "not eligible"
 _MEND = "whoever keeps the sheet"  # who acts on a row that the run did not send
 
 
@@ -45,7 +45,7 @@ def run_report(
     tz = shown_zone(results, tz)
     owners = {**OWNERS, **roles(OWNERS if owners is None else owners, OWNERS)}
     left, due = _left(plan.frame, results), _due(plan, results)
-    held = len(plan.frame) - len(results)
+    blocked = len(plan.frame) - len(results)
     parts = [
         Section(ACTIONS, "", _actions(left, owners)),
         _calendar(due, tz),
@@ -54,13 +54,13 @@ def run_report(
         _report_sections.happened(results, run, results, None),
     ]
     said = _summary.headline(left.head(0), results) if len(results) else "Nothing was sent."
-    said += f" {safe.many(held, 'row of the plan was', 'rows of the plan were')} not eligible." if held else ""
+    said += f" {safe.many(blocked, 'row of the plan was', 'rows of the plan were')} not eligible." if blocked else ""
     named = f"Campaign {plan.campaign}" if plan.campaign else f"Run: {plan.act.verb}"
     return Report(
         title=safe.plain(named if title is None else title, 120),
         headline=said,
         about=tuple(_report_sections.about(results, run, None if now is None else absolute(now))),
-        facts=(*_summary.outcome_facts(results), Fact(held, _HELD, OTHER.colour)),
+        facts=(*_summary.outcome_facts(results), Fact(blocked, _NOT_ELIGIBLE, OTHER.colour)),
         sections=tuple(part for part in parts if part.text or len(part.table)),
         tz=tz,
         frames={
@@ -75,10 +75,10 @@ def _left(planned: pd.DataFrame, results: pd.DataFrame) -> pd.DataFrame:
     short = results[results["outcome"] != Outcome.SUCCEEDED]
     error = (short["error_code"] + ": " + short["error_message"]).fillna(short["error_code"])
     short = short.assign(why=error.fillna(short["waiting_for"]))
-    held = planned[~planned["eligible"].astype(bool) & (planned["reason_code"] != "sync_as_is")]
-    none = pd.array([pd.NA] * len(held), dtype="string")
-    held = held.assign(outcome=_HELD, why=held["reason"], error_code=none, error_message=none)
-    return pd.concat([short, held])
+    blocked = planned[~planned["eligible"].astype(bool) & (planned["reason_code"] != "sync_as_is")]
+    none = pd.array([pd.NA] * len(blocked), dtype="string")
+    blocked = blocked.assign(outcome=_NOT_ELIGIBLE, why=blocked["reason"], error_code=none, error_message=none)
+    return pd.concat([short, blocked])
 
 
 def _actions(left: pd.DataFrame, owners: Mapping[str, str]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from voxops._support.document import Block
 from voxops._support.drawing import to_html, to_text
 from voxops.acts.plan import KINDS
 from voxops.acts.table import ACTS
+from voxops.api.reasons import Reason
 from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, PaceInfo, Snapshot, Transition
 
@@ -36,7 +37,7 @@ _PHASES = {
     "cancelled": "■ cancelled",
     "blocked": "⊘ needs you",
 }
-_ALL_HELD = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
+_NONE_ELIGIBLE = "○ nothing was sent"  # instead of "done", if no row of the plan was eligible
 
 
 def render_text(snapshot: Snapshot, *, tz: str = "UTC") -> str:
@@ -65,8 +66,8 @@ def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = Non
         document.heading(_title(snapshot), f"{_phase(snapshot)} · {safe.as_of(snapshot.updated_at, tz)}"),
         document.line(_origin(snapshot, tz)),
         document.bar(_parts(snapshot.count(name) for name in OUTCOMES), _done(snapshot))
-        if not _all_held(snapshot)
-        else document.line(f"{safe.many(snapshot.held, 'row')} not eligible"),
+        if not _none_eligible(snapshot)
+        else document.line(f"{safe.many(snapshot.not_eligible, 'row')} not eligible"),
     ]
     if speed := " · ".join(_speed(snapshot)):
         said.append(document.line(speed))
@@ -74,9 +75,9 @@ def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = Non
         said += [_errors_table(errors)] if errors else []
     elif places := _places(snapshot):
         said.append(_places_table(_HEADS.get(snapshot.action, "platform"), places))
-    if snapshot.waits:
-        waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
-        lines = [f"{count:,} · {safe.plain(why)}" for why, count in waits[:KINDS]]
+    waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
+    if waits:
+        lines = [f"{count:,} · {safe.plain(_anywhere(snapshot, why))}" for why, count in waits[:KINDS]]
         if (more := len(waits) - KINDS) > 0:  # there may be one per row
             lines.append(f"and {safe.many(more, 'more kind')}; run.results() has the reason of each row")
         said.append(document.listing("Not done, and why", zip(lines, lines, strict=True)))
@@ -84,8 +85,8 @@ def snapshot_document(snapshot: Snapshot, errors: Mapping[str, int] | None = Non
         now = snapshot.updated_at
         changes = [(_change(each, now, tz, 16), _change(each, now, tz)) for each in snapshot.recent]
         said.append(document.listing("Last changes", changes))
-    if note := _note(snapshot):
-        said.append(document.note(note, colour=OTHER.colour))
+    if (note := _note(snapshot)) and note not in dict(waits[:KINDS]):  # what stops a run is why its rows wait
+        said.append(document.note(_anywhere(snapshot, note), colour=OTHER.colour))
     return said
 
 
@@ -136,16 +137,16 @@ def _title(snapshot: Snapshot) -> str:
 
 def _phase(snapshot: Snapshot) -> str:
     """Return the phase with its glyph and, at the end, how many rows failed: "done" alone reads as if none had."""
-    if _all_held(snapshot):
-        return _ALL_HELD
+    if _none_eligible(snapshot):
+        return _NONE_ELIGIBLE
     said = _PHASES.get(snapshot.phase, f"· {safe.plain(snapshot.phase, 40)}")
     failed = snapshot.count(Outcome.FAILED) if snapshot.phase in WENT_THROUGH else 0
     return f"{said}, {failed:,} failed" if failed else said
 
 
-def _all_held(snapshot: Snapshot) -> bool:
+def _none_eligible(snapshot: Snapshot) -> bool:
     """Whether the run has ended because no row was eligible, which is no success."""
-    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.held > 0
+    return snapshot.phase == "done" and snapshot.total == 0 and snapshot.not_eligible > 0
 
 
 def _origin(snapshot: Snapshot, tz: str) -> str:
@@ -163,8 +164,8 @@ def _done(snapshot: Snapshot) -> str:
         said.append(f"{snapshot.needs_you:,} need{'s' if snapshot.needs_you == 1 else ''} you")
     if snapshot.withdrawn:
         said.append(f"{snapshot.withdrawn:,} withdrawn")
-    if snapshot.held:
-        said.append(f"{snapshot.held:,} not eligible")
+    if snapshot.not_eligible:
+        said.append(f"{snapshot.not_eligible:,} not eligible")
     return " · ".join(said)
 
 
@@ -182,11 +183,16 @@ def _speed(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _note(snapshot: Snapshot) -> str:
-    """Return what to know and to do, with calls that work in any kernel: a watch alone is in no ledger."""
+    """Return what to know and to do."""
     note = snapshot.note
     if not note and snapshot.settled < snapshot.total:
-        note = "run.resume() goes on" if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
-    return note if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", note)
+        note = str(Reason("paused")) if snapshot.phase == "paused" else _ONLY_WATCHES if not snapshot.sends else ""
+    return note
+
+
+def _anywhere(snapshot: Snapshot, said: str) -> str:
+    """Return a sentence with calls that work in any kernel: a watch alone is in no ledger."""
+    return said if snapshot.action == WATCH else _CALL.sub(lambda _: f"ws.attach({snapshot.run_id!r}).", said)
 
 
 def _waits_for_limit(snapshot: Snapshot) -> float | None:
