@@ -40,7 +40,7 @@ def test_columns_of_users_come_back_in_the_dtypes_of_voxops():
     }, index=[7, 8, 9])  # fmt: skip
     again = restore(store(frame))
     assert dtypes(again) == {
-        "kind": "string", "real": "float64", "whole": "Int64", "flag": "bool", "maybe": "boolean", "small": "Int64",
+        "kind": "str", "real": "float64", "whole": "Int64", "flag": "bool", "maybe": "boolean", "small": "Int64",
         "local": "datetime64[us, UTC]", "text": "object", "nested": "object", "other": "object",
     }  # fmt: skip
     assert again["local"].to_list() == frame["local"].to_list()
