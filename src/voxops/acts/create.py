@@ -278,7 +278,8 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     what, maker = "plan_create() needs a campaign", "Use vx.read_campaign(path)."
     need(sheet, ("content", "scheduled_for", *accounts), what, maker)
     if key not in sheet.columns:
-        raise PlanError(f"key={key!r} names no column of the frame; {did_you_mean(key, map(str, sheet.columns))}")
+        hint = "use reset_index()" if key in sheet.index.names else did_you_mean(key, map(str, sheet.columns))
+        raise PlanError(f"key={key!r} names no column of the frame; {hint}")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"

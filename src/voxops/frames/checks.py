@@ -34,6 +34,8 @@ def need(frame: object, columns: Iterable[str], what: str, maker: str, *, times:
         The columns of times. An empty one, whose dtype a file loses, gets the dtype of times in the returned frame.
     """
     if not isinstance(frame, pd.DataFrame):
+        if callable(getattr(type(frame), "made", None)):
+            maker = "Use run.failed() for its failed rows, or run.made() for the posts that it created."
         raise PlanError(f"{what}, not {kind_name(frame)}. {maker}")
     if frame.columns.nlevels > 1:
         raise PlanError(f"{what}; its columns have several levels, as after agg or pivot: flatten them. {maker}")
