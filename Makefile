@@ -79,7 +79,7 @@ pictures: $(VENV)/tools  ## Retake the README's screenshots in JupyterLab
 bench: $(VENV)/tools  ## Measure against peers and floors; no test asserts timing; writes build/bench.json
 	$(BIN)/python -m tests.bench
 
-chaos: $(VENV)/tools  ## Kill senders, break answers, and count effects at the server; LEDGERS=2 READING=ignores ITEMS= KILLS= SEED=
+chaos: $(VENV)/tools  ## Kill senders, break answers, and count effects at the server; ITEMS= KILLS= SEED= LEDGERS=
 	$(BIN)/python -m tests.chaos
 
 matrix: $(VENV)/tools  ## Try all that the 39 rows of the capability matrix imply against the sandbox, and count effects there

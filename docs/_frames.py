@@ -29,6 +29,7 @@ FRAMES: Makers = {
     "targets": ("vx.targets", lambda c: vx.targets(c.posts)),
     "triaged": ("vx.triage", lambda c: c.triaged),
     "causes": ("vx.causes", lambda c: vx.causes(c.triaged)),
+    "copies in a frame": ("vx.copies", lambda c: vx.copies(c.posts)),
     "columns": ("vx.columns", lambda c: vx.columns(c.triaged).reset_index()),
     "deliveries": ("ws.deliveries", lambda c: c.log),
     "statistics": ("vx.deliveries.stats", lambda c: vx.deliveries.stats(c.log, by=["day", "endpoint"])),
@@ -55,6 +56,7 @@ FRAMES: Makers = {
     "rows to mend": ("run.to_mend", lambda c: c.run.to_mend()),
     "copies": ("run.copies", lambda c: c.run.copies()),
     "watched": ("run.results", lambda c: c.ws.watch(c.posts["post_id"].head(2)).results()),
+    "campaigns": ("ws.campaigns", lambda c: c.ws.campaigns()),
     "runs": ("ws.runs", lambda c: c.ws.runs().reset_index()),
     "ledger": ("ws.ledger", lambda c: c.ws.ledger()),
     "reconciled": ("ws.reconcile", lambda c: c.ws.reconcile()),
@@ -96,7 +98,7 @@ def scene() -> Iterator[SimpleNamespace]:
         triaged = vx.triage(vx.targets(posts))
         run = ws.run(vx.plan_retry(triaged).canary(1))
         run.wait()
-        created = ws.run(vx.plan_create(CAMPAIGN.head(1), key="row_id")).wait()
+        created = ws.run(vx.plan_create(CAMPAIGN.head(1), key="row_id", campaign="spring")).wait()
         redelivery = vx.plan_redeliver(log[~log["success"].fillna(False)])
         fixed = triaged.assign(new_content=pd.array(["better"] * len(triaged), dtype="string"))
         yield SimpleNamespace(

@@ -53,7 +53,7 @@ Groups = Mapping[str, str]
 WORKSPACE: Groups = {
     "Load": "posts deliveries accounts webhooks",
     "Check and upload": "check upload",
-    "Run": "run runs attach reconcile ledger",
+    "Run": "run runs attach reconcile campaigns ledger",
     "Watch and click": "watch panel",
     "Keep and close": "archive close",
 }

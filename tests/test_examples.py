@@ -92,5 +92,6 @@ def test_every_column_of_a_frame_is_documented(names):
         missing = set(frame.columns) - columns_named(method) - set(more)
         assert not missing, f"{method.__name__} does not name {sorted(missing)}"
     assert columns_named(vx.Workspace.ledger) == set(ws.ledger().columns)
+    assert columns_named(vx.Workspace.campaigns) == set(ws.campaigns().columns)
     assert columns_named(vx.Workspace.runs) == {*ws.runs().columns, "run"}
     assert columns_named(vx.Run.results) - {"campaign"} <= set(created.results().columns)

@@ -47,7 +47,7 @@ LISTED = {
 PLAN = "action blocked campaign canary cost eligible frame"
 RUN = "aio cancel copies events failed id made notify pause plan results resume running show snapshot to_mend wait"
 WORKSPACE = (
-    "accounts aio archive attach check client close deliveries id ledger name panel plan posts reconcile run runs "
+    "accounts aio archive attach campaigns check client close deliveries id ledger name panel plan posts reconcile run runs "
     "sandbox settings upload watch webhooks"
 )
 

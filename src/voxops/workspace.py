@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
+import warnings
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,13 +26,16 @@ from voxops._support.arguments import whole_number
 from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
+from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan
+from voxops.api.states import as_mark
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
-from voxops.engine.execution import NOTHING, Execution, Nothing
+from voxops.engine.execution import Execution
 from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
-from voxops.errors import ConfigError, LedgerError, PlanError, RunNotFound
+from voxops.errors import ConfigError, LedgerError, PlanError
+from voxops.frames.columns import metadata_value
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -105,6 +109,7 @@ class Session(BoardLoader):
         self._closed = False
         self._process = os.getpid()
         self._runs: weakref.WeakSet[Run] = weakref.WeakSet()
+        self._named: dict[str, audit.Named] = {}  # post -> its campaign
         self.workspace: Workspace | None = None  # set by the workspace of this session
 
     def usable(self) -> Session:
@@ -131,6 +136,19 @@ class Session(BoardLoader):
     def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
         return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
 
+    def campaigns(self) -> pd.DataFrame:
+        """Return the campaigns of the ledger, and of the posts that were loaded."""
+        return audit.campaigns(self.engine.ledger, self._named.values())
+
+    def _note_campaigns(self, posts: pd.DataFrame) -> None:
+        cells = (posts.get(name, ()) for name in ("campaign", "post_id", "metadata", "created_at"))
+        for name, post, metadata, created in zip(*cells, strict=False):
+            if isinstance(name, str):
+                self._named[post] = (name, as_mark(metadata_value(metadata, ["voxopsRow"])) or post, created)
+
+    def _campaigns(self) -> list[str]:
+        return [] if self._engine is None else self.campaigns()["campaign"].to_list()
+
     async def _acting(self) -> Engine:
         """Return the engine, after another try to read the identity if there was none."""
         async with self._identifying:
@@ -156,7 +174,7 @@ class Session(BoardLoader):
         Run
             At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
             any, which the exception names (rule 16). Rows that were sent before get their recorded outcome, so running a plan twice
-            sends nothing twice. A plan without an eligible row returns an ended run, without rows and not recorded.
+            sends nothing twice. A plan without an eligible row ends at once.
 
         Raises
         ------
@@ -180,11 +198,11 @@ class Session(BoardLoader):
             stop_after_failures = whole_number(stop_after_failures, refusal)
         if reason is not None and not isinstance(reason, str):
             raise ConfigError(f"reason= must be text, such as 'ticket 4711', not {type(reason).__name__}")
-        if not plan.items and not plan.undo and not plan.compared:
-            return self._started(partial(Nothing, self.client, plan))  # a run of which nothing was sent is undone, too
         engine = await self._acting()
+        if plan.campaign and (doubt := doubt_of_name(plan.campaign, self._campaigns())):
+            warnings.warn(doubt, stacklevel=2)
         run = await engine.bind(plan, reason, failures=stop_after_failures)
-        return self._started(partial(Execution, engine, run, look_back=True))
+        return self._started(partial(Execution, engine, run))
 
     async def upload(
         self,
@@ -246,12 +264,17 @@ class Session(BoardLoader):
                 raise ConfigError(f"ws.upload takes a sheet or paths, not {type(path).__name__}")
         engine = await self._acting()
         uploads = Uploads(self.client, engine.ledger.media, engine.commit, progress)
-        return await (uploads.sheet(media, folder) if isinstance(media, pd.DataFrame) else uploads.files(paths))
+        if not isinstance(media, pd.DataFrame):
+            return await uploads.files(paths)
+        sheet = await uploads.sheet(media, folder)
+        sheet.attrs["campaigns"] = self._campaigns()
+        return sheet
 
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
 
-        The ledger is read first: a run whose rows have all settled has ended, and costs no request.
+        A run whose rows have all settled has ended, and costs no request; of one that created posts the list is read, since these may be
+        there twice.
 
         Parameters
         ----------
@@ -261,14 +284,14 @@ class Session(BoardLoader):
         Returns
         -------
         Run
-            At once. A run that is running in this kernel is returned itself; what other processes do to one is shown as it happens.
+            At once. A run that is running in this kernel is returned itself; what other processes do to one is shown while anything of it is open.
 
         Raises
         ------
         ConfigError
             If it is not text.
         RunNotFound
-            If the ledger has no such run, such as one without eligible rows.
+            If the ledger has no such run.
         LedgerError
             If the ledger can't be used.
 
@@ -281,11 +304,9 @@ class Session(BoardLoader):
             raise ConfigError(
                 f"ws.attach takes the id of a run, such as ws.runs().index[0], not {type(run_id).__name__}"
             )
-        if run_id.startswith(NOTHING):
-            raise RunNotFound(f"nothing was sent in {run_id}, so it is not recorded; its plan has the reasons")
         engine = await self._acting()  # before it is looked for: nobody may attach in between
         living = next((run for run in self._runs if run.id == run_id and (run.running or run.unbegun)), None)
-        return living or self._started(partial(Execution, engine, run_id, paused=True, look_back=True))
+        return living or self._started(partial(Execution, engine, run_id, paused=True))
 
     async def watch(
         self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
@@ -446,6 +467,30 @@ class Workspace:
         ['retry', 'done']
         """
         return self._with_settings(audit.runs(self._session.usable().engine.ledger))
+
+    def campaigns(self) -> pd.DataFrame:
+        """Return the campaigns of this workspace, as they were written last, so that a misspelt name shows.
+
+        They are those of its ledger, and of the posts that ``ws.posts`` has loaded, if the workspace has a ``campaign_field``. A name
+        that is new and close to one of them is named by the plan, and by a warning when the plan runs.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The latest first: ``campaign`` (string), ``rows`` (Int64: how many were sent, or have posts), ``first_at last_at`` (UTC: when the
+            first and the last of them were created).
+
+        Raises
+        ------
+        LedgerError
+            As for `runs`.
+
+        Examples
+        --------
+        >>> ws.campaigns()["campaign"].to_list()
+        []
+        """
+        return self._with_settings(self._session.usable().campaigns())
 
     def ledger(self) -> pd.DataFrame:
         """Return the audit trail: every row of every run, with who, when, why and its outcome.
@@ -621,6 +666,7 @@ class Awaitables:
     attach: Final = beginning(Workspace.attach)
     reconcile: Final = awaitable(Workspace.reconcile)
     runs: Final = awaitable(Workspace.runs)
+    campaigns: Final = awaitable(Workspace.campaigns)
     ledger: Final = awaitable(Workspace.ledger)
     archive: Final = awaitable(Workspace.archive)
     panel: Final = awaitable(Workspace.panel, here=True)

@@ -1,19 +1,34 @@
-"""Counting: what must happen, fixed from the plans before the first send, against what the server's own record says happened.
+"""What was to happen and what did, each thing counted at the server.
 
-Neither side reads the ledger. A *thing* is what an analyst means: the post that a row asks for, a target that is queued again,
+A thing is what must happen exactly once, if at all: a post that is created, a target that is queued again, a post that is changed,
 a delivery that is sent again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from voxops.acts.plan import Plan
+from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, LEAVES_WITHIN
 
 Thing = tuple[str, str, str]
+Effect = Mapping[str, Any]
+
+LAG = 60.0  # seconds by which lists are behind
+# Seconds after an effect in which another ledger may repeat it: it has not shown, or what was read before may still be acted on.
+MOMENT = {
+    kind: LAG + LEAVES_WITHIN + (CREATES_CLEARED_FOR if kind == "create" else CLEARED_FOR)
+    for kind in ("create", "requeue", "update", "resend")
+}
+# Kind of an effect -> the kind of thing, and which fields of the effect name it.
+_KINDS = {
+    "post.create": ("create", "content", ""), "target.requeue": ("requeue", "post", "target"), "post.update": ("update", "post", ""),
+    "delivery.resend": ("resend", "delivery", ""),
+}  # fmt: skip
 
 
 def expected(plan: Plan) -> set[Thing]:
@@ -25,26 +40,18 @@ def thing_of(action: str, item: Any) -> Thing:
     """What one planned row does."""
     if action == "create":
         return ("create", item.body["content"], "")
-    if action == "redeliver":
-        return ("resend", item.label, "")
-    if action == "update":
-        return ("update", item.label, "")
-    return ("requeue", item.label, item.account)
+    kind = {"redeliver": "resend", "update": "update"}.get(action, "requeue")
+    return (kind, item.label, item.account if kind == "requeue" else "")
 
 
-def happened(effects: Iterable[Mapping[str, Any]], owners: Mapping[str, str]) -> list[tuple[Thing, Mapping[str, Any]]]:
+def happened(effects: Iterable[Effect], owners: Mapping[str, str]) -> list[tuple[Thing, Effect]]:
     """The things that happened, in order, with their entry; `owners` maps target ids to account ids."""
     found = []
     for effect in effects:
-        match effect["kind"]:
-            case "post.create":
-                found.append((("create", effect["content"], ""), effect))
-            case "target.requeue":
-                found.append((("requeue", effect["post"], owners.get(effect["target"], effect["target"])), effect))
-            case "post.update":
-                found.append((("update", effect["post"], ""), effect))
-            case "delivery.resend":
-                found.append((("resend", effect["delivery"], ""), effect))
+        if effect["kind"] in _KINDS:
+            kind, name, part = _KINDS[effect["kind"]]
+            target = effect[part] if part else ""
+            found.append(((kind, effect[name], owners.get(target, target)), effect))
     return found
 
 
@@ -52,9 +59,7 @@ def happened(effects: Iterable[Mapping[str, Any]], owners: Mapping[str, str]) ->
 class Count:
     """What became of the expected things.
 
-    `duplicates` happened more than once and `strays` were never asked for; both must be empty, always. `lost` never happened
-    although nobody says that they are open. `overlapping` happened again under a key that the server was set to ignore,
-    while the first request was still executing: nobody can prevent that, so they are counted apart.
+    `duplicates` happened more than once and `strays` were never asked for. `lost` never happened although nobody says that they are open.
     """
 
     expected: int
@@ -62,54 +67,51 @@ class Count:
     duplicates: list[Thing]
     strays: list[Thing]
     lost: list[Thing]
-    overlapping: list[Thing]
 
     @property
     def holds(self) -> bool:
-        """Whether the promise was kept."""
+        """Whether each thing happened once."""
         return not (self.duplicates or self.strays or self.lost)
 
 
 def count(
-    wanted: set[Thing],
-    effects: Iterable[Mapping[str, Any]],
-    owners: Mapping[str, str],
-    *,
-    unsettled: set[Thing] = frozenset(),
-    requests: Iterable[Mapping[str, Any]] = (),
+    wanted: set[Thing], effects: Iterable[Effect], owners: Mapping[str, str], *, unsettled: set[Thing] = frozenset()
 ) -> Count:
     """Compare what was wanted with what happened."""
-    found = happened(effects, owners)
-    times = Counter(thing for thing, _ in found)
-    received = {entry["seq"]: entry["at"] for entry in requests}
-    first: dict[Thing, Mapping[str, Any]] = {}
-    duplicates, overlapping = [], []
-    for thing, effect in found:
-        if thing not in first:
-            first[thing] = effect
-        elif received and received.get(effect["request"], "~") <= first[thing]["at"]:
-            overlapping.append(thing)
-        else:
-            duplicates.append(thing)
+    times = Counter(thing for thing, _ in happened(effects, owners))
     return Count(
         expected=len(wanted),
         effects=sum(times[thing] for thing in wanted),
-        duplicates=duplicates,
-        strays=sorted(thing for thing in times if thing not in wanted),
-        lost=sorted(thing for thing in wanted if not times[thing] and thing not in unsettled),
-        overlapping=overlapping,
+        duplicates=sorted(thing for thing, number in times.items() if number > 1),
+        strays=sorted(times.keys() - wanted),
+        lost=sorted(wanted - times.keys() - unsettled),
     )
 
 
-def story(
-    thing: Thing, effects: Iterable[Mapping[str, Any]], requests: Iterable[Mapping[str, Any]], owners: Mapping[str, str]
-) -> str:
-    """When a thing happened, and when each request that did it had come, under which key and with which fault: what to look into."""
-    came = {entry["seq"]: entry for entry in requests}
-    lines = [f"{thing}:"]
-    for found, effect in happened(effects, owners):
-        if found == thing:
-            entry = came.get(effect["request"], {})
-            what = " ".join(f"{name}={entry.get(name)}" for name in ("seq", "at", "host", "key", "status", "fault"))
-            lines.append(f"  at {effect['at']} by {what}")
-    return "\n".join(lines)
+def sender_of(request: Mapping[str, Any]) -> str:
+    """Who sent a request: each reaches the server under a name of its own."""
+    return "b" if request["host"].startswith("localhost") else "a"
+
+
+def broken(
+    thing: Thing, effects: Sequence[Effect], requests: Mapping[int, Mapping[str, Any]], *, ledgers: int
+) -> str | None:
+    """Why the promise says that a thing must not have happened so often; None for what two ledgers did at the same moment.
+
+    `effects` are this thing's, in order; `requests` are the server's record, by number.
+    """
+    for number, effect in enumerate(effects):
+        came = requests[effect["request"]]
+        for before in effects[:number]:
+            first = requests[before["request"]]
+            if ledgers == 1 or sender_of(first) == sender_of(came):
+                return "one ledger did it twice"
+            if _seconds(before["at"], came["at"]) > MOMENT[thing[0]]:
+                return "the other ledger could have seen it"
+            if thing[0] != "create" and came["key"] == first["key"] and (first["status"] or 500) < 500:
+                return "the server knew its key"
+    return None
+
+
+def _seconds(before: str, after: str) -> float:
+    return (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()

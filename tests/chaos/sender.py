@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import mmap
 import os
-import struct
 import time
 import warnings
 from collections.abc import Awaitable, Callable
@@ -42,95 +40,63 @@ from voxops.ledger.seen import LISTS_SETTLE
 
 T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most
-_SECONDS = struct.Struct("d")
+PATIENCE = 4  # of these without any change, until what hangs is tried anew
+FRAMES = ("triaged", "deliveries", "campaign", "scheduled")
 
 
-class LaptopClock(SystemClock):
-    """Elapsed virtual seconds as `SystemClock` counts them: those that the laptop slept are among them. See `sleep`."""
-
-    def __init__(self, speed: float, folder: Path) -> None:
-        super().__init__(speed)
-        with (folder / "slept").open("rb") as file:
-            self._slept = mmap.mmap(file.fileno(), _SECONDS.size, access=mmap.ACCESS_READ)
-
-    def monotonic(self) -> float:
-        return super().monotonic() + float(_SECONDS.unpack(self._slept)[0])
-
-
-def never_slept(folder: Path) -> None:
-    """Begin to count what the senders of a folder sleep; their clocks read it."""
-    (folder / "slept").write_bytes(_SECONDS.pack(0.0))
-
-
-def sleep(folder: Path, seconds: float) -> None:
-    """Let all senders of a folder have slept for so many virtual seconds more; none of them may run just now."""
-    with (folder / "slept").open("r+b") as file:  # written in place: the clocks have it mapped
-        (before,) = _SECONDS.unpack(file.read())
-        file.seek(0)
-        file.write(_SECONDS.pack(before + seconds))
-
-
-def plans(folder: Path) -> list[Plan]:
-    """The plans, made of the frames that were saved before anything was sent; pure, so the same in every process."""
-    frames = {
-        name: pd.read_pickle(folder / f"{name}.pickle") for name in ("triaged", "deliveries", "campaign", "scheduled")
-    }
-    return [
-        plan_retry(frames["triaged"]),
-        plan_redeliver(frames["deliveries"]),
-        plan_create(frames["campaign"], key="row_id", campaign="chaos"),
-        plan_update(frames["scheduled"], to=FAR + timedelta(days=3)),
+def plans(folder: Path, name: str = "a") -> list[Plan]:
+    """The plans in the order in which a sender runs them; made of the frames that were saved before anything was sent."""
+    failed, deliveries, campaign, scheduled = (pd.read_pickle(folder / f"{each}.pickle") for each in FRAMES)
+    made = [
+        plan_retry(failed),
+        plan_redeliver(deliveries),
+        plan_create(campaign, key="row_id", campaign="chaos"),
+        plan_update(scheduled, to=FAR + timedelta(days=3)),
     ]
+    return made if name == "a" else made[::-1]
 
 
 async def work(wanted: dict[str, Any]) -> None:
     """Run the plans, however often that takes."""
     folder, name = Path(wanted["folder"]), wanted["name"]
-    clock = LaptopClock(wanted["speed"], folder)
+    clock = SystemClock(wanted["speed"])
     client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
     await _again(client.identity)
-    ledger = Ledger(
-        ledger_path(folder, name, wanted["ledgers"]),
-        clock=lambda: client.now().timestamp(),
-    )
-    works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=wanted["retention"])
+    ledger = Ledger(ledger_path(folder, name, wanted["ledgers"]), clock=lambda: client.now().timestamp())
+    works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=86_400.0)
     noted = _noted(folder, name)
 
     async def bind() -> list[str]:
-        runs = [await _again(partial(works.bind, plan, name)) for plan in _ordered(folder, name)]
+        runs = [await _again(partial(works.bind, plan, name)) for plan in plans(folder, name)]
         noted.write_text(json.dumps(runs), "utf-8")
         return runs
 
     def left(*outcomes: str) -> list[int]:
-        counts = [audit.tally(ledger, run)[0] for run in runs]
+        counts = [audit.tally(ledger, run).counts for run in runs]
         return [sum(found for (_, outcome), found in each.items() if outcome in outcomes) for each in counts]
 
     runs = await bind() if wanted["again"] or not noted.exists() else json.loads(noted.read_text("utf-8"))
     end, before, still = time.monotonic() + wanted["seconds"], -1, 0
     for _ in range(PASSES):
-        passes = [Execution(works, run, Silent(), look_back=wanted["ledgers"] == 2) for run in runs]
+        passes = [Execution(works, run, Silent()) for run in runs]
         await asyncio.gather(*(each.go() for each in passes))
-        await asyncio.gather(*filter(None, (each._after for each in passes)))
         found = sum(left("pending", "unknown"))
         still = still + 1 if found == before else 0
         if not found or time.monotonic() > end:
             break
         before = found
         await clock.sleep(20)
-        if still < wanted["patience"]:
-            continue
         hung = [one for one, unknown in zip(passes, left("unknown"), strict=True) if unknown]
-        if not (wanted["anew"] and hung):
-            break
-        # Their key may be forgotten, and nothing shows of them: an analyst sends them once more (rule 13).
+        if still < PATIENCE or not hung:
+            continue
+        # Nothing shows of them: an analyst sends them once more (rule 13).
         await clock.sleep(STUCK_AFTER.total_seconds())
         noted.unlink()  # whoever is killed meanwhile plans all over
         for plan in filter(None, map(_anew, hung)):
             await _again(partial(works.bind, plan, name))
         runs, still = await bind(), 0
-    if wanted["ledgers"] == 2:  # what the other one has made meanwhile must be in the lists
-        await clock.sleep(LISTS_SETTLE)
-        await works.reconcile()
+    await clock.sleep(LISTS_SETTLE)  # what the other one has made meanwhile must be in the lists
+    await _again(works.reconcile)
     works.close()
     await client.aclose()
     ledger.close()
@@ -164,14 +130,13 @@ def states(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
         return found
     ledger = Ledger(ledger_path(folder, name, ledgers))
     try:
-        for plan, run in zip(_ordered(folder, name), json.loads(_noted(folder, name).read_text("utf-8")), strict=True):
+        for plan, run in zip(plans(folder, name), json.loads(_noted(folder, name).read_text("utf-8")), strict=True):
             table = audit.results(ledger, run)
             rows = sorted(plan.items, key=lambda item: item.row)
             shown = zip(rows, table["outcome"], table["waiting_for"], table["notice"], strict=True)
             for item, outcome, why, notice in shown:
                 thing = thing_of(plan.action, item)
-                if outcome in found:
-                    found[outcome].append((thing, str(why)))
+                found[outcome].append((thing, str(why)))
                 if not pd.isna(notice):
                     found["reported"].append((thing, str(notice)))
     finally:
@@ -187,11 +152,6 @@ def ledger_path(folder: Path, name: str, ledgers: int) -> Path:
 def _noted(folder: Path, name: str) -> Path:
     """Where a sender notes its runs."""
     return folder / f"{name}.runs"
-
-
-def _ordered(folder: Path, name: str) -> list[Plan]:
-    """The plans in the order in which a sender runs them."""
-    return plans(folder) if name == "a" else plans(folder)[::-1]
 
 
 def errors(folder: Path, name: str) -> Path:

@@ -123,7 +123,7 @@ def crontab() -> tuple[list[str], dict[str, str]]:
 def test_the_crontab_has_its_form():
     commands, settings = crontab()
     rows = re.findall(r"^\| [^|]+ \| `… && (.*?)` \|$", (HOW_TO / "cron.md").read_text("utf-8"), flags=re.MULTILINE)
-    assert len(commands) == 1 and len(rows) == 3
+    assert len(commands) == 1 and len(rows) == 4
     assert set(settings) == {"MAILTO", "PATH"}
     assert "$" not in settings["PATH"], "cron sets a variable as it is written"
     assert not [each for each in (*commands, *rows) if re.search(r"(?<!\\)%", each)], "it would end the command"
@@ -303,7 +303,7 @@ def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, tmp_
         until(lambda: len(sandbox.effects("post.create")) > ROWS)
         os.kill(int((machine / "voxops.pid").read_text()), signal.SIGKILL)
         sandbox.clear_faults()
-        sandbox.advance(600)  # the lease of who was killed is over, and what may be on its way has arrived
+        sandbox.advance(600)  # what may be on its way has arrived
         sandbox.set_speed(30)
 
     sandbox.add_fault(Fault("delay", "POST", "/v1/posts/bulk", seconds=3600, when="after", nth=2))

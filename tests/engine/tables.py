@@ -45,8 +45,8 @@ def a_call(state: str = "unknown", *, ago: float = 100.0, **details: Any) -> Cal
     """An open call whose last try ended `ago` seconds before `NOW`."""
     base = Call(
         id=1, act="create", method="POST", path="/v1/posts/bulk", body=b"{}", key="k", subject=SUBJECT, baseline=None, credential="c",
-        hash="h", size=1, state=state, tries=1, first_sent=NOW - ago, last_sent=NOW - ago, ended=NOW - ago, answered=False, http_status=None,
-        reply=None, refused=False, resent=False, collided=False, sighted=None, reason=None,
+        size=1, state=state, tries=1, first_sent=NOW - ago, last_sent=NOW - ago, ended=NOW - ago, answered=False, http_status=None,
+        reply=None, refused=False, resent=False, sighted=None, reason=None,
     )  # fmt: skip
     return replace(base, **details)
 
@@ -137,7 +137,7 @@ DECIDES = (
     _decides(_UNKNOWN, "create", _wait("rate_limited", END + 300), call=LIMITED, looked=80.0),
     _decides(_UNKNOWN, "post", _wait("unresolved", holds=False), call=CALL, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("rate_limited", holds=False), call=LIMITED, looked=300.0),
-    _decides(_UNKNOWN, "create", _wait("cannot_tell", holds=False), call=LIMITED, looked=300.0, doubtful=Reason("cannot_tell")),
+    _decides(_UNKNOWN, "create", _wait("unmarked_post", holds=False), call=LIMITED, looked=300.0, doubtful=Reason("unmarked_post")),
     # What is unsent: whose turn it is.
     _decides(_SENDS, "create", _wait("paused", holds=False), stopped=Reason("paused")),
     _decides(_SENDS, "post", _wait("undone", holds=False), stopped=Reason("undone"), passed=True, read=None),
@@ -195,7 +195,7 @@ def _fits(row: str | None, kind: str, says: Any, **facts: Any) -> Example:
     return Example(row, CallFacts(**{"now": NOW, "kind": kind, **facts}), says)
 
 
-_HAND = "nobody has changed the ledger by hand"
+_OWN = "its path belongs to its act and its subject"
 _COVERS = "it acts on exactly what was chosen"
 _LEFT = "no row has left it"
 _SEEN = "no row was seen"
@@ -209,8 +209,8 @@ _STANDS = "no other post stands for a row, or looks like it"
 _OFTEN = "it was not tried too often"
 
 FITS = (
-    _fits(_HAND, "create", _block("ledger_changed_by_hand"), harmed=True),
-    _fits(_HAND, "resend", _block("ledger_changed_by_hand"), harmed=True, left=True),
+    _fits(_OWN, "create", _block("ledger_changed_by_hand"), strange=True),
+    _fits(_OWN, "resend", _block("ledger_changed_by_hand"), strange=True, left=True),
     _fits(_COVERS, "retry", _block("other_target_open"), covers=Reason("other_target_open")),
     _fits(_LEFT, "resend", _wait("resend_partly_done", holds=False), left=True),
     _fits(_SEEN, "resend", _wait("resend_partly_done", holds=False), seen=True),

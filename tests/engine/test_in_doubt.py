@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import datetime
-from typing import Any
-
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import DAY, codes, outcomes, planned
@@ -25,26 +21,6 @@ def test_rule_09_a_retry_sent_again_without_proof_says_so(rig):
     table = kernel.run(plan_retry(kernel.triaged()))
     assert table["notice"].str.contains("may have gone out twice").all()
     assert rig.effects("post.retry") == 1, "the server knew the key"
-
-
-@pytest.mark.parametrize("ours", [True, False])
-def test_rule_11_a_row_created_twice_stops_the_run_and_a_later_copy_does_not(rig, ours):
-    """A second post with a row's mark, within the time in which our own sending can have created it, or of next year."""
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=BULK))
-    seen = kernel.engine.eyes.reader.created.read
-
-    async def doubled(since: datetime, **options: Any) -> Any:
-        listed = await seen(since, **options)
-        later = {} if ours else {"created_at": "2027-01-01T00:00:00+00:00"}
-        listed.take([replace(one, post_id=f"{one.post_id}_twin", **later) for one in tuple(listed.posts.values())])
-        return listed
-
-    kernel.engine.eyes.reader.created.read = doubled  # type: ignore[method-assign]
-    run = kernel.bind(rig.plan_rows(2))
-    snapshot = kernel.go(run)
-    assert (snapshot.phase, "have duplicates" in snapshot.note) == (("stopped", True) if ours else ("done", False))
-    rig.each_once(2)
 
 
 LATER = PROOF_AFTER + 100

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 import sys
@@ -17,7 +16,7 @@ import httpx
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.engine.steps import RETRY, failing, wait_for
+from tests.engine.steps import RETRY, wait_for
 from tests.virtual import standing_still
 
 import voxops as vx
@@ -124,21 +123,15 @@ def test_a_call_that_was_written_too_long_ago_is_not_sent_and_says_so(rig, caplo
     assert rig.effects("post.retry") == 1
 
 
-def test_what_was_done_twice_is_a_warning(rig, caplog):
-    rig.sandbox.set_switches(ignore_keys=True)
-    world.plant_posts(rig.sandbox, 2, targets=1)
-    kernels = [rig.kernel("one"), rig.kernel("two")]
-    plan = plan_retry(kernels[0].triaged())
-    runs = [kernel.bind(plan) for kernel in kernels]
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after", "times": 1}, path=RETRY))
-    for kernel, run in zip(kernels, runs, strict=True):
-        kernel.send_once(run)
-    for kernel, run in zip(kernels, runs, strict=True):
-        execution = kernel.execution(run, look_back=True)
-        eventloop.run(execution.go())
-        eventloop.run(asyncio.wait_for(execution._after, 30))
-    found = {record.getMessage() for record in records(caplog, "collisions_found")}
-    assert found and found <= {f"run {run}: collisions_found" for run in runs}
+def test_what_was_created_twice_is_a_warning(rig, caplog):
+    kernel = rig.kernel()
+    run = kernel.done(rig.plan_rows(2))
+    rig.sandbox.advance(60)
+    copy = rig.sandbox.person.post_copy(kernel.results(run)["result_id"][0])
+    kernel.attach(run)
+    (record,) = records(caplog, "created more than once")
+    assert (record.levelname, record.getMessage()) == ("WARNING", f"1 row created more than once: {copy}")
+    assert len(records(caplog, f"^run {run}: duplicates_found$")) == 1
 
 
 def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog, monkeypatch):

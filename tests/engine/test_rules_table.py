@@ -105,7 +105,7 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
     "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
     "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "waits_for_first": BOOL, "run_acts": BOOL, "kept": st.none() | BOOL, "unusable": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
 }  # fmt: skip
-DOUBTS = st.none() | st.just(Reason("cannot_tell"))
+DOUBTS = st.none() | st.just(Reason("unmarked_post"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
     "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
 }  # fmt: skip

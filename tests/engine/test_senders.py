@@ -108,12 +108,12 @@ def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(wai
 
 
 def test_rule_15_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
-    """Its only retry was answered 500, with nothing done. Which cells count, `tests/ledger` says."""
+    """Its only retry was answered 500, with nothing done."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
     kernel.send_first(run, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
-    kernel.ledger.query("UPDATE calls SET body = x'7b7d'")
+    kernel.ledger.query("UPDATE calls SET path = '/v1/posts/post_x/retry'")
     kernel.go(run)
     table = kernel.results(run)
     assert (outcomes(table), codes(table)) == ({"unknown": 1}, {"ledger_changed_by_hand"})
@@ -123,7 +123,7 @@ def test_rule_15_a_call_that_was_changed_by_hand_is_never_sent_again(rig):
 def test_rule_15_a_request_that_was_changed_by_hand_is_never_sent(rig):
     kernel = rig.kernel()
     run = kernel.bind(planned(rig.campaign(3)))
-    kernel.ledger.query("UPDATE requests SET item = replace(item, 'campaign', 'other') WHERE id = 2")
+    kernel.ledger.query("UPDATE requests SET item = json_set(item, '$.path', '/v1/webhooks') WHERE id = 2")
     kernel.go(run)
     assert rig.acts() == []
     assert kernel.results(run)["reason_code"].to_list() == ["ledger_changed_by_hand"] * 3

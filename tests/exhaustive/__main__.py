@@ -62,6 +62,9 @@ def special() -> dict[str, tuple[Case, int]]:
     # Not over a night: what is refused and not remembered is rule 19's.
     asleep = ("run", "part", "other ledger", "meet", "wait", "wake", "kill", "restart")
     two = replace(rows, ledgers=2, only=asleep, more=("part",), fates=("ok", "400", "lost", "500 before", "unanswered"))
+    moves = ("run", "meet", "wait", "kill", "restart", "other ledger")
+    sync = Case("sync", rows=2, people=False, reading=LAG, more=("part", "up", "still"), only=moves, fates=("ok", "lost", "unanswered", "500 after"),
+                opening=(("run", 0), ("meet", 0, "ok"), ("wait", 320.0)), begin=(("run", 0, "up"),))  # fmt: skip
     return {
         "limits": (replace(rows, more=("limits",), fates=(*FEW, "partial", "429 middle", "402 middle")), 4),
         "limits forget": (replace(rows, reading=LAG_FORGET, fates=(*FEW, "partial", "429 middle", "402 middle")), 4),
@@ -108,6 +111,12 @@ def special() -> dict[str, tuple[Case, int]]:
         "update and cancel kernels": (Case("update", kernels=2, more=("cancel",), fates=FEW), 4),
         "move and update": (Case("move", more=("update", "write"), fates=FEW), 4),
         "move ledgers ignored": (Case("move", ledgers=2, more=("move",), reading=READINGS["ignored"], at_once=False, fates=FEW, runs=1), 5),
+        "sync": (replace(sync, reading=Reading()), 4),
+        "sync lag": (sync, 4),
+        "sync forget": (replace(sync, reading=LAG_FORGET), 4),
+        "sync loaded": (replace(sync, more=("part", "load", "still"), only=(*moves, "load", "run loaded")), 5),
+        "sync people": (replace(sync, more=("part", "write", "still"), people=True, only=(*moves, "write")), 4),
+        "sync ledgers": (replace(sync, reading=READINGS["lag"], ledgers=2, at_once=False), 4),
         # where marks are hidden, once in each ledger
         "move masked": (Case("move", reading=Reading(masked=True), fates=FEW), 4),
         "create and cancel": (replace(rows, rows=1, more=("cancel", "write"), fates=FEW), 5),

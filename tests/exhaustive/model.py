@@ -14,7 +14,7 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,15 +32,17 @@ from voxops.acts.create import asked_hash, plan_create
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
+from voxops.acts.sync import plan_sync
 from voxops.acts.update import plan_update
 from voxops.api.states import PostState, TargetState
-from voxops.api.timing import LIST_DISORDER, WALK_HOLDS_FOR
+from voxops.api.timing import LIST_DISORDER, RESEND_UNANSWERED, WALK_HOLDS_FOR
 from voxops.client import Listing
 from voxops.engine import engine
 from voxops.engine.execution import Execution
 from voxops.engine.lists import Listed, Walk
 from voxops.errors import TransportError
-from voxops.frames.records import build
+from voxops.frames.records import build, with_rows
+from voxops.ledger.audit import rows_of
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
 from voxops.model import IN_FLIGHT_STATUSES, PaceInfo
@@ -230,6 +232,13 @@ class Server:
         """A post has changed now."""
         post.updated = max(self.world.time, post.updated + 0.001)
         self._note(post)
+        self._look_for_twins()
+
+    def _look_for_twins(self) -> None:
+        """Two posts that would go out with one text (rule 17)."""
+        shown = Counter(post.content for post in self.posts.values() if post.born and post.is_live)
+        if self.world.setting.texts and max(shown.values(), default=0) > 1:
+            self.violations.append(f"{max(shown, key=shown.__getitem__)} is there twice")
 
     # Requests.
 
@@ -294,6 +303,7 @@ class Server:
                 self.violations.append(f"{item['content']} was created twice")
             elif self.rows[row] > 1:
                 self.violations.append(f"the row of {item['content']} was created twice, with another text")
+            self._look_for_twins()
             results.append({"index": index, "status": "created", "postId": post_id})
         return 201, {"results": results}
 
@@ -521,9 +531,9 @@ class Server:
             metadata if shows else None, tuple(rows), source, (), updated,
         )  # type: ignore[arg-type]  # fmt: skip
 
-    def record(self, post: Post) -> dict[str, Any]:
-        """A post as the wire has it."""
-        shown = self.state(post)
+    def record(self, post: Post, shown: PostState | None = None) -> dict[str, Any]:
+        """A post as the wire has it, now or as a list shows it."""
+        shown = shown or self.state(post)
         platforms = [
             {
                 "id": target.target_id, "platform": target.platform, "accountId": target.account_id, "status": target.status,
@@ -794,11 +804,8 @@ class Kernel:
         await self.drive(await self.engine.bind(plan, None))
 
     async def drive(self, run: str, **options: Any) -> None:
-        """Drive a run; where it looks back for duplicates, until that is over."""
-        execution = self.execution(run, **options)
-        await execution.go()
-        if execution._after is not None:
-            await execution._after
+        """Drive a run."""
+        await self.execution(run, **options).go()
 
     async def resume(self, run: str) -> None:
         """Resume a run, whatever paused it."""
@@ -813,7 +820,6 @@ class Kernel:
         """A run about to be executed."""
         execution = Execution(self.engine, run, Silent(), **options)
         execution._reporter.follow = self._silent  # type: ignore[method-assign]
-        execution._reporter.look = lambda _: 0.0  # type: ignore[method-assign]
         self._executions.append(execution)
         return execution
 
@@ -895,6 +901,7 @@ class Setting:
     deliveries: int = 0
     soon: frozenset[int] = frozenset()  # rows whose time is near
     ledger: type[Ledger] = Ledger
+    texts: bool = False  # whether no two posts may ever show one text
 
 
 class World:
@@ -1064,6 +1071,20 @@ class World:
             frame["attempt"] = attempt
         return plan_create(frame, key="row_id")
 
+    def syncs(self, kernel: Kernel, texts: Mapping[str, str]) -> Plan:
+        """A plan that gives rows these texts, and withdraws the others, by the list of posts as it is loaded now."""
+        server = self.server
+        posts = {post.id: post for post in (*server.posts.values(), *server.gone)}
+        records = [server.record(posts[name], state) for name, state in server.listed().items()]
+        frame = build("posts", records, fetched_at=_iso(self.time))
+        frame = with_rows(frame, rows_of(kernel.ledger, list(map(str, frame["post_id"]))))
+        sheet = pd.DataFrame({"row_id": list(texts), "content": list(texts.values())}).assign(
+            accounts="acc", scheduled_for=FAR
+        )
+        return plan_sync(
+            sheet, frame, key="row_id", campaign="c", withdraw=any(record["metadata"] for record in records)
+        )
+
     def redeliveries(self) -> Plan:
         """A plan for every delivery that has not succeeded."""
         frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
@@ -1135,9 +1156,9 @@ class World:
             self.go_on()
             if not self.unsettled():
                 break
+        self.advance(RESEND_UNANSWERED)  # what was sent last shows in the lists
         for kernel in self.alive:
-            for run in kernel.runs():
-                kernel.start(kernel.drive(run, paused=True, look_back=True))
+            kernel.start(kernel.engine.reconcile())
         self.go_on()
 
     def unsettled(self) -> bool:

@@ -152,7 +152,7 @@ def any_page_speaks() -> Iterator[None]:
 def nothing_shown() -> Iterator[None]:
     """Lists show no create, and their silence proves nothing."""
     with (
-        mock.patch.object(presence, "match", lambda *_, **__: presence.Match()),
+        mock.patch.object(presence, "match", lambda *_, **__: {}),
         mock.patch.object(presence, "judge", lambda *_: None),
         mock.patch.object(presence, "looks_like", lambda *_: None),
         mock.patch.object(facts, "PROOF_AFTER", 1e12),

@@ -63,7 +63,7 @@ WAITS = (7.0, 100.0, 320.0)
 class Case:
     """A universe to be searched."""
 
-    act: str  # create, retry, redeliver, update, move or cancel
+    act: str  # create, retry, redeliver, update, move, cancel or sync
     rows: int = 1  # rows, posts or deliveries
     kernels: int = 1  # at once on one ledger
     ledgers: int = 1  # one after the other or beside each other
@@ -90,7 +90,7 @@ class Case:
         """What may become of a request."""
         if self.fates:
             return self.fates
-        two = self.act == "create" and self.rows > 1
+        two = self.act in {"create", "sync"} and self.rows > 1
         return FATES + (FATES_OF_TWO if two else ()) + (LIMITS if two and "limits" in self.more else ())
 
     @property
@@ -104,6 +104,7 @@ class Case:
             deliveries=self.rows if self.act == "redeliver" else 0,
             soon=self.soon,
             ledger=self.ledger,
+            texts=self.act == "sync",
         )
 
 
@@ -168,12 +169,21 @@ def open_ledger(world: World) -> None:
     world.kernel()
 
 
-def planned(world: World, case: Case, what: str = "") -> Plan | None:
+def sheet_of(case: Case, what: str = "") -> dict[str, str]:
+    """Row -> text of a sheet to be synced; ``up``: the first row was deleted, and the others, which have numbers, have moved up."""
+    texts = [f"row {row}" for row in range(case.rows)]
+    rows = texts[1:] if what == "up" else texts[: -1 if what == "part" else None]
+    return {f"r{number}": text + " mended" * (what == "changed") for number, text in enumerate(rows)}
+
+
+def planned(world: World, case: Case, what: str = "", which: int = 0) -> Plan | None:
     """What there is to do, as a notebook's cell plans it now.
 
     `what` is another cell than the case's own: ``changed`` (somebody has mended the sheet's texts), ``part`` (the sheet without its last
     row), ``renamed`` (its rows under other names), ``again`` (its rows as their second attempt), ``filtered`` (of each failed post one target), or another act.
     """
+    if case.act == "sync":
+        return world.syncs(world.alive[which], sheet_of(case, what)) if world.alive else None
     server = world.server
     shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
     asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, what))
@@ -195,7 +205,7 @@ def planned(world: World, case: Case, what: str = "") -> Plan | None:
 
 def start(world: World, case: Case, which: int, what: str = "") -> None:
     """Plan what there is to do and run it, as a notebook's cell does."""
-    plan = planned(world, case, what)
+    plan = planned(world, case, what, which)
     if plan is not None:
         kernel = world.alive[which]
         kernel.start(kernel.run(plan))
@@ -327,12 +337,12 @@ def _events(world: World, case: Case, past: History) -> Iterator[Event]:
         alone = not flights and not any(other.busy and not other.asleep for other in alive if other is not kernel)
         alone = alone and ("wait" in kinds or not any(other.asleep for other in alive))
         alone = alone and not any(world.time - post.created < case.reading.lag for post in ours(world))
-        mends = case.act == "create" and case.people and "changed" not in kinds
+        mends = case.act in {"create", "sync"} and case.people and "changed" not in kinds
         if mends and (alone or case.ledgers == 1):  # else see rule 19
             yield ("run", which, "changed")
-        for what in sorted(more & {"part", "renamed", "again", "filtered", "cancel", "update", "move"}):
+        for what in sorted(more & {"part", "up", "renamed", "again", "filtered", "cancel", "update", "move"}):
             # Two overlapping sheets on two laptops at the same moment are rule 19's.
-            meets = what in {"part", "renamed"} and case.ledgers > 1 and not alone
+            meets = what in {"part", "up", "renamed"} and case.ledgers > 1 and not alone
             if past.count(("run", which, what)) < 1 + (what == "move") and not meets:
                 yield ("run", which, what)
         for name in ("undo", "stuck", "load copies"):
@@ -417,7 +427,7 @@ def digest(world: World) -> str:
 
 _RUN = re.compile(r"run_[0-9a-f]+")
 _SKIPPED = {
-    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "body, hash", "meta": "",
+    "runs": "frame, note, created, reason, who", "requests": "created, settled, item", "calls": "body", "meta": "",
 }  # fmt: skip
 
 
@@ -530,8 +540,29 @@ def verdict(world: World, case: Case) -> list[str]:
         *(unreported(world) if case.reports else world.server.violations),
         *lost(world, case),
         *ends,
+        *(unlike(world, case) if case.act == "sync" else ()),
         *(said for kernel in world.alive for said in kernel.broken()),
     ]
+
+
+def unlike(world: World, case: Case) -> Iterator[str]:
+    """What the server shows otherwise than the sheet, once its owner has loaded and synced it until nothing is left to send.
+
+    What a person has changed or withdrawn stays, and so does what another ledger has withdrawn.
+    """
+    if world._name or any(post.hand for post in ours(world)) or world.server.deleted:
+        return
+    for _ in range(5):
+        world.advance(700.0)
+        plan = planned(world, case)
+        if plan is None or not plan.eligible:
+            break
+        world.alive[0].start(world.alive[0].run(plan))
+        world.go_on()
+    live = Counter(post.content for post in ours(world) if post.is_live)
+    if live != Counter(sheet_of(case).values()):
+        yield f"the sheet is not shown, but {dict(live)}"
+    yield from world.server.violations
 
 
 def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
@@ -608,7 +639,7 @@ def lost(world: World, case: Case) -> list[str]:
                 problems.append(f"{subject} is left by {act}: {code}")
         question = """SELECT subject, platform, act, item FROM requests WHERE outcome = 'succeeded' AND subject NOT LIKE 'row:%'"""
         for subject, platform, act, item in ledger.query(question):
-            problems += _not_so(world, subject, platform, act, json.loads(item))
+            problems += [] if case.act == "sync" else _not_so(world, subject, platform, act, json.loads(item))
     if any(event[0] == "load copies" for event in case.begin):
         problems += [
             f"the duplicate of {post.born} was withdrawn, and nothing of it is live"

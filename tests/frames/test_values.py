@@ -191,8 +191,8 @@ def test_states_of_posts_are_read_in_any_casing_and_shape():
         "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
     }  # fmt: skip
     state = read_posts([record])["post_1"]
-    assert (state.status, state.mark, state.has_metadata, state.open_targets) == ("partial", "a" * 32, True, 1)
+    assert (state.status, state.mark, state.open_targets) == ("partial", "a" * 32, 1)
     assert state.updated_at == "2026-03-02T09:00:00+00:00"
     bare = read_post({key: value for key, value in record.items() if key != "metadata"})
     assert bare is not None
-    assert (bare.mark, bare.has_metadata) == (None, False)
+    assert bare.mark is None

@@ -28,12 +28,3 @@ def test_a_medium_is_kept_as_it_was_last(ledger):
     assert ledger.media.get(["sha256:1", "sha256:2"]) == {"sha256:1": replace(FILE, state="ready", at=2_000.0)}
     (other,) = ledger.media.get(["https://x.example/?.jpg"]).values()
     assert (other.media_id, other.number, other.state, other.reason) == ("media_2", 3, "failed", "half ? of it")
-
-
-def test_an_id_that_was_changed_by_hand_is_none(ledger):
-    ledger.media.keep(FILE)
-    with ledger.atomic() as db:
-        db.execute("UPDATE media SET media_id = 'media_9'")
-    assert ledger.media.get(["sha256:1"]) == {}
-    ledger.media.keep(FILE)
-    assert ledger.media.get(["sha256:1"]) == {"sha256:1": FILE}

@@ -2,64 +2,43 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 
-import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, outcomes
+from tests.chaos.rig import outcomes, planned
 from tests.engine.steps import HOUR, RETRY, failing
 
 from voxops._support import eventloop
-from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
-from voxops.engine.lookback import FEW
 
 
-def looked_back(kernel: Kernel, run: str) -> pd.DataFrame:
-    """What a run says in the end, after it has looked for what others did at the same moment."""
-    execution = kernel.execution(run, look_back=True)
-    eventloop.run(execution.go())
-    eventloop.run(asyncio.wait_for(execution._after, 30))
-    table = kernel.results(run)
-    return table[table["notice"].notna()]
-
-
-@pytest.mark.parametrize("what", ["answered", "not answered", "delivery", "more than are read"])
-def test_rule_19_what_two_people_retry_at_the_same_moment_is_reported(rig, what):
-    """Where keys are ignored nobody can prevent it: both have read the thing before either has sent."""
+@pytest.mark.parametrize("by", ["bind", "bind of another sheet", "attach", "reconcile"])
+def test_rule_19_rows_that_two_ledgers_created_are_named_by_the_next_reading(rig, caplog, by):
+    """Where keys are ignored nobody can prevent it: both have read the list before either has sent."""
     rig.sandbox.set_switches(ignore_keys=True)
-    kernels = [rig.kernel("one"), rig.kernel("two")]
-    if what == "delivery":
-        world.plant_deliveries(rig.sandbox, 1)
-        plan = plan_redeliver(kernels[0].deliveries())
-    else:
-        world.plant_posts(rig.sandbox, FEW + 10 if what == "more than are read" else 2, targets=1)
-        plan = plan_retry(kernels[0].triaged())
+    plan, kernels = planned(rig.campaign(2)), [rig.kernel("one"), rig.kernel("two")]
     runs = [kernel.bind(plan) for kernel in kernels]
-    if what == "not answered":
-        rig.sandbox.add_fault(*failing({"action": "drop", "when": "after", "times": 1}, path=RETRY))
     for kernel, run in zip(kernels, runs, strict=True):
         kernel.send_once(run)
-    said = pd.concat([looked_back(kernel, run) for kernel, run in zip(kernels, runs, strict=True)])
-    assert len(rig.acts()) == 2 * len(plan.items)
-    assert set(said["post_id" if "post_id" in said else "delivery_id"]) == {item.subject.id for item in plan.items}
-    assert said["notice"].str.startswith("may have gone out twice: somebody else").all()
-
-
-def test_rule_19_a_later_attempt_of_our_own_is_nobody_else_s(rig):
-    """The first cell, run again after the second had retried what was left, said that somebody else did the same."""
-    world.plant_posts(rig.sandbox, 3, targets=1)
-    rig.sandbox.set_switches(recovery_rate=0.0)
-    kernel = rig.kernel()
-    plan = plan_retry(kernel.triaged())
-    run = kernel.done(plan)
-    assert outcomes(kernel.results(run)) == {"failed": 3}
-    rig.sandbox.set_switches(recovery_rate=1.0)
-    assert outcomes(kernel.run(plan_retry(kernel.execution(run).failed()))) == {"succeeded": 3}
-    assert looked_back(kernel, kernel.bind(plan)).empty
-    assert rig.effects("post.retry") == 6
+    assert set(rig.created().values()) == {2}
+    rig.sandbox.advance(100)
+    for kernel, run in zip(kernels, runs, strict=True):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "voxops.engine"):
+            if by == "reconcile":
+                assert kernel.reconcile()["notice"].str.startswith("duplicates exist: ").sum() == 2
+            elif by == "bind of another sheet":
+                kernel.bind(planned(rig.campaign(1, start=7)))
+            else:
+                execution = (
+                    kernel.execution(run, paused=True) if by == "attach" else kernel.execution(kernel.bind(plan))
+                )
+                shown = eventloop.run(execution.go())
+                assert (shown.phase, shown.note[:33]) == ("blocked", "2 of these rows have duplicates: ")
+        assert "2 rows created more than once: " in caplog.text
+    assert {len(kernel.copies(run)) for kernel, run in zip(kernels, runs, strict=True)} == {2}
 
 
 @pytest.mark.parametrize("jump", [0.0, 26 * HOUR])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
 from tests.chaos.rig import DAY, Kernel, outcomes, planned
-from tests.engine.steps import HOUR
+from tests.engine.steps import BULK, HOUR
 
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.acts.plan import Plan
+from voxops.api.timing import PROOF_AFTER
 
 
 def all_blocked(kernel: Kernel, plan: Plan, code: str) -> None:
@@ -69,3 +74,37 @@ def test_rule_10_what_was_cancelled_40_days_ago_is_not_created_again_by_a_fresh_
     assert set(rig.created().values()) == {1}
     assert outcomes(kernel.results(run)) == {"blocked": 3}
     assert kernel.blocked(run) == {"withdrawn_since": 3}
+
+
+@pytest.mark.parametrize("clone", ["", "also cloned", "only the clone is left"])
+def test_rule_10_a_fresh_ledger_finds_a_post_for_next_week_that_was_created_35_days_ago(rig, clone):
+    """Its clone is a draft without a time, which bears all its marks, and is nobody's."""
+    sheet = rig.campaign(2, when=rig.sandbox.now() + timedelta(days=42))
+    ids = rig.kernel("lost").run(planned(sheet))["result_id"]
+    rig.sandbox.advance(35 * DAY)
+    if clone:
+        theirs = rig.kernel("theirs")
+        eventloop.run(theirs.client.request("POST", f"/v1/posts/{ids[0]}/clone"))
+    if clone == "only the clone is left":
+        rig.sandbox.person.delete(ids[0])
+    rig.others_post()
+    assert outcomes(rig.kernel("fresh").run(planned(sheet))) == {"succeeded": 2}
+    assert set(rig.live()[text] for text in sheet["content"]) == {1}
+    assert rig.effects("post.create") == 2 + (clone == "only the clone is left")
+
+
+@pytest.mark.parametrize("hidden", ["", "no_metadata", "no_listed_metadata"])
+def test_rule_11_alone_a_500_that_forgets_the_key_of_30_created_rows_creates_none_twice(rig, hidden):
+    """Thirty of fifty were created. Where lists hide marks, all fifty stay in doubt, and a person looks; else the twenty follow."""
+    rig.sandbox.set_switches(forget_key_on_5xx=True, **({hidden: True} if hidden else {}))
+    kernel, sheet = rig.kernel(alone=True, told=False), rig.campaign(50)
+    for _ in range(2):
+        kernel.run(planned(rig.campaign(1, start=50)))  # a create of its own tells what lists show
+    rig.sandbox.add_fault(Fault(action="bulk_partial", method="POST", path=BULK, items=30))
+    run = kernel.bind(planned(sheet))
+    for _ in range(2):
+        kernel.go(run)
+        rig.sandbox.advance(PROOF_AFTER + 100)
+    assert outcomes(kernel.results(run)) == ({"unknown": 50} if hidden else {"succeeded": 50})
+    assert rig.effects("post.create") == (31 if hidden else 51)
+    assert set(rig.created().values()) == {1}

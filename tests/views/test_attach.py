@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import gc
-import subprocess
-import sys
-import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.engine.steps import wait_for
-from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops.model import Snapshot
 from voxops.views.monitor import present
 
 
@@ -74,68 +67,6 @@ def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Pat
         for gone in ("requests", "since the start", "a minute", "an hour", " left"):
             assert gone not in repr(run)
     assert len(sandbox.requests(acting=True)) == acts
-
-
-CHILD = """
-import sys, voxops as vx
-with vx.connect({key!r}, url={url!r}, ledger={ledger!r}) as ws:
-    print(ws.attach({run!r}).resume().wait(120).snapshot.phase)
-"""
-
-
-def test_a_run_that_another_process_resumes_is_followed_without_a_request(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Before, it said *paused*, and stood at what it had counted when it was attached."""
-    sandbox.set_speed(30)
-    refused(sandbox, 3)
-    ledger, seen = tmp_path / "ledger.sqlite", []
-    with vx.connect(sandbox.api_key, url=sandbox.url, ledger=ledger) as ws:
-        rows = triaged(ws)
-        plan = vx.plan_retry(rows[rows["verdict"] == "retry"].head(12))
-        first = ws.run(plan, reason="two kernels").wait(60)
-        assert first.snapshot.phase == "stopped"
-    sandbox.clear_faults()
-    with vx.connect(sandbox.api_key, url=sandbox.url, ledger=ledger) as ws:
-        run = ws.attach(first.id).wait(60)
-        wait_for(run._own_job._after.done)  # it has looked for what was done twice, as whoever attaches does
-        before, asked = run.snapshot, ws.client.requests
-        assert "◉ watching" in repr(run) and "paused" not in repr(run).splitlines()[0]
-        assert f"ws.attach('{run.id}').resume() goes on" in repr(run)
-        assert enabled(run) == {"pause": False, "resume": True, "cancel": True, "retry": False}
-
-        class Seen:
-            def notice(self, snapshot: Snapshot) -> None:
-                seen.append(snapshot)
-
-        run.observe(Seen())
-        code = CHILD.format(key=sandbox.api_key, url=sandbox.url, ledger=str(ledger), run=run.id)
-        child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert (child.stdout, child.stderr) == ("done\n", "")
-        wait_for(lambda: run.snapshot.phase == "done")
-        assert ws.client.requests == asked, "only the ledger is asked"
-        assert {each.phase for each in seen} == {"watching", "done"}
-        assert (before.done < run.snapshot.done, run.snapshot.done) == (True, plan.eligible)
-        assert run.snapshot.recent != before.recent
-        assert run.snapshot.acts == len([each for each in sandbox.requests(acting=True) if each["status"] != 401])
-        assert ws.runs().loc[run.id, "state"] == "done"
-    assert sandbox.duplicates() == []
-
-
-def test_a_run_that_was_paused_here_is_followed_where_somebody_else_resumes_it(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """As long as somebody holds it: without that nothing looks any more."""
-    ledger = tmp_path / "ledger.sqlite"
-    with vx.connect(sandbox=sandbox, ledger=ledger) as ws, vx.connect(sandbox=sandbox, ledger=ledger) as other:
-        with standing_still(ws.client):
-            run = ws.run(vx.plan_retry(triaged(ws))).pause()
-        assert run.wait(60).snapshot.phase == "paused"
-        dropped = weakref.ref(ws.attach(run.id).wait(60))
-        wait_for(lambda: gc.collect() >= 0 and dropped() is None)
-        resumed = other.attach(run.id).resume().wait(60)
-        wait_for(lambda: run.snapshot.phase == resumed.snapshot.phase)
-        assert run.snapshot.cells == resumed.snapshot.cells
-        assert run.snapshot.recent == resumed.snapshot.recent
-    assert sandbox.duplicates() == []
 
 
 def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ COMMANDS = """
 demo --json --ledger --out --state
 sandbox --deliveries --json --now --port --posts --rate-limit --receiver-port --seed --speed --state --storage-port --switch --tls
 triage --csv --html --json --sandbox --since --tz --url
+retry --canary --json --ledger --reason --run --sandbox --since --tz --url
 deliveries --by --csv --html --json --sandbox --since --tz --url
 archive sync --full --json --sandbox --since --url path
 runs --json --ledger --sandbox --url
@@ -207,6 +208,32 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(minutes, status, monk
         monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
         assert main(["triage", "--url", sandbox.url]) == status
     assert f"1 target is {'stuck' if status else 'still in flight'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("recovers", [1.0, 0.0])
+def test_a_retry_with_canaries_sends_the_rest_only_if_half_of_them_succeed(
+    sandbox, recovers, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    sandbox.set_switches(recovery_rate=recovers)
+    connect = vx.connect
+    there = {"sandbox": sandbox, "ledger": tmp_path / "ledger"}
+    monkeypatch.setattr("voxops.connection.connect", lambda **_: connect(**there))  # whose minutes pass at once
+    words = ["retry"]
+    assert main(words) == 3
+    assert "Plan to retry" in capsys.readouterr().out
+    assert sandbox.effects("post.retry") == []
+    assert main([*words, "--canary", "1"]) == main([*words, "--run", "--canary", "0"]) == 2
+    capsys.readouterr()
+    assert main([*words, "--run", "--canary", "1", "--reason", "nightly", "--json"]) == 3
+    said = json.loads(capsys.readouterr().out)
+    with connect(**there) as ws:
+        runs = ws.runs()
+        assert runs.index[0] == said["run"]
+        assert set(runs["reason"]) == {"nightly"}
+        assert len(runs) == (2 if recovers else 1), "the rest was not sent"
+        assert (said["succeeded"] > said["failed"]) == bool(recovers)
+        assert said["rows"] == runs.iloc[0][["succeeded", "failed"]].sum()
 
 
 @pytest.mark.parametrize(

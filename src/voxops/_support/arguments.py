@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sized
 from contextlib import suppress
 from numbers import Integral
@@ -196,6 +197,19 @@ def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
     meant = {each.lower(): each for each in known}
     found = get_close_matches(word.lower(), meant, n=1, cutoff=cutoff)
     return meant[found[0]] if found else None
+
+
+_WITH_DIGITS, _LIKE_DIGITS = re.compile(r"\w*\d\w*"), str.maketrans("oil", "011")
+
+
+def near_name(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
+    """Return the known name nearest to a typo, None if none is near: 2026 is not meant by 2027, though by 2O26."""
+    return near(word, [name for name in known if _digits(name) == _digits(word)], cutoff)
+
+
+def _digits(word: str) -> str:
+    numbers = "".join(_WITH_DIGITS.findall(word.lower())).translate(_LIKE_DIGITS)
+    return "".join(filter(str.isdigit, numbers))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

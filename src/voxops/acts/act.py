@@ -6,6 +6,7 @@ Nothing here reads or sends: states, answers and evidence are arguments.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -229,6 +230,8 @@ class Act:
         As plans, runs and ledgers call it, and as people do.
     about : str
         How its subject is read: ``post``, ``delivery``, or ``create`` for what does not exist yet.
+    place : str
+        Method and path of its calls, with what the subject puts in place; ``*`` stands for one more part.
     rounds : int
         Readings of its subjects that a plan's cost counts.
     alone : bool
@@ -250,6 +253,7 @@ class Act:
     name: ClassVar[str]
     verb: ClassVar[str]
     about: ClassVar[About]
+    place: ClassVar[str]
     rounds: ClassVar[int] = 4
     alone: ClassVar[bool] = False
     reverts: ClassVar[bool] = False
@@ -265,6 +269,11 @@ class Act:
         return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
 
     # Before it is sent.
+
+    def is_own(self, method: str, path: str, subject: Subject) -> bool:
+        """Whether a call is one of this act on a subject: a ledger that was changed by hand is no licence for others."""
+        place = re.escape(self.place.format(subject)).replace(r"\*", "[^/]+")
+        return re.fullmatch(place, f"{method} {path}") is not None
 
     def forbids(self, item: Item, state: Any, past: Requests) -> Reason | None:
         """Why the present state of its subject forbids the act (rule 2); `state` is None for one that does not exist.

@@ -28,6 +28,7 @@ class Cancel(PostAct):
     """
 
     name = "cancel"
+    place = "POST /v1/posts/{0.id}/cancel"
     verb = "cancel"
     reverts = True
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status"})

@@ -102,6 +102,7 @@ class CreateAct(Act):
     """Rows share calls; each item of an answer counts by itself, and what was created is found by its mark."""
 
     name = "create"
+    place = f"POST {BULK}"
     verb = "create"
     about: ClassVar[About] = "create"
     rounds = 0
@@ -151,6 +152,7 @@ class _CreateOne(CreateAct):
     """Each row is a request of its own: safe where two laptops send overlapping sheets at once."""
 
     name = "create_one"
+    place = "POST /v1/posts"
     bulk = False
 
     def decodes(self, data: Any) -> bool:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from voxops._support.arguments import near_name
 from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text, well_formed
 
 KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
@@ -109,3 +110,11 @@ def campaign_name(name: str) -> str:
     """
     folded = " ".join(fold_text(well_formed(name)).translate(_TYPOGRAPHIC).casefold().split())
     return folded if folded == name else campaign_name(folded)
+
+
+def doubt_of_name(name: str, known: Iterable[str]) -> str:
+    """Return a sentence about a campaign that is none of those known, but close to one; ``""`` for any other."""
+    forms = {campaign_name(each): each for each in known}
+    form = campaign_name(name)
+    meant = None if form in forms else near_name(form, forms)
+    return f"The campaign {name!r} is new here; did you mean {forms[meant]!r}?" if meant else ""

@@ -24,6 +24,7 @@ from voxops._support.canonical import fingerprint
 from voxops._support.document import Block
 from voxops._support.drawing import to_html, to_text
 from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
+from voxops.acts.keys import doubt_of_name
 from voxops.api.evidence import common_time
 from voxops.api.fields import BULK_POSTS
 from voxops.api.limits import PAGE_RECORDS
@@ -425,6 +426,8 @@ def plan_document(plan: Plan) -> list[Block]:
             f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {_how_long(cost)}."
         ),
     ]
+    if doubt := doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ()):
+        parts.append(document.line(doubt))
     for verb in plan.act.parts or ("",):
         some = sent[sent["act"] == verb] if verb else sent
         if not len(some):

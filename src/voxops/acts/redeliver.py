@@ -23,6 +23,7 @@ class Redeliver(Act):
     """One request per delivery; it is queued, and the delivery's record changes when it has been tried."""
 
     name = "redeliver"
+    place = "POST /v1/webhooks/{0.parent}/deliveries/{0.id}/retry"
     verb = "redeliver"
     about: ClassVar[About] = "delivery"
     gone: ClassVar[Reason] = Reason("delivery_gone")

@@ -109,6 +109,7 @@ class Retry(TargetAct):
     """One request per post, which sends every target that is not published; where not all are meant, rows are fixes."""
 
     name = "retry"
+    place = "POST /v1/posts/{0.id}/retry"
     verb = "retry"
 
     def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
@@ -134,6 +135,7 @@ class Fix(TargetAct):
     """One request per target, which needs the target's id; one that changes nothing stands in for the retry of a single target."""
 
     name = "fix"
+    place = "POST /v1/posts/{0.id}/platforms/*/fix"
     verb = "fix"
     alone = True
 

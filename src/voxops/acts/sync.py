@@ -324,7 +324,7 @@ def plan_sync(
         raise PlanError("the sheet has no rows: withdraw=True would withdraw the whole campaign; use vx.plan_cancel")
     if withdraw and len(posts) and not any(metadata_value(value, []) for value in plain_values(posts, "metadata")):
         raise PlanError(
-            "no post of the frame shows metadata, so nothing tells which rows they are; withdraw them by vx.plan_cancel"
+            "no post of the frame shows metadata, so nothing tells which row each is; leave out withdraw=True, or use vx.plan_cancel"
         )
     labels = row_names(sheet, key)
     marks = [keys.row_mark(name, label) for label in labels]
@@ -432,6 +432,6 @@ def _table(sheet: pd.DataFrame, frame: pd.DataFrame, rows: Sequence[_Said], key:
             if any(changed):
                 kind = "string" if name == "content" else object
                 table[place] = parse_times(values) if name == "scheduledFor" else pd.Series(values, dtype=kind)
-    zone = {name: value for name, value in frame.attrs.items() if name == "tz"}
+    zone = {name: value for name, value in frame.attrs.items() if name in {"tz", "campaigns"}}
     table.attrs = zone | sheet.attrs
     return table

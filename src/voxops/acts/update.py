@@ -77,6 +77,7 @@ class Update(PostAct):
     """
 
     name = "update"
+    place = "PATCH /v1/posts/{0.id}"
     verb = "update"
     sends = False
     alone = True

@@ -261,8 +261,6 @@ SENTENCES: dict[str, str] = {
     "stopped_by_outage": "{said}; run.resume() goes on when the server is back",
     "stopped_by_error": "{said}; run.resume() goes on",
     "duplicates_found": "{rows} of these rows have duplicates: run.copies() lists what to withdraw",
-    "collisions_found": "{rows} of these may have gone out twice: somebody else did the same; see notice in run.results()",
-    "posts_not_found": "{rows} of these posts do not exist: the server repeated an old answer; see run.results('blocked')",
     # A run, where it waits for others.
     "not_a_canary": "not among the canaries; run the whole plan afterwards",
     # An account, and what to do about it.

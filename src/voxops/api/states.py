@@ -95,12 +95,6 @@ class PostState:
         shown = self.metadata or {}
         return tuple(as_mark(shown.get(name)) for name in ("voxopsOp", "voxopsRow", "voxopsCampaign", "voxopsAsked"))
 
-    @property
-    def has_metadata(self) -> bool:
-        """Whether the post has its metadata as sent; else a missing mark proves nothing (rule 11)."""
-        shown = self.metadata or {}
-        return bool(shown) and not ("voxopsOp" in shown and self.mark is None)
-
     def target(self, platform: str, account: str | None) -> TargetState | None:
         """The target on a platform and account."""
         place = (platform, account or "")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-# -- leases and the age of readings, in ledger time
+# -- the age of readings, in ledger time
 
-LEASE = 90.0  # of a sender's lease on a call; longer than any request takes (rule 15)
 # Maximum age of the read before a send: the post may have changed during a long rate-limit pause, or while the laptop slept
 # (rule 7).
 CLEARED_FOR = 120.0
@@ -58,10 +57,6 @@ WAITING_HOLDS_FOR, WAITING_SHARE = 600.0, 10
 LIST_DISORDER = timedelta(seconds=5)  # by which a list in order newest first may place a post too early
 # How far back a new ledger scans a workspace: for all posts, and for those that wait to go out (rule 10).
 LOOKBACK, LOOKBACK_WAITING = 30 * 86_400.0, 400 * 86_400.0
-# How long after settling an excess retry count is attributed to somebody's simultaneous act (rule 19).
-COLLISIONS_WITHIN = 600.0
-# How long after settling an interrupted run is still verified when it is attached (rule 19).
-ATTACHED_WITHIN = 3 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

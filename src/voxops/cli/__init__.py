@@ -100,17 +100,25 @@ def _parser() -> argparse.ArgumentParser:
     triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_REPORT_STATUS)
     triage.set_defaults(run_command=do.run_triage)
 
+    retry = commands.add_parser("retry", help="try again what failed and can succeed", epilog=_RUN_STATUS)
+    retry.add_argument(
+        "--canary", type=_count, metavar="N",
+        help="first N rows of each cause, and the rest only if half of these succeed; with --run",
+    )  # fmt: skip
+    retry.set_defaults(run_command=do.run_retry)
+
     deliveries = commands.add_parser("deliveries", help="the webhook delivery history", epilog=_REPORT_STATUS)
     deliveries.add_argument(
         "--by", default="endpoint", choices=_GROUPS, help="what the printed table counts by (default: endpoint)"
     )
     deliveries.set_defaults(run_command=do.run_deliveries)
-    for each in (triage, deliveries):
+    for each in (triage, retry, deliveries):
         each.add_argument(
             "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
         )
         said = "time zone of days, times and figures, such as Europe/Berlin (default: VOXOPS_TZ, then UTC)"
         each.add_argument("--tz", type=_zone, help=said)
+    for each in (triage, deliveries):
         each.add_argument("--html", type=Path, help="write a self-contained HTML file")
         each.add_argument("--csv", type=Path, metavar="FOLDER", help="write the tables as CSV")
 
@@ -141,23 +149,24 @@ def _parser() -> argparse.ArgumentParser:
     campaign.add_argument(
         "--withdraw", action="store_true", help="withdraw the posts of rows that the sheet does not have"
     )
-    campaign.add_argument(
-        "--run", action="store_true", help="do it; without this the plan is shown and nothing is sent"
-    )
-    campaign.add_argument("--reason", help="why, for the audit trail; with --run")
+    for each in (retry, campaign):
+        each.add_argument(
+            "--run", action="store_true", help="do it; without this the plan is shown and nothing is sent"
+        )
+        each.add_argument("--reason", help="why, for the audit trail; with --run")
     campaign.set_defaults(run_command=do.run_sync)
 
     campaign.add_argument(
         "--tz", type=_zone, help="time zone of the sheet's times that name none, and of what is shown"
     )
-    for each in (triage, deliveries, sync, runs, resume, campaign):
+    for each in (triage, retry, deliveries, sync, runs, resume, campaign):
         each.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
         each.add_argument("--sandbox", action="store_true", help="use the embedded sandbox")
-    for each in (runs, resume, campaign):
+    for each in (retry, runs, resume, campaign):
         each.add_argument("--ledger", type=Path, help="the ledger's file (default: the workspace's own)")
         # a mistyped path would show the runs of a new and empty ledger; the others need none that exists
         each.set_defaults(needs_ledger=each in (runs, resume))
-    for each in (demo, sandbox, triage, deliveries, sync, runs, resume, campaign):
+    for each in (demo, sandbox, triage, retry, deliveries, sync, runs, resume, campaign):
         each.add_argument("--json", action="store_true", help="print JSON for another program, one value a line")
     return parser
 

@@ -26,12 +26,14 @@ from voxops.frames.columns import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
+    from voxops.acts.plan import Plan
     from voxops.views._report import Report
     from voxops.workspace import Workspace
 
 
 # Exit status of arguments, settings or an API key that must be changed first: trying again later does not help.
 WRONG = 2
+HALF = 0.5  # share of canaries that must succeed
 ATTENTION = 3  # exit status of what found something for a person to do
 _out: list[IO[str]] = []  # where JSON goes while everything else goes to the errors
 
@@ -293,22 +295,52 @@ def _say_results(options: argparse.Namespace, run: str, results: pd.DataFrame) -
     return 0 if not len(left) else ATTENTION
 
 
+def _refuse_without_run(options: argparse.Namespace, *names: str) -> None:
+    """Refuse options about what is sent where nothing is."""
+    for name in names:
+        if getattr(options, name) is not None and not options.run:
+            raise ConfigError(f"--{name} is about what is sent; add --run, or leave it out")
+
+
+def _show(options: argparse.Namespace, plan: Plan) -> None:
+    """Show a plan: as JSON only where it is not run, since its results follow."""
+    if not options.json:
+        print(printable(plan), flush=True)
+    elif not options.run:
+        emit(records(plan.frame))
+
+
+def run_retry(options: argparse.Namespace) -> int:
+    """Show which failures would be tried again, or try them: first the canaries, and the rest only if half of these succeed."""
+    from voxops.acts.retry import plan_retry
+    from voxops.analysis.triage import triage
+
+    _refuse_without_run(options, "reason", "canary")
+    with connected(options) as ws:
+        plan = plan_retry(triage(ws.posts(status=["failed", "partial"], since=options.since)))
+        _show(options, plan)
+        if not options.run:
+            return ATTENTION if plan.eligible else 0
+        for part in (*([plan.canary(options.canary)] if options.canary is not None else []), plan):
+            run = ws.run(part, reason=options.reason)
+            results = run.wait().results()
+            if (results["outcome"] == "succeeded").mean() < HALF:
+                break
+    return _say_results(options, run.id, results)
+
+
 def run_sync(options: argparse.Namespace) -> int:
     """Show what a campaign needs so that it shows its sheet, or do it."""
     from voxops.acts.sync import plan_sync
     from voxops.sheets.campaign import read_campaign
 
-    if options.reason is not None and not options.run:
-        raise ConfigError("--reason says why something was sent; add --run, or leave it out")
+    _refuse_without_run(options, "reason")
     sheet = read_campaign(options.sheet, tz=options.tz)
     with connected(options) as ws:
         posts = ws.posts(campaign=options.campaign)
         plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
         blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
-        if options.json and not options.run:
-            emit(records(plan.frame))
-        elif not options.json:
-            print(printable(plan), flush=True)
+        _show(options, plan)
         if not options.run:
             return ATTENTION if plan.eligible or len(blocked) else 0
         run = ws.run(plan, reason=options.reason)

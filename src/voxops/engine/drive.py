@@ -227,7 +227,6 @@ class Driver:
         if not current.watching:
             await self._commit(lambda: ledger.runs.begin(current.run))
         ids = [row.request for row in rows if row.request is not None and row.reason is None]
-        await self._commit(lambda: self._block_harmed(ids))
         requests = ledger.requests.get(ids)
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.chunk, row.row)):
@@ -247,17 +246,6 @@ class Driver:
         for number in requests:
             self._known.tries.pop(number, None)
         self._open.take(ledger.calls.open(), anew=True)
-
-    def _block_harmed(self, ids: Sequence[int]) -> None:
-        """Block what is unsent of a run where somebody has changed some of it by hand: no rule can be asked of it (rule 15)."""
-        unsent = [
-            one
-            for one in self._ledger.requests.get(ids).values()
-            if one.call is None and one.outcome is Outcome.PENDING
-        ]
-        if not self._ledger.requests.are_unharmed(one.id for one in unsent):
-            block = Block(Reason("ledger_changed_by_hand"))
-            write(self._ledger, [(one, block) for one in unsent], self._known.now)
 
     def _at(self, instant: float, what: str, thing: Any) -> None:
         self._latest = max(self._latest, self._known.now)
@@ -353,10 +341,6 @@ class Driver:
     async def _look_at_calls(self) -> None:
         """Decide for the calls whose subject was read, and let their runs know."""
         async for looked in self._open.look():
-            for call, why in looked.twice.items():
-                for current in self._passes.values():
-                    if call in current.open:
-                        current.halt(why)
             await self._changed(looked.changed)
             self._forget(looked.closed)
 

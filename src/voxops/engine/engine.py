@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from voxops._support import safe
 from voxops._support.eventloop import paused
 from voxops.acts.plan import Compared, Plan
 from voxops.acts.table import act_named
@@ -18,8 +19,10 @@ from voxops.engine.bind import Binder
 from voxops.engine.drive import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
+from voxops.engine.opened import LOGGED
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
+from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import RunHead
 from voxops.ledger.writer import Writer
@@ -135,7 +138,7 @@ class Engine:
         creates = [item for item in items if act_named(item.act).about == "create"]
         others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
         if creates or plan.compared:
-            await eyes.listing(waiting=True)
+            await self.look_for_copies(waiting=True)
             await eyes.refresh(creates)
             await eyes.metadata()
         if plan.compared:
@@ -168,10 +171,20 @@ class Engine:
         if about:
             await self.driver.look(about)
 
+    async def look_for_copies(self, *, waiting: bool = False) -> None:
+        """Read what was created since, and name in the log the rows for which there are several live posts, whichever run they are of."""
+        await self.eyes.listing(waiting=waiting)
+        if found := duplicates(self.ledger):
+            await self.eyes.posts({post for _, posts in found for post in posts})  # somebody may have cleaned up
+            found = duplicates(self.ledger)
+        if found:
+            some = ", ".join(post for _, posts in found[:LOGGED] for post in posts[1:])
+            _log.warning("%s created more than once: %s", safe.many(len(found), "row"), some)
+
     async def reconcile(self) -> None:
         """Look once at every open call, and read what was created since: what an exit has cut short. Nothing is sent."""
         if self.ledger.seen.listed is not None or self.ledger.seen.looked_through is not None:
-            await self.eyes.listing()
+            await self.look_for_copies()
         opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
         if opened:
             await self.driver.look(opened)

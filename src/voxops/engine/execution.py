@@ -1,41 +1,30 @@
-"""What a run does with its plan: pass after pass through the loop, each until nothing moves; or nothing, where no row is eligible."""
+"""What a run does with its plan: pass after pass through the loop, each until nothing moves."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
-import weakref
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from voxops.acts.plan import RESULT_TYPES, Plan, reasons
+from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason, kinds
+from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
-from voxops.engine.drive import Pass
+from voxops.engine.drive import Pass, of_error
 from voxops.engine.job import PAUSES_WITHIN, Job
 from voxops.engine.lists import rest
-from voxops.engine.lookback import find_duplicates
-from voxops.engine.progress import SLOW_REFRESH, Progress, Reporter
-from voxops.errors import LedgerError
-from voxops.frames.records import build
+from voxops.engine.progress import Reporter
+from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger import audit
-from voxops.model import WENT_THROUGH, Observer, Snapshot, Transition
+from voxops.model import Observer, Snapshot, Transition
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
     from voxops.engine.engine import Engine
-
-_log = logging.getLogger("voxops.engine")
-
-NOTHING = "nothing_"  # begins the ids of runs of plans without an eligible row, which no ledger knows
 
 
 class Execution(Job):
@@ -51,25 +40,19 @@ class Execution(Job):
         Who is notified of each new snapshot.
     paused : bool
         Whether it is only watched until it is resumed here.
-    look_back : bool
-        Look for duplicates for a while after something was sent, beside whatever goes on (rule 19). Show what others do to the
-        run as long as somebody holds it.
     """
 
-    def __init__(
-        self, engine: Engine, run: str, observer: Observer, *, paused: bool = False, look_back: bool = False
-    ) -> None:
+    def __init__(self, engine: Engine, run: str, observer: Observer, *, paused: bool = False) -> None:
         self._reporter = Reporter(engine.client, observer, engine.ledger, run, watching=paused)
         super().__init__(run, self._reporter)
         self._engine = engine
         self._ledger = engine.ledger
-        self._looks_back = look_back
-        self._after: asyncio.Task[None] | None = None
-        self._others: asyncio.Task[None] | None = None
         self.current: Pass = Pass(run, watching=paused)
         self._withdraws = False  # whether what comes back unsent is abandoned
-        # What has settled for good is neither read nor written once more.
-        self.over: bool = paused and self._reporter.has_ended()
+        act = act_named(engine.ledger.runs.head(run).action)
+        self._creates = "create" in {act.about, *act.parts}
+        # What has settled for good is neither read nor written once more, but for the posts that may be there twice (rule 19).
+        self.over: bool = paused and not self._creates and self._reporter.has_ended()
 
     @property
     def sends(self) -> bool:  # type: ignore[override]
@@ -124,7 +107,6 @@ class Execution(Job):
             self.current.halted = None
             self._engine.driver.go_on(self.current)
             return False
-        self._look_no_more()  # at the pass that is over; this one looks again when it ends
         self.current = Pass(self.id, watching=paused)
         self.over = False
         return True
@@ -133,12 +115,6 @@ class Execution(Job):
         """Send nothing more, and end when nothing is under way."""
         self.current.paused = self.current.closed = True
         self._engine.driver.wake()
-        self._look_no_more()  # the next attach, reconcile or bind reads on
-
-    def _look_no_more(self) -> None:
-        for task in (self._after, self._others):
-            if task is not None:
-                task.cancel()
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if nothing that was sent on it is unsettled."""
@@ -190,6 +166,8 @@ class Execution(Job):
         current = self.current
         reporter = asyncio.create_task(self._reporter.follow(current))
         try:
+            if current.watching and self._creates:
+                await self._look_for_copies(current)
             await self._engine.driver.drive(current)
             if self._withdraws:
                 await self._abandon()
@@ -201,70 +179,12 @@ class Execution(Job):
             reporter.cancel()
             await asyncio.gather(reporter, return_exceptions=True)
             snapshot = self._reporter.finish(current)
-        if self._looks_back and not current.closed:
-            self._after = asyncio.create_task(self._look_for_duplicates(current))
-            if snapshot.phase not in WENT_THROUGH:
-                self._others = asyncio.create_task(_follow_others(weakref.ref(self), current))
         return snapshot
 
-    async def _look_for_duplicates(self, current: Pass) -> None:
-        """Say in the snapshot what was done twice, as far as that shows in the next minutes (rule 19)."""
-        found = await find_duplicates(self._engine, self.id)
-        if found is not None:
-            _log.warning("run %s: %s", self.id, found.code)
-        self._reporter.look_back(current, found)
-
-
-async def _follow_others(held: weakref.ref[Execution], current: Pass) -> None:
-    """Show what others do to a run once its pass is over here, until nobody holds it any more; only the ledger is asked."""
-    pause = SLOW_REFRESH
-    while pause:
-        await asyncio.sleep(pause)
-        execution = held()
-        pause = 0.0 if execution is None else execution._reporter.look(current)
-        del execution
-
-
-class Nothing(Job):
-    """A plan without an eligible row: it is done before it begins, so that Run All goes on.
-
-    Parameters
-    ----------
-    client : AsyncClient
-        For server time.
-    plan : Plan
-        The plan.
-    observer : Observer
-        Nobody hears of it, since nothing changes.
-    """
-
-    def __init__(self, client: AsyncClient, plan: Plan, observer: Observer) -> None:
-        run, title = f"{NOTHING}{secrets.token_hex(5)}", f"{plan.act.verb} 0 rows"
-        progress = Progress(client, observer, run, plan.action, title, phase="done", not_eligible=plan.blocked)
-        progress.snapshot = replace(progress.snapshot, waits=dict(kinds(reasons(plan))))
-        super().__init__(run, progress)
-        self._plan = plan
-
-    @property
-    def plan(self) -> Plan:
-        """The plan."""
-        return self._plan
-
-    def results(self) -> pd.DataFrame:
-        """No row, with the columns of all results."""
-        table = self._plan.table.head(0)
-        table = table.assign(**{name: pd.Series([], dtype=dtype) for name, dtype in RESULT_TYPES.items()})
-        table.attrs = {**self._plan.table.attrs, "run": self.id}
-        if self._plan.key:
-            table = table.assign(campaign=pd.array([], dtype="string"))
-            table.attrs["campaign"] = self._plan.campaign
-        return table
-
-    def to_mend(self) -> pd.DataFrame:
-        """No row."""
-        table = self.results()
-        return outcome.rows_to_mend(table, self._plan.table.head(0), table, self._plan.key)
-
-    async def made(self, *, copies: bool = False) -> pd.DataFrame:  # noqa: ARG002
-        """No post."""
-        return build("posts", []).assign(row=pd.array([], dtype="string"))
+    async def _look_for_copies(self, current: Pass) -> None:
+        """Read what was created since; what breaks that stops the pass, as any reading's end does."""
+        try:
+            await self._engine.look_for_copies()
+        except VoxopsError as error:
+            current.blind = True
+            current.halt(of_error(error))

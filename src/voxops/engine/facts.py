@@ -299,13 +299,13 @@ class Knowledge:
         )
         if call.state == "sent" or (looked is None and readings.listed is None):
             return {one.id: base for one in requests}, call
-        found = presence.match(requests, readings.window.values(), call.last_sent)
-        left = [one for one in requests if one.id not in found.found]
+        found = presence.match(requests, readings.window.values())
+        left = [one for one in requests if one.id not in found]
         doubts = self._strangers(call, left)
         proved = looked is not None and looked >= PROOF_AFTER
         facts = {}
         for one in requests:
-            post = found.found.get(one.id)
+            post = found.get(one.id)
             done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
             doubtful = None
             if one.id in doubts:
@@ -315,7 +315,7 @@ class Knowledge:
             )
         undecided = proved and bool(doubts)  # also of what a limit has interrupted
         became = "unknown" if undecided else call.state
-        return facts, replace(call, state=became, collided=call.collided or found.twice)
+        return facts, replace(call, state=became)
 
     def _strangers(self, call: Call, requests: Sequence[Request]) -> dict[int, str]:
         """Posts in the window without a mark that may be rows of a create call."""
@@ -335,11 +335,12 @@ class Knowledge:
     def new(self, act: Act, requests: Sequence[Request]) -> CallFacts:
         """What is known of a call that is sent for the first time."""
         tries = self.tried(requests)
+        strange = not all(act.is_own(one.item.method, one.item.path, one.item.subject) for one in requests)
         if act.about == "create":
-            return CallFacts(now=self.now, kind="create", tries=tries)
+            return CallFacts(now=self.now, kind="create", tries=tries, strange=strange)
         state, _ = self.readings.subjects.get(str(requests[0].item.subject), (None, None))
         covers = act.covers([one.item for one in requests], state)
-        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries)
+        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries, strange=strange)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
@@ -363,7 +364,7 @@ class Knowledge:
             refused=call.refused,
             stands=stands,
             tries=self.tried(requests),
-            harmed=not self.ledger.calls.is_unharmed(call),
+            strange=not act.is_own(call.method, call.path, call.subject),
         )
 
     def are_wanted(self, requests: Sequence[Request]) -> bool:

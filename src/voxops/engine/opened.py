@@ -7,7 +7,7 @@ import logging
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops.acts.act import Request
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
 from voxops.api.timing import COUNT_SETTLES_AFTER
 from voxops.engine.bind import undo_unsent
 from voxops.engine.lists import interval
@@ -48,13 +47,10 @@ class Looked:
         Requests that are settled, blocked or unsent again: before, and after.
     closed : list of int
         Calls that a later plan has abandoned meanwhile.
-    twice : mapping
-        Call -> how often our own sending has created a row of it twice (rule 11).
     """
 
     changed: list[tuple[Request, Request]] = field(default_factory=list)
     closed: list[int] = field(default_factory=list)
-    twice: Mapping[int, Reason] = field(default_factory=dict)
 
 
 class OpenCalls:
@@ -247,7 +243,7 @@ class OpenCalls:
 
     def _judge(self, numbers: Sequence[int]) -> Looked:
         ledger = self._ledger
-        looked, twice = Looked(), {}
+        looked = Looked()
         by_call = ledger.requests.of_calls(numbers)
         for call in ledger.calls.some(numbers):
             requests = by_call[call.id]
@@ -260,10 +256,7 @@ class OpenCalls:
             if shown != call:
                 ledger.calls.note(shown)
             looked.changed.extend(self._write(shown, said))
-            if shown.collided and act_named(call.act).about == "create":
-                rows = ledger.requests.duplicated(one.id for one in requests)
-                twice[call.id] = Reason("duplicates_found", rows=len(rows))
-        return replace(looked, twice=twice)
+        return looked
 
     def _decide(self, call: Call, requests: Sequence[Request]) -> tuple[Call, list[tuple[Request, Decision]]]:
         """What a reading makes of a call, and of each of its requests."""

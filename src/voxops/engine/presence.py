@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from voxops.acts import keys
@@ -13,22 +12,10 @@ from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import SKEW
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
 LATER_ATTEMPTS = 29  # attempts beyond its own under which another ledger may have created a row
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """What a reading of the list says of the rows of a create call.
-
-    `found` maps a request to its post; `twice` says that our own sending created a row twice (rule 19).
-    """
-
-    found: Mapping[int, str] = field(default_factory=dict)
-    twice: bool = False
 
 
 def seen_of(state: PostState, began: float) -> Seen:
@@ -79,16 +66,6 @@ def strangers(
     return found
 
 
-def match(requests: Sequence[Request], posts: Iterable[PostState], last_sent: float) -> Match:
-    """Say which posts are these rows, by their marks."""
-    marked, until = _marked(requests, posts), last_sent + SKEW
-    twice = any(
-        sum(not state.created_at or _instant(state.created_at) <= until for state in hits) > 1
-        for hits in marked.values()
-    )
-    return Match({request: hits[0].post_id for request, hits in marked.items()}, twice)
-
-
 def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
     """Mark -> the posts that bear it, the earliest first."""
     found: dict[str, list[PostState]] = {}
@@ -98,8 +75,8 @@ def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
     return found
 
 
-def _marked(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, list[PostState]]:
-    """Request -> the posts that bear its mark and were created as it asks, the earliest first.
+def match(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, str]:
+    """Request -> the earliest post that bears its mark and was created as it asks.
 
     A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
     bears the mark.
@@ -110,7 +87,7 @@ def _marked(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int
         whole = [state for state in marked if state.status != "draft" or state.scheduled_for is not None]
         asked = asked_hash(request.item.body or {})
         if hits := [state for state in whole or marked[-1:] if state.marks[3] in {None, asked}]:
-            found[request.id] = hits
+            found[request.id] = hits[0].post_id
     return found
 
 
@@ -131,8 +108,9 @@ def _instant(text: str) -> float:
 def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     """The row settled as a post that is there, or why it must not be created; None if nothing that was seen forbids it.
 
-    `posts` bear a mark of the row or of one of its attempts.
+    `posts` bear a mark of the row or of one of its attempts; clones are nobody's.
     """
+    posts = [post for post in posts if not post.is_clone]
     if not posts:
         return None
     item = request.item

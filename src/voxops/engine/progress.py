@@ -13,20 +13,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from voxops._support import safe
+from voxops.acts.plan import reasons
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
-from voxops.engine.lookback import known_duplicates
 from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.model import MOVES, OUTCOMES, WENT_THROUGH, Cell, Observer, Outcome, Snapshot, Transition
+from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.drive import Pass
 
 REFRESH = 0.25  # real seconds between two snapshots
-SLOW_REFRESH = 1.0  # the same once a pass is over, for what others do
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
@@ -130,6 +129,8 @@ class Reporter(Progress):
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
         phase = "watching" if watching else "sending"
+        plan = None if self._tally.counts else audit.plan_of(ledger, run)
+        self._ineligible = {} if plan is None else dict(kinds(reasons(plan)))  # why nothing is sent at all
         super().__init__(client, observer, run, head.action, title, phase=phase, not_eligible=head.not_eligible)
         started = datetime.fromtimestamp(head.created, UTC)
         self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
@@ -163,12 +164,10 @@ class Reporter(Progress):
         return shown
 
     def has_ended(self) -> bool:
-        """Whether all rows have settled; the snapshot says then how the run has ended, and what was done twice."""
+        """Whether all rows have settled; the snapshot says then how the run has ended."""
         if self.snapshot.settled < self.snapshot.total:
             return False
-        twice = known_duplicates(self._ledger, self._run)
-        phase = self._end_of(self.snapshot) if twice is None else "blocked"
-        self.snapshot = replace(self.snapshot, phase=phase, note=str(twice or ""))
+        self.snapshot = replace(self.snapshot, phase=self._end_of(self.snapshot), note="")
         return True
 
     def refresh(self, current: Pass) -> Snapshot:
@@ -187,31 +186,7 @@ class Reporter(Progress):
         waits = Counter[str]()
         for said, count in kinds(self._tally.waits, by_code=True):
             waits[said] += count
-        return replace(shown, phase=_phase(current), waits=dict(waits), sends=not current.watching)
-
-    def look_back(self, current: Pass, found: Reason | None) -> None:
-        """Show what has become of rows since the pass ended, and what was found then; without that the phase stays."""
-        if found is not None:
-            self.show(replace(self.refresh(current), phase="blocked", note=str(found)))
-            return
-        with suppress(LedgerError):  # a busy disk; ws.attach shows it
-            if (shown := self._count(current)) != self.snapshot:
-                self.show(shown)
-
-    def look(self, current: Pass) -> float:
-        """Show what others have done to a run since its pass ended here; return when to look again, 0 if they can do no more."""
-        began = time.thread_time()
-        if self.snapshot.phase in WENT_THROUGH:
-            return 0.0
-        with suppress(LedgerError):  # a busy disk; the next look shows it
-            note = str(current.halted or self._ledger.runs.head(self._run).note)
-            shown = replace(self._now(current), note=note)
-            if shown.settled == shown.total:
-                self._end(shown)
-                return 0.0
-            if shown != self.snapshot:
-                self.show(shown)
-        return _pause(began, SLOW_REFRESH)
+        return replace(shown, phase=_phase(current), waits=dict(waits) or self._ineligible, sends=not current.watching)
 
     async def follow(self, current: Pass) -> None:
         """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
@@ -243,6 +218,10 @@ class Reporter(Progress):
         """Note that the run has ended, and how."""
         phase = self._end_of(shown)
         self._ledger.runs.finish(self._run, state=phase, note="")
+        if copies := audit.copies_of(self._ledger, self._run):  # until they are withdrawn (rule 19)
+            note = str(Reason("duplicates_found", rows=len(copies)))
+            _log.warning("run %s: duplicates_found", self._run)
+            return self.show(replace(shown, phase="blocked", note=note))
         return self.show(replace(shown, phase=phase, note=""))
 
     def _end_of(self, shown: Snapshot) -> str:

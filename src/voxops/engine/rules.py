@@ -435,8 +435,8 @@ class CallFacts:
         post.
     tries : int
         How often one of its rows was tried in this run without a usable answer, in whichever call.
-    harmed : bool
-        Whether somebody has changed the ledger by hand.
+    strange : bool
+        Whether its path is none of its act on its subject, as somebody has changed the ledger by hand.
     """
 
     now: float
@@ -452,7 +452,7 @@ class CallFacts:
     refused: bool = False
     stands: bool = False
     tries: int = 0
-    harmed: bool = False
+    strange: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,8 +466,8 @@ class Fit:
     without: str = ""
 
 
-def _unharmed(facts: CallFacts) -> Wait | Block | None:
-    return Block(Reason("ledger_changed_by_hand")) if facts.harmed else None
+def _is_own(facts: CallFacts) -> Wait | Block | None:
+    return Block(Reason("ledger_changed_by_hand")) if facts.strange else None
 
 
 def _covers(facts: CallFacts) -> Wait | Block | None:
@@ -483,7 +483,7 @@ def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | None]
 
 
 FITS: tuple[Fit, ...] = (
-    Fit("15", "all", "nobody has changed the ledger by hand", _unharmed, "edited bytes go out under the old key"),
+    Fit("15", "all", "its path belongs to its act and its subject", _is_own, "a ledger from somebody else deletes an account"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
     Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
     Fit("9", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),

@@ -163,8 +163,7 @@ class Sender:
             requests = requests[:1]
         if act.bulk:  # the order in which the form has them, since items are read by index
             requests = sorted(requests, key=lambda one: one.item.identity)
-        harmed = not ledger.requests.are_unharmed(one.id for one in requests)
-        verdict = fit(replace(known.new(group.act, requests), harmed=harmed))
+        verdict = fit(known.new(group.act, requests))
         if isinstance(verdict, Wait):
             return verdict
         if isinstance(verdict, Block):

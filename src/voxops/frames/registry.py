@@ -261,6 +261,10 @@ _COLUMNS = (
     Column("eligible", "sent", "True if the row would be sent.", kind="flag", width=44),
     Column("reason", "reason", "Reason why the row would be sent, or why not; in runs and the ledger, the reason given by the user."),
     Column("rows to mend.reason", "reason", "Why the row has failed or is blocked: what a person must mend."),
+    Column("campaigns.campaign", "campaign", "Name of the campaign, as it was written last."),
+    Column("campaigns.rows", "rows", "Number of rows that were sent or have posts.", unit="rows", kind="number"),
+    Column("campaigns.first_at", "first", "Instant at which the first row was created.", unit="UTC", kind="time", width=136),
+    Column("campaigns.last_at", "last", "Instant at which the last row was created.", unit="UTC", kind="time", width=136),
     Column("rows to mend.campaign", "campaign", "Name of the campaign under which the row is created."),
     Column("runs.reason", "reason", "Reason that was given for the run, for the audit trail."),
     Column("ledger rows.reason", "reason", "Reason that was given for the run, for the audit trail."),
@@ -384,6 +388,7 @@ KINDS: tuple[Kind, ...] = (
         "action state who succeeded failed",
         "run action state succeeded failed pending unknown blocked withdrawn reason who created_at campaign note",
     ),
+    _kind("campaigns", "campaign rows first_at last_at", ""),
     _kind(
         "causes",
         "cause verdict remedy count posts",

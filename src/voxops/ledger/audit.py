@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from voxops._support import canonical
+from voxops.acts import keys
 from voxops.acts.act import Request, Subject
 from voxops.acts.copies import Marked, created_twice
 from voxops.acts.create import asked_hash, shown_of_body
@@ -22,7 +23,7 @@ from voxops.api.reasons import Reason, read_reason
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.frames.columns import table_of
 from voxops.frames.packing import unpack
-from voxops.frames.times import TIME_DTYPE
+from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item
 from voxops.ledger.requests import NOW
@@ -162,7 +163,7 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
     rows = ledger.query(
         f"""SELECT run_rows.row AS row, requests.attempt AS attempt, run_rows.chunk AS batch, last.key AS idempotency_key,
                    last.method || ' ' || last.path AS request, coalesce(last.tries, 0) AS tries, last.http_status AS http_status,
-                   last.reply AS reply, last.resent AS resent, last.collided AS collided, last.act AS act, {_OUTCOME} AS outcome,
+                   last.reply AS reply, last.resent AS resent, last.act AS act, {_OUTCOME} AS outcome,
                    {_WHY_IN_RUN} AS why, requests.error_code AS error_code, requests.error_message AS error_message,
                    requests.result_id AS result_id, requests.settled AS settled_at,
                    CASE WHEN {_WITHDRAWN} THEN seen.status END AS withdrawn, seen.since AS since
@@ -231,9 +232,7 @@ def _code_of(reply: bytes | None) -> str:
 def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     """What a reader of the results must know besides the outcome (rules 9 and 19)."""
     said = []
-    if row["collided"]:
-        said.append("may have gone out twice: somebody else worked on the same thing at that moment")
-    elif row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
+    if row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
         said.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
     if copies:
         said.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
@@ -315,6 +314,39 @@ def runs(ledger: Ledger) -> pd.DataFrame:
     )
     found = [{**dict(row), "created_at": _instant(row["created_at"])} for row in rows]
     return table_of(found, _RUN_TYPES).set_index("run")
+
+
+_CAMPAIGN_TYPES: dict[Any, Any] = {"campaign": "string", "rows": "Int64", "first_at": TIME_DTYPE, "last_at": TIME_DTYPE}
+
+# A campaign as a post names it, the mark of the post's row, or the post's id, and when it was created.
+Named = tuple[str, str, Any]
+
+
+def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
+    """The campaigns of which rows may have been created: those of the ledger and of posts, as they were written last.
+
+    Of posts the newest come first.
+    """
+    posts = list(posts)
+    runs = ledger.query("SELECT campaign FROM runs WHERE campaign <> '' ORDER BY created, rowid")
+    names = {keys.campaign_name(name): name for name, *_ in [*reversed(posts), *runs]}
+    rows = [(keys.campaign_name(name), row, at) for name, row, at in posts]
+    left = ledger.query(
+        """SELECT campaign, label, created FROM requests WHERE mark IS NOT NULL AND campaign <> '' AND (outcome = 'succeeded'
+             OR EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT void))"""
+    )
+    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left]
+    forms = {keys.campaign_mark(form): form for form in names}
+    seen = ledger.query(
+        "SELECT campaign_mark, coalesce(row_mark, post_id), created FROM seen WHERE campaign_mark IS NOT NULL"
+    )
+    rows += [(forms[mark], row, at) for mark, row, at in seen if mark in forms]
+    table = pd.DataFrame(rows, columns=["campaign", "row", "at"])
+    groups = table.assign(at=parse_times(list(table["at"]))).groupby("campaign")
+    ends = {"rows": groups["row"].nunique(), "first_at": groups["at"].min(), "last_at": groups["at"].max()}
+    found = pd.DataFrame(ends).sort_values("last_at", ascending=False).reset_index()
+    found["campaign"] = [names[form] for form in found["campaign"]]
+    return found.astype(_CAMPAIGN_TYPES)
 
 
 def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:

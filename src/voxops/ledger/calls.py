@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from voxops._support.canonical import fingerprint, json_text
+from voxops._support.canonical import json_text
 from voxops.acts.act import Form, Request
 from voxops.api.reasons import Reason
 from voxops.ledger.records import Call, columns, read_call, reason_text
@@ -42,12 +42,12 @@ class Calls(Part):
         item = requests[0].item
         values = (
             run, item.act, form.method, form.path, form.body, form.key, str(item.subject), json_text(baseline), credential,
-            _hash(form.method, form.path, form.body, form.key), len(requests), now, now,
+            len(requests), now, now,
         )  # fmt: skip
         with self._store.atomic() as db:
             cursor = db.execute(
-                """INSERT INTO calls (by_run, act, method, path, body, key, subject, baseline, credential, hash, size, state, tries, first_sent,
-                   last_sent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?)""",
+                """INSERT INTO calls (by_run, act, method, path, body, key, subject, baseline, credential, size, state, tries, first_sent,
+                   last_sent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?)""",
                 values,
             )
             call = int(cursor.lastrowid or 0)
@@ -85,10 +85,6 @@ class Calls(Part):
         """Open calls on these subjects (rule 2)."""
         return self._find(f"state <> 'closed' AND subject {SOME}", subjects)
 
-    def of_requests(self, ids: Iterable[int]) -> list[Call]:
-        """Every call that was formed for one of these requests, closed ones included."""
-        return self._find(f"id IN (SELECT call FROM call_rows WHERE request {SOME})", ids)
-
     def _find(self, where: str, *values: Any) -> list[Call]:
         rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", *values)
         return [self._as_it_is(read_call(row)) for row in rows]
@@ -97,20 +93,6 @@ class Calls(Part):
         if call.id in self._in_flight:
             return replace(call, state="sent")
         return replace(call, state="unknown") if call.state == "sent" else call
-
-    def has_followed(self, calls: Iterable[int]) -> set[int]:
-        """Which of these calls were followed by another one on their subject: its counts tell of later ones."""
-        rows = self._store.query(
-            f"""SELECT DISTINCT one.id FROM calls AS one JOIN calls AS later USING (subject)
-                WHERE later.id > one.id AND one.id {SOME}""",
-            calls,
-        )
-        return {int(call) for (call,) in rows}
-
-    def is_unharmed(self, call: Call) -> bool:
-        """Whether a call still fits its hash: nobody has changed it by hand."""
-        written = call.body is None or isinstance(call.body, bytes)  # SQLite keeps text in any column
-        return written and call.hash == _hash(call.method, call.path, call.body, call.key)
 
     def unsend(self, call: Call) -> None:
         """Nothing of a try has happened: it is as before; not if another one has followed."""
@@ -159,29 +141,10 @@ class Calls(Part):
             )
 
     def note(self, one: Call) -> None:
-        """Write what readings have shown of a call: its state, when its subject was seen in flight, counts below, and why it waits."""
+        """Write what readings have shown of a call: its state, when its subject was seen in flight, and why it waits."""
         if one.id in self._in_flight:  # it has not ended
             return
         self._store.write(
-            "UPDATE calls SET state = ?, sighted = ?, collided = ?, reason = ? WHERE id = ? AND tries = ? AND state <> 'closed'",
-            one.state, one.sighted, one.collided, reason_text(one.reason), one.id, one.tries,
+            "UPDATE calls SET state = ?, sighted = ?, reason = ? WHERE id = ? AND tries = ? AND state <> 'closed'",
+            one.state, one.sighted, reason_text(one.reason), one.id, one.tries,
         )  # fmt: skip
-
-    def collided(self, run: str) -> int:
-        """How many calls of a run act on what somebody else has acted on, too."""
-        rows = self._store.query(
-            """SELECT count(DISTINCT calls.id) FROM run_rows JOIN call_rows ON call_rows.request = run_rows.request
-               JOIN calls ON calls.id = call WHERE run_rows.run = ? AND run_rows.reason = '' AND collided""",
-            run,
-        )
-        return int(rows[0][0])
-
-    def note_collided(self, calls: Iterable[int]) -> None:
-        """Somebody else has done the same at the same moment (rule 19)."""
-        self._store.write(f"UPDATE calls SET collided = 1 WHERE id {SOME}", calls)
-
-
-def _hash(*parts: Any) -> str:
-    """Hash of what a call is."""
-    method, path, body, key = parts
-    return fingerprint(method, path, "" if body is None else bytes(body).decode("utf-8", "replace"), key)

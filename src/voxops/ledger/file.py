@@ -23,7 +23,7 @@ BUSY_SECONDS = 10.0  # for which who opens a ledger waits for another process th
 SCHEMA = """
     CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE requests (
-        id INTEGER PRIMARY KEY, item TEXT NOT NULL CHECK (json_type(item) = 'object'), hash TEXT NOT NULL,
+        id INTEGER PRIMARY KEY, item TEXT NOT NULL CHECK (json_type(item) = 'object'),
         act TEXT NOT NULL AS (json_extract(item, '$.act')) STORED,
         identity TEXT NOT NULL AS (json_extract(item, '$.identity')) STORED,
         attempt INTEGER NOT NULL AS (json_extract(item, '$.attempt')) STORED,
@@ -49,13 +49,13 @@ SCHEMA = """
         id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again, also where nothing of a try has happened
         by_run TEXT NOT NULL, -- the run that sent it first
         act TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, body BLOB, key TEXT NOT NULL,
-        subject TEXT NOT NULL, baseline TEXT CHECK (json_type(baseline) = 'object'), credential TEXT NOT NULL, hash TEXT NOT NULL, size INTEGER NOT NULL,
+        subject TEXT NOT NULL, baseline TEXT CHECK (json_type(baseline) = 'object'), credential TEXT NOT NULL, size INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('sent', 'accepted', 'unknown', 'limited', 'closed')),
         tries INTEGER NOT NULL,
         first_sent REAL NOT NULL CHECK (first_sent BETWEEN 0 AND 1e11), last_sent REAL NOT NULL CHECK (last_sent BETWEEN 0 AND 1e11),
         ended REAL CHECK (ended BETWEEN 0 AND 1e11),
         answered INTEGER NOT NULL DEFAULT 0, http_status INTEGER, reply BLOB,
-        refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0, collided INTEGER NOT NULL DEFAULT 0,
+        refused INTEGER NOT NULL DEFAULT 0, resent INTEGER NOT NULL DEFAULT 0,
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
@@ -93,7 +93,7 @@ SCHEMA = """
         source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
         media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
         state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed')), reason TEXT NOT NULL,
-        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL
+        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL
     ) STRICT;
     INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
 """

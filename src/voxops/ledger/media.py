@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import astuple
 
-from voxops._support.canonical import fingerprint, well_formed
+from voxops._support.canonical import well_formed
 from voxops.ledger.records import Medium, columns
 from voxops.ledger.store import SOME, Part
 
@@ -16,10 +16,9 @@ class Media(Part):
     """The receipts of uploads and imports."""
 
     def get(self, sources: Iterable[str]) -> dict[str, Medium]:
-        """Media by their sources; one whose id was changed by hand is none."""
-        rows = self._store.query(f"SELECT {_MEDIUM}, hash FROM media WHERE source {SOME}", sources)
-        found = ((Medium(*row), written) for *row, written in rows)
-        return {one.source: one for one, written in found if written == fingerprint(one.source, one.media_id)}
+        """Media by their sources."""
+        rows = self._store.query(f"SELECT {_MEDIUM} FROM media WHERE source {SOME}", sources)
+        return {one.source: one for one in (Medium(*row) for row in rows)}
 
     def ready(self, ids: Iterable[str]) -> set[str]:
         """Which of these media were seen ready by an upload."""
@@ -33,7 +32,4 @@ class Media(Part):
     def keep(self, one: Medium) -> None:
         """Remember a medium as it is now."""
         values = [well_formed(value) if isinstance(value, str) else value for value in astuple(one)]
-        self._store.write(
-            f"INSERT OR REPLACE INTO media ({_MEDIUM}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            *values, fingerprint(*values[:2]),
-        )  # fmt: skip
+        self._store.write(f"INSERT OR REPLACE INTO media ({_MEDIUM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values)

@@ -44,7 +44,6 @@ class Call:
     subject: Subject
     baseline: Mapping[str, Any] | None
     credential: str
-    hash: str
     size: int
     state: str
     tries: int
@@ -56,7 +55,6 @@ class Call:
     reply: bytes | None
     refused: bool
     resent: bool
-    collided: bool
     sighted: float | None
     reason: Reason | None
 
@@ -177,7 +175,7 @@ def read_call(row: sqlite3.Row) -> Call:
     value["subject"] = Subject.parse(value["subject"])
     value["baseline"] = canonical.decode(value["baseline"] or "null")
     value["reason"] = read_reason(value["reason"]) if value["reason"] else None
-    for name in ("answered", "refused", "resent", "collided"):
+    for name in ("answered", "refused", "resent"):
         value[name] = bool(value[name])
     return Call(**value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from voxops._support.canonical import fingerprint, json_text
+from voxops._support.canonical import json_text
 from voxops.acts.act import Item, Request, Subject
 from voxops.api.reasons import Reason
 from voxops.ledger.records import item_text, read_request, reason_text, well_formed
@@ -28,7 +28,7 @@ class Requests(Part):
         """Write a new request and return its id; `alike` is the hash of what a post would show."""
         with self._store.atomic() as db:
             cursor = db.execute(
-                "INSERT INTO requests (item, hash, label, platform, mark, alike, asked, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO requests (item, label, platform, mark, alike, asked, created) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (*_cells(item), alike, asked, now),
             )
         return int(cursor.lastrowid or 0)
@@ -36,7 +36,7 @@ class Requests(Part):
     def replace(self, request: int, item: Item, *, asked: int, alike: str | None) -> None:
         """What an unsent request asks follows the newest plan."""
         self._store.write(
-            """UPDATE requests SET item = ?, hash = ?, label = ?, platform = ?, mark = ?, alike = ?, asked = ?
+            """UPDATE requests SET item = ?, label = ?, platform = ?, mark = ?, alike = ?, asked = ?
                WHERE id = ? AND call IS NULL AND outcome = ''""",
             *_cells(item), alike, asked, request,
         )  # fmt: skip
@@ -69,15 +69,6 @@ class Requests(Part):
         for request in sorted(rows.values(), key=lambda request: request.position):
             found[request.call or 0].append(request)
         return found
-
-    def formed_for(self, call: int) -> list[int]:
-        """Every request that a call was formed for, by its place in it, also those that have left it."""
-        rows = self._store.query("SELECT request FROM call_rows WHERE call = ? ORDER BY position", call)
-        return [request for (request,) in rows]
-
-    def about(self, *subjects: Subject) -> list[Request]:
-        """All requests on these subjects, oldest first."""
-        return list(self._find(f"requests.subject {SOME}", map(str, subjects)).values())
 
     def past(self, *subjects: Subject) -> list[Request]:
         """What this ledger has wanted of these subjects and may have been sent, oldest first."""
@@ -116,15 +107,11 @@ class Requests(Part):
         """Creates that have succeeded, of these or all, whose row mark more than one post bears."""
         found = self._find(
             """requests.mark IS NOT NULL AND requests.outcome = 'succeeded' AND (?1 IS NULL OR requests.id IN (SELECT value FROM json_each(?1)))
-                AND (SELECT count(*) FROM seen WHERE row_mark = (SELECT row_mark FROM seen WHERE post_id = requests.result_id)) > 1""",
+                AND requests.result_id IN (SELECT post_id FROM seen WHERE row_mark IN
+                    (SELECT row_mark FROM seen WHERE row_mark IS NOT NULL GROUP BY row_mark HAVING count(*) > 1))""",
             ids,
         )
         return list(found.values())
-
-    def are_unharmed(self, ids: Iterable[int]) -> bool:
-        """Whether what is requested still fits its hash: nobody has changed it by hand."""
-        rows = self._store.query(f"SELECT item, hash FROM requests WHERE id {SOME}", ids)
-        return all(fingerprint(item) == written for item, written in rows)
 
     # What becomes of requests.
 
@@ -197,8 +184,7 @@ class Requests(Part):
         return {row["id"]: read_request(row) for row in rows}
 
 
-def _cells(item: Item) -> tuple[str, str, str | None, str | None, str | None]:
-    """What is kept of an item: it as text, the text's hash, and what finds it; only creates have a mark."""
-    text = item_text(item)
+def _cells(item: Item) -> tuple[str, str | None, str | None, str | None]:
+    """What is kept of an item: it as text, and what finds it; only creates have a mark."""
     mark = item.mark if "campaign" in item.seen else None
-    return text, fingerprint(text), well_formed(item.label), well_formed(item.platform), mark
+    return item_text(item), well_formed(item.label), well_formed(item.platform), mark

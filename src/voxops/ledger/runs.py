@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import astuple, replace
 
+from voxops.acts import keys
 from voxops.api.reasons import read_reason
 from voxops.errors import LedgerError, RunNotFound
 from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
@@ -130,13 +131,14 @@ class Runs(Part):
     def others_unsent(self, run: str) -> list[str]:
         """Other runs of the run's campaign that are not undone, and have unsent rows which it does not name."""
         rows = self._store.query(
-            """SELECT DISTINCT run FROM run_rows JOIN runs ON runs.id = run JOIN requests ON requests.id = request
-               WHERE run <> ?1 AND NOT undone AND runs.campaign = (SELECT campaign FROM runs WHERE id = ?1) AND run_rows.reason = ''
+            """SELECT DISTINCT run, runs.campaign FROM run_rows JOIN runs ON runs.id = run JOIN requests ON requests.id = request
+               WHERE run <> ?1 AND NOT undone AND run_rows.reason = ''
                  AND requests.call IS NULL AND outcome = '' AND NOT blocked
                  AND request NOT IN (SELECT request FROM run_rows WHERE run = ?1 AND request IS NOT NULL)""",
             run,
         )
-        return [other for (other,) in rows]
+        name = keys.campaign_name(self.head(run).campaign)
+        return [other for other, campaign in rows if keys.campaign_name(campaign) == name]
 
     def undone(self, ids: Iterable[int]) -> set[int]:
         """Which of these requests a run names that a later plan has undone."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support.arguments import did_you_mean, list_of_text, near
+from voxops._support.arguments import did_you_mean, list_of_text, near, near_name
 from voxops.acts import keys
 from voxops.api.states import as_mark
 from voxops.errors import ConfigError
@@ -197,8 +197,7 @@ class Search:
             for one in self._words(posts, name) if getattr(self, name) else ():
                 known |= one
             for word in getattr(self, name):
-                same = [each for each in known.values() if _digits(each) == _digits(word)]  # 2027 is no typo of 2026
-                meant = None if _folded(name, word) in known else near(word, same, 0.7)
+                meant = None if _folded(name, word) in known else near_name(word, known.values(), 0.7)
                 if meant is not None:
                     raise ConfigError(f"{name}={word!r}: no post has it; did you mean {meant!r}?")
 
@@ -262,7 +261,3 @@ def any_target(cells: pd.Series, field: str, wanted: Sequence[str]) -> pd.Series
     return pd.Series(
         [any(getattr(target, field) in names for target in cell or ()) for cell in cells], index=cells.index, dtype=bool
     )
-
-
-def _digits(word: str) -> str:
-    return "".join(filter(str.isdigit, word))

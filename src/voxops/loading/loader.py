@@ -273,11 +273,20 @@ class Loader:
         if campaign is not None and ids:
             described.attrs["accounts"] = dict(await account_names(self.client))
             described = with_rows(described, self._rows(ids))
+            described.attrs["campaigns"] = self._campaigns()
+        self._note_campaigns(described)
         return with_tries(described, self._tries(ids))
 
     def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:  # noqa: ARG002
         """Return which rows posts are, and when a sync has withdrawn them, as this ledger knows; without one, nothing."""
         return {}
+
+    def _campaigns(self) -> list[str]:
+        """Return the names of the campaigns that this ledger or earlier loads know; without a ledger, none."""
+        return []
+
+    def _note_campaigns(self, posts: pd.DataFrame) -> None:
+        """Remember which campaigns posts name."""
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:  # noqa: ARG002
         """Return what is known of earlier tries at the targets of posts; without a ledger, nothing."""
