@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -239,20 +239,14 @@ def is_written_missing(value: Any) -> bool:
     return isinstance(value, str) and value.strip() in _WRITTEN_MISSING
 
 
-_Fault = tuple[Callable[[str], object], Callable[[str], Reason]]
-_LIST_FAULTS: tuple[_Fault, ...] = (
-    (is_written_list, lambda part: Reason("list_form", value=part)),
-    (is_written_missing, lambda part: Reason("list_written_missing", value=part)),
-)
-# What is wrong with the id of a media, or a tag: the first that holds.
-_PART_FAULTS: Mapping[str, tuple[_Fault, ...]] = {
-    "media": (*_LIST_FAULTS, (_BETWEEN.search, lambda part: Reason("media_form", value=part))),
-    "tags": _LIST_FAULTS,
-}
-
-
 def _fault_of(column: str, part: str) -> Reason | None:
-    return next((reason(part[:60]) for holds, reason in _PART_FAULTS[column] if holds(part)), None)
+    """Return what is wrong with the id of a media, or a tag."""
+    shown = part[:60]
+    if is_written_list(part):
+        return Reason("list_form", value=shown)
+    if is_written_missing(part):
+        return Reason("list_written_missing", value=shown)
+    return Reason("media_form", value=shown) if column == "media" and _BETWEEN.search(part) else None
 
 
 def is_media_id(text: str) -> bool:
