@@ -70,7 +70,7 @@ _SIZES = {
     "VARCHAR": "strlen({})",
     _LIST: "list_sum(list_transform({}, lambda each: strlen(each)))",
     _TARGETS: "list_sum(list_transform({}, lambda each: "
-    + " + ".join(f"coalesce(strlen(each.{name}), 0)" for name in Target._fields if name != "retry_count")
+    + " + ".join(f"coalesce(strlen(each.{name}), 0)" for name in Target.__struct_fields__ if name != "retry_count")
     + "))",
 }
 
