@@ -33,9 +33,8 @@ from voxops.client import Ending, Handle, Listing, Page, Presigned, Progress, Re
 from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
-from voxops.views._panel_base import Panel
-from voxops.views._report import Report
-from voxops.views._report_sections import ReportContent
+from voxops.views.panel import Panel
+from voxops.views.report import Report
 from voxops.views.view import View
 
 if TYPE_CHECKING:
@@ -101,8 +100,8 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "What ``ws.run(plan)``, ``ws.watch(...)`` and ``ws.attach(id)`` return, here named ``run``. Each method is also a coroutine of ``run.aio``, with the same parameters; ``await run`` waits.",
         [(vx.Run, RUN), (Snapshot, {"": "count total settled done needs_you"}), (Transition, {}), (PaceInfo, {})],
     ),
-    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "code plan run frame"})]),
-    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT), (ReportContent, {})]),
+    "show": ("Show", "Frames as tables, figures, workbooks and reports.", ["view", "report", "to_excel", (View, {}), (Panel, {"": "plan run frame ticked"})]),
+    "reports": ("Report: HTML, Excel, CSV, tickets", "What ``vx.report`` returns, here named ``report``.", [(Report, REPORT)]),
     "plots": ("vx.plots: figures", "Each returns a figure of matplotlib, which the cell shows.", ["plots."]),
     "archive": (
         "Archive: history on disk",

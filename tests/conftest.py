@@ -99,7 +99,6 @@ LONG = (
     "conformance/test_matrix_rows.py",
     "analysis/test_deliveries.py",
     "docs/test_past_one_machine.py",
-    "views/test_marimo.py",
     "docs/test_readme.py",
     "promise/test_one_ledger.py",
     "client/test_client_rows.py",

@@ -34,6 +34,7 @@ LIBRARIES = {
     "duckdb": {"archive"},
     "anywidget": {"views"},
     "ipywidgets": {"views"},
+    "jinja2": {"views"},
     "matplotlib": {"views"},
     "PIL": {"sheets"},
     "openpyxl": {"sheets"},

@@ -28,6 +28,7 @@ SPARED = {
     "run.left",
     "run.notice",
     "run.observe",
+    "run.replan",
     "plan.chunks",
     "plan.stored_table",
 }

@@ -57,6 +57,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from voxops import errors
+from voxops._support.display import Displayed
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.copies import copies
 from voxops.acts.create import plan_create
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
     from voxops.views.excel import to_excel
-    from voxops.views.report import report
+    from voxops.views.reports import report
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -135,10 +136,20 @@ _LATER = {
     "connect": "voxops.connection",
     "plots": "voxops.views.plots",
     "read_campaign": "voxops.sheets.campaign",
-    "report": "voxops.views.report",
+    "report": "voxops.views.reports",
     "to_excel": "voxops.views.excel",
     "view": "voxops.views.view",
 }
+
+
+def _displayed(thing: Any) -> Any:
+    """Load the views when a plan or a frame of causes is first displayed."""
+    from voxops.views.view import displayed
+
+    return displayed(thing)
+
+
+Displayed._view = staticmethod(_displayed)
 
 
 def __getattr__(name: str) -> Any:

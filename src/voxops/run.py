@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
-    from voxops.views.monitor import Monitor
+    from voxops.views.monitor import Live
 
 T = TypeVar("T")
 
@@ -117,7 +118,9 @@ class Run:
     def __dir__(self) -> list[str]:
         """The public names; the others are called by the workspace and the job."""
         return [
-            name for name in super().__dir__() if name not in {"begin", "end", "left", "notice", "observe", "unbegun"}
+            name
+            for name in super().__dir__()
+            if name not in {"begin", "end", "left", "notice", "observe", "replan", "tz", "unbegun"}
         ]
 
     def wait(self, timeout: float | None = None) -> Run:
@@ -390,17 +393,20 @@ class Run:
         return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
     def to_mend(self) -> pd.DataFrame:
-        """Return the failed and blocked rows together, for a person to mend: the reason of each first, then the sheet's own columns.
+        """Return every row that is not there and that nobody works on any more: the reason of each first, then the sheet's own columns.
+
+        These are the rows that failed, were blocked, or were not eligible, and the retries, fixes and redeliveries that have been in
+        doubt for ten minutes. Rows that are pending or unknown are not among them. The frame can be planned again as it is.
 
         Written with ``vx.to_excel(path, mend=run.to_mend())``, mended in a spreadsheet and read with ``vx.read_campaign(path)``, they are
         planned again: what has failed as its next attempt, what never left as the same. Files that ``media`` names are looked for where
-        the workbook is, so keep it with them, or pass ``folder=``. Rows that the plan did not send are not among
-        them: ``run.plan.frame`` says why, and a duplicate on its own would be sent.
+        the workbook is, so keep it with them, or pass ``folder=``.
 
         Returns
         -------
         pandas.DataFrame
-            ``reason reason_code outcome`` (string), and the columns of the sheet in its order, as they were planned. Also ``attempt``
+            ``reason reason_code outcome`` (string; blocked, where a row was not eligible), and the columns of the sheet in its order, as
+            they were planned. Also ``attempt``
             (Int64) if the sheet has it or a row has failed, and ``campaign`` (string) if the run was given one. A sheet's own columns
             ``reason`` and ``outcome``, and those that plans fill, are left out. For other acts, the columns of `failed`.
 
@@ -458,12 +464,12 @@ class Run:
         return say_zone(await self._job.made(), self._tz)
 
     def __repr__(self) -> str:
-        from voxops.views._snapshot import render_text  # imported only for a display, which a script does not have
+        from voxops.views.snapshot import render_text  # imported only for a display, which a script does not have
 
         return render_text(self._snapshot, tz=self._tz)
 
     def _repr_html_(self) -> str:
-        from voxops.views._snapshot import render_html
+        from voxops.views.snapshot import render_html
 
         return render_html(self._snapshot, tz=self._tz)
 
@@ -480,35 +486,28 @@ class Run:
         return self
 
     def _ipython_display_(self) -> None:
-        """Show the run live, with its buttons, which only enqueue work."""
+        """Show the run live, with its buttons."""
         cell = running_cell()
         if cell is None or cell != self._shown_in:
             self._shown_in = cell
-            monitor = self._monitor()
-            monitor._ipython_display_()
-            self.observe(monitor)
+            self._live.show()
 
-    def _display_(self) -> object:
-        """Return the live display for marimo."""
-        monitor = self._monitor()
-        shown = monitor._display_()
-        self.observe(monitor)
-        return shown
+    @cached_property
+    def _live(self) -> Live:
+        """The live display, the same in all cells."""
+        from voxops.views.monitor import Live, Monitor
 
-    def _monitor(self) -> Monitor:
-        """Return a live display of this run."""
-        from voxops.views._snapshot import error_counts
-        from voxops.views.monitor import Monitor
+        workspace = None if self._session is None else self._session.workspace
+        return Live(lambda changed: Monitor(self, workspace, changed), self.__repr__)
 
-        return Monitor(
-            self._snapshot,
-            on_pause=lambda: eventloop.submit(self._job.pause()),
-            on_resume=lambda: eventloop.submit(self._resume()),
-            on_cancel=lambda: eventloop.submit(self._job.pause(withdraw=True)),
-            on_retry=self._job.replan,
-            errors=None if self._snapshot.action == WATCH else lambda: error_counts(self.results()),
-            tz=self._tz,
-        )
+    @property
+    def tz(self) -> str:
+        """The time zone in which it is shown."""
+        return self._tz
+
+    def replan(self) -> Plan | None:
+        """Return a plan of the next attempt at what failed, for its display; None where there is none."""
+        return self._job.replan()
 
 
 @never_copied(lambda each: by_id(each._owner.id))

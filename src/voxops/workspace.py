@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import pandas as pd
 
-from voxops._support import document, eventloop, safe
+from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
-from voxops._support.drawing import to_html
 from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
 from voxops._support.files import short_path
 from voxops.acts.keys import doubt_of_name
@@ -128,6 +127,7 @@ class Session(BoardLoader):
                 "the workspace's identity could not be read (GET /v1/auth/me), so its ledger is unknown; "
                 "nothing is sent. Check the address and the API key's scopes"
             )
+        self._engine.known.checks = self._checks
         return self._engine
 
     def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
@@ -209,7 +209,6 @@ class Session(BoardLoader):
         media: pd.DataFrame | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
         *,
         folder: str | Path | None = None,
-        progress: Callable[[str], object] = print,
     ) -> pd.DataFrame:
         """Upload what a sheet names, or files, three at once, and wait until posts can use them.
 
@@ -223,8 +222,6 @@ class Session(BoardLoader):
             pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
         folder : str or Path, optional
             Where the files of a sheet are; by default where this process has read it. Files outside of it are refused.
-        progress : callable, optional
-            Gets a line of text every ten seconds; by default it is printed.
 
         Returns
         -------
@@ -263,7 +260,7 @@ class Session(BoardLoader):
             if not isinstance(path, str | os.PathLike):
                 raise ConfigError(f"ws.upload takes a sheet or paths, not {type(path).__name__}")
         engine = await self._acting()
-        uploads = Uploads(self.client, engine.ledger.media, engine.commit, progress)
+        uploads = Uploads(self.client, engine.ledger.media, engine.commit)
         if not isinstance(media, pd.DataFrame):
             return await uploads.files(paths)
         sheet = await uploads.sheet(media, folder)
@@ -435,13 +432,15 @@ class Workspace:
     def _doer(self) -> Session:
         return self._session.usable()
 
-    posts: Final = blocking(Session.posts)
-    deliveries: Final = blocking(Session.deliveries)
+    posts: Final = blocking(Session.posts, partial(loads.run, "posts"))
+    deliveries: Final = blocking(Session.deliveries, partial(loads.run, "deliveries"))
     accounts: Final = blocking(Session.accounts)
     webhooks: Final = blocking(Session.webhooks)
-    check: Final = blocking(Session.check)
+    check: Final = blocking(Session.check, partial(loads.run, "the check"))
     run: Final = showing(Session.run)
-    upload: Final = blocking(Session.upload)
+    upload: Final = blocking(
+        Session.upload, partial(loads.run, "media", kept="what has arrived is kept; call it again")
+    )
     watch: Final = showing(Session.watch)
     attach: Final = showing(Session.attach)
     reconcile: Final = blocking(Session.reconcile)
@@ -552,19 +551,19 @@ class Workspace:
     def panel(self, frame: pd.DataFrame | None = None) -> Panel:
         """Show a panel for the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
 
-        Nothing is sent before a person presses *Run the plan*, which needs a displayed plan and a reason.
+        Facets, a search and days filter in the kernel; rows are ticked by id. A plan of all that match, or of the ticked rows, says what
+        would be sent and why the rest would not. Nothing is sent before a person gives a reason and presses that plan's own *Run*.
 
         Parameters
         ----------
         frame : pandas.DataFrame, optional
-            From ``vx.triage``: filter failures, plan a retry, review it, run it and compare; posts and targets are triaged first. From
-            ``ws.deliveries``: success and latency over time, failures, details, and redelivery. By default the runs of this
-            workspace: any of them can be opened, watched and resumed.
+            From ``vx.triage``; posts and targets are triaged first. Or from ``ws.deliveries``. By default the runs of this workspace: the
+            ticked ones are opened, watched and resumed.
 
         Returns
         -------
         Panel
-            ``panel.code()`` returns the same steps as code; ``panel.plan`` and ``panel.run`` are the displayed ones.
+            ``panel.plan`` and ``panel.run`` are the newest ones, ``panel.frame`` the rows that match, ``panel.ticked`` the ticked ones.
 
         Raises
         ------
@@ -575,12 +574,12 @@ class Workspace:
 
         Examples
         --------
-        >>> ws.panel(triaged).__class__.__name__
-        'TriagePanel'
+        >>> len(ws.panel(triaged).frame) == triaged["cause"].notna().sum()
+        np.True_
         """
-        from voxops.views.panel import panel  # imported only for a display, which a script does not have
+        from voxops.views.panel import Panel  # imported only for a display, which a script does not have
 
-        return panel(self, frame)
+        return Panel(self, frame)
 
     def close(self) -> None:
         """Stop new sends, wait for requests in flight, log what is not settled as a warning, and close; once."""
@@ -617,9 +616,10 @@ class Workspace:
         limit = self.client.pace.limit
         pace = "not known yet" if limit is None else f"{safe.many(limit, 'request')} a minute"
         address = where + ("" if self in _open_workspaces else ", closed")
+        from voxops.views.pages import draw  # imported only for a display, which a script does not have
+
         rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
-        title = document.heading("Workspace", self.name or self.id or "of unknown identity")
-        return to_html([title, document.pairs(rows.items())], name="workspace")
+        return draw("workspace.html", name="workspace", title=self.name or self.id or "of unknown identity", rows=rows)
 
     def _ledger_place(self) -> str:
         """Return the ledger's path for a notebook, without the user's name."""

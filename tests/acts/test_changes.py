@@ -55,7 +55,7 @@ def test_each_column_changes_its_field_and_an_empty_cell_leaves_it(columns, asks
     ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", "x" * 10_001, {"content_too_long"}),
     ("scheduled", "content", None, {"nothing_requested"}), ("scheduled", "content", "Hello", {"unchanged"}),
     ("scheduled", "scheduled_for", "2026-03-05 10:00", {"time_without_offset"}),
-    ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_past"}),
+    ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_passed"}),
     *(("scheduled", "scheduled_for", none_in_utc, {"time_without_offset", "time_unreadable"})
       for none_in_utc in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")),
     ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}),

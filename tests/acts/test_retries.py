@@ -189,7 +189,7 @@ def test_a_delivery_log_that_was_read_as_text_is_planned_as_it_was(code):
 
 def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
     with pytest.raises(PlanError, match=r"^plan_retry\(\) needs current targets.* pass run\.failed\(\)"):
-        plan_retry(targets({"outcome": "failed"}))
+        plan_retry(targets({"outcome": "failed", "waiting_for": None}))
 
 
 @pytest.mark.parametrize(("planner", "typo", "meant"), [

@@ -267,7 +267,7 @@ def test_posts_are_triaged_as_their_targets_are():
     named = targets(posts).assign(targets="a column of the analyst's own")
     assert list(triage(named)["targets"]) == list(named["targets"])
     with pytest.raises(PlanError, match="results of a run"):
-        triage(posts.assign(outcome="failed"))
+        triage(posts.assign(outcome="failed", waiting_for=None))
 
 
 def test_causes_of_what_is_not_triaged_or_in_a_form_that_there_is_not_are_refused():

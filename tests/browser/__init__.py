@@ -1,4 +1,4 @@
-"""JupyterLab and marimo in headless Chromium under test, as a person uses them."""
+"""JupyterLab in headless Chromium under test, as a person uses them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 from tests.browser.lab import Lab, Notebook, Part, serious
-from tests.browser.marimo import Marimo
 from tests.browser.server import CHROMIUM
 
-__all__ = ["CHROMIUM", "IN_CHROMIUM", "SCREENS", "Lab", "Marimo", "Notebook", "Part", "serious"]
+__all__ = ["CHROMIUM", "IN_CHROMIUM", "SCREENS", "Lab", "Notebook", "Part", "serious"]
 
 SCREENS = Path(__file__).parents[2] / "build" / "screens"  # pictures for people to look at
 IN_CHROMIUM = [

@@ -185,7 +185,7 @@ class Notebook:
             """() => [...document.querySelectorAll('.jp-OutputArea-output, .jp-OutputArea-output div')]
                 .filter(e => e.scrollWidth > e.clientWidth + 2)
                 .filter(e => e.matches('.jp-OutputArea-output')
-                    || (getComputedStyle(e).overflowX === 'auto' && !e.matches('.vx-body') && !e.closest('.jupyter-widgets')))
+                    || (getComputedStyle(e).overflowX === 'auto' && !e.closest('.jupyter-widgets')))
                 .map(e => e.innerText.slice(0, 60))"""
         )
 
@@ -255,33 +255,21 @@ class Part:
 
     def button(self, label: str) -> Locator:
         """The button whose label begins so."""
-        return self.area.locator(
-            ":is(.vx-top, .vx-panes, .vx-actions) button", has_text=re.compile(rf"^\s*{re.escape(label)}")
-        ).first
+        return self.area.get_by_role("button", name=re.compile(rf"^{re.escape(label)}")).first
 
     def click(self, label: str) -> None:
         """Press a button as soon as it is enabled."""
         self.button(label).click()
 
-    def facet(self, *values: str) -> None:
-        for value in values:
-            self.area.locator(".vx-facets label", has_text=value).first.locator("input").check()
-
-    def tab(self, name: str) -> None:
-        self.area.get_by_role("tab", name=name).click()
-
-    def reason(self, text: str) -> None:
-        self.area.locator(".vx-reason").fill(text)
-
-    @property
-    def run_button(self) -> Locator:
-        """The button that sends, or asks to look first."""
-        return self.area.locator(".vx-run")
+    def facet(self, name: str, value: str) -> None:
+        """Choose one value of a facet."""
+        box = self.area.get_by_label(name).first
+        texts = box.locator("option").all_text_contents()
+        box.select_option(index=next(at for at, text in enumerate(texts) if text.startswith(value)))
 
     def axe(self) -> list[str]:
-        """Serious faults that axe-core finds in what is live; pale for a while is what waits for its rows, or for a busy kernel."""
-        expect(self.area.locator(".vx-gone, .vx-reading")).to_have_count(0)
-        return serious(self.area, ".vx")
+        """Serious faults that axe-core finds in what is live."""
+        return serious(self.area, ".jupyter-widgets")
 
     def picture(self, path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

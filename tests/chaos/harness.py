@@ -120,9 +120,11 @@ class Chaos:
         both = [sender.states(self.folder, name, self.config.ledgers) for name in "ab"]
         states = {kind: [row for each in both for row in each[kind]] for kind in both[0]}
         remote.advance(600)
-        unknown, reported = ({thing for thing, _ in states[kind]} for kind in ("unknown", "reported"))
+        unknown, pending, reported = (
+            {thing for thing, _ in states[kind]} for kind in ("unknown", "pending", "reported")
+        )
         requests, effects = {entry["seq"]: entry for entry in remote.requests(acting=True)}, remote.effects()
-        found = count(wanted, effects, owners, unsettled=unknown)
+        found = count(wanted, effects, owners, unsettled=unknown | pending)
         done: dict[Thing, list[Effect]] = {thing: [] for thing in found.duplicates}
         for thing, effect in happened(effects, owners):
             if thing in done:
@@ -253,7 +255,7 @@ class Chaos:
         received = remote.requests(since=self._since[name], acting=True)
         self.in_flight += any(entry["key"] in sent and sender_of(entry) == name for entry in received)
         self._since[name] = remote.state()["counts"]["requests"]
-        senders[name] = self._start(name, url, until, again=self.kills % 3 == 0)
+        senders[name] = self._start(name, url, until, again=self.kills % 5 == 0)
 
     def _held(self, remote: Remote) -> dict[str, Any] | None:
         """An act that the server holds up and has not answered; None if none comes, or another fault answers it at once."""

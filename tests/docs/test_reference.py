@@ -19,7 +19,8 @@ HOME = Path(__file__).parents[2]
 EXTRA = ("errors", "exit")  # the groups of the file that are no reason codes
 OWN = {  # members that voxops itself calls
     "Workspace": "identify",
-    "Run": "begin end left notice observe unbegun aio",
+    "Run": "begin end left notice observe replan tz unbegun aio",
+    "Panel": "draw",
     "Plan": "chunks act table items key reads why undo compared",
     "Settings": "read attrs arguments",
     "AsyncClient": "bind_loop fingerprint permit",

@@ -103,7 +103,7 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
     "create_in_doubt": BOOL, "busy": st.none() | CALLS, "busy_moves": BOOL, "busy_read": BOOL, "taking": BOOL, "read": AGO, "listed": AGO,
     "forbidden": st.none() | st.just(Reason("post_gone")), "done": SAID, "judged": SAID,
     "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
-    "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "waits_for_first": BOOL, "run_acts": BOOL, "kept": st.none() | BOOL, "unusable": st.none() | st.just(Reason("no_account", said="s")), "passed": BOOL,
+    "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "first_tells": st.none() | st.sampled_from([NOW - 1, NOW + 1]), "run_acts": BOOL, "kept": st.none() | BOOL, "unusable": st.none() | st.just(Reason("account_unknown", said="s")), "passed": BOOL,
 }  # fmt: skip
 DOUBTS = st.none() | st.just(Reason("unmarked_post"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
@@ -172,7 +172,7 @@ def test_only_what_every_row_lets_go_is_sent(about, known):
         and (not known.makes or is_fresh(known.listed, (10, 15)))
         and known.alike is None
         and not known.passed
-        and ((known.judged is known.unusable is known.hidden is None and not known.waits_for_first) or not creates)
+        and ((known.judged is known.unusable is known.hidden is None and known.first_tells is None) or not creates)
         and (known.kept is True or about != "post")
     )
     assert isinstance(decide(ASKED, about, known), Send) == clear

@@ -15,7 +15,6 @@ from tests.exhaustive.search import Case, History, World, replay, universe, verd
 TABLES = {
     "request": "SELECT id, act, attempt, outcome, blocked, reason, call FROM requests",
     "call": "SELECT id, by_run, act, state, tries, first_sent, last_sent, ended, http_status, size FROM calls",
-    "chunk": "SELECT run, chunk, size, less FROM chunks",
 }
 
 

@@ -16,6 +16,9 @@ from voxops.engine import facts
 
 ACTS = ("create", "retry", "redeliver", "update", "move", "cancel")
 TWO = {f"two {act}": Case(act, rows=2, kernels=2, ledgers=2) for act in ("create", "retry", "redeliver")}
+TWO["two create no-metadata"] = Case(
+    "create", rows=2, kernels=2, reading=READINGS["no-metadata"]
+)  # what is in doubt ends no wait
 NAMED = {name: case for name, (case, _) in special().items()}
 
 

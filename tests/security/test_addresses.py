@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops._support.safe import redact_address, redact_addresses, short_address
+from voxops._support.safe import address_labels, redact_address, redact_addresses, short_address
 from voxops.cli import main
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
@@ -116,12 +114,20 @@ def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypat
     assert outages["symptom"].str.contains(TOKEN).any()
     stats = vx.deliveries.stats(log, by="endpoint")
     for table in (log, vx.deliveries.lost(log), outages, stats, redelivered):
-        live = vx.view(table, live=True)
-        shown += [repr(live), live._repr_html_(), vx.view(table)._repr_html_()]
-        shown.append(json.dumps(live.grid.rows.model(), default=str))
+        shown += [repr(vx.view(table)), vx.view(table)._repr_html_()]
     monkeypatch.setattr(vx.Workspace, "deliveries", lambda *_, **__: log)
     main(["deliveries", "--sandbox", "--since", "30D"])
     shown.append(capsys.readouterr().out)
     assert "hooks.slack.com" in repr(vx.view(log))
     assert "hooks.slack.com" in shown[-1]
     assert not [text for text in shown if TOKEN in text]
+
+
+def test_addresses_that_read_alike_have_labels_of_their_own() -> None:
+    hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB" for n in range(3)]
+    labels = address_labels([*hooks, *hooks, "https://example.com/webhook"])
+    assert len({short_address(url) for url in hooks}) == 1
+    assert len(set(labels.values())) == 4
+    assert all(labels[url].startswith(f"{short_address(url)} #") for url in hooks)
+    assert labels["https://example.com/webhook"] == "example.com/webhook"
+    assert labels == address_labels(["https://example.com/webhook", *hooks])

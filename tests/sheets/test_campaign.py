@@ -216,7 +216,7 @@ WRONG = {
     "media_required": [{"accounts": "Instagram:@brand"}, {"accounts": "Instagram:brand"}], "comment_too_long": [{"first_comment": "x" * 2_201}],
     "time_missing": [{"scheduled_for": None}], "time_without_offset": [{"scheduled_for": "2026-03-04 10:00"}, {"scheduled_for": "2026-03-04T10:00:00"}],
     "time_ambiguous": [{"scheduled_for": "04.03.2026 10:00"}], "time_unreadable": [{"scheduled_for": "tomorrow"}],
-    "time_past": [{"scheduled_for": "2026-03-02T09:00:00Z"}], "content_type_form": [{"content_type": "photo"}],
+    "time_passed": [{"scheduled_for": "2026-03-02T09:00:00Z"}], "content_type_form": [{"content_type": "photo"}],
     "media_folder": [{"media": "spring.jpg"}, {"media": "a b/Film.MOV"}, {"media": "C:\\pictures\\a.jpg"}],
     "media_address": [{"media": "http://x.example/a.jpg"}, {"media": "ftp://x.example/a.jpg"}, {"media": "https:///a.jpg"}], "attempt_form": [{"attempt": "zwei"}],
 }  # fmt: skip
@@ -241,7 +241,7 @@ def test_each_mistake_of_a_row_has_its_code_and_is_not_eligible_in_the_plan(cell
     assert (found["row"] == 0).all()
     if errors == ["row_id_missing"]:
         return  # without a key there is no plan
-    fit = not errors or errors == ["time_past"]  # a plan knows no clock
+    fit = not errors or errors == ["time_passed"]  # a plan knows no clock
     assert plan_create(frame, key="row_id").frame["eligible"].tolist() == [fit]
     assert (findings(frame)["level"] != "error").all() == fit, "without a clock no time has passed"
 
@@ -367,7 +367,7 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
     found = findings(sheet, now=NOW)
     assert len(sheet) == 118
     assert found["code"].value_counts().to_dict() == {
-        "time_without_offset": 2, "time_unreadable": 1, "time_ambiguous": 1, "content_too_long": 3, "media_required": 2, "row_id_doubled": 2, "time_past": 1, "time_missing": 1,
+        "time_without_offset": 2, "time_unreadable": 1, "time_ambiguous": 1, "content_too_long": 3, "media_required": 2, "row_id_doubled": 2, "time_passed": 1, "time_missing": 1,
         "content_near_limit": 1, "account_form": 1, "content_required": 1, "duplicate_post": 1,
     }  # fmt: skip
     good = sheet.drop(index=found.loc[found["level"] == "error", "row"]).dropna(subset=["scheduled_for"])

@@ -10,7 +10,7 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
-from voxops.views.monitor import present
+from voxops.views.snapshot import render_html
 
 
 @pytest.fixture
@@ -40,7 +40,8 @@ def refused(sandbox: Sandbox, nth: int) -> None:
 
 def enabled(run: vx.Run) -> dict[str, bool]:
     """The buttons of a run, and whether they can be pressed."""
-    return {button.do: button.enabled for button in run._monitor()._look().tabs[0].buttons}
+    run._live.draw()
+    return {name: not button.disabled for name, button in run._live.part.buttons.items()}  # type: ignore[attr-defined]
 
 
 def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -117,24 +118,7 @@ def test_what_is_done_and_what_needs_somebody_are_two_numbers(sandbox: Sandbox, 
     assert "settled" not in repr(run)
 
 
-@pytest.mark.parametrize(("retries", "possible"), [(99, False), (0, True)])
-def test_a_retry_is_offered_only_where_one_can_be_planned(
-    sandbox: Sandbox, ws: vx.Workspace, retries: int, possible: bool
-) -> None:
-    """Of what the API has skipped, as its retries are used up, none can."""
-    sandbox.set_switches(recovery_rate=0.0)
-    rows = triaged(ws)
-    rows = rows[rows["verdict"] == "retry"].head(3)
-    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
-        target.retry_count = retries
-    run = ws.run(vx.plan_retry(rows)).wait(60)
-    assert set(run.results()["outcome"]) == {"failed"}
-    assert enabled(run)["retry"] is possible
-    assert (vx.plan_retry(run.failed()).eligible > 0) is possible
-    assert len(sandbox.requests(acting=True)) == run.snapshot.acts
-
-
 def test_what_is_in_no_ledger_is_not_to_be_attached(ws: vx.Workspace) -> None:
     watched = ws.watch(ws.posts(status="scheduled").head(2)).wait(60)
     assert watched.snapshot.phase == "stopped"
-    assert "ws.attach" not in repr(watched) + present(watched.snapshot)
+    assert "ws.attach" not in repr(watched) + render_html(watched.snapshot)

@@ -42,64 +42,31 @@ log.attrs['filters'] = {}
 MONITOR = """
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from voxops.model import Cell, Outcome, Snapshot, Transition
-from voxops.views.monitor import Monitor
+from voxops.views.monitor import Live, Monitor
 now = datetime(2026, 3, 2, tzinfo=UTC)
-cells = tuple(Cell(text, outcome, 3) for text, outcome in zip(samples, list(Outcome) * 4))
-moves = tuple(Transition(now, text, text, text, 'failed', text) for text in samples[:8])
 for shown in (samples[:8], samples[7:]):
-    Monitor(Snapshot(shown[0], 'retry', shown[1], 'sending', now, now, cells, 3, {text: 2 for text in shown},
-            tuple(Transition(now, text, text, text, text, text) for text in shown), note=' '.join(text[:80] for text in shown),
-            reason=shown[0], who=shown[1]),
-            on_pause=lambda: None, on_retry=lambda: None).show()
+    state = Snapshot(shown[0], 'retry', shown[1], 'sending', now, now, (Cell(shown[2], Outcome.FAILED, 3),), 3,
+                     {text: 2 for text in shown}, tuple(Transition(now, text, text, text, text, text) for text in shown),
+                     note=' '.join(text[:80] for text in shown), reason=shown[0], who=shown[1])
+    run = SimpleNamespace(snapshot=state, tz='UTC', observe=lambda _: None, pause=None, resume=None, cancel=None)
+    Live(lambda changed: Monitor(run, None, changed), lambda: '').show()
 """
 
 PANELS = """
-class Deliveries:
-    sandbox = None
-    client, settings = ws.client, ws.settings
-    def ledger():
-        return ws.ledger()
-    class aio:
-        async def webhooks():
-            return pd.DataFrame({'webhook_id': samples, 'url': samples})
-        async def deliveries(**_):
-            return log
-panel = ws.panel(triaged)
-panel._runner.reason = samples[3]
-panel._code_shown = True
-panel
-"""
-
-DELIVERIES = """
-from voxops.views.panel import panel as panel_of
-deliveries = panel_of(Deliveries, log)
-deliveries._code_shown = True
-heard = []
-for shown in (deliveries, panel):
-    shown._live._hear = lambda message, hear=shown._live._hear: (heard.append(message) if 'page' in message else None, hear(message))
-deliveries
-"""
-
-OPEN = """
-import asyncio
-while deliveries._tasks._turn.locked():  # it reads the webhooks in the background
-    await asyncio.sleep(0.1)
-await asyncio.sleep(1)
-for row in range(len(samples)):
-    for shown in (deliveries, panel):
-        for page in [message['page'] for message in heard]:
-            shown._live.send({'details': [block for block in shown._details(row) if block], 'row': 0, 'page': page})
-deliveries._runner.complain(samples[1])
-panel._make()
-panel._runner.complain(' '.join(text[:60] for text in samples))
-await asyncio.sleep(1)
+panel, deliveries = ws.panel(triaged), ws.panel(log)
+for shown in (panel, deliveries):
+    shown._show_all()
+    shown._plan(shown._left)
+    shown._failed(' '.join(text[:60] for text in samples))
+    display(shown)
 """
 
 OBJECTS = """
 plan = vx.plan_retry(triaged)
-display(plan, vx.plan_redeliver(log), vx.report(triaged, plan=plan), vx.causes(triaged).head(20), triaged.head(20), log.head(20), ws)
-vx.report(triaged, plan=plan).to_html('report.html')
+display(plan, vx.plan_redeliver(log), vx.report(triaged), vx.causes(triaged).head(20), triaged.head(20), log.head(20), ws)
+vx.report(triaged).to_html('report.html')
 """
 
 PLOTS = """
@@ -140,19 +107,17 @@ def test_samples_execute_where_nobody_escapes_them(lab: Lab) -> None:
 
 def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
     lab.fetched_elsewhere.clear()
-    lab.write("hostile.ipynb", PREPARE, FRAMES, MONITOR, PANELS, DELIVERIES, OPEN, OBJECTS, PLOTS, "print('the end')")
+    lab.write("hostile.ipynb", PREPARE, FRAMES, MONITOR, PANELS, OBJECTS, PLOTS, "print('the end')")
     book = lab.open("hostile.ipynb", height=1800)
     book.run_all()
     book.finished(150_000)  # megabytes of text
     assert book.errors() == []
-    book.at(8).wait("the end")
-    for cell in range(9):  # cells out of sight are not drawn
+    book.at(6).wait("the end")
+    for cell in range(7):  # cells out of sight are not drawn
         book.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
         book.page.wait_for_timeout(300)
-    assert book.at(3).area.locator(".vx-facets label").count() > 10, "the panel was not drawn"
-    book.at(4).area.locator(".vx-row").first.click()
-    book.at(4).wait("Delivery")
-    book.at(3).area.locator(".vx [title]").first.hover()
+    assert book.at(3).area.locator(".vx-rows tr").count() > 50, "the panels were not drawn"
+    book.at(3).area.locator(".vx-rows td[title]").first.hover()
     assert book.page.locator("mjx-container").count() == 0
     assert book.page.evaluate(HITS) == []
     assert book.page.evaluate("() => getComputedStyle(document.body).display") != "none"
@@ -171,7 +136,7 @@ def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
     book.close()
 
     again = lab.open("hostile.ipynb", kernel=False, height=1800)
-    for cell in range(9):
+    for cell in range(7):
         again.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
     again.page.wait_for_timeout(500)
     assert again.page.evaluate(HITS) == []

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
+from tests.virtual import until
 
 import voxops as vx
+from voxops.acts.plan import Plan
+from voxops.engine.progress import Progress
 from voxops.errors import LedgerError
 from voxops.frames.palette import OUTCOME
 from voxops.model import OUTCOMES, Cell, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
-from voxops.views._snapshot import render_html, render_text
-from voxops.views.monitor import Monitor
+from voxops.views.monitor import INTERVAL, Live, Monitor, Painter
+from voxops.views.snapshot import render_html, render_text
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
@@ -51,51 +54,80 @@ def of(*counts: tuple[Outcome, int], **more: Any) -> Snapshot:
     return snapshot(cells=tuple(Cell("a", *count) for count in counts), **more)
 
 
-class Desk:
-    """A fake clock with its timers, and a record of what was published at which time."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.published: list[tuple[float, str, bool, dict[str, Any]]] = []
-
-    def later(self, seconds: float, function: Callable[[], None]) -> None:
-        self.timers.append((self.now + seconds, function))
-
-    def publish(self, bundle: dict[str, Any], display_id: str, update: bool) -> None:
-        self.published.append((self.now, display_id, update, bundle))
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass and fire what falls due, in order."""
-        end = self.now + seconds
-        while due := [timer for timer in self.timers if timer[0] <= end]:
-            first = min(due, key=lambda timer: timer[0])
-            self.timers.remove(first)
-            self.now = first[0]
-            first[1]()
-        self.now = end
-
-    def monitor(self, shown: Snapshot | None = None, **actions: Any) -> Monitor:
-        return Monitor(shown or snapshot(), clock=lambda: self.now, later=self.later, publish=self.publish, **actions)
-
-    @property
-    def updates(self) -> list[tuple[float, str]]:
-        return [(at, bundle["text/plain"]) for at, _, update, bundle in self.published if update]
-
-
 def numbered(index: int, **more: Any) -> Snapshot:
     return snapshot(note=f"state {index}", **more)
 
 
-def page_of(monitor: Monitor) -> dict[str, Any]:
-    """What a page shows of it."""
-    return monitor._display_().state
+class Fake:
+    """A run that only says that it was told something; `plans` are the answers to who plans what failed."""
+
+    id, tz, plan = "8c1f02", "UTC", None
+
+    def __init__(self, shown: Snapshot, *plans: Any) -> None:
+        self.snapshot, self.told, self._plans, self._observers = shown, list[str](), list(plans), list[Any]()
+        self.pause, self.resume, self.cancel = (self._note(name) for name in ("pause", "resume", "cancel"))
+
+    def _note(self, name: str) -> Callable[[], None]:
+        return lambda: self.told.append(name)
+
+    def observe(self, observer: Any) -> None:
+        self._observers.append(observer)
+        observer.notice(self.snapshot)
+
+    def notice(self, shown: Snapshot) -> None:
+        self.snapshot = shown
+        for observer in self._observers:
+            observer.notice(shown)
+
+    def replan(self) -> Any:
+        self.told.append("plan")
+        answer = self._plans.pop(0) if self._plans else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
-def press(monitor: Monitor, name: str) -> None:
-    """Press a button, as a page does."""
-    data = {"method": "custom", "content": {"do": name, "page": "a"}}
-    monitor._display_()._handle_msg({"content": {"data": data}, "buffers": []})
+class Workspace:
+    """A workspace that starts fake runs."""
+
+    def __init__(self) -> None:
+        self.aio, self.began = self, list[tuple[Plan, str]]()
+
+    async def run(self, plan: Plan, *, reason: str) -> Any:
+        self.began.append((plan, reason))
+        return Fake(snapshot())
+
+
+class Desk:
+    """A monitor of a fake run, and a record of what was published; a painter that draws only when a test lets it."""
+
+    def __init__(self, shown: Snapshot | None = None, *plans: Any) -> None:
+        self.run, self.workspace = Fake(shown or snapshot(), *plans), Workspace()
+        self.published: list[tuple[bool, dict[str, Any]]] = []
+        self.asked = 0
+        self.live = Live(
+            lambda changed: Monitor(cast("Any", self.run), self.workspace, changed),
+            lambda: render_text(self.run.snapshot),
+            cast("Any", self),
+            lambda bundle, _, update: self.published.append((update, bundle)),
+        )
+        self.monitor = cast("Monitor", self.live.part)
+        self.live.html()
+
+    def ask(self, _: Live) -> None:
+        self.asked += 1
+
+    def press(self, name: str) -> None:
+        """Press a button, as a page does, and wait for its thread."""
+        self.monitor.buttons[name].click()
+        for thread in threading.enumerate():
+            if thread.name == "voxops-button":
+                thread.join(60)
+        self.live.draw()
+
+    @property
+    def shown(self) -> str:
+        return Reader.of(self.live.html()).text
 
 
 # -- what it says -------------------------------------------------------------------------------------------------------------
@@ -103,19 +135,15 @@ def press(monitor: Monitor, name: str) -> None:
 TEXT = """\
 Retry what failed · run 8c1f02 · ▶ sending · 2026-11-03 12:01:04 UTC
 started 2026-11-03 12:00:00 by anna · reason: ticket 7
-[██████████████████████████xx···········?] 64 of 90 done (71 %) · 1 needs you · 8 not eligible
+[███████████████████████████x···········?] 64 of 90 done (71 %) · 1 needs you · 8 not eligible
 ✓ 60 succeeded  ✗ 4 failed  … 25 pending  ? 1 unknown  ⊘ 0 blocked
-about 26 s left · rate limit 87 of 120 left, renewed in 23 s · 12 acts sent
-platform  ✓ succeeded  ✗ failed  … pending  ? unknown  ⊘ blocked  all
-linkedin           40         4         16          ·          ·   60
-twitter            20         ·          ·          1          ·   21
-threads             ·         ·          9          ·          ·    9
+ends about 12:01:30, in 26 s · rate limit 87 of 120 left, renewed in 23 s · 12 acts sent
 Not done, and why
   16 · the platform's queue
   9 · rate limit
 Last changes
-  12:01:04 ✗ pending → failed · post_7 linkedin · TOKEN_EXPIRED
-  12:01:01 ? pending → unknown · post_9 twitter · connection lost
+  12:01:04 ✗ post_7 · pending → failed on linkedin: TOKEN_EXPIRED
+  12:01:01 ? post_9 · pending → unknown on twitter: connection lost
 Going well."""
 
 
@@ -134,21 +162,18 @@ LIMIT = PaceInfo(limit=120, remaining=0, paused_for=57)
     ("shown", "said", "unsaid"),
     [
         (snapshot(waits={f"reason {chr(97 + n)}": 1 for n in range(20)}), "and 8 more kinds; run.results() has the reason of each row", "reason t"),
-        (snapshot(action="redeliver"), "event", "platform "),
         (of((Outcome.SUCCEEDED, 9_999), (Outcome.PENDING, 1)), "9,999 of 10,000 done (99 %)", "100 %"),
         (Snapshot("r", "retry", "", "sending", NOON, NOON), "0 of 0 done", "platform"),
-        (snapshot(action="create", waits={}, recent=()), "succeeded", "linkedin"),
-        (snapshot(action="cancel", cells=(Cell("", Outcome.SUCCEEDED, 3), Cell("", Outcome.PENDING, 1)), waits={}, recent=()), "3 succeeded", "platform"),
-        (snapshot(cells=(Cell("", Outcome.PENDING, 1), Cell("x", Outcome.PENDING, 1))), "platform", "others"),
-        (snapshot(pace=LIMIT), "waits for the rate limit, 57 s", "s left"),
-        (snapshot(pace=replace(LIMIT, paused_for=None, resets_in=57)), "waits for the rate limit, 57 s", "s left"),
+        (snapshot(pace=LIMIT), "waits for the rate limit until 12:02:01", "ends about"),
+        (snapshot(pace=replace(LIMIT, paused_for=None, resets_in=57)), "waits for the rate limit until 12:02:01", "ends about"),
         *((snapshot(pace=LIMIT, phase=phase), "64 of 90 done", "waits for the rate limit") for phase in ("paused", "done", "stopped")),
         *((snapshot(phase=phase), f"{shown}, 4 failed · 2026-11-03", "✗ sending") for phase, shown in (("done", "✓ done"), ("cancelled", "cancelled"), ("blocked", "needs you"))),
         (of((Outcome.SUCCEEDED, 3), phase="done"), "✓ done · 2026", " failed · 2026"),
-        *((snapshot(phase=phase), "12 acts sent", " left") for phase in ("paused", "stopped", "done", "cancelled", "blocked")),
+        *((snapshot(phase=phase), "12 acts sent", "ends about") for phase in ("paused", "stopped", "done", "cancelled", "blocked")),
         (of((Outcome.SUCCEEDED, 78), (Outcome.FAILED, 9), (Outcome.BLOCKED, 20), withdrawn=20, at_rest=20), "87 of 107 done (81 %) · 20 withdrawn", "need"),
         (of((Outcome.SUCCEEDED, 98), (Outcome.BLOCKED, 7), (Outcome.UNKNOWN, 2)), "98 of 107 done (91 %) · 9 need you", "settled"),
         (of((Outcome.PENDING, 2), phase="watching", sends=False, note=""), "ws.attach('8c1f02').resume() goes on", "rate limit 87"),
+        (of((Outcome.PENDING, 2), phase="paused", note="Still in flight: post_1; recorded when answered"), "Still in flight: post_1", "ends about"),
         (of((Outcome.PENDING, 2), phase="stopped", note="no; run.resume() goes on"), "no; ws.attach('8c1f02').resume() goes on", "run.resume"),
         (of((Outcome.PENDING, 2), action="watch", note="no; run.resume() watches on"), "run.resume() watches on", "ws.attach"),
     ],
@@ -159,15 +184,6 @@ def test_it_says_what_matters_in_each_state(shown: Snapshot, said: str, unsaid: 
     assert all(part in words for part in said.split(" · "))
     assert unsaid not in text
     assert unsaid not in words
-
-
-def test_a_long_id_is_short_in_html_and_whole_on_hovering_and_in_text() -> None:
-    item = "post_" + "x" * 20 + "tail"
-    shown = snapshot(recent=(Transition(NOON, item, "linkedin", "pending", "failed", "TOKEN_EXPIRED"),))
-    page = Reader.of(render_html(shown))
-    assert "pending → failed · post_xx…xxxxtail linkedin · TOKEN_EXPIRED" in page.text
-    assert any(f"pending → failed · {item} linkedin" in value for name, value in page.attributes if name == "title")
-    assert item in render_text(shown)
 
 
 @pytest.mark.parametrize("text", PAYLOADS, ids=range(len(PAYLOADS)))
@@ -181,14 +197,10 @@ def test_hostile_text_is_only_ever_text(text: str) -> None:
     assert len(render_text(snapshot(note=text or "x")).splitlines()) == len(TEXT.splitlines())
 
 
-def test_a_megabyte_of_text_and_five_thousand_platforms_stay_a_screen() -> None:
+def test_a_megabyte_of_text_stays_a_screen() -> None:
     shown = snapshot(note="x" * 1_000_000, title="y" * 1_000_000)
     assert len(render_text(shown)) < 2_500
     assert len(render_html(shown)) < 12_000
-    shown = snapshot(cells=tuple(Cell(f"place {n:04}", outcome, 7) for n in range(1250) for outcome in Outcome))
-    assert len(render_text(shown).splitlines()) < 40
-    assert "1238 others" in render_text(shown)
-    assert len(render_html(shown)) < 35_000
 
 
 def test_outcomes_differ_in_glyph_block_and_colour() -> None:
@@ -202,62 +214,58 @@ def test_outcomes_differ_in_glyph_block_and_colour() -> None:
 
 def test_showing_publishes_a_widget_and_beside_it_a_static_copy() -> None:
     desk = Desk()
-    monitor = desk.monitor(on_pause=lambda: None)
-    monitor.notice(numbered(1))
-    desk.advance(10)
-    assert not desk.published, "nothing before it is shown"
-    monitor.notice(snapshot())
-    monitor.show()
-    (_, live_id, _, live), (_, copy_id, _, copy) = desk.published
+    desk.run.notice(numbered(1))
+    assert (desk.published, desk.asked) == ([], 0), "nothing before it is shown"
+    desk.live.show()
+    (_, live), (_, copy) = desk.published
     assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
-    assert set(copy) == {"text/html", "text/plain"}
-    assert copy["text/plain"] == repr(Monitor(snapshot())), "text and page are one"
-    assert "As of 2026-11-03 12:01:04 UTC. ws.attach('8c1f02') shows the present state." in Reader.of(copy["text/html"]).text  # fmt: skip
-    assert page_of(monitor)["attach"] == "ws.attach('8c1f02')"
-    assert f"voxops-copy-{page_of(monitor)['id']}" in copy["text/html"]  # what the widget hides while it lives
-    assert live_id != copy_id
-    desk.advance(1)
-    monitor.notice(snapshot(phase="done", note="the end"))
-    assert "the end" in json.dumps(page_of(monitor))
-    assert "shows the present state" not in desk.published[-1][3]["text/html"]
-    assert len(desk.published) == 3, "an update is one message"
+    assert copy == {"text/html": desk.live.html(), "text/plain": render_text(numbered(1))}
+    assert "ws.attach('8c1f02') shows the present state." in desk.shown
+    # What the page hides while the widget lives, and what it hides when it does not.
+    assert f".{desk.live.id}-live:not(.jupyter-widgets-disconnected)" in desk.shown
+    assert f"{desk.live.id}-live" in desk.live.box._dom_classes
+    assert_only_text(desk.live.html())
+    desk.run.notice(numbered(2))
+    assert (len(desk.published), desk.asked) == (2, 1), "the painter draws it"
+    desk.run.notice(numbered(3, phase="done"))  # tools that run cell by cell drop what comes after the cell
+    assert len(desk.published) == 3, "the end is drawn at once"
+    assert "state 3" in desk.published[-1][1]["text/html"]
+    assert "shows the present state" not in desk.shown
 
 
-@given(st.lists(st.floats(0, 2), min_size=1, max_size=40))
-def test_at_most_two_updates_a_second_and_the_last_state_half_a_second_late_at_most(gaps: list[float]) -> None:
-    desk = Desk()
-    monitor = desk.monitor()
-    monitor.show()
-    for index, gap in enumerate(gaps):
-        desk.advance(gap)
-        monitor.notice(numbered(index))
-    told = desk.now
-    desk.advance(1)
-    times = [desk.published[0][0]] + [at for at, _ in desk.updates]
-    assert all(later - earlier >= Monitor.INTERVAL - 1e-9 for earlier, later in pairwise(times))
-    at, text = desk.updates[-1]
-    assert f"state {len(gaps) - 1}" in text
-    assert at <= told + Monitor.INTERVAL + 1e-9
-    assert len(desk.timers) == 0
+def test_one_thread_draws_all_displays_twice_a_second_at_most(caplog: pytest.LogCaptureFixture) -> None:
+    rests, permits, drawn = SimpleQueue[float](), SimpleQueue[None](), SimpleQueue[str]()
 
+    def rest(seconds: float) -> None:
+        rests.put(seconds)
+        permits.get(timeout=60)
 
-def test_the_end_is_shown_at_once_and_only_once() -> None:
-    # A cell that waits for the run ends with it; tools that run cell by cell drop whatever comes later.
-    desk = Desk()
-    monitor = desk.monitor()
-    monitor.show()
-    desk.advance(0.1)
-    monitor.notice(numbered(1))
-    monitor.notice(numbered(2, phase="done"))
-    assert [(at, "state 2" in text) for at, text in desk.updates] == [(100.1, True)]
-    desk.advance(10)
-    assert len(desk.updates) == 1
+    def breaks() -> None:
+        raise RuntimeError("the page is gone")
+
+    painter = Painter(rest)
+    live: list[Any] = [Mock(draw=lambda name=name: drawn.put(name)) for name in "ab"]
+    broken: Any = Mock(draw=breaks)
+    painter.ask(live[0])
+    for _ in range(3):
+        assert rests.get(timeout=60) == INTERVAL
+        assert drawn.get(timeout=60) == "a"
+        assert drawn.empty(), "nothing is drawn while it rests"
+        for _ in range(50):
+            painter.ask(broken)
+            painter.ask(live[0])
+        permits.put(None)
+    assert rests.get(timeout=60) == INTERVAL
+    painter.ask(live[1])
+    permits.put(None)
+    assert {drawn.get(timeout=60), drawn.get(timeout=60)} == {"a", "b"}
+    assert "a display could not be drawn" in caplog.text
 
 
 def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_shown() -> None:
     """The loop tells of the end on its own thread, just as the display is on its way: the update must not overtake it."""
-    published: list[tuple[bool, str]] = []
-    racing = threading.Thread(target=lambda: monitor.notice(snapshot(phase="done")))
+    desk, published = Desk(), list[tuple[bool, str]]()
+    racing = threading.Thread(target=lambda: desk.run.notice(snapshot(phase="done")))
 
     def publish(bundle: dict[str, Any], _: str, update: bool) -> None:
         if not update and racing.ident is None:
@@ -265,24 +273,11 @@ def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_sh
             racing.join(0.1)  # it ends in no time, unless it is made to wait
         published.append((update, bundle["text/plain"]))
 
-    monitor = Monitor(snapshot(), publish=publish)
-    monitor.show()
+    desk.live._publish = publish
+    desk.live.show()
     racing.join(60)
     assert [update for update, _ in published] == [False, False, True]
     assert "done" in published[-1][1]
-
-
-def test_updates_come_while_the_loop_of_the_displaying_thread_is_blocked() -> None:
-    # A kernel runs cells on its loop, and a cell that waits for the run blocks it.
-    shown = threading.Event()
-
-    async def cell() -> bool:
-        monitor = Monitor(snapshot(), publish=lambda bundle, display_id, update: shown.set() if update else None)
-        monitor.show()
-        monitor.notice(numbered(1))
-        return shown.wait(60)
-
-    assert asyncio.run(cell())
 
 
 class Standing:
@@ -329,9 +324,33 @@ def test_followers_hear_the_end_last_whoever_breaks(caplog: pytest.LogCaptureFix
     assert "the page is gone" in caplog.text
 
 
+@given(st.lists(st.tuples(st.floats(0.1, 5), st.integers(1, 4)), min_size=1, max_size=12))
+def test_an_end_is_promised_once_three_states_are_known_and_by_their_median(steps: list[tuple[float, int]]) -> None:
+    now, total, done, ends = NOON, 60, 0, list[datetime]()
+    client = SimpleNamespace(now=lambda: now, pace=PaceInfo())
+    progress = Progress(
+        cast("Any", client), Follower(), "run_1", "retry", "", cells=(Cell("a", Outcome.PENDING, total),)
+    )
+    for seconds, rows in steps:
+        now, done = now + timedelta(seconds=seconds), done + rows
+        cells = (Cell("a", Outcome.SUCCEEDED, done), Cell("a", Outcome.PENDING, total - done))
+        ends.append(now + (now - NOON) / done * (total - done))
+        left = progress.show(replace(progress.snapshot, cells=cells)).seconds_left
+        known = sorted(ends)
+        if len(ends) < 3:
+            assert left is None
+        else:
+            assert left is not None
+            at = (now + timedelta(seconds=left) - NOON).total_seconds()
+            low, high = (
+                (each - NOON).total_seconds() for each in (known[(len(known) - 1) // 2], known[len(known) // 2])
+            )
+            assert low - 0.01 <= at <= max(high, (now - NOON).total_seconds()) + 0.01
+    assert progress.show(replace(progress.snapshot, phase="paused")).seconds_left is None
+
+
 # -- buttons ------------------------------------------------------------------------------------------------------------------
 
-NAMES = ("pause", "resume", "cancel", "retry")
 ROWS = {"row_id": ["a"], "content": ["x"], "accounts": ["twitter:@b"], "scheduled_for": ["2027-01-01T09:00Z"]}
 QUEUED = {"phase": "watching", "waits": {"queued": 5}}
 
@@ -341,10 +360,10 @@ QUEUED = {"phase": "watching", "waits": {"queued": 5}}
     [
         ({"phase": "sending"}, {"pause", "cancel"}),
         ({"phase": "watching", "failed": 3}, {"pause", "cancel"}),
-        ({"phase": "watching", "failed": 3, "sends": False}, {"resume", "cancel", "retry"}),
+        ({"phase": "watching", "failed": 3, "sends": False}, {"resume", "cancel", "plan"}),
         ({"phase": "paused"}, {"resume", "cancel"}),
-        ({"phase": "stopped", "failed": 1}, {"resume", "retry"}),
-        ({"phase": "done", "failed": 1}, {"retry"}),
+        ({"phase": "stopped", "failed": 1}, {"resume", "plan"}),
+        ({"phase": "done", "failed": 1}, {"plan"}),
         ({"phase": "done"}, set()),
         (QUEUED, set()),  # what has been sent can neither be stopped nor given up
         (QUEUED | {"waits": {"queued": 4, "waits for the canaries": 1}}, {"pause", "cancel"}),
@@ -353,48 +372,63 @@ QUEUED = {"phase": "watching", "waits": {"queued": 5}}
     ],
 )
 def test_only_buttons_that_make_sense_can_be_pressed(more: dict[str, Any], expected: set[str]) -> None:
-    more, called = dict(more), list[str]()
-    shown = of((more.pop("open", Outcome.PENDING), 5), (Outcome.FAILED, more.pop("failed", 0)), **more)
-    plan = vx.plan_create(pd.DataFrame(ROWS), key="row_id")
-    actions = {f"on_{name}": lambda name=name: called.append(name) or plan for name in NAMES}
-    monitor = Desk().monitor(shown, **actions)
-    buttons = page_of(monitor)["tabs"][0]["buttons"]
-    assert {button["do"] for button in buttons if button["enabled"]} == expected
-    for name in NAMES:  # a page may press what it should not
-        press(monitor, name)
-    assert set(called) == expected
+    more = dict(more)
+    desk = Desk(of((more.pop("open", Outcome.PENDING), 5), (Outcome.FAILED, more.pop("failed", 0)), **more))
+    desk.live.draw()
+    assert {name for name, button in desk.monitor.buttons.items() if not button.disabled} == expected
+    for name in desk.monitor.buttons:  # a page may press what it should not
+        desk.press(name)
+    assert set(desk.run.told) == expected
 
 
-def test_a_monitor_without_actions_has_no_buttons_and_takes_no_orders() -> None:
-    called: list[str] = []
-    monitor = Desk().monitor(on_pause=lambda: called.append("pause"))
-    assert [button["do"] for button in page_of(monitor)["tabs"][0]["buttons"]] == ["pause"]
-    for name in ("cancel", "run", "__init__", "", "hello"):
-        press(monitor, name)
-    assert called == []
+def test_a_plan_of_what_failed_runs_by_its_own_button_once_and_for_a_reason() -> None:
+    plans = [vx.plan_create(pd.DataFrame(ROWS | {"row_id": [name]}), key="row_id") for name in "ab"]
+    failed = of((Outcome.FAILED, 1), phase="done")
+    desk = Desk(failed, LedgerError("the ledger was closed"), *plans, None)
+    desk.press("plan")
+    assert "LedgerError: the ledger was closed" in desk.shown
+    desk.press("plan")
+    (first,) = desk.monitor.plans.boxes
+    desk.press("plan")
+    (second,) = desk.monitor.plans.boxes
+    assert "the ledger was closed" not in desk.shown and desk.shown.count("Plan to create") == 1
+    second._begin()
+    assert "needs a reason" in desk.shown and desk.workspace.began == []
+    for box, reason in ((second, "ticket 8"), (first, "ticket 9")):  # the other tab still shows the first
+        box._reason.value = reason
+        for _ in range(2):
+            box._begin()
+    assert desk.workspace.began == [(plans[1], "ticket 8"), (plans[0], "ticket 9")], (
+        "each button runs its own plan, once"
+    )
+    assert "Retry what failed" in desk.shown, "its monitor stands below"
+    desk.press("plan")
+    assert "Nothing here can be planned again" in desk.shown
+    assert_only_text(desk.live.html())
 
 
-def test_creates_are_shown_by_error_not_by_combination_of_platforms() -> None:
-    cells = tuple(Cell(f"twitter+place{number}", Outcome.FAILED, 2) for number in range(30))
-    monitor = Desk().monitor(snapshot(action="create", cells=cells), errors=lambda: {"INVALID_TIME": 40, "NO_MEDIA": 20})  # fmt: skip
-    shown = json.dumps(page_of(monitor))
-    assert "place1" not in shown
-    assert re.search(r"failed with.*INVALID_TIME.*40.*NO_MEDIA.*20", shown)
+def test_a_plan_that_could_not_be_started_can_be_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(of((Outcome.FAILED, 1), phase="done"), vx.plan_create(pd.DataFrame(ROWS), key="row_id"))
+    desk.press("plan")
+    (box,) = desk.monitor.plans.boxes
+    box._reason.value = "ticket 8"
+
+    async def refuse(*_: Any, **__: Any) -> None:
+        raise LedgerError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.workspace, "run", refuse)
+        box._run.click()
+        until(lambda: "the disk is full" in desk.shown)
+    box._begin()
+    assert [reason for _, reason in desk.workspace.began] == ["ticket 8"]
 
 
-def test_a_retry_shows_its_plan_beside_the_run_or_why_there_is_none() -> None:
-    """Its workspace may be closed by now."""
-    plan = vx.plan_create(pd.DataFrame(ROWS), key="row_id")
-    answers: list[Any] = [plan, LedgerError("the ledger was closed"), plan, None]
-
-    def retry() -> object:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    monitor = Desk().monitor(snapshot(phase="done"), on_retry=retry)
-    for said in ("LedgerError: the ledger was closed", "Plan to create", "Nothing here can be planned again"):
-        press(monitor, "retry")
-        assert said in json.dumps(page_of(monitor))
-    assert page_of(monitor)["problem"] == ""
+def test_a_run_is_shown_once_in_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, cell, shown = Run(cast("Any", lambda _: Standing())), 1, list[int]()
+    monkeypatch.setattr("voxops.run.running_cell", lambda: cell)
+    monkeypatch.setattr(Live, "show", lambda _: shown.append(cell))
+    run.show().show()._ipython_display_()
+    cell = 2
+    run._ipython_display_()
+    assert shown == [1, 2]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-import voxops as vx
 from voxburst_sandbox import Fault
 from voxops.api.reasons import Reason
 
@@ -78,12 +77,3 @@ def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_wer
     assert risk(limited, served, served) == [1, pytest.approx(1 / 3)]
     assert risk(limited, limited) == [2, 1.0], "two are too few to say so"
     assert risk(long, long, long, served) == [3, 0.75], "that is the posts' own fault"
-
-
-def test_a_report_says_what_has_changed(ws):
-    triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="28D")))
-    weeks = vx.causes(triaged, against="7D")
-    made = vx.report(triaged, weeks=weeks)
-    assert "This week against last" in [section.title for section in made.sections]
-    assert "weeks" in made.frames
-    assert weeks["change"].iloc[0] in made._repr_html_()

@@ -54,7 +54,7 @@ def cells(world):
         "media_address": [{"media": "http://x.example/a.jpg"}], "media_folder": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
     }  # fmt: skip
     ours = {
-        "time_past": [{"scheduled_for": "2026-01-01T00:00Z"}],
+        "time_passed": [{"scheduled_for": "2026-01-01T00:00Z"}],
         "time_missing": [{"scheduled_for": None}],
         "person_form": [{"owner": "z" * 1001}],
     }
@@ -125,10 +125,18 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
     assert len(sandbox.effects("post.create")) == len(made)
     blocked = results[results["outcome"] == "blocked"]
     assert set(blocked["reason_code"]) == {
-        "account_not_active", "no_account", "time_passed", "media_unknown", "media_not_ready",
+        "account_not_active", "account_unknown", "time_passed", "media_unknown", "media_not_ready", "media_required",
     }  # fmt: skip
-    known = ("account_", "media_unknown", "media_not_ready")
-    assert {row for row, code in faults.items() if code.startswith(known)} <= set(blocked.index)
+    of_plan = ws.run(vx.plan_create(sheet, key="row_id", one_by_one=one_by_one)).plan.frame.set_index("row_id")[
+        "reason_code"
+    ]
+    said = {**of_plan, **blocked["reason_code"]}
+    differ = {
+        (code, said[row]) for row, code in faults.items() if code != "several" and said[row] not in {code, "ready"}
+    }
+    assert differ == {("media_missing", "media_not_uploaded")}, "a plan reads no file"
+    sent = {code for row, code in faults.items() if said[row] == "ready"}
+    assert sent <= {"content_too_long", "comment_too_long", "several"}, "only the API knows these limits"
     assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= REFUSALS - {
         "ACCOUNT_NOT_ACTIVE",
         "ACCOUNT_NOT_FOUND",
@@ -167,7 +175,7 @@ def test_an_unknown_account_is_held_where_the_list_of_accounts_is_whole_and_no_c
     sheet = pd.DataFrame(SHEET).assign(accounts="acc_none", media=None)
     blocked = ws.run(vx.plan_create(sheet, key="row_id")).wait().results("blocked")
     assert blocked[["reason_code", "waiting_for"]].to_numpy().tolist() == [
-        ["no_account", str(Reason("no_account", said="no account acc_none in this workspace"))]
+        ["account_unknown", str(Reason("account_unknown", said="no account acc_none in this workspace"))]
     ]
     assert not any(each["path"] == "/v1/posts/bulk" for each in sandbox.requests())
     forced = ws.run(vx.plan_create(sheet.assign(row_id="b", force=True), key="row_id")).wait().results()

@@ -33,7 +33,7 @@ CALLS: dict[str, dict[str, Any]] = {
         "report": lambda triaged: vx.report(triaged)._repr_html_(),
         "view": vx.view,
     },
-    "posts": {"calendar": plots.schedule_calendar, "view": vx.view},
+    "posts": {"view": vx.view},
 }
 
 

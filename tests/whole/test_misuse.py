@@ -141,7 +141,6 @@ vx.deliveries.outages(log, gap='x') => gap='x'
 vx.deliveries.lost(log, older_than=24) => older_than=24
 vx.deliveries.lost(log, now=naive) => now=
 vx.plots.delivery_volume(log, tz='Mars/Base') => tz='Mars/Base' is not a time zone
-vx.plots.schedule_calendar(posts, tz='Mars/Base') => tz='Mars/Base' is not a time zone
 vx.webhooks.verify_signature(b'', '', 7) => secrets=
 vx.report() => needs a triaged frame, not None
 vx.report(log, now=naive) => now=
@@ -150,19 +149,16 @@ vx.report(triaged, made) => creates posts, so it is reported by itself
 vx.report(triaged, redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(redelivered) => vx.report(ws.deliveries(), run=run)
 vx.report(run=redelivered) => vx.report(ws.deliveries(), run=run)
-vx.report(log, weeks=triaged) => weeks= is not for the report of deliveries
-vx.report(triaged, watch) => not a watch
-vx.report(triaged, plan) => Pass it as plan=
+vx.report(triaged, watch) => report(run=) needs the run of a plan
+vx.report(triaged, plan) => Pass what ws.run(plan) returned
 vx.report(triaged, 'run_1') => report(run=) needs the run of a plan
-vx.report(triaged, plan=triaged) => report(plan=) needs a plan
 vx.report(triaged, after=nothing) => report(after=) needs a targets frame
-vx.report(triaged, weeks=triaged) => report(weeks=)
 vx.report(triaged, rows='5') => must be a whole number of rows
 vx.report(log, rows=-1) => must be a whole number of rows
 vx.report(log, owners=['Ada']) => owners= takes a mapping
 vx.report(triaged, owners={'reconect account': 'Ada'}) => did you mean 'reconnect account'?
 vx.report(log, owners={'reject': 'Ada'}) => owners= names 'reject'; did you mean 'rejected'?
-vx.report(triaged).tickets(by=['owner']) => tickets(by=) takes the name of one column
+vx.report(triaged).tickets(by=['owner']) => the failures have no such column
 """.strip().splitlines()
 # What is bound to its process is neither copied nor pickled, and says how it is taken up elsewhere.
 BOUND = {

@@ -9,7 +9,6 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views._row_filter import load_code
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:
@@ -133,4 +132,3 @@ def test_a_selection_without_rows_selects_nothing(ws, sandbox):
         assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
-    assert load_code(posts.attrs, "posts").startswith("ws.posts(text=[], ")

@@ -39,7 +39,7 @@ async def main() -> None:
             event.item.upper(), event.at.isoformat()
     for event in run.events():
         event.now.upper()
-    vx.view(triaged), vx.view(plan), vx.view(run, live=True)
+    vx.view(triaged), vx.view(plan), vx.view(run, rows=5)
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
     vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
     ws.panel(triaged), ws.panel(ws.deliveries(since="7D")), ws.panel()

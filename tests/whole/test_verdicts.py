@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 import voxops as vx
+from voxops.frames.registry import kind_of
+from voxops.views.table import in_reading_order
 
 KEY = ["post_id", "platform", "account_id"]
 
@@ -45,7 +47,7 @@ def test_what_the_api_skipped_is_for_support_in_triage_plan_and_report(tried):
     assert set(skipped["verdict"]) == {"ask support"} and not skipped["retryable"].any()
     planned = vx.plan_retry(triaged).frame.merge(skipped[KEY], on=KEY)
     assert not planned["eligible"].any()
-    tasks = vx.report(triaged).sections[0].table.set_index("what")["targets"]
+    tasks = vx.report(triaged).tables["actions"].set_index("what")["targets"]
     assert tasks["ask support"] == (triaged["cause"].notna() & triaged["verdict"].eq("ask support")).sum()
 
 
@@ -55,6 +57,6 @@ def test_what_failed_again_stays_a_retry_that_says_so_and_comes_last(tried):
     again = triaged[triaged["verdict"].eq("retry") & triaged["last_outcome"].eq("failed").fillna(False)]
     assert len(again) > 0
     assert again["remedy"].str.contains(r"Retried once, last on \d{4}-\d\d-\d\d .* UTC, and failed\.").all()
-    shown = vx.view(triaged)._ordered
+    shown = in_reading_order(triaged, kind_of(triaged))
     causes = shown[shown["cause"].notna()]
     assert set(causes["post_id"].tail(len(again))) == set(again["post_id"])

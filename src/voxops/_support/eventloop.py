@@ -110,10 +110,10 @@ class _Work(Generic[T]):
             self._cancelled = True
             self._loop.call_soon(self._task.cancel)
 
-    def wait(self) -> T:
-        """Block until the outcome, and return or raise it."""
+    def wait(self, tick: Callable[[], object]) -> T:
+        """Block until the outcome, and return or raise it; meanwhile call `tick` again and again."""
         while not self._ended.wait(TICK):
-            pass
+            tick()
         return self.future.result()
 
     def stop(self) -> None:
@@ -181,13 +181,15 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def run(coro: Coroutine[Any, Any, T]) -> T:
+def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None) -> T:
     """Run a coroutine on the private loop and wait for it, whatever loop runs in the calling thread.
 
     Parameters
     ----------
     coro : coroutine
         What to do.
+    tick : callable
+        Called a few times a second in the calling thread.
 
     Returns
     -------
@@ -210,7 +212,7 @@ def run(coro: Coroutine[Any, Any, T]) -> T:
     try:
         with _interruptible():
             work.start(coro)
-            return work.wait()
+            return work.wait(tick)
     except BaseException as stop:
         work.stop()
         _note(stop, work.left)
@@ -352,12 +354,14 @@ class Begins(Protocol):
 R = TypeVar("R", bound=Begins)
 
 
-def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Any, P], T]:
-    """A coroutine method as a blocking call."""
+def blocking(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], wait: Callable[[Coroutine[Any, Any, T]], T] = run
+) -> Callable[Concatenate[Any, P], T]:
+    """A coroutine method as a blocking call; `wait` waits for it."""
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return run(_call(method, self, args, kwargs))
+        return wait(_call(method, self, args, kwargs))
 
     return call
 

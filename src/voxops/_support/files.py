@@ -3,7 +3,7 @@
 A file is written beside its target under a new name, which must not exist and is never followed as a link, and then renamed over
 the target. Readers see the old file or the new one, and a link in the target's place is replaced, not written through.
 
-Files and folders are private to their owner. If the umask leaves files writable for the group, such as 002, they are meant to be
+Files and folders are private to their owner, except reports and other exports. If the umask leaves files writable for the group, such as 002, they are meant to be
 shared, and the group gets the owner's rights.
 """
 
@@ -30,7 +30,7 @@ def short_path(path: Path) -> str:
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)
 
 
-def make_folder(path: Path, *, flush: bool = False) -> None:
+def make_folder(path: Path, *, flush: bool = False, private: bool = True) -> None:
     """Create a folder and its missing parents; an existing one stays as it is.
 
     Parameters
@@ -39,6 +39,8 @@ def make_folder(path: Path, *, flush: bool = False) -> None:
         The folder.
     flush : bool
         Whether to wait until the new names are on disk; else a power cut may lose them and their contents.
+    private : bool
+        Whether others can't read it; else the umask decides, as for any other folder.
 
     Raises
     ------
@@ -47,25 +49,28 @@ def make_folder(path: Path, *, flush: bool = False) -> None:
     """
     if path.is_dir():
         return
-    make_folder(path.parent, flush=flush)
+    make_folder(path.parent, flush=flush, private=private)
     try:
-        path.mkdir(0o700 | _PROBE)
+        path.mkdir(0o700 | _PROBE if private else 0o777)
     except FileExistsError:
         if not path.is_dir():  # else another process has just created it
             raise
         return
-    _share(path, path.stat().st_mode, 0o070)
+    if private:
+        _share(path, path.stat().st_mode, 0o070)
     if flush:
         flush_folder(path.parent)
 
 
-def create_file(path: Path) -> BinaryIO:
+def create_file(path: Path, *, private: bool = True) -> BinaryIO:
     """Open a new file for writing.
 
     Parameters
     ----------
     path : Path
         Must not exist, not even as a dangling link.
+    private : bool
+        Whether others can't read it; else the umask decides, as for any other file.
 
     Raises
     ------
@@ -74,20 +79,23 @@ def create_file(path: Path) -> BinaryIO:
     OSError
         If it can't be made.
     """
-    handle = os.open(path, _NEW, 0o600 | _PROBE)
+    handle = os.open(path, _NEW, 0o600 | _PROBE if private else 0o666)
     file = os.fdopen(handle, "wb")
-    _share(handle, os.fstat(handle).st_mode, 0o060)
+    if private:
+        _share(handle, os.fstat(handle).st_mode, 0o060)
     return file
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, private: bool = True) -> Iterator[BinaryIO]:
     """Write a temporary file that replaces the target on disk when the block ends; it is removed if the block fails.
 
     Parameters
     ----------
     path : Path
         The target; its folder must exist.
+    private : bool
+        As in `create_file`.
 
     Raises
     ------
@@ -104,7 +112,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
     aside = path.with_name(f".voxops-{secrets.token_hex(8)}.new")
     try:
-        with create_file(aside) as file:
+        with create_file(aside, private=private) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -124,9 +132,9 @@ def _is_database(path: Path) -> bool:
         return False
 
 
-def write_file(path: Path, data: bytes | str) -> None:
+def write_file(path: Path, data: bytes | str, *, private: bool = True) -> None:
     """Write a whole file, as `replacing` does; text as UTF-8 with its own line ends."""
-    with replacing(path) as file:
+    with replacing(path, private=private) as file:
         file.write(data.encode() if isinstance(data, str) else data)
 
 

@@ -1,24 +1,22 @@
-"""Sanitize untrusted text, and build the small pieces of HTML that the displays share.
+"""Sanitize untrusted text, and write numbers and times for people.
 
-Post contents, error messages and names are untrusted. `html` makes them harmless in HTML, `plain` in a terminal, `cell` in a
-spreadsheet. In HTML the type decides: `Markup` is ours and stays as it is, everything else is escaped; only
-`html` and `joined` build markup. Displays inherit the page's text colour and draw lines in half-transparent grey, for light and
-dark themes; styles are inline, because notebooks drop style sheets from untrusted outputs.
+Post contents, error messages and names are untrusted. `plain` makes them harmless in a terminal, `cell` in a spreadsheet; in HTML the
+templates do (`voxops.views.pages`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import markupsafe
 import pandas as pd
-from markupsafe import Markup
 
 INEXACT_FROM = 10**15  # from here on, whole numbers lose digits in a spreadsheet
 
@@ -50,27 +48,9 @@ def unguard(text: str) -> str:
     return _GUARDED.sub("", text)
 
 
-LINE = "rgba(128,128,128,.35)"  # a line visible on white and on black
-# The ground of the page, in the names of JupyterLab, VS Code, Colab and marimo; a page of our own has the last of them.
-_GROUND = "var(--jp-layout-color0,var(--vscode-editor-background,var(--colab-primary-surface-color,var(--background,Canvas))))"
-# Style of sideways scrolling: a shadow at each edge with more beyond it, covered by the background at the end.
-SIDEWAYS = Markup(
-    "overflow-x:auto;background:"
-    f"linear-gradient(to right,{_GROUND} 40%,transparent) left/36px 100% no-repeat local,"
-    f"linear-gradient(to left,{_GROUND} 40%,transparent) right/36px 100% no-repeat local,"
-    "linear-gradient(to right,rgba(128,128,128,.6),transparent) left/12px 100% no-repeat scroll,"
-    "linear-gradient(to left,rgba(128,128,128,.6),transparent) right/12px 100% no-repeat scroll"
-)
-# Classes of every display: without them MathJax would typeset text between two dollar signs, links included.
-IGNORE_MATH = "tex2jax_ignore mathjax_ignore"
-
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 # Marks that reorder the text around them. Zero-width joiners stay: emoji need them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-# Where a word may break: after a joint, and within a word wider than a column, such as an id.
-_JOINT = re.compile(r"/(?=\w)|;(?=\S)|:(?=@)|\.(?=[^\W\d]{2})|_(?=[^\s_/.]{1,16}(?![^\s_/.]))")
-_LONG = re.compile(r"[^\s\u200b]{16}(?=[^\s\u200b])")
 
 
 def plain(value: Any, limit: int = 200) -> str:
@@ -88,27 +68,6 @@ def printable(value: object) -> str:
     """Return text with its lines and blanks, without characters that a terminal would obey or hide."""
     lines = _ANSI.sub("", str(value)).splitlines()
     return "\n".join("".join(char if char == " " else _visible(char) for char in each) for each in lines)
-
-
-def escape(value: object, limit: int = 200) -> Markup:
-    """Return `plain` text, escaped for HTML content and quoted attributes; `Markup` stays as it is."""
-    return value if isinstance(value, Markup) else markupsafe.escape(plain(value, limit))
-
-
-def html(template: str, *values: object, **named: object) -> Markup:
-    """Fill the ``{}`` of a trusted template; anything but `Markup` is sanitized and escaped."""
-    return Markup(template).format(*map(escape, values), **{name: escape(value) for name, value in named.items()})
-
-
-def joined(parts: Iterable[object], between: str = "") -> Markup:
-    """Join pieces; anything but `Markup` is sanitized and escaped. `between` is trusted."""
-    return Markup(between).join(map(escape, parts))
-
-
-def parted(value: object, limit: int = 200) -> Markup:
-    """Return `escape` with marks where a line may break, as ``TOKEN_<wbr>EXPIRED``; copying omits them."""
-    marked = _LONG.sub("\\g<0>\u200b", _JOINT.sub("\\g<0>\u200b", plain(value, limit)))
-    return Markup("<wbr>").join(marked.split("\u200b"))
 
 
 def cell(value: object) -> object:
@@ -237,6 +196,20 @@ def redact_address(url: object) -> str:
 def short_address(url: object) -> str:
     """Return an address as `redact_address` does, without its scheme, which distinguishes no endpoints."""
     return redact_address(url).removeprefix("https://").removeprefix("http://")
+
+
+def address_labels(addresses: Iterable[object]) -> dict[str, str]:
+    """Return full address -> `short_address`, told apart: two receivers on one host may differ only in the token that nothing shows."""
+    return told_apart({str(url): short_address(url) for url in addresses})
+
+
+def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return value -> label; where two values have equal labels, each has a short hash of its value at its end."""
+    counts = Counter(labels.values())
+    return {
+        value: label if counts[label] == 1 else f"{label} #{hashlib.sha256(value.encode()).hexdigest()[:6]}"
+        for value, label in labels.items()
+    }
 
 
 def redact_addresses(text: object) -> str:

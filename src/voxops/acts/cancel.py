@@ -152,9 +152,9 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     return build_plan(CANCEL, frame, judged, undo=undo)
 
 
-def of_create(number: int, label: str, create: str, attempt: int, sync: str = "") -> Item:
-    """An item that withdraws what comes of a create; `sync` is the campaign whose sheet does not have its row any more."""
-    seen = {"of": create, "attempt": attempt, "row": label} | ({"sync": sync} if sync else {})
+def of_create(number: int, label: str, create: str, attempt: int) -> Item:
+    """An item that withdraws what comes of a create."""
+    seen = {"of": create, "attempt": attempt, "row": label}
     return Item(number, CANCEL.name, fingerprint("withdraw", create, attempt), 1, Subject("row", create), "", seen)
 
 

@@ -10,53 +10,31 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import datetime
 from itertools import groupby
 from math import ceil
-from os.path import commonprefix
 from typing import Any
 
 import pandas as pd
 
-from voxops._support import document, safe
+from voxops._support import safe
 from voxops._support.arguments import whole_number
 from voxops._support.canonical import fingerprint
-from voxops._support.document import Block
-from voxops._support.drawing import to_html, to_text
+from voxops._support.display import Displayed
 from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
-from voxops.acts.keys import doubt_of_name
 from voxops.api.evidence import common_time
 from voxops.api.fields import BULK_POSTS
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.reasons import READY, Reason, kinds
+from voxops.api.reasons import READY, Reason
 from voxops.errors import PlanError
-from voxops.frames.cells import is_missing
 from voxops.frames.checks import as_whole_number, attempt_in, attempts, flags, instants, plain_values
-from voxops.frames.registry import column_named
-from voxops.frames.table import cell_of, column_head, frame_table, shown_columns
-from voxops.frames.times import shown_zone
-from voxops.sheets.rules import PEOPLE, as_instants, errors_of, readable_time
+from voxops.sheets.rules import PEOPLE, errors_of
 
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
     "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
     "idempotency_key": "string", "request": "string",
 }  # fmt: skip
-ROWS = 12  # rows shown of what would be sent
-KINDS = 12  # kinds of reasons shown of what is not eligible
-SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
-# Field of a request -> the column of its value before, and the new one.
-_ASKED = {
-    "scheduledFor": ("scheduled_for", "new_scheduled_for"),
-    "content": ("content", "new_content"),
-    "tags": ("tags", "new_tags"),
-    "accountIds": ("targets", "new_account_ids"),
-    "mediaUrl": ("", "new_media_url"),
-}
-_FIELDS = {"scheduled_for": "time", "content": "text", "tags": "tags", "targets": "accounts", "new_media_url": "media"}
-_TIMES = frozenset({*SHEET_TIMES, "created_at", "updated_at"})
-_TEXT = 60  # characters of a text before it is shown from where it changes
-_BEFORE = 24  # characters before the place where two texts part
 # Columns of results beside those of the plan.
 RESULT_TYPES: dict[str, str] = {
     "status_before": "string", "outcome": "string", "waiting_for": "string", "reason_code": "string", "withdrawn": "string", "tries": "Int64",
@@ -93,7 +71,7 @@ class Compared:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Plan(Displayed):
     """A table of what would be sent and why the rest would not; nothing has been sent.
 
     Attributes
@@ -232,10 +210,7 @@ class Plan:
         return ["action", "blocked", "campaign", "canary", "cost", "eligible", "frame"]
 
     def __repr__(self) -> str:
-        return to_text(plan_document(self))
-
-    def _repr_html_(self) -> str:
-        return to_html(plan_document(self), name="plan", wide=True)
+        return repr(self._view(self))
 
 
 def reasons(plan: Plan) -> list[tuple[Reason, int]]:
@@ -407,124 +382,3 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
     if name in _NUMBERS | _WORDS:
         values = [as_whole_number(value) for value in values]
     return [None if value is None else str(value) for value in values] if name in _WORDS else values
-
-
-# What a plan shows: a table that a manager could read, the same in every kernel and in a diff.
-
-
-def plan_document(plan: Plan) -> list[Block]:
-    """Return what a plan says: what it costs, what would be sent, before and after if it changes something, and why the rest is not."""
-    cost, rows = plan.cost, plan.table[plan.table["eligible"]]
-    tz, sent = _zone(rows), with_times(rows)
-    title = f"Plan to {plan.act.verb}: {safe.number(plan.eligible)} of {safe.many(len(plan.table), 'row')}"
-    said = (
-        f"Nothing has been sent. Times in {tz}."
-        if _TIMES & set(sent.columns) and len(sent)
-        else "Nothing has been sent."
-    )
-    parts = [
-        document.heading(title, said),
-        document.line(
-            f"{safe.many(cost.acts, 'acting request')}, about {safe.number(cost.requests)} in all, {_how_long(cost)}."
-        ),
-    ]
-    if doubt := doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ()):
-        parts.append(document.line(doubt))
-    for verb in plan.act.parts or ("",):
-        some = sent[sent["act"] == verb] if verb else sent
-        if not len(some):
-            continue
-        names = [name for name in _names(some) if some[name].notna().any()]
-        whys = set(some["reason"])  # one that all have stands once
-        hidden = {"reason", "batch"} if verb else {"reason"} if whys == {READY} else set()
-        names = [name for name in names if name not in hidden]
-        if verb:
-            parts.append(
-                document.heading(
-                    f"{verb.capitalize()} {safe.many(len(some), 'post')}",
-                    "" if len(whys) > 1 or verb == "change" else whys.pop().removeprefix(READY),
-                )
-            )
-        changes = _changes(plan, some.head(ROWS), tz) if verb in {"", "change"} else None
-        parts.append(changes or frame_table(some, names, tz=tz, most=ROWS))
-        if (more := len(some) - ROWS) > 0:
-            parts.append(document.line(f"and {safe.number(more)} more; vx.view(plan) has them all"))
-    if blocked := kinds(reasons(plan)):
-        lines = [(safe.number(n), document.cell(why, limit=200)) for why, n in blocked[:KINDS]]
-        heads = [document.column("rows", right=True), document.column("reason", wraps=True)]
-        parts += [document.heading("Not eligible, and why"), document.table(heads, lines)]
-        if (more := len(blocked) - KINDS) > 0:
-            parts.append(document.line(f"and {safe.many(more, 'more kind')}; plan.frame has the reason of each row"))
-    return parts
-
-
-def changes_table(plan: Plan) -> Block | None:
-    """Return all that a plan of changes requests, a row per field: before and after; None for a plan that does something else, too."""
-    if plan.act.parts:
-        return None
-    rows = plan.table[plan.table["eligible"]]
-    return _changes(plan, with_times(rows), _zone(rows))
-
-
-def _changes(plan: Plan, sent: pd.DataFrame, tz: str | tzinfo) -> Block | None:
-    asked = {name for item in plan.items for name in item.requested}
-    pairs = [pair for name, pair in _ASKED.items() if name in asked and pair[1] in sent]
-    earlier = {old: new.replace("new_", "now_") if new.replace("new_", "now_") in sent else old for old, new in pairs}
-    if not pairs:
-        return None
-    about = [name for name in ("row_id", "post_id", "platform", "account_name", "targets") if name in sent][:2]
-    lines = []
-    for row in sent.to_dict("records"):
-        first = [cell_of(row[name], column_named(name), tz) for name in about]
-        for old, new in pairs:
-            if is_missing(row[new]):
-                continue
-            before, after = row.get(earlier[old]), row[new]
-            cells = [cell_of(value, column_named(new), tz, years=True) for value in (before, after)]
-            if isinstance(before, str) and isinstance(after, str):
-                cells = [
-                    document.cell(text, full, limit=_TEXT)
-                    for text, full in zip(_apart(before, after), (before, after), strict=True)
-                ]
-            lines.append([*first, document.cell(_FIELDS[old or new]), *cells])
-            first = [document.cell("") for _ in about]
-    heads = [*(column_head(column_named(name)) for name in about), document.column("changes", width=80)]
-    return document.table([*heads, document.column("before"), document.column("after")], lines)
-
-
-def _apart(before: str, after: str) -> tuple[str, str]:
-    """Two texts, each from shortly before the place where they part."""
-    start = len(commonprefix([before, after])) - _BEFORE
-    if start <= 0 or max(len(before), len(after)) <= _TEXT:
-        return before, after
-    return f"…{before[start:]}", f"…{after[start:]}"
-
-
-def with_times(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of a plan, in which texts of a sheet that are times are times."""
-    texts = [name for name in SHEET_TIMES if name in rows.columns]
-    return rows.assign(**{name: as_instants(rows[name]) for name in texts})
-
-
-def _names(sent: pd.DataFrame) -> list[str]:
-    """The columns shown: those that matter, and what distinguishes the calls; keys, which say nothing to people, are in the frame."""
-    names = [name for name in shown_columns(sent) if name not in {"eligible", "attempt"}]
-    # Where all are the first attempt, in the first batch, or of one act, there is no need to say so.
-    several = [name for name in ("attempt", "batch") if (sent[name] > 1).any()]
-    return [*(["act"] if len(set(sent["act"])) > 1 else []), *names, *several]
-
-
-def _zone(sent: pd.DataFrame) -> str | tzinfo:
-    """The zone of times: the frame's, else the offset that all texts of the sheet share, else UTC."""
-    given = sent.attrs.get("tz")
-    times = [
-        when for name in SHEET_TIMES if name in sent for when in map(readable_time, sent[name]) if when is not None
-    ]
-    offsets = {when.utcoffset() for when in times}
-    return timezone(offsets.pop() or timedelta()) if given is None and len(offsets) == 1 else shown_zone(sent)
-
-
-def _how_long(cost: Cost) -> str:
-    """Say how long a plan takes at the rate limit, which is the least that it can take."""
-    several = f"at least {cost.minutes:g} minute{'' if cost.minutes == 1 else 's'}"
-    return f"{'under a minute' if cost.minutes < 1 else several} at {safe.number(cost.rate)} a minute"

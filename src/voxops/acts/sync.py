@@ -213,10 +213,10 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Said:
     if post.status not in {"draft", "scheduled"}:
         reason = Reason("not_cancellable", status=post.status)
     elif not withdraw:
-        reason = Reason("withdraw_not_asked")
+        reason = Reason("withdraw_not_asked", many=1, of=1)
     elif edited and not post.override:
         reason = Reason("sync_edited", post=post.post_id, fields=_fields(edited))
-    return _Said("withdraw", reason or Reason("sync_gone"), eligible=reason is None, post=post)
+    return _Said("withdraw", reason or Reason("sync_gone", many=1, of=1), eligible=reason is None, post=post)
 
 
 def _hold_look_alikes(rows: dict[int, _Said], makes: Mapping[int, str], posts: Sequence[_Post]) -> dict[int, _Said]:
@@ -363,10 +363,9 @@ def plan_sync(
 
 def _counted(rows: dict[int, _Said], count: int) -> dict[int, _Said]:
     """Each withdrawal says how many of how many posts of the campaign are withdrawn."""
-    codes = {"sync_gone", "withdraw_not_asked"}
-    some = {row: said for row, said in rows.items() if said.reason.code in codes}
+    some = {row: said for row, said in rows.items() if said.reason.code in {"sync_gone", "withdraw_not_asked"}}
     return rows | {
-        row: replace(said, reason=Reason(said.reason.code, many=len(some), of=count)) for row, said in some.items()
+        row: replace(said, reason=said.reason.having(many=len(some), of=count)) for row, said in some.items()
     }
 
 

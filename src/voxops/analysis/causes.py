@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pandas as pd
 
 from voxops._support.canonical import well_formed
+from voxops._support.display import Displayed
 from voxops.analysis.statistics import ranked, span_start
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.checks import flags, need, restored, unnamed_index
@@ -16,6 +18,20 @@ from voxops.frames.times import length, present_of, shown_zone, window
 
 _NEEDS, _ADVICE = "causes() needs a triaged frame", "Use vx.triage(posts)."
 _CAUSE = ["cause", "verdict", "remedy"]
+
+
+class Causes(Displayed, pd.DataFrame):
+    """Causes, which a notebook cell shows as `vx.view` does; frames made from it are plain ones."""
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:
+        return pd.DataFrame
+
+
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    shown: pd.DataFrame = table.copy(deep=False)
+    shown.__class__ = Causes
+    return shown
 
 
 def causes(
@@ -90,12 +106,12 @@ def causes(
     if against is not None:
         if by is not None:
             raise ConfigError("causes() takes by= or against=, not both")
-        return _against_span_before(triaged, against, now)
+        return _shown(_against_span_before(triaged, against, now))
     if by not in (None, "week"):
         raise ConfigError(f"by={by!r}; causes() takes by='week'")
     triaged = latest_targets(triaged)
     if by == "week":
-        return _by_week(triaged, shown_zone(triaged, tz))
+        return _shown(_by_week(triaged, shown_zone(triaged, tz)))
     needed = [*_CAUSE, "platform", "account_id", "post_id", "retryable", "updated_at", "error_message"]
     triaged = need(triaged, needed, _NEEDS, _ADVICE)
     rows = restored(triaged[triaged["cause"].notna()])
@@ -123,7 +139,7 @@ def causes(
     table = table.reset_index().astype({**numbers, **dict.fromkeys(("platforms", "example", *owners), STRING_DTYPE)})
     table = table.sort_values(["count", "cause", "verdict"], ascending=[False, True, True], ignore_index=True)
     table.attrs = {name: triaged.attrs[name] for name in ("tz", "people") if name in triaged.attrs}
-    return table
+    return _shown(table)
 
 
 def _by_week(triaged: pd.DataFrame, tz: str) -> pd.DataFrame:

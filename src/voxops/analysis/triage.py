@@ -211,8 +211,7 @@ RULES: tuple[Rule, ...] = (
     _seen("METADATA_LIMIT", _CONTENT, "The post's metadata are too large: keys have 100 characters, texts 1,000, lists 100 items."),
     _seen("DUPLICATE_CONTENT", _CONTENT, "The platform has this post already: change the text, or leave it."),
     _seen("SKIPPED", _SUPPORT,
-          "The API skipped it and will not try it again, mostly since its retries are used up. Load the post again, correct what "
-          "failed and send it with vx.plan_fix, or ask support."),
+          "The API skipped it, usually because it has no retries left: correct the post and send it again, or ask support."),
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
           "It is unknown whether it was published: check the platform first, and retry only what is missing there."),
     # --- guesses ---------------------------------------------------------------------------------------------------------
@@ -229,14 +228,14 @@ RULES: tuple[Rule, ...] = (
     _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a passing failure: retry it"),
     # --- codes that say nothing ------------------------------------------------------------------------------------------
     Rule(("PUBLISH_ERROR", "PLATFORM_ERROR", "UNKNOWN_ERROR", "API_ERROR"), _SUPPORT,
-         "The code says only that publishing failed: read the message, and set retryable yourself if it was passing.", source="WH-3"),
+         "The code says only that publishing failed: read the message, and retry it if the failure was temporary.", source="WH-3"),
 )
 # fmt: on
 
 UNKNOWN = Rule(
     (),
     _SUPPORT,
-    "voxops does not know this failure: read the message, and set retryable yourself if it was passing.",
+    "This failure is unknown: read the message, and retry it if the failure was temporary.",
     source="none",
 )
 
@@ -358,7 +357,7 @@ def judge(
 
 
 _STUCK = (
-    "It has been {} for 10 minutes or longer, so it is stuck: look at the platform and ask support, or set retryable yourself if it is "
+    "It has been {} for 10 minutes or longer, so it is stuck: look at the platform and ask support, or retry it if it is "
     "not out."
 )
 

@@ -16,6 +16,11 @@ from typing import Any
 READY = "ready"  # the code of every row that would be sent
 TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 17)
 
+# Of rows that are not eligible: what is requested is there, another row of the frame stands for it, or the API works on it.
+NEED_NOBODY = frozenset({
+    "already_delivered", "already_published", "delivery_twice", "in_flight", "other_target_publishing", "post_twice", "sync_as_is",
+    "sync_out", "target_twice", "unchanged",
+})  # fmt: skip
 _ONCE_MORE = "set the column 'again' to True for one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
 _LOST = "merge(), join() and CSV files drop frame.attrs, which contain it"
@@ -86,7 +91,6 @@ SENTENCES: dict[str, str] = {
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
     "time_missing": "no time; without one the API may publish the post at once",
-    "time_past": "the time {value!r} has passed",
     "time_unreadable": "the time {value!r} can't be read; " + _LIKE,
     "time_without_hour": "the time {value!r} is a day without an hour; " + _LIKE,
     "time_without_offset": (
@@ -237,7 +241,7 @@ SENTENCES: dict[str, str] = {
     "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + ", or swap by a third value",
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
-    "no_account": "{said}",
+    "account_unknown": "{said}",
     "time_passed": "its time has passed",
     "withdrawn_since": "created as {post}, {status} since; to create it again, set a column attempt to {attempt}",
     "duplicate_of": (
@@ -285,6 +289,36 @@ SENTENCES: dict[str, str] = {
     "receiver_failed": "receiver failed",
     "rejected": "rejected",
 }  # fmt: skip
+
+# What reports say in place of sentences that name Python: their readers have no notebook.
+FOR_READERS: dict[str, str] = {
+    "account_check_failed": "the last check of the account failed; connect it again",
+    "accounts_form": "an account is not named by its id",
+    "changed_before": "an earlier run already changed it",
+    "created_elsewhere": "another run created it, so it was not withdrawn",
+    "created_otherwise_update": "already created with other values; change the post",
+    "draft_would_go_out": "this is a draft, and a time would publish it",
+    "encoding_guessed": "the encoding of the sheet is unknown",
+    "lists_hide_metadata": "it can't be told whether the post exists already",
+    "media_changed": "its file has changed since it was uploaded; upload it again",
+    "media_failed": "its file was not accepted; upload another",
+    "media_imported": "its media are not imported yet",
+    "media_missing": "its file is missing",
+    "media_not_uploaded": "its file is not uploaded yet",
+    "media_outside": "its file is outside the folder of the sheet",
+    "other_content": "already created with other content, accounts or time; change the post",
+    "paused": "the run is paused",
+    "people_not_sent": "its owner can't be sent",
+    "rate_limit_persists": "the API keeps refusing for its rate limit",
+    "stopped_after_failures": "the run was stopped after several failures, as requested",
+    "subject_unknown": "another request on this post never ended",
+    "sync_account": "its account is unknown; name it by its id",
+    "sync_failed": "its post has failed, or is withdrawn",
+    "time_ambiguous": "its time is ambiguous; write it with its offset from UTC",
+    "time_without_offset": "its time has no offset from UTC",
+    "too_few_requests": "the API let too few requests through",
+    "tried_often": "tried often without a usable answer; look at the dashboard",
+}
 
 
 @dataclass(frozen=True, slots=True, init=False)

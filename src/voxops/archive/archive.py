@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pandas as pd
 
-from voxops._support import eventloop, safe
+from voxops._support import loads, safe
 from voxops._support.arguments import empties, folder_path, list_of_text, true_or_false
 from voxops.archive.store import (
     COLUMNS,
@@ -113,7 +113,7 @@ class Archive:
         ApiError, TransportError, DecodeError
             If the API can't be read; written files stay, and the next sync continues from there.
         """
-        return eventloop.run(self._sync(since, full=full))
+        return loads.run("the archive", self._sync(since, full=full), kept="what was written is kept; sync() goes on")
 
     async def _sync(self, since: When, *, full: bool) -> Synced:
         if self._client is None:

@@ -21,13 +21,14 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pandas as pd
 
 from voxops._support.safe import below_all, printable
+from voxops.api.reasons import NEED_NOBODY
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
 from voxops.frames.checks import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
-    from voxops.views._report import Report
+    from voxops.views.report import Report
     from voxops.workspace import Workspace
 
 
@@ -112,15 +113,14 @@ def say(line: str) -> None:
 
 def print_frame(frame: pd.DataFrame, names: Sequence[str] | None = None) -> None:
     """Print a frame, by default the columns that matter, and the zone of its times; without markup or control characters of others."""
-    from voxops._support.drawing import to_text
-    from voxops.frames.table import frame_table, shown_columns
     from voxops.frames.times import shown_zone
+    from voxops.views.table import shown_columns, table_of
 
     named = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     if frame.empty:
         print("nothing yet")
         return
-    print(to_text([frame_table(named, names)]))
+    print(table_of(named, names).text())
     if any(isinstance(named[name].dtype, pd.DatetimeTZDtype) for name in names or shown_columns(named)):
         print(f"times in {shown_zone(named)}")
 
@@ -209,7 +209,7 @@ def run_triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis.triage import triage
     from voxops.model import ASKS_NOBODY
-    from voxops.views.report import report
+    from voxops.views.reports import report
 
     with connected(options) as ws:
         triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
@@ -222,7 +222,7 @@ def run_deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
     from voxops import deliveries
     from voxops.analysis.statistics import DELIVERED_BY
-    from voxops.views.report import report
+    from voxops.views.reports import report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz
@@ -339,7 +339,7 @@ def run_sync(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         posts = ws.posts(campaign=options.campaign)
         plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
-        blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(["sync_as_is", "sync_out"])]
+        blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(NEED_NOBODY)]
         _show(options, plan)
         if not options.run:
             return ATTENTION if plan.eligible or len(blocked) else 0

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from voxops._support import loads
 from voxops._support.safe import many
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import LIST_BYTES, LIST_PAGES, LIST_RECORDS, PAGE_RECORDS, PAGE_TIMES
@@ -99,6 +100,7 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[d
         page = read_page(await fetch(query))
         if len(page.records) > wanted * PAGE_TIMES:
             raise _broken(page.raw, f"answered with {len(page.records):,} records where {wanted} were requested")
+        loads.page(len(page.records))
         yield page
         count += 1
         records += len(page.records)

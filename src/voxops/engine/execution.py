@@ -139,12 +139,9 @@ class Execution(Job):
         return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
 
     def to_mend(self) -> pd.DataFrame:
-        """The failed and blocked rows as their sheet has them, the reason of each first."""
-        head, planned = self._ledger.runs.head(self.id), audit.planned_rows(self._ledger, self.id)
-        if act_named(head.action).parts:  # a sync adds what the posts show
-            planned = planned.loc[:, ~planned.columns.str.fullmatch("post_id|status|(?:now|new)_.*")]
-        again = outcome.failed_rows(self._ledger, self.id, blocked=True)
-        return outcome.rows_to_mend(self.results(), planned, again, head.key_column)
+        """The rows that are not there and that nobody works on any more, the reason of each first."""
+        before = self._engine.known.now - STUCK_AFTER.total_seconds()
+        return outcome.rows_to_mend(self._ledger, self.id, self.results(), before)
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 19)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -139,6 +140,7 @@ class Knowledge:
         self.retention: float = retention - KEY_EARLY
         self.alone = alone
         self.accounts: AccountNames = AccountNames(())
+        self.checks: Mapping[str, Mapping[str, Any]] = {}  # account id -> its last check in this kernel
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.media: dict[str, str | None] = {}  # id -> status as it was read; None for one that does not exist
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
@@ -152,9 +154,15 @@ class Knowledge:
         return self.clock().timestamp()
 
     def why_unusable(self, item: Item) -> Reason | None:
-        """Why a create can't go out: by an account, or by a medium that does not exist or is not ready."""
-        media = (why_not_attached(one, self.media.get(one, "")) for one in item.media_ids)
+        """Why a create can't go out, as ``ws.check`` says it: by an account, or by a medium that is missing, or not ready."""
+        media = [why_not_attached(one, self.media.get(one, "")) for one in item.media_ids]
+        if not media and "instagram" in self._platforms(item):
+            media = [Reason("media_required")]
         return self._why_no_account(item) or next(filter(None, media), None)
+
+    def _platforms(self, item: Item) -> list[str]:
+        """The platforms of the accounts of a create, ``""`` for those of an unknown one."""
+        return [self.accounts.listed.get(account, ("",))[0] for account in item.requested.get("accountIds", ())]
 
     def _why_no_account(self, item: Item) -> Reason | None:
         """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
@@ -162,14 +170,14 @@ class Knowledge:
         Or a text is for a platform on which it has none.
         """
         named, ids = item.named_accounts, item.requested.get("accountIds", ())
-        platforms = [self.accounts.listed.get(account, ("",))[0] for account in ids]
+        platforms = self._platforms(item)
         texts = [name.lower() for name in item.requested.get("platformOverrides", ())]
         for nowhere in (name for name in texts if all(platforms) and name not in platforms):
             return Reason("text_without_account", platform=nowhere)
         if not named and item.seen.get("force"):
             return None
         if unknown := named or self.accounts.lacking(ids):
-            return Reason("no_account", said=no_account(unknown, self.accounts))
+            return Reason("account_unknown", said=no_account(unknown, self.accounts))
         return next(filter(None, map(self.accounts.why_not, ids)), None)
 
     def dated(self, call: Call) -> Call:
@@ -497,7 +505,7 @@ class Unsent:
         hidden, first = self._hidden()
         return {
             "hidden": hidden,
-            "waits_for_first": first,
+            "first_tells": first,
             "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
@@ -505,17 +513,18 @@ class Unsent:
             "unusable": known.why_unusable(request.item),
         }
 
-    def _hidden(self) -> tuple[Reason | None, bool]:
-        """Why marks can't be found in lists, and whether a first create must tell before others are sent (rule 11)."""
+    def _hidden(self) -> tuple[Reason | None, float | None]:
+        """Why marks can't be found in lists, and until when a first create may tell, before others are sent (rule 11)."""
         seen = self._known.ledger.seen
         match seen.lists_show_metadata:
             case None:
-                return None, bool(self._taken) or self._known.ledger.requests.any_created()
+                tells = self._known.ledger.requests.first_created(2 * PROOF_AFTER)
+                return None, math.inf if tells is None and self._taken else tells
             case False if self._known.readings.foreign_mark:
-                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), False
+                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), None
             case False if not self._known.alone:
-                return Reason("lists_hide_metadata"), False
-        return None, False
+                return Reason("lists_hide_metadata"), None
+        return None, None
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import pandas as pd
 
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
-from voxops.api.reasons import Reason
+from voxops.api.reasons import NEED_NOBODY, Reason
 from voxops.api.states import PostState
 from voxops.api.timing import SKEW
 from voxops.engine.read import note_posts
@@ -44,19 +44,19 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, 
     """
     act = act_named(ledger.runs.head(run).action)
     table = audit.results(ledger, run)
+    kept, places = _places(ledger, run, table, stuck_before, blocked=blocked)
     seen = states = _newest(table, audit.seen_states(ledger, run))
     if act.keeps_old_errors:
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
-    hang = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
-    failed, held = ((table["outcome"] == each).to_list() for each in (Outcome.FAILED, Outcome.BLOCKED))
-    kept = {*hang, *(place for place, is_held in enumerate(held) if blocked and is_held)}
-    places = [place for place, has_failed in enumerate(failed) if has_failed or place in kept]
     rows, states = table.iloc[places], [states[place] for place in places]
     # A new episode starts at one in everybody's ledger (rule 8); a refused act has begun none, and nothing was seen.
-    anew = act.about != "create" and stuck_before is None
     attempts = [
-        attempt if held[place] else 1 if anew and seen[place] else attempt + 1
-        for place, attempt in zip(places, rows["attempt"], strict=True)
+        attempt
+        if outcome == Outcome.BLOCKED
+        else 1
+        if act.about != "create" and place not in kept and seen[place]
+        else attempt + 1
+        for place, outcome, attempt in zip(places, rows["outcome"], rows["attempt"], strict=True)
     ]
     extra = {*PLAN_TYPES, *RESULT_TYPES} - {"attempt", *_ERRORS}
     rows = rows.drop(columns=list(extra), errors="ignore").assign(attempt=pd.array(attempts, dtype="Int64"))
@@ -72,42 +72,68 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, 
     return table
 
 
-def rows_to_mend(results: pd.DataFrame, planned: pd.DataFrame, again: pd.DataFrame, key: str) -> pd.DataFrame:
-    """What a person mends: the failed and blocked rows, the reason of each first, then the columns of their sheet.
+def _places(
+    ledger: Ledger, run: str, table: pd.DataFrame, stuck_before: float | None, *, blocked: bool
+) -> tuple[set[int], list[int]]:
+    """Places in the results of the rows that `failed_rows` returns: those that have not failed, and all of them."""
+    kept = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
+    outcomes = table["outcome"].to_list()
+    kept |= {place for place, each in enumerate(outcomes) if blocked and each == Outcome.BLOCKED}
+    return kept, [place for place, each in enumerate(outcomes) if each == Outcome.FAILED or place in kept]
+
+
+def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: float) -> pd.DataFrame:
+    """The rows of a run that are not there and that nobody works on, the reason of each first, then the columns of their sheet.
 
     Parameters
     ----------
-    results, planned : pandas.DataFrame
-        The rows of a run with their outcomes, and as they were planned.
-    again : pandas.DataFrame
-        Of `failed_rows`, with those that are blocked.
-    key : str
-        The column that names a row of a campaign; ``""`` for other acts.
+    ledger, run : Ledger, str
+        The run; of its rows that are not eligible those that need somebody are among them.
+    results : pandas.DataFrame
+        Its results.
+    stuck_before : float
+        As for `failed_rows`.
     """
-    chosen = results["outcome"].isin([Outcome.FAILED, Outcome.BLOCKED]).to_numpy()
-    ended, rows = results[chosen], again.copy()
-    if key:
-        own = planned[chosen].drop(columns=[*_OURS], errors="ignore")
-        its = [name for name in Layout.of(planned).names() if name in own.columns]
+    plan, numbers = audit.plan_of(ledger, run), [row.row for row in ledger.runs.rows(run)]
+    _, places = _places(ledger, run, results, stuck_before, blocked=True)
+    again = failed_rows(ledger, run, stuck_before=stuck_before, blocked=True)
+    again, results = again.set_axis([numbers[place] for place in places]), results.set_axis(numbers)
+    planned, labels = plan.table.reset_index(drop=True), plan.table.index
+    never = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
+    if plan.key:  # a row that the sheet has no more can't be mended in it
+        gone = (
+            planned[plan.key].isna() | planned["act"].eq("withdraw") | planned["reason_code"].eq("withdraw_not_asked")
+        )
+        again, never = (each[~gone.fillna(value=False)[each.index]] for each in (again, never))
+    ended = results.loc[again.index]
+    why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
+    first: dict[str, list[Any]] = {
+        "reason": [*why.map(_sentence, na_action="ignore"), *never["reason"].map(_sentence)],
+        "reason_code": [*ended["error_code"].fillna(ended["reason_code"]), *never["reason_code"]],
+        "outcome": [*ended["outcome"], *[Outcome.BLOCKED] * len(never)],
+    }
+    rows = (
+        pd.concat([again, never.drop(columns=[*_OURS - {*_ERRORS}], errors="ignore")]) if len(never) else again.copy()
+    )
+    attempts = rows["attempt"]
+    if plan.key:
+        own = planned.loc[rows.index].drop(columns=[*_OURS], errors="ignore")
+        if plan.act.parts:  # a sync adds what the posts show
+            own = own.loc[:, ~own.columns.str.fullmatch("post_id|status|(?:now|new)_.*")]
+        its = [name for name in Layout.of(plan.table).names() if name in own.columns]
         more = [
             name for name in own.columns if name not in {*its, "attempt"} and (not len(own) or own[name].notna().any())
         ]
         rows = own[[*its, *more]]
-        if "attempt" in its or bool((again["attempt"] > 1).any()):
-            rows = rows.assign(attempt=again["attempt"].array)
-        if "campaign" not in rows.columns and results.attrs["campaign"]:
-            rows = rows.assign(campaign=again["campaign"].array)
-        rows.attrs = again.attrs
-    why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
-    first: dict[str, Iterable[Any]] = {
-        "reason": [None if pd.isna(text) else _sentence(text) for text in why],
-        "reason_code": ended["error_code"].fillna(ended["reason_code"]),
-        "outcome": ended["outcome"],
-    }
+        if "attempt" in its or bool((attempts > 1).any()):
+            rows = rows.assign(attempt=attempts.array)
+        if "campaign" not in rows.columns and plan.campaign:
+            rows = rows.assign(campaign=pd.array([plan.campaign] * len(rows), dtype="string"))
     for place, (name, values) in enumerate(first.items()):
-        rows.insert(place, name, pd.Series(list(values), index=rows.index, dtype="string"))
-    # A row that the sheet has no more can't be mended in it.
-    return rows[rows[key].notna()] if key else rows
+        rows.insert(place, name, pd.Series(values, index=rows.index, dtype="string"))
+    rows = rows.sort_index()
+    rows.index, rows.attrs = labels[rows.index], again.attrs
+    return rows
 
 
 def _sentence(text: str) -> str:

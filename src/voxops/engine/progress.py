@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from statistics import median
 from typing import TYPE_CHECKING
 
 from voxops._support import safe
@@ -29,6 +30,7 @@ REFRESH = 0.25  # real seconds between two snapshots
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
 LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands still looks dead
 
+ENDS, KNOWS = 15, 3  # promised ends of which the median is shown, and how many it needs
 RECENT = 8  # transitions that a Snapshot keeps
 _log = logging.getLogger("voxops.engine")
 
@@ -85,6 +87,7 @@ class Progress:
         self._observer = observer
         at = client.now()
         self._began = Snapshot(run, action, title, phase, at, at, cells, not_eligible, pace=client.pace)
+        self._ends = deque[float](maxlen=ENDS)
         self.snapshot: Snapshot = self._began
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
@@ -92,14 +95,24 @@ class Progress:
         now = max(snapshot.updated_at, self._client.now())
         if self.snapshot.phase not in MOVES or not self.snapshot.sends:  # what stood still tells nothing of the rate
             self._began = replace(self.snapshot, updated_at=now)
+            self._ends.clear()
         recent = sorted((*reversed(moves), *snapshot.recent), key=lambda move: move.at, reverse=True)
         if snapshot.phase != self.snapshot.phase and snapshot.phase not in MOVES:
             counts = ", ".join(f"{snapshot.count(name)} {name}" for name in OUTCOMES if snapshot.count(name))
             _log.info("run %s %s: %s", snapshot.run_id, snapshot.phase, counts or "no row")
         shown = replace(snapshot, updated_at=now, recent=tuple(recent[:RECENT]), pace=self._client.pace)
-        self.snapshot = replace(shown, seconds_left=_seconds_left(self._began, shown))
+        self.snapshot = replace(shown, seconds_left=self._time_left(shown))
         notify(self._observer, self.snapshot)
         return self.snapshot
+
+    def _time_left(self, now: Snapshot) -> float | None:
+        """Return the seconds to the median of the ends that the last states promised; None before it knows three."""
+        left = _seconds_left(self._began, now)
+        if left is None:
+            return None
+        at = now.updated_at.timestamp()
+        self._ends.append(at + left)
+        return max(0.0, median(self._ends) - at) if len(self._ends) >= KNOWS else None
 
 
 class Reporter(Progress):

@@ -235,7 +235,7 @@ class Eyes:
         if not creates:
             return
         try:
-            self._known.accounts = await account_names(self._client)
+            self._known.accounts = await account_names(self._client, self._known.checks)
         except AuthError:
             if any(item.named_accounts for item in creates):
                 raise

@@ -115,8 +115,8 @@ class Facts:
         What its act says is there already, or was done under this name.
     hidden : Reason or None
         Why its mark could not be found in lists, which hide metadata.
-    waits_for_first : bool
-        Whether it is not known yet what lists show, and another create of this ledger will tell.
+    first_tells : float or None
+        Until when another create of this ledger may tell what lists show, by its post; None where none is awaited.
     posts : sequence of Seen
         Posts that bear a mark of its row.
     judged : Request or Reason or None
@@ -153,7 +153,7 @@ class Facts:
     forbidden: Reason | None = None
     done: Request | Reason | None = None
     hidden: Reason | None = None
-    waits_for_first: bool = False
+    first_tells: float | None = None
     posts: Sequence[Seen] = ()
     judged: Request | Reason | None = None
     makes: bool = False
@@ -310,7 +310,10 @@ def _said(said: Request | Reason | None) -> Decision | None:
 def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
     if facts.hidden is not None:
         return Block(facts.hidden)
-    return Wait(Reason("first_create_tells"), facts.now + PATIENCE) if facts.waits_for_first else None
+    if facts.first_tells is None:
+        return None
+    # What is still in doubt then may stay so for ever, and the cell ends.
+    return Wait(Reason("first_create_tells"), facts.now + PATIENCE if facts.now < facts.first_tells else None)
 
 
 def _row_is_there(_: Request, facts: Facts) -> Decision | None:

@@ -76,10 +76,10 @@ def need_posts(frame: pd.DataFrame, columns: Iterable[str], what: str, maker: st
 
 
 def refuse_results(frame: pd.DataFrame, caller: str) -> None:
-    """Refuse ``run.results()``, whose statuses are from before the run; an empty ``run.failed()`` is fine."""
-    if isinstance(frame, pd.DataFrame) and "outcome" in frame.columns and len(frame):
+    """Refuse ``run.results()``, whose statuses are from before the run; ``run.failed()`` and ``run.to_mend()`` are as read last."""
+    if isinstance(frame, pd.DataFrame) and {"outcome", "waiting_for"} <= {*frame.columns} and len(frame):
         raise PlanError(
-            f"{caller} needs current targets, and these are results of a run; pass run.failed(), or load the posts again"
+            f"{caller} needs current targets, and these are results of a run; pass run.failed() or run.to_mend(), or load the posts again"
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from voxops._support import canonical
 from voxops.acts.act import Item, Request, Subject
+from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason, read_reason
 from voxops.errors import LedgerError
 from voxops.model import NEVER_OUT, WITHDRAWN_STATUSES, Outcome
@@ -106,7 +107,9 @@ class Seen:
         return self.status not in NEVER_OUT
 
     def is_as_shown(self, asked: str, shown: str) -> bool:
-        """Whether it shows what was requested; by its mark where it does not show all of that."""
+        """Whether it shows what was requested; by its mark where it does not show all of that, or where another sheet requested it."""
+        if self.asked not in {None, asked}:
+            return self.updated is None or same_time(self.updated, self.created)  # nobody has edited it
         return self.asked == asked if self.shown is None else self.shown == shown
 
     @property

@@ -81,13 +81,14 @@ class Requests(Part):
         )
         return list(found.values())
 
-    def any_created(self) -> bool:
-        """Whether a create is in flight, in doubt, or has succeeded."""
-        return bool(
-            self._store.query(
-                "SELECT 1 FROM requests WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded') LIMIT 1"
-            )
+    def first_created(self, settles: float) -> float | None:
+        """Until when a create may show what lists show: for ever if one has succeeded, else so long after the last try; None if there is none."""
+        rows = self._store.query(
+            """SELECT max(CASE WHEN outcome = 'succeeded' THEN 9e99 ELSE calls.last_sent + ? END) FROM requests
+               LEFT JOIN calls ON calls.id = requests.call WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded')""",
+            settles,
         )
+        return None if rows[0][0] is None else float(rows[0][0])
 
     def created_between(self, since: float, until: float) -> dict[str, int]:
         """Post -> the create that has succeeded as it, of those that answers or readings settled in a span of server time."""

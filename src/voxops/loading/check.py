@@ -8,11 +8,13 @@ import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops._support import loads
 from voxops._support.eventloop import all_or_none
 from voxops._support.safe import redact_address
 from voxops.api.reasons import Reason
@@ -83,7 +85,14 @@ async def check(
         named = {media for row in rows for media in _ids(row) if is_media_id(media)}
         media = await media_statuses(client, sorted(named))
         known = _Known(accounts, checks, media or {})
-        answers = await all_or_none(_by_api(client, row, known) for row in rows)
+        ended = count(1)
+
+        async def asked(row: Row) -> list[Finding]:
+            answer = await _by_api(client, row, known)
+            loads.reach(next(ended), len(rows), "rows")
+            return answer
+
+        answers = await all_or_none(map(asked, rows))
         found = [_together(ours, theirs) for ours, theirs in zip(found, answers, strict=True)]
         first = next((number for number, row in enumerate(rows) if named.intersection(_ids(row))), None)
         if media is None and first is not None:
@@ -198,12 +207,13 @@ class _Known:
         self.names = AccountNames(
             ((platform, username, account, status or UNKNOWN) for platform, username, account, status, *_ in listed),
             whole=accounts.attrs["whole"],
+            checks=checks,
         )
         self._may_lack = not accounts.attrs["whole"]  # said once
         self._scopes = {
             account: message or "none is named" for *_, account, _, scope, message in listed if scope == "degraded"
         }
-        self._checks, self._media = checks, media
+        self._media = media
 
     def account(self, name: str) -> tuple[str, list[Finding]]:
         """Return the platform on which to check an account, else ``""``; and what is known against it."""
@@ -219,13 +229,8 @@ class _Known:
                 Finding("accounts", "error", Reason("account_unknown", words=said[:1].upper() + said[1:]), named)
             ]
         found = []
-        check = self._checks.get(account, {})
         if why := self.names.why_not(account, name):
             found.append(("error", why))
-        elif check.get("works") is False:
-            found.append(
-                ("error", Reason("account_check_failed", account=name, message=check["check_message"] or "no reason"))
-            )
         elif message := self._scopes.pop(account, ""):  # said once, at the first of its rows
             found.append(("warning", Reason("account_degraded", account=name, message=message)))
         inactive = [Finding("accounts", level, reason, platform) for level, reason in found]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from voxops._support.arguments import near
 from voxops._support.eventloop import all_or_none
@@ -31,6 +31,8 @@ class AccountNames(Mapping[str, str]):
         Platform, username, id and status of each account.
     whole : bool
         Whether the API said that these are all; else no id is called unknown.
+    checks : mapping, optional
+        Account id -> ``works check_message`` of its last check.
 
     Attributes
     ----------
@@ -40,7 +42,13 @@ class AccountNames(Mapping[str, str]):
         Id -> platform, username and status of each account.
     """
 
-    def __init__(self, accounts: Iterable[tuple[str, str, str, str]], *, whole: bool = False) -> None:
+    def __init__(
+        self,
+        accounts: Iterable[tuple[str, str, str, str]],
+        *,
+        whole: bool = False,
+        checks: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
         every: dict[str, dict[str, str]] = {}
         self.listed: dict[str, tuple[str, str, str]] = {}
         for platform, username, account, status in accounts:
@@ -51,7 +59,7 @@ class AccountNames(Mapping[str, str]):
             name: {id_: status for id_, status in ids.items() if status != "disconnected"} or ids
             for name, ids in every.items()
         }
-        self._every, self._whole = every, whole
+        self._every, self._whole, self._checks = every, whole, checks or {}
         self._ids = {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
         self.shared: dict[str, list[tuple[str, str]]] = {
             name: sorted(ids.items()) for name, ids in found.items() if len(ids) > 1
@@ -77,9 +85,12 @@ class AccountNames(Mapping[str, str]):
     def why_not(self, account: str, name: str = "") -> Reason | None:
         """Return why an account, by its id, can't publish, under the name that the reason shows; None if nothing is known against it."""
         *_, status = self.listed.get(account, ("", "", UNKNOWN))
-        if status in {"active", UNKNOWN}:
-            return None
-        return Reason("account_not_active", account=name or self.called(account), status=status)
+        shown, last = name or self.called(account), self._checks.get(account, {})
+        if status not in {"active", UNKNOWN}:
+            return Reason("account_not_active", account=shown, status=status)
+        if last.get("works") is False:
+            return Reason("account_check_failed", account=shown, message=last["check_message"] or "no reason")
+        return None
 
     def called(self, account: str) -> str:
         """Return the name of an account by its id; the id of one that is not listed."""
@@ -99,7 +110,7 @@ def no_account(names: Sequence[str], known: Iterable[str]) -> str:
     return f"no account {', '.join(names)} in this workspace{hint}"
 
 
-async def account_names(client: AsyncClient) -> AccountNames:
+async def account_names(client: AsyncClient, checks: Mapping[str, Mapping[str, Any]] | None = None) -> AccountNames:
     """Read platform, username, id and status of each account, also of disconnected ones."""
     accounts, whole = [], False
     async for page in client.accounts.list(status="all").pages():  # else the API leaves disconnected ones out
@@ -113,7 +124,7 @@ async def account_names(client: AsyncClient) -> AccountNames:
             )
             for record in page.records
         ]
-    return AccountNames(accounts, whole=whole)
+    return AccountNames(accounts, whole=whole, checks=checks)
 
 
 async def media_statuses(client: AsyncClient, media: Iterable[str]) -> dict[str, str | None] | None:

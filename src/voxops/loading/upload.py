@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from voxops._support import loads
 from voxops._support.eventloop import all_or_none
 from voxops._support.safe import redact_address
 from voxops.acts import keys
@@ -40,7 +41,6 @@ ARRIVED = frozenset({"processing", "ready"})  # statuses of a medium whose bytes
 GONE = frozenset({"failed", "error", "gone", "expired", "deleted"})  # and of one that never becomes ready
 LOOKS = 4  # at a medium that was just requested and is not found
 KEYS = 5  # media that one source is requested as in one call, each under its own key, where the earlier ones are gone
-LINE_EVERY = 10.0  # seconds between two lines of progress; a quick upload prints none
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +63,15 @@ class Uploads:
         The receipts in the ledger.
     commit : callable
         Does a piece of work in a transaction of the ledger.
-    notice : callable
-        Gets lines of progress.
     """
 
-    def __init__(self, client: AsyncClient, receipts: Media, commit: Commit, notice: Callable[[str], object]) -> None:
+    def __init__(self, client: AsyncClient, receipts: Media, commit: Commit) -> None:
         self._client = client
         self._receipts = receipts
         self._commit = commit
-        self._notice = notice
         self._room = asyncio.Semaphore(PARALLEL)
         self._sent: dict[str, int] = {}  # source -> bytes
         self._bytes = self._count = self._ended = 0
-        self._noticed = client.clock.monotonic()
 
     async def files(self, paths: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
         """Upload files; one row per path, as ``ws.upload`` returns them."""
@@ -227,11 +223,8 @@ class Uploads:
         return self._client.now().timestamp()
 
     def _progress(self) -> None:
-        now = self._client.clock.monotonic()
-        if now - self._noticed >= LINE_EVERY and self._ended < self._count:
-            self._noticed = now
-            sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
-            self._notice(f"uploaded {self._ended} of {self._count} media, {sent:,.1f} of {size:,.1f} MB")
+        sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
+        loads.reach(self._ended, self._count, f"media, {sent:,.1f} of {size:,.1f} MB")
 
 
 def _cells(row: Mapping[str, Any], fault: Reason | None, outcomes: Mapping[str, Outcome]) -> tuple[str | None, ...]:

@@ -513,7 +513,7 @@ def _time_errors(value: Any, now: datetime | None) -> Iterator[Finding]:
     if when is None:
         yield _error("scheduled_for", _why_no_time(value, shown))
     elif now is not None and when <= now:
-        yield _error("scheduled_for", Reason("time_past", value=shown))
+        yield _error("scheduled_for", Reason("time_passed"))
 
 
 def _why_no_time(value: Any, shown: str) -> Reason:

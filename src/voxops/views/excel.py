@@ -1,56 +1,49 @@
-"""Frames as an Excel workbook: a sheet each, text as text, times in the analyst's zone, and nothing that runs.
+"""Frames as files for spreadsheets: workbooks and CSV in which text is text, times are in the analyst's zone, and nothing runs.
 
 `voxops.read_campaign` reads such a sheet back to the same rows, and a plan of them has the same keys.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
-from voxops._support import document, files, safe
+from voxops._support import files, safe
 from voxops._support.arguments import new_file
 from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
+from voxops.frames.cells import Json
 from voxops.frames.checks import restored
-from voxops.frames.registry import column_named, kind_of
 from voxops.frames.times import shown_zone, zone
-from voxops.sheets.campaign import IN_PARTS, in_its_form
+from voxops.sheets.campaign import in_its_form
 from voxops.sheets.files import LAYOUTS, Layout
-from voxops.views._tables import NESTED, as_json
 from voxops.views.view import frame_of
 
 if TYPE_CHECKING:
-    from xlsxwriter.format import Format
-    from xlsxwriter.worksheet import Worksheet
-
     from voxops.acts.plan import Plan
     from voxops.views._protocols import RunLike
 
-__all__ = ["to_excel", "write_workbook"]
+__all__ = ["to_excel", "write_csv", "write_workbook"]
 
 ROWS = 1_048_575  # of a sheet, without its head
 _CHARACTERS = 32_767  # of a cell
 _CUT = "… (cut: a cell of Excel holds no more)"
-_LINKS, _ADDRESS = 65_000, 2_000  # links of a sheet, and characters of one
-_LINKED = frozenset({"platform_post_url"})
 _LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined by semicolons, as in a campaign sheet
+_NESTED = (list, tuple, dict, set, Json)
 _NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\;|", "-"))  # forbidden, or may part cells
 _NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters in Unicode and XML
-_TIMES = frozenset({"scheduled_for", *IN_PARTS})
-# What people type into a column of a sheet; none is for texts that are longer than some programs show in a cell of text.
-_USUAL: dict[str, Any] = {"scheduled_for": datetime, "date": date, "time": time, "content": None, "first_comment": None}
-_WIDTHS = (8, 60)  # minimum and maximum characters of a column
-_MEASURED = 200  # rows that decide on the width
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
+_TEXT_ONLY = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
 
 
 def to_excel(
@@ -84,7 +77,7 @@ def to_excel(
 
     Notes
     -----
-    Text is written as text and never as a formula. If a spreadsheet would run it once the sheet is saved as CSV, it begins with an
+    Text is written as text and never as a formula or a link. If a spreadsheet would run it once the sheet is saved as CSV, it begins with an
     apostrophe, which ``vx.read_campaign`` removes. Whole numbers of more than 15 digits are text. Times that a zone has twice are
     ISO text. A text that is longer than a cell is cut and says so.
 
@@ -111,139 +104,98 @@ def to_excel(
 
 def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | None = None) -> Path:
     """Write frames as a workbook; see `to_excel`."""
-    import xlsxwriter  # needed only here
-
     if path.suffix.lower() != ".xlsx":
         raise ConfigError(f"{path.name} is not the name of a workbook; it must end with .xlsx")
-    for name, frame in frames.items():
-        if len(frame) > ROWS:
-            raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV or Parquet.")
-    named = None if tz is None else zone(tz)
-    made = BytesIO()
-    with xlsxwriter.Workbook(made, {"in_memory": True}) as book:
-        book.set_properties({"created": _MADE})
-        head = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
-        formats = {
-            datetime: book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
-            date: book.add_format({"num_format": "yyyy-mm-dd"}),
-            time: book.add_format({"num_format": "hh:mm"}),
-            str: book.add_format({"num_format": "@"}),
-        }
-        taken, layouts = {LAYOUTS}, {}
+    tz, made, layouts = None if tz is None else zone(tz), BytesIO(), {}
+    with pd.ExcelWriter(made, engine="xlsxwriter", engine_kwargs={"options": _TEXT_ONLY}) as writer:
+        writer.book.set_properties({"created": _MADE})
+        text = writer.book.add_format({"num_format": "@"})  # what is typed into a column of text stays what it is: 007
         for name, frame in frames.items():
-            sheet = book.add_worksheet(_sheet_name(name, taken))
-            _fill(sheet, restored(frame), named or shown_zone(frame), head, formats)
-            if (layout := Layout.of(frame)).columns:
-                layouts[sheet.get_name()] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
+            if len(frame) > ROWS:
+                raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
+            title, layout, cells = _sheet_name(name, writer.sheets), Layout.of(frame), _cells(frame, tz)
+            cells.to_excel(writer, sheet_name=title, index=False, freeze_panes=(1, 0))
+            for at, (head, values) in enumerate(cells.items()):
+                width = max(len(str(head)) + 2, *(len(str(value)) for value in values.head(200)), 6)
+                typed = head in layout.columns.values() and values.map(type).isin([str, type(None)]).all()
+                writer.sheets[title].set_column(at, at, min(width + 2, 60), text if typed else None)
+            if len(cells.columns):
+                writer.sheets[title].autofilter(0, 0, len(frame), len(cells.columns) - 1)
+            if layout.columns:
+                layouts[title] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
         if layouts:
-            hidden = book.add_worksheet(LAYOUTS)
-            hidden.hide()
-            for row, said in enumerate(layouts.items()):
-                for at, text in enumerate(said):
-                    hidden.write_string(row, at, _cell_text(text))
+            pd.Series(layouts).map(_text).to_excel(writer, sheet_name=LAYOUTS, header=False)
+            writer.sheets[LAYOUTS].hide()
     try:
-        files.make_folder(path.parent)
-        files.write_file(path, made.getvalue())
+        files.make_folder(path.parent, private=False)
+        files.write_file(path, made.getvalue(), private=False)
     except OSError as error:
         raise files.unwritable(path, error) from error
     return path
 
 
-def _sheet_name(name: str, taken: set[str]) -> str:
-    """Return a name that Excel accepts: at most 31 characters, none that it forbids, unique, and no formula."""
-    wanted = safe.plain(name, 31).translate(_NO_SHEET).strip("'") or "sheet"
-    wanted = f"_{wanted[:30]}" if safe.guard(wanted) != wanted else wanted
-    found, number = wanted, 1
-    while found.lower() in taken or found.lower() == "history":
-        number += 1
-        found = f"{wanted[:27]} {number}"
-    taken.add(found.lower())
-    return found
+def write_csv(frame: pd.DataFrame, path: Path, tz: str | None = None) -> Path:
+    """Write a frame for a spreadsheet, with the byte order mark that Excel needs to recognise UTF-8."""
+    cells = _cells(frame, tz).map(lambda value: str(value)[:19] if isinstance(value, datetime) else value)
+    text = cells.to_csv(index=False, lineterminator="\r\n")
+    files.write_file(path, text.encode("utf-8-sig", "replace"), private=False)
+    return path
 
 
-def _fill(sheet: Worksheet, frame: pd.DataFrame, tz: str, head: Format, formats: Mapping[type, Format]) -> None:
-    """Write one sheet: a frozen head, filters, widths by content."""
-    links, kind, own, columns = 0, kind_of(frame), Layout.of(frame), in_its_form(frame)
-    for at, (theirs, name, values) in enumerate(columns):
-        is_time = isinstance(values.dtype, pd.DatetimeTZDtype)
-        title = safe.zoned(theirs, tz) if is_time else theirs
-        sheet.write_string(0, at, _cell_text(title), head)
-        meaning, usual = column_named(name, kind.name).meaning, None
-        if name in own.columns or (own.tz and name in _TIMES):
-            # What is typed into a column stays what it is: 007, and a time.
-            usual = None if own.tz is None and name in _TIMES else formats.get(_USUAL.get(name, str))
-            meaning = f"{meaning} Times are in {own.tz}.".strip() if own.tz and name in _TIMES else meaning
-        if meaning:
-            sheet.write_comment(0, at, meaning)
-        shown = values.dt.tz_convert(tz) if is_time else values
-        widths = [len(title) + 4]
-        for row, value in enumerate(shown, start=1):
-            if not isinstance(value, NESTED) and pd.isna(value):
-                continue
-            zoned = isinstance(value, datetime) and value.tzinfo is not None and not is_time
-            written = value.isoformat() if zoned else _written(name, value)  # the head can't name several zones
-            if row <= _MEASURED:
-                widths.append(19 if isinstance(written, date) else len(str(written).partition("\n")[0]))
-            if isinstance(written, date | time):
-                sheet.write_datetime(row, at, written, formats[type(written)])
-            elif isinstance(written, bool):
-                sheet.write_boolean(row, at, written)
-            elif isinstance(written, int | float):
-                sheet.write_number(row, at, written)
-            elif name in _LINKED and links < _LINKS and len(written) < _ADDRESS and document.link(written, ""):
-                links += 1
-                sheet.write_url(row, at, written, string=written)
-            else:
-                sheet.write_string(row, at, written, usual)
-        widths.sort()
-        width = min(max(widths[int(0.95 * (len(widths) - 1))] + 2, len(title) + 4, _WIDTHS[0]), _WIDTHS[1])
-        sheet.set_column(at, at, width, usual)
-    sheet.freeze_panes(1, 0)
-    if columns:
-        sheet.autofilter(0, 0, len(frame), len(columns) - 1)
+def _cells(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
+    """Return a frame as cells of a spreadsheet, under heads that name the zone of their times."""
+    tz, names = tz or shown_zone(frame), Counter[str]()
+    columns: dict[str, pd.Series[Any]] = {}
+    for theirs, name, column in in_its_form(restored(frame)):
+        timed = isinstance(column.dtype, pd.DatetimeTZDtype)
+        values = map(_bare, column.dt.tz_convert(tz)) if timed else column
+        head = _text(safe.zoned(theirs, tz) if timed else theirs)
+        names[head] += 1
+        head = head if names[head] == 1 else f"{head}.{names[head] - 1}"
+        columns[head] = pd.Series([_written(name, value) for value in values], dtype=object)
+    return pd.DataFrame(columns)
 
 
-def _written(name: str, value: Any) -> str | float | bool | date | time:
-    """Return a value as its cell has it; text if a cell would change the value."""
-    if isinstance(value, datetime):
-        return _time(pd.Timestamp(value))
-    if (type(value) is date and value.year >= 1901) or (isinstance(value, time) and value.tzinfo is None):
+def _bare(value: pd.Timestamp) -> Any:
+    """Return a time without its zone, which the head names; with it if that would lose anything."""
+    if pd.isna(value) or value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset():
         return value
-    if isinstance(value, Decimal) and value.is_finite() and len(value.as_tuple().digits) <= sys.float_info.dig:
-        return float(value)
-    if pd.api.types.is_bool(value):
-        return bool(value)
-    if pd.api.types.is_number(value) and not isinstance(value, complex):
-        number = value.item() if hasattr(value, "item") else value
-        whole = isinstance(number, int)
-        return (  # text if a cell would lose digits or can't have the number
-            number
-            if isinstance(number, int | float) and abs(number) < (INEXACT_FROM if whole else float("inf"))
-            else str(number)
-        )
-    if isinstance(value, list | tuple | set) and name in _LISTS and _plain(value):
-        return _cell_text("; ".join(map(str, value)))
-    if isinstance(value, NESTED):
-        value = as_json(value)
-    return _cell_text(str(value))
+    return value.to_pydatetime().replace(tzinfo=None) if value.microsecond % 1000 == 0 and value.year >= 1901 else value
 
 
-def _time(value: pd.Timestamp) -> datetime | str:
-    """Return a time as Excel has it, without a zone and to the millisecond; ISO text if that would lose anything."""
-    bare = value.tz_localize(None) if value.tzinfo is not None else value
-    if value.tzinfo is not None:
-        twice = value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset()
-        if twice or value.microsecond % 1000 or value.nanosecond or bare.year < 1901:
-            return value.isoformat()
-    return bare.to_pydatetime() if 1901 <= bare.year <= 9999 else value.isoformat()
+def _written(name: str, value: Any) -> Any:
+    """Return a value as its cell has it; text if a cell would change the value, None if it is missing."""
+    if isinstance(value, _NESTED):
+        if (
+            name in _LISTS
+            and isinstance(value, list | tuple)
+            and all(isinstance(text, str) and ";" not in text for text in value)
+        ):
+            return _text("; ".join(value))
+        if isinstance(value, Json):
+            return _text(str(value))
+        return _text(json.dumps(sorted(value) if isinstance(value, set) else value, ensure_ascii=False, default=str))
+    if pd.isna(value):
+        return None
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.isoformat()
+    if isinstance(value, bool | date) or (
+        isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
+    ):
+        return value
+    exact = isinstance(value, Decimal) and Decimal(float(value)) == value
+    return float(value) if exact else _text(str(value))
 
 
-def _plain(values: Sequence[Any] | set[Any]) -> bool:
-    """Whether values joined by semicolons can be split again into the same values."""
-    return all(isinstance(each, str) and each.strip() == each and each and ";" not in each for each in values)
+def _sheet_name(name: str, taken: Collection[str]) -> str:
+    """Return a name that Excel accepts: at most 31 characters, none that it forbids, unique, and no formula."""
+    wanted = safe.guard(safe.plain(name, 28).translate(_NO_SHEET).strip("'") or "sheet").replace("'", "_")
+    others = {LAYOUTS, "history", *map(str.lower, taken)}
+    names = (wanted, *(f"{wanted} {number}" for number in range(2, len(others) + 3)))
+    return next(name for name in names if name.lower() not in others)
 
 
-def _cell_text(text: str) -> str:
+def _text(text: str) -> str:
     """Return text for a cell: guarded against formulas, and cut if it is too long."""
     guarded = str(safe.cell(text.translate(_NO_TEXT)))
     return guarded if len(guarded) <= _CHARACTERS else guarded[: _CHARACTERS - len(_CUT)] + _CUT

@@ -1,211 +1,372 @@
-"""The live display of a run: its newest Snapshot, and buttons that start work elsewhere.
+"""Live displays of ipywidgets: the monitor of a run, the plan of what failed with its own Run button, and what draws them.
 
-This module knows nothing of the engine: it gets Snapshots, and its buttons call the callables passed to it.
+A live display is a box of widgets and, beside it, a static copy for pages without a kernel. The kernel holds all state, so a reload, a
+second tab and a reopened notebook show the present. Work that a button starts has a thread of its own: the kernel stays free.
 """
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from voxops._support import document, safe
-from voxops._support.document import Block
-from voxops._support.eventloop import by_id, never_copied
-from voxops.acts.plan import Plan, plan_document
-from voxops.errors import VoxopsError
-from voxops.model import WATCH, Outcome, Snapshot
-from voxops.views._display import Button, Display, Later, Publish, Shown, Tab
-from voxops.views._snapshot import ENDED, MIXED, error_counts, render_html, render_text, snapshot_document
+from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
 
-__all__ = ["Monitor", "error_counts", "present", "render_html", "render_text", "run_buttons"]
+from voxops._support import eventloop, safe
+from voxops.model import WATCH, WENT_THROUGH, Outcome, Snapshot
+from voxops.views.pages import draw
+from voxops.views.snapshot import ENDED, render_html
 
-_ASK_AFTER = 5.0  # seconds between two reads of the errors
+if TYPE_CHECKING:
+    from voxops.acts.plan import Plan
+    from voxops.views._protocols import RunLike
+
+__all__ = ["Live", "Monitor", "Plans"]
+
+INTERVAL = 0.5  # seconds between two updates, at the least
 _ACCEPTED = "queued"  # why rows wait that the API has accepted
+_NO_RUN = "(the live display needs the kernel that ran it)"
 _BUTTONS: Mapping[str, tuple[str, str]] = {
     "pause": ("Pause", "Send nothing more for now; what is in flight settles"),
     "resume": ("Resume", "Go on sending"),
-    "cancel": ("Cancel", "Send nothing more; unsent rows stay unsent"),
-    "retry": ("Plan a retry of what failed", "Makes a plan and shows it; sends nothing"),
+    "cancel": ("Cancel", "Abandon the rows that were never sent; posts stay"),
+    "plan": ("Plan what failed", "Makes a plan and shows it; sends nothing"),
 }
+_log = logging.getLogger("voxops.views")
 
 
-@never_copied(lambda monitor: by_id(monitor._last.run_id))
+class Part(Protocol):
+    """What a live display shows."""
+
+    widget: Widget
+
+    def draw(self) -> str:
+        """Bring the widgets up to date; return the same as HTML."""
+
+
+class Painter:
+    """Draws what has changed, in one thread for all displays of a kernel; `rest` is how it waits between two updates."""
+
+    def __init__(self, rest: Callable[[float], object] = time.sleep) -> None:
+        self._rest = rest
+        self._due: set[Live] = set()
+        self._lock, self._wake = threading.Lock(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, live: Live) -> None:
+        """Draw this soon."""
+        with self._lock:
+            self._due.add(live)
+            if self._thread is None or not self._thread.is_alive():  # also after a fork
+                self._thread = threading.Thread(target=self._paint, name="voxops-displays", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def _paint(self) -> None:
+        while True:
+            self._wake.wait()
+            with self._lock:
+                due, self._due = self._due, set()
+                self._wake.clear()
+            for live in due:
+                try:
+                    live.draw()
+                except Exception:  # noqa: BLE001  one display that breaks must not stop the others
+                    _log.exception("a display could not be drawn")
+            self._rest(INTERVAL)
+
+
+_painter = Painter()
+
+
+class Live:
+    """A live display of one part, shown in one or several places.
+
+    Parameters
+    ----------
+    make : callable
+        Returns the part; gets a callable that has it drawn soon, or at once with True.
+    text : callable
+        Returns the same as text.
+    painter, publish
+        For tests; ``publish(bundle, display_id, update)``.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Callable[[bool], None]], Part],
+        text: Callable[[], str],
+        painter: Painter = _painter,
+        publish: Callable[[dict[str, Any], str, bool], None] | None = None,
+    ) -> None:
+        self.id, self._text, self._painter = f"vx-{uuid.uuid4().hex}", text, painter
+        self._publish = publish or _publish
+        self.turn = threading.RLock()  # a run's thread must not overtake the cell that shows the display
+        self._shown = False
+        self.part = make(self.ask)
+        self.box = awake(VBox([self.part.widget]))
+        for name in (f"{self.id}-live", "tex2jax_ignore", "mathjax_ignore"):
+            self.box.add_class(name)
+
+    def ask(self, at_once: bool = False) -> None:
+        """Draw it soon, or now, as at the end of a run, after which a kernel may end."""
+        if not self._shown:
+            return
+        if at_once:
+            self.draw()
+        else:
+            self._painter.ask(self)
+
+    def show(self) -> None:
+        """Show it here."""
+        with self.turn:
+            self._shown = True
+            copy = self._copy()
+            made: Any = self.box._repr_mimebundle_()
+            self._publish({**made, "text/plain": _NO_RUN}, f"{self.id}-live", False)
+            self._publish(copy, self.id, False)
+
+    def draw(self) -> None:
+        """Bring the widgets and the copy up to date."""
+        with self.turn:
+            self._publish(self._copy(), self.id, True)
+
+    def html(self) -> str:
+        """Return the copy."""
+        return draw("copy.html", id=self.id, parts=self.part.draw())
+
+    def _copy(self) -> dict[str, Any]:
+        return {"text/html": self.html(), "text/plain": self._text()}
+
+
+class Plans:
+    """The plans that a person has made here: the newest, and those that were run, with their monitors.
+
+    Parameters
+    ----------
+    workspace : Workspace or None
+        Where they run; None if they are only shown.
+    changed : callable
+        Has the display drawn.
+    ended : callable, optional
+        Gets each run that has ended.
+    """
+
+    def __init__(
+        self,
+        workspace: Any,
+        changed: Callable[[bool], None],
+        ended: Callable[[RunLike], object] | None = None,
+    ) -> None:
+        self._workspace, self._changed, self._ended = workspace, changed, ended
+        self.boxes: list[PlanBox | Monitor] = []
+        self.widget = awake(VBox())
+
+    def add(self, plan: Plan) -> None:
+        """Show a plan; an older one that was not run goes."""
+        self._show(PlanBox(plan, self._workspace, self._changed, self._ended))
+
+    def follow(self, run: RunLike) -> None:
+        """Show a run that somebody opens."""
+        self._show(Monitor(run, self._workspace, self._changed, self._ended))
+
+    def _show(self, box: PlanBox | Monitor) -> None:
+        self.boxes = [*(each for each in self.boxes if each.run), box]
+        self.widget.children = [each.widget for each in self.boxes]
+
+    def draw(self) -> str:
+        """Bring the widgets up to date; return the same as HTML."""
+        return "".join(box.draw() for box in self.boxes)
+
+
+class PlanBox:
+    """One plan with its own Run button, which can run no other; pressed twice, or in two tabs, it runs once."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        workspace: Any,
+        changed: Callable[[bool], None],
+        ended: Callable[[RunLike], object] | None,
+    ) -> None:
+        self.plan, self.monitor = plan, None
+        self._workspace, self._changed, self._ended = workspace, changed, ended
+        self._pressed = threading.Lock()
+        self._html, self._problem = plan._repr_html_(), ""
+        self._reason = awake(Text(placeholder="why, for the audit trail", description="Reason"))
+        label = f"Run: {plan.act.verb} {safe.many(plan.eligible, 'row')}"
+        self._run = awake(Button(description=label, button_style="primary", layout=Layout(width="auto")))
+        self._run.on_click(lambda _: in_thread(self._begin, self._failed))
+        self._said = awake(HTML())
+        form = [HBox([self._reason, self._run]), self._said] if workspace is not None and plan.eligible else []
+        self.widget = awake(VBox([awake(HTML(self._html)), *map(awake, form)]))
+
+    monitor: Monitor | None
+
+    @property
+    def run(self) -> RunLike | None:
+        """The run of this plan, if it was run."""
+        return self.monitor.run if self.monitor else None
+
+    def _begin(self) -> None:
+        """Run the plan."""
+        reason, workspace = self._reason.value.strip(), self._workspace
+        if not reason or workspace is None:
+            return self._failed(
+                "A run needs a reason for the audit trail, so nothing was sent. Type one, then run the plan."
+            )
+        if not self._pressed.acquire(blocking=False):
+            return None
+        try:
+            run = eventloop.run(workspace.aio.run(self.plan, reason=reason))
+        except BaseException:
+            self._pressed.release()  # nothing has begun
+            raise
+        self.monitor = Monitor(run, workspace, self._changed, self._ended)
+        self.widget.children = [self.widget.children[0], self.monitor.widget]
+        self._failed("")
+        return None
+
+    def _failed(self, why: str) -> None:
+        self._problem = why
+        self._said.value = why and draw("problem.html", problem=why)
+        self._changed(False)
+
+    def draw(self) -> str:
+        """Bring the widgets up to date; return the same as HTML."""
+        return f"{self._html}{self._said.value}{self.monitor.draw() if self.monitor else ''}"
+
+
 class Monitor:
     """The live display of one run.
 
     Parameters
     ----------
-    snapshot : Snapshot
-        The first state.
-    on_pause, on_resume, on_cancel, on_retry : callable, optional
-        Called by the buttons; must return at once. A button without a callable is not shown. The plan that `on_retry` returns
-        is shown beside the run.
-    errors : callable, optional
-        Returns how many rows failed with each error; called when the number of failures has changed.
-    tz : str
-        Time zone of the times shown.
-    clock, later, publish
-        As for `Display`.
+    run : Run
+        What is followed and steered.
+    workspace : Workspace or None
+        Where a plan of what failed is run.
+    changed : callable
+        Has the display drawn, at once with True.
+    ended : callable, optional
+        Gets the run when it has ended.
     """
-
-    INTERVAL = Display.INTERVAL
 
     def __init__(
         self,
-        snapshot: Snapshot,
-        *,
-        on_pause: Callable[[], object] | None = None,
-        on_resume: Callable[[], object] | None = None,
-        on_cancel: Callable[[], object] | None = None,
-        on_retry: Callable[[], object] | None = None,
-        errors: Callable[[], Mapping[str, int]] | None = None,
-        tz: str = "UTC",
-        clock: Callable[[], float] = time.monotonic,
-        later: Later | None = None,
-        publish: Publish | None = None,
+        run: RunLike,
+        workspace: Any,
+        changed: Callable[[bool], None],
+        ended: Callable[[RunLike], object] | None = None,
     ) -> None:
-        self._last, self._tz = snapshot, tz
-        self._actions = {"pause": on_pause, "resume": on_resume, "cancel": on_cancel, "retry": on_retry}
-        self._ask, self._errors, self._counted = errors, dict[str, int](), 0
-        self._tried, self._can_retry = (
-            0,
-            False,
-        )  # failed rows of which it was asked last whether any can be planned again
-        self._clock, self._asked = clock, clock()
-        self._plan: Sequence[Block] = ()
-        self._problem = ""
-        self._live = Display(
-            self._look, self.__repr__, self._hear, name="monitor", clock=clock, later=later, publish=publish
-        )
+        self.run, self._changed, self._ended = run, changed, ended
+        self._last, self._problem = run.snapshot, ""
+        self.plans = Plans(workspace, changed, ended)
+        self._html = awake(HTML())
+        works: Mapping[str, Callable[[], object]] = {
+            "pause": run.pause, "resume": run.resume, "cancel": run.cancel, "plan": self._plan,
+        }  # fmt: skip
+        self.buttons = {}
+        for name, (label, hint) in _BUTTONS.items():
+            button = awake(Button(description=label, tooltip=hint, disabled=True, layout=Layout(width="auto")))
+            button.on_click(lambda pressed, work=works[name]: self._press(pressed, work))
+            self.buttons[name] = button
+        self._row = awake(HBox(list(self.buttons.values())))
+        self.widget = awake(VBox([self._html, self._row, self.plans.widget]))
+        run.observe(self)
 
     @property
-    def snapshot(self) -> Snapshot:
-        """The newest state."""
-        return self._last
+    def plan(self) -> Plan | None:
+        """The plan of the run."""
+        return self.run.plan
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Store the newest state; show it at once if it is the end, else half a second after the last update."""
+        """Take the newest state; it is drawn at once if it is the end."""
         ends = snapshot.phase in ENDED and self._last.phase not in ENDED
         self._last = snapshot
-        self._live.refresh(at_once=ends)
+        self._changed(ends)
+        if ends and self._ended is not None and snapshot.phase in WENT_THROUGH:
+            in_thread(lambda: self._ended and self._ended(self.run), self._failed)
 
-    def show(self) -> None:
-        """Display the monitor here; it may be shown in several places."""
-        self._live.show()
+    def _press(self, button: Button, work: Callable[[], object]) -> None:
+        """Do what a button says; a page that shows an older state may press one that is disabled by now."""
+        if not button.disabled:
+            self._problem = ""
+            in_thread(lambda: (work(), self._changed(False)), self._failed)
 
-    def _look(self) -> Shown:
-        """Return the state to show."""
-        snapshot = self._last
-        self._ask_errors(snapshot)
-        self._ask_retry(snapshot)
-        drawn = snapshot_document(snapshot, self._errors, tz=self._tz)
-        run = Tab("run", "Run", drawn, self._buttons())
-        tabs = [run, Tab("plan", "Plan of a retry", self._plan)] if self._plan else [run]
-        return Shown(
-            title="",
-            at=safe.as_of(snapshot.updated_at, self._tz),
-            present=present(snapshot),
-            attach=f"ws.attach({snapshot.run_id!r})" if snapshot.run_id else "",
-            stage=tabs[-1].name,
-            tabs=tabs,
-            problem=self._problem,
-        )
+    def _plan(self) -> None:
+        plan = self.run.replan()
+        if plan is None:
+            self._failed("Nothing here can be planned again.")
+        else:
+            self.plans.add(plan)
 
-    def _ask_errors(self, snapshot: Snapshot) -> None:
-        """Read the errors if there are new failures; not often, since that reads the whole run."""
-        failed, now = snapshot.count("failed"), self._clock()
-        if (
-            self._ask is not None
-            and snapshot.action in MIXED
-            and failed != self._counted
-            and (now >= self._asked or snapshot.phase in ENDED)
-        ):
-            self._errors, self._counted, self._asked = dict(self._ask()), failed, now + _ASK_AFTER
+    def _failed(self, why: str) -> None:
+        self._problem = why
+        self._changed(False)
 
-    def _ask_retry(self, snapshot: Snapshot) -> None:
-        """Look whether a retry can be planned of anything that failed, once nothing moves, since that reads the whole run."""
-        failed, plan = snapshot.count("failed"), self._actions["retry"]
-        stands = snapshot.phase in ENDED | {"paused"} or not snapshot.sends
-        if plan is not None and failed != self._tried and stands:
-            self._tried, self._can_retry = failed, can_plan(plan)
-
-    def _buttons(self) -> list[Button]:
-        return run_buttons(self._last, self._actions, retry=self._can_retry)
-
-    def _hear(self, message: Mapping[str, Any]) -> None:
-        """Do what a button requests, if it is enabled."""
-        name = str(message["do"])
-        action = self._actions.get(name)
-        if action is None or name not in {button.do for button in self._buttons() if button.enabled}:
-            return
-        before, self._problem = self._problem, ""
-        try:
-            result = action()
-            if name == "retry":
-                self._plan = (
-                    plan_document(result)
-                    if isinstance(result, Plan)
-                    else [document.note("Nothing here can be planned again.")]
-                )
-        except Exception as error:  # noqa: BLE001  nobody would see it
-            self._problem = f"{type(error).__name__}: {error}"
-        if name == "retry" or self._problem != before:
-            self._live.refresh(at_once=True)
-
-    def _ipython_display_(self) -> None:
-        self.show()
-
-    def _display_(self) -> object:
-        """Return what marimo shows."""
-        self._live.begin()
-        return self._live.widget
-
-    def _repr_html_(self) -> str:
-        return render_html(self._last, tz=self._tz)
-
-    def __repr__(self) -> str:
-        return render_text(self._last, tz=self._tz)
+    def draw(self) -> str:
+        """Bring the widgets up to date; return the same as HTML."""
+        self._html.value = render_html(self._last, tz=self.run.tz, problem=self._problem)
+        sensible = _sensible(self._last)
+        for name, button in self.buttons.items():
+            button.disabled = name not in sensible
+        self._row.layout.display = None if sensible else "none"
+        return f"{self._html.value}{self.plans.draw()}"
 
 
-def can_plan(plan: Callable[[], object]) -> bool:
-    """Whether what this plans has rows to send; what can't be planned has none."""
-    try:
-        made = plan()
-    except VoxopsError:
-        return False
-    return isinstance(made, Plan) and made.eligible > 0
-
-
-def run_buttons(snapshot: Snapshot, actions: Mapping[str, object], *, retry: bool) -> list[Button]:
-    """Return the buttons of a run that have actions, enabled if they make sense in this state; `retry` if that can be planned."""
-    sensible = {
+def _sensible(snapshot: Snapshot) -> set[str]:
+    """Return the buttons that make sense in this state."""
+    waits = snapshot.count(Outcome.UNKNOWN) or snapshot.waits.keys() - {_ACCEPTED}
+    all_sent = snapshot.phase == "watching" and snapshot.action != WATCH and not waits
+    known = {
         "sending": {"pause", "cancel"},
         "watching": {"pause", "cancel"},
         "paused": {"resume", "cancel"},
         "stopped": {"resume"},
     }.get(snapshot.phase, set())
-    if not snapshot.sends:
-        sensible = {"resume", "cancel"} if snapshot.phase == "watching" else sensible
-    elif _is_all_sent(snapshot):
-        sensible = set()
-    if retry and snapshot.count("failed"):
-        sensible = sensible | {"retry"}
-    return [
-        Button(name, label, title, enabled=name in sensible, plans=name == "retry", about=snapshot.run_id)
-        for name, (label, title) in _BUTTONS.items()
-        if actions.get(name)
-    ]
+    if not snapshot.sends:  # attached: it is only watched until it is resumed here
+        known = {"resume", "cancel"} if snapshot.phase == "watching" else known
+    elif all_sent:
+        known = set()
+    stands = snapshot.phase in ENDED | {"paused"} or not snapshot.sends
+    again = stands and snapshot.action != WATCH and snapshot.count(Outcome.FAILED) > 0
+    return known | {"plan"} if again else known
 
 
-def _is_all_sent(snapshot: Snapshot) -> bool:
-    """Whether the API has accepted all rows, so that nothing is left to pause or cancel; a watch can always be."""
-    waits = snapshot.count(Outcome.UNKNOWN) or snapshot.waits.keys() - {_ACCEPTED}
-    return snapshot.phase == "watching" and snapshot.action != WATCH and not waits
+def awake(widget: Any) -> Any:
+    """Let a widget hear its page while a cell runs; return it.
+
+    From 7.4 on, ipykernel redirects a widget's messages to the thread that served the last request when the widget last sent
+    something. During a run that is the cell's own thread, which is busy, or one that has ended (ipython/ipykernel#1557).
+    """
+    for each in (widget, widget.layout, getattr(widget, "style", None)):
+        comm: Any = getattr(each, "comm", None)
+        if hasattr(comm, "_reply_subshell_for"):
+            comm._reply_subshell_for = None
+    return widget
 
 
-def present(snapshot: Snapshot) -> str:
-    """Return how to see the present state of a run; empty if this is its end."""
-    if snapshot.phase in ENDED - {"stopped"} or not snapshot.run_id or snapshot.action == WATCH:
-        return ""
-    return f"ws.attach({snapshot.run_id!r}) shows the present state."
+def in_thread(work: Callable[[], object], failed: Callable[[str], object]) -> None:
+    """Do a button's work beside the kernel; `failed` gets the error, which nobody would see."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001
+            failed(f"{type(error).__name__}: {error}")
+
+    threading.Thread(target=guarded, name="voxops-button", daemon=True).start()
+
+
+def _publish(bundle: dict[str, Any], display_id: str, update: bool) -> None:
+    """Show a MIME bundle through IPython, or replace it; a terminal can't replace, so it shows only the first text."""
+    ipython = sys.modules.get("IPython")  # nothing can be shown if it was never imported
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None or (not hasattr(shell, "kernel") and (update or "text/html" not in bundle)):
+        return
+    shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": display_id}, update=update)

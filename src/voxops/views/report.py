@@ -1,143 +1,249 @@
-"""The reports that people forward: of a triage, of webhook deliveries, and of a run that created posts.
-
-A `Report` is a list of sections, each with a sentence, figures and a table, in HTML and in a notebook.
-The same frames give the same bytes: no clock is read.
-"""
+"""A report: its content, and the files and tickets that are made of it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import cast
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
 import pandas as pd
 
-from voxops.acts.plan import Plan
+from voxops._support import files, safe
+from voxops._support.arguments import did_you_mean, file_path, new_file, refuse_form
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.registry import is_deliveries
-from voxops.views._delivery_report import delivery_report
-from voxops.views._protocols import RunLike
-from voxops.views._report import Report
-from voxops.views._run_report import run_report
-from voxops.views._triage_report import triage_report
+from voxops.frames.palette import OUTCOME
+from voxops.frames.registry import kind_of
+from voxops.frames.times import absolute, shown_zone
+from voxops.model import OUTCOMES
+from voxops.views.excel import write_csv, write_workbook
+from voxops.views.pages import draw
+from voxops.views.table import Part, Table, table_of
+from voxops.views.tickets import tickets
 
-__all__ = ["Report", "report"]
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["Fact", "Options", "Report", "outcome_facts", "outcomes", "outcomes_in_words"]
+
+_INK = "#010203"  # placeholder for the page's text colour while a figure is drawn
+_INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
 
 
-def report(
-    subject: pd.DataFrame | RunLike | None = None,
-    run: RunLike | None = None,
-    *,
-    plan: Plan | None = None,
-    before: pd.DataFrame | None = None,
-    after: pd.DataFrame | None = None,
-    weeks: pd.DataFrame | None = None,
-    title: str | None = None,
-    now: datetime | None = None,
-    tz: str | None = None,
-    owners: Mapping[str, str] | None = None,
-    rows: int = 50,
-) -> Report:
-    """Make the report of a triage, of webhook deliveries, or of a run.
+class Options(NamedTuple):
+    """What a caller of `report` may choose, whatever the subject."""
 
-    Parameters
+    title: str | None
+    now: Any
+    tz: str | None
+    owners: Mapping[str, str] | None
+    rows: int
+
+    def common(self, frame: pd.DataFrame, run: Any, title: str) -> dict[str, Any]:
+        """Return what every report of a frame, and of a run, has."""
+        tz, known = shown_zone(frame, self.tz), frame.attrs
+        times = {"read": known.get("fetched_at"), "report made": self.now and absolute(self.now)}
+        filters = {name: value for name, value in (known.get("filters") or {}).items() if value and name != "webhook"}
+        about = [
+            *([f"data from {known['source']}"] if known.get("source") else []),
+            *(f"{name} {safe.instant(pd.Timestamp(at).to_pydatetime(), tz=tz)}" for name, at in times.items() if at),
+            f"times in {tz}",
+            *(f"{name} {', '.join(value) if isinstance(value, list) else value}" for name, value in filters.items()),
+            *(["INCOMPLETE: the listing was cut short"] if known.get("complete") is False else []),
+            *([] if run is None else [f"run {run.id}"]),
+        ]
+        return {"title": safe.plain(self.title or title, 120), "about": tuple(about), "tz": tz, "rows": self.rows}
+
+    def roles(self, usual: Mapping[str, str], others: Collection[str] = ()) -> dict[str, str]:
+        """Return who acts on what; `owners` may name only what is known."""
+        if not isinstance(self.owners, Mapping | None):
+            raise ConfigError(f"owners= takes a mapping such as {{'retry': 'Ada'}}, not {type(self.owners).__name__}")
+        for name in self.owners or ():
+            if name not in {*usual, *others}:
+                raise ConfigError(f"owners= names {name!r}; {did_you_mean(str(name), map(str, usual))}")
+        return {**usual, **(self.owners or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number of the summary, its label, and its colour."""
+
+    count: int
+    label: str
+    colour: str
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """A finished report, returned by `report`.
+
+    Attributes
     ----------
-    subject : pandas.DataFrame or Run, optional
-        A triaged frame, deliveries from ``ws.deliveries``, or a run. The report of a run of an act on existing posts uses the rows of its
-        plan, so that a run of yesterday needs nothing else. The report of a run that created or changed posts says what went, what did
-        not and why, who must do what, and what goes out when.
-    run : Run, optional
-        The run that acted on the rows of `subject`: a retry, another act on existing posts, or a redelivery. Its results are
-        read now. The tasks are then those that it has left; the rest of the report is about `subject`.
-    plan : Plan, optional
-        For a triage: the plan; by default the run's.
-    before, after : pandas.DataFrame, optional
-        For a triage: targets before and after the run, each with a ``status``; by default `subject` and the run's results.
-    weeks : pandas.DataFrame, optional
-        This week against last, from ``vx.causes(triaged, against="7D")``.
-    title : str, optional
-        Title of the report; by default its subject.
-    now : datetime, optional
-        The instant of the report; without it, the report says only when its data were read. For deliveries, the server's time, which
-        decides what is lost; by default when the log was fetched.
-    tz : str, optional
-        Time zone of what it shows, that of the workspace (``attrs["tz"]``) by default, else UTC.
-    owners : mapping of str to str, optional
-        Who acts, by verdict or by kind of loss (``down_now``, ``receiver_failed``, ``no_answer``, ``rejected``).
+    subject : str
+        ``triage``, ``run`` or ``deliveries``, which names the template.
+    title, headline : str
+        The title, and a summary of a sentence or two.
+    about : tuple of str
+        Where the data come from and when they were read.
+    facts : tuple of Fact
+        The numbers at the top.
+    tables : mapping of str to pandas.DataFrame
+        What it shows; ``actions`` says who must do what.
+    frames : mapping of str to pandas.DataFrame
+        The data in full. A triage has ``causes``, ``failures`` and, after a run, ``results`` and ``left``: the failures without those
+        that succeeded, with a new triage of those that failed again. Deliveries have ``endpoints``, ``hours``, ``outages``,
+        ``duplicates``, ``lost`` and, after a run, ``redelivered``. A run of creates or changes has ``plan``, ``results``, ``left`` (the
+        rows that did not go) and ``schedule`` (what goes out when).
+    tz : str
+        The time zone of the times shown.
     rows : int
-        Most rows of evidence in HTML; CSV has all.
-
-    Returns
-    -------
-    Report
-        With ``frames``: for a triage ``causes failures`` and, if given, ``weeks left plan results``; for deliveries
-        ``endpoints hours outages duplicates lost``, after a run ``redelivered``; for a run of creates or changes ``plan results left
-        schedule``.
-        Addresses of webhooks are shown without their query, which may contain a secret.
-
-    Raises
-    ------
-    PlanError
-        If a frame lacks columns, has one twice, or has text instead of times. Also if the log was loaded with ``success=``, or `run`
-        did not act on the rows of `subject`.
-    ConfigError
-        If an argument has no valid value, such as a `now` without an offset, an unknown `tz` or an unknown name in `owners`.
-        Also if an argument is for the report of another subject.
-
-    Examples
-    --------
-    >>> made = vx.report(triaged)
-    >>> made.to_html(folder / "triage.html").name
-    'triage.html'
-    >>> vx.report(log).title
-    'Webhook deliveries'
+        Most rows of a table.
+    figures : mapping of str to callable
+        What draws each figure, and returns its Axes.
     """
-    if run is None and callable(getattr(subject, "results", None)):
-        subject, run = None, cast("RunLike", subject)
-    about = getattr(getattr(getattr(run, "plan", None), "act", None), "about", "")
-    of_triage = {"plan": plan, "before": before, "after": after, "weeks": weeks}
-    if isinstance(subject, pd.DataFrame) and is_deliveries(subject):
-        _refuse("deliveries", of_triage)
-        return delivery_report(subject, run=run, title=title, tz=tz, now=now, owners=owners, rows=rows)
-    if about == "delivery":
-        raise PlanError(
-            "this run is about webhook deliveries: report it with them, vx.report(ws.deliveries(), run=run)"
-        )
-    if about == "create":
-        if subject is not None:
-            raise PlanError("this run creates posts, so it is reported by itself: vx.report(run)")
-        assert run is not None
-        _refuse("a run of creates", of_triage)
-        return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
-    if subject is None and plan is None and run is not None and _is_of_changes(run):
-        _refuse("a run of changes", of_triage)
-        return run_report(run, title=title, now=now, tz=tz, owners=owners, rows=rows)
-    return triage_report(
-        cast("pd.DataFrame | None", subject),
-        run,
-        plan=plan,
-        before=before,
-        after=after,
-        weeks=weeks,
-        title=title,
-        now=now,
-        tz=tz,
-        owners=owners,
-        rows=rows,
-    )
+
+    subject: str
+    title: str
+    headline: str
+    about: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    tables: Mapping[str, pd.DataFrame]
+    frames: Mapping[str, pd.DataFrame]
+    tz: str
+    rows: int
+    figures: Mapping[str, Callable[[], Axes]] = field(default_factory=dict)
+
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+    @overload
+    def to_html(self, path: str | Path) -> Path: ...
+    def to_html(self, path: str | Path | None = None) -> str | Path:
+        """Write one self-contained HTML file with its figures, readable offline, in mail previews and on paper.
+
+        Without a path, return its text.
+
+        Raises
+        ------
+        ConfigError
+            If `path` is no path, ends like another form, or can't be written; the other forms raise it, too.
+        """
+        page = self._drawn("report.html")
+        if path is None:
+            return page
+        file = refuse_form("path", new_file("path", path, "report.html"), ".html", ".htm")
+        with _writing(file):
+            files.write_file(file, page, private=False)
+        return file
+
+    def to_csv(self, folder: str | Path) -> list[Path]:
+        """Write each of `frames` as CSV for a spreadsheet: times in the zone of the report, formulas guarded."""
+        place = refuse_form("folder", file_path("folder", folder))
+        with _writing(place / "frames"):
+            return [write_csv(frame, place / f"{name}.csv", self.tz) for name, frame in self.frames.items()]
+
+    def to_excel(self, path: str | Path) -> Path:
+        """Write `frames` as one Excel workbook, a sheet for each; see ``vx.to_excel``."""
+        file = new_file("path", path, "report.xlsx")
+        with _writing(file):
+            return write_workbook(self.frames, file, self.tz)
+
+    def tickets(self, by: str = "owner") -> dict[str, str]:
+        """Return the tasks as texts for tickets, mails or a chat: one per account, one per person, and one for support.
+
+        What the owner of an account must do is in the ticket of the account, the rest in that of the post's owner. The texts are
+        plain. Where Markdown is shown, they stand in indented blocks and stay as they are.
+
+        Parameters
+        ----------
+        by : str
+            Column of the failures that names the person, or another subject of a ticket, such as ``campaign`` or ``tags``. A post with
+            several tags is in the ticket of each.
+
+        Returns
+        -------
+        dict of str to str
+            Account, then person -> text, each sorted by name; ``nobody`` for posts without an owner, and last ``support``.
+
+        Raises
+        ------
+        PlanError
+            If the failures have no such column, or the report is not about a triage.
+        """
+        if self.subject != "triage":
+            raise PlanError(f"tickets() are for the report of a triage, vx.report(triaged); this one is {self.title!r}")
+        failures = self.frames.get("left", self.frames["failures"])
+        return tickets(failures, f"{self.title}: {' · '.join(self.about)}", by, self.tz)
+
+    def __dir__(self) -> list[str]:
+        """The public names."""
+        return ["frames", "to_csv", "to_excel", "to_html", *(["tickets"] if self.subject == "triage" else [])]
+
+    def _repr_html_(self) -> str:
+        return self._drawn("report_body.html")
+
+    def __repr__(self) -> str:
+        return Part(self.title, line=self.headline, table=self._table("actions")).text()
+
+    def _table(self, name: str) -> Table:
+        frame = self.tables[name]
+        return table_of(frame, None if kind_of(frame).columns else list(frame), tz=self.tz, most=self.rows)
+
+    def _drawn(self, template: str) -> str:
+        figures = {name: _svg(figure, f"vx-{name}") for name, figure in self.figures.items()}
+        tables = {name: self._table(name) for name in self.tables}
+        return draw(template, name="report", report=self, tables=tables, figures=figures)
 
 
-def _is_of_changes(run: RunLike) -> bool:
-    """Whether a run changed or cancelled posts that had not failed."""
-    plan = getattr(run, "plan", None)
-    planned = getattr(plan, "frame", None)
-    if isinstance(plan, Plan) and plan.act.parts:  # a sync
-        return True
-    return isinstance(planned, pd.DataFrame) and "targets" in planned.columns and "cause" not in planned.columns
+def outcomes(results: pd.DataFrame) -> pd.DataFrame:
+    """Count the rows of a run by outcome and error."""
+    names = ["outcome", "error_code"]
+    return results if results.empty else results.value_counts(names, dropna=False).rename("rows").reset_index()
 
 
-def _refuse(subject: str, arguments: Mapping[str, object]) -> None:
-    """Refuse arguments that the report of a subject does not take."""
-    for name, value in arguments.items():
-        if value is not None:
-            raise ConfigError(f"{name}= is not for the report of {subject}; leave it out")
+def outcomes_in_words(results: pd.DataFrame) -> str:
+    """Return the outcomes of a run, as in ``Tried 28: 19 succeeded, 9 failed``."""
+    counts = [f"{fact.count:,} {fact.label}" for fact in outcome_facts(results) if fact.count]
+    return f"Tried {len(results):,}: {', '.join(counts)}." if counts else "Nothing was sent."
+
+
+def outcome_facts(results: pd.DataFrame) -> list[Fact]:
+    """Return how many rows of a run ended in each outcome."""
+    ended = results["outcome"].tolist() if "outcome" in results else []
+    return [Fact(ended.count(name), name, OUTCOME[name].colour) for name in OUTCOMES]
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make the folder of a file, and raise a ConfigError if either can't be written."""
+    try:
+        files.make_folder(path.parent, private=False)
+        yield
+    except OSError as error:
+        raise files.unwritable(path, error) from error
+
+
+def _svg(figure: Callable[[], Axes], salt: str) -> str:
+    """Draw a figure as inline SVG: the same bytes each time, in the page's text colour, with ids that only `salt` has."""
+    import matplotlib as mpl
+    from matplotlib import pyplot as plt
+
+    style: dict[Any, Any] = {
+        "svg.hashsalt": salt,
+        "svg.fonttype": "none",
+        "axes.facecolor": "none",
+        "figure.facecolor": "none",
+    }
+    with mpl.rc_context():
+        mpl.rcdefaults()  # the report must not depend on the notebook's style
+        mpl.rcParams.update({**cast("Any", dict.fromkeys(_INKED, _INK)), **style})
+        canvas: Any = figure().figure
+        drawn = StringIO()
+        canvas.savefig(drawn, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        plt.close(canvas)
+    svg = drawn.getvalue().replace(_INK, "currentColor")
+    svg = re.sub(r"^.*?(?=<svg)|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="#|url\(#)([\w.-]+)', svg))
+    return re.sub(r' id="([\w.-]+)"', lambda found: found[0] if found[1] in used else "", svg)

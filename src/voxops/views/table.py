@@ -1,0 +1,208 @@
+"""A frame as a table for people: which columns matter, how each value reads, and the table as text.
+
+Every display of rows is made here: views, plans, reports, and what the commands print. Templates draw the same table as HTML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from datetime import datetime, tzinfo
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from voxops._support import safe
+from voxops.frames.cells import Json, is_missing
+from voxops.frames.palette import look
+from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
+from voxops.frames.times import shown_zone
+from voxops.model import Outcome, Verdict
+from voxops.sheets.rules import as_instants
+
+__all__ = [
+    "Cell",
+    "Head",
+    "Part",
+    "Table",
+    "cell_of",
+    "flat",
+    "in_reading_order",
+    "redacted",
+    "shown_columns",
+    "table_of",
+    "text_of",
+]
+
+_MOST = 10  # columns
+_LONG = 24  # characters; a column with a longer text wraps
+_ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, since people paste them
+_BODY = 100  # characters of a post's text or a response; causes, messages, remedies and reasons are whole
+_BODIES = frozenset({"content", "first_comment", "response_body"})
+_TERMINAL = (100, 300)  # characters of a cell in text, and of the last of its row
+_ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
+_SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
+_ADDRESSES, _TEXTS = ("url", "endpoint"), ("error", "response_body", "symptom", "error_message")
+
+
+class Cell(NamedTuple):
+    """One value: its text, its longer form for hovering, the colour of its dot and the address that it links to."""
+
+    text: str
+    title: str = ""
+    colour: str = ""
+    link: str = ""
+
+
+class Head(NamedTuple):
+    """The head of a column; its `shape` is a class of the style sheet: ``text`` wraps, ``number`` is aligned right."""
+
+    title: str
+    meaning: str = ""
+    shape: str = ""
+
+
+class Table(NamedTuple):
+    """Heads and rows of cells, as templates draw them."""
+
+    columns: Sequence[Head]
+    rows: Sequence[Sequence[Cell]]
+    total: int = 0  # rows of the frame
+
+    def text(self) -> str:
+        """Return the table as lines for a terminal."""
+        columns = []
+        for at, head in enumerate(self.columns):
+            most = _TERMINAL[at == len(self.columns) - 1]
+            texts = [head.title, *(safe.plain(row[at].text, most) for row in self.rows)]
+            width = max(map(len, texts))
+            columns.append([text.rjust(width) if head.shape == "number" else text.ljust(width) for text in texts])
+        return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)) if self.rows else ""
+
+
+class Part(NamedTuple):
+    """A part of a display: a heading, a line below it, a table, and a line below that."""
+
+    title: str
+    aside: str = ""
+    line: str = ""
+    table: Table = Table((), ())
+    more: str = ""
+
+    def text(self) -> str:
+        """Return the part as lines for a terminal."""
+        heading, line, more = (
+            safe.plain(text, 400) for text in (" · ".join(filter(None, self[:2])), self.line, self.more)
+        )
+        return "\n".join(filter(None, [heading, line, self.table.text(), more]))
+
+
+def table_of(
+    frame: pd.DataFrame,
+    names: Sequence[Hashable] | None = None,
+    *,
+    tz: str | tzinfo | None = None,
+    most: int | None = None,
+) -> Table:
+    """Return the first `most` rows of a frame as a table; by default the columns that matter, in the frame's time zone."""
+    part, kind, tz = flat(frame).head(len(frame) if most is None else most), kind_of(frame), tz or shown_zone(frame)
+    links = part.get("platform_post_url", pd.Series(None, part.index, dtype=object))
+    part = redacted(part[shown_columns(frame) if names is None else list(dict.fromkeys(names))])
+    heads, cells = [], []
+    for name in part:
+        column = column_of(name, part[name], kind)
+        addresses = links if name == "post_id" else part[name] if column.kind == "link" else [None] * len(part)
+        made = [cell_of(value, column, tz, link) for value, link in zip(part[name], addresses, strict=True)]
+        wraps = column.kind in {"text", "list", "word"} and any(len(cell.text) > _LONG for cell in made)
+        heads.append(Head(column.title, column.meaning, "number" if column.right else "text" if wraps else ""))
+        cells.append(made)
+    return Table(heads, list(zip(*cells, strict=True)), len(frame))
+
+
+def cell_of(value: Any, column: Column, tz: str | tzinfo, link: object = None) -> Cell:
+    """Return one cell: short in its row, in full on hovering; only an address of the web is a link."""
+    text, full = text_of(value, column, tz) or "–", _full(value, tz)
+    full = safe.redact_address(full) if column.kind == "address" else full
+    colour = look(LOOKS[column.look], value).colour if column.look and full else ""
+    address = str(link) if str(link).startswith(("https://", "http://")) else ""
+    return Cell(text, full[:1000] if full != text else "", colour, address)
+
+
+def text_of(value: Any, column: Column, tz: str | tzinfo) -> str:
+    """Return one value as its row shows it: ids and addresses without their middle, times to the minute."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return f"{pd.Timestamp(value).tz_convert(tz):{'%Y-%m-%d' if column.kind == 'day' else '%Y-%m-%d %H:%M'}}"
+    if column.kind == "share" and pd.api.types.is_float(value):
+        return safe.percent(float(value))
+    text = _full(value, tz)
+    if column.kind == "id":
+        return text if len(text) <= _RUN_ID else safe.middle(text, _ID)
+    if column.kind == "address":
+        return safe.middle(safe.short_address(text), _ADDRESS)
+    return safe.clip(text, _BODY) if column.name.partition(":")[0] in _BODIES else text
+
+
+def _full(value: Any, tz: str | tzinfo) -> str:
+    """Return one value in full: times in the zone, yes and no, platforms of targets, lists with commas."""
+    if is_missing(value):
+        return ""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return safe.instant(pd.Timestamp(value).to_pydatetime(warn=False), tz=tz)
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    value = value.value if isinstance(value, Json) else value
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {each}" for name, each in value.items())
+    if hasattr(value, "__iter__") and not isinstance(value, str):
+        return ", ".join(str(getattr(each, "platform", each)) for each in value)
+    if isinstance(value, float | int | np.integer | np.floating):
+        return f"{value:,.4g}" if abs(float(value)) < 1000 and float(value) % 1 else f"{value:,.0f}"
+    return str(value)
+
+
+def flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with each column once, the first of those with one name."""
+    return frame.loc[:, ~frame.columns.duplicated()]
+
+
+def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
+    """Return the columns that matter for this kind of frame and are not empty; of an empty frame all that matter."""
+    names: list[Any] = [name for name in kind_of(frame).columns if name in frame] or list(frame.columns)
+    if "content" in names:  # beside it, texts for one platform
+        names += [name for name in frame if str(name).startswith("content:")]
+    frame = flat(frame)
+    return [name for name in names if frame.empty or any(_full(value, "UTC") for value in frame[name])][:most] or names[
+        :most
+    ]
+
+
+def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
+    """Return the rows with those last that need no action, else they push the others off the page; times of a sheet as times."""
+    if kind.order in {"outcome", "eligible"}:
+        frame = frame.assign(**{name: as_instants(frame[name]) for name in _SHEET_TIMES if name in frame})
+    if not kind.order:
+        return frame
+    values = frame[kind.order].astype(object)
+    if kind.order == "outcome":
+        rank = values.map(_ORDER.index)
+    elif kind.order == "eligible":
+        rank = ~values.astype(bool)
+    else:  # what was tried again in vain comes after the other failures
+        again = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
+        rank = 2 * values.isna() + (again & frame["verdict"].eq(Verdict.RETRY).fillna(False)).astype(int)
+    return frame.iloc[np.argsort(rank.to_numpy(int), kind="stable")]
+
+
+def redacted(frame: pd.DataFrame, columns: Sequence[str] = (*_ADDRESSES, *_TEXTS)) -> pd.DataFrame:
+    """Return the frame without the secret parts of addresses of webhooks in these columns.
+
+    An error message is redacted only in deliveries: a platform's message about the links in a post stays.
+    """
+    made = frame.copy(deep=False)
+    kept = set() if {"delivery_id", "url"} & {*frame} else {"error_message"}
+    for name in ({*columns} & {*frame}) - kept:
+        clean = safe.redact_address if name in _ADDRESSES else safe.redact_addresses
+        made[name] = frame[name].map(lambda value, clean=clean: clean(value) if isinstance(value, str) else value)
+    return made

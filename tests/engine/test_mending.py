@@ -1,0 +1,86 @@
+"""What `run.to_mend()` has: each row that is not there and that nobody works on any more, fit to be planned again as it is (rule 14)."""
+
+from __future__ import annotations
+
+import pytest
+from tests.chaos import world
+from tests.chaos.rig import Kernel, Rig, outcomes, planned
+from tests.engine.steps import RETRY
+
+from voxburst_sandbox import Fault
+from voxops._support import eventloop
+from voxops.acts.retry import plan_retry
+
+SINGLE = "/v1/posts**"
+
+
+def create(rig: Rig, kernel: Kernel, case: str) -> str:
+    """A run of two rows, of which the second one becomes this, and the first one is there if it may be."""
+    sheet = rig.campaign(2)
+    good, bad = sheet["content"]
+    if case == "not eligible":
+        sheet["content"] = [good, ""]
+    elif case == "blocked":
+        row = sheet.loc[1]
+        rig.sandbox.plant_post(bad, [row["accounts"]], scheduledFor=row["scheduled_for"], status="scheduled", daysOld=0)
+    run = kernel.bind(planned(sheet, one_by_one=True))
+    if case == "paused":
+        eventloop.run(kernel.execution(run).pause())
+    elif case == "failed":
+        rig.sandbox.add_fault(Fault("status", "POST", SINGLE, status=422, code="VALIDATION_ERROR", nth=2))
+    elif case == "unknown":
+        return kernel.send_first(run, Fault("status", "POST", SINGLE, status=500, times=None), calls=2)
+    kernel.go(run)
+    return run
+
+
+@pytest.mark.parametrize(("case", "outcome", "attempt"), [
+    ("failed", "failed", 2), ("blocked", "blocked", 1), ("not eligible", "blocked", 1), ("unknown", None, 0), ("paused", None, 0),
+])  # fmt: skip
+def test_of_creates_what_is_pending_or_unknown_is_not_to_mend(case, outcome, attempt, rig):
+    kernel = rig.kernel()
+    run = create(rig, kernel, case)
+    before = rig.effects("post.create")
+    rows = kernel.execution(run).to_mend()
+    assert [*rows.columns[:3]] == ["reason", "reason_code", "outcome"]
+    assert rows["reason"].str.fullmatch(r"[A-Z].*\.").all()
+    if outcome is None:
+        assert rows.empty
+        return
+    assert rows["outcome"].to_list() == [outcome]
+    again = planned(rows)
+    assert again.frame["attempt"].to_list() == [attempt]
+    mended = rows.assign(content="mended") if case != "failed" else rows
+    for _ in range(2):
+        assert kernel.run(planned(mended))["outcome"].to_list() == ["succeeded"]
+    assert rig.effects("post.create") == before + 1 == 2
+
+
+@pytest.mark.parametrize("hangs", ["in the queue", "in doubt"])
+def test_of_retries_those_in_doubt_for_ten_minutes_are_to_mend_and_what_an_analyst_must_decide(hangs, rig):
+    """The second of the posts has failed for what the rules don't retry, until somebody says otherwise."""
+    _, refused = world.plant_posts(rig.sandbox, 2, targets=1)
+    rig.sandbox.world.posts[refused].targets[0].error = {
+        "code": "PUBLISH_ERROR",
+        "message": "policy check did not pass",
+    }
+    kernel = rig.kernel()
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    rig.sandbox.set_switches(queue_hold_seconds=1e6)
+    if hangs == "in doubt":
+        kernel.send_first(run, Fault("status", status=500, method="POST", path=RETRY, when="before"))
+    else:
+        kernel.go(run)
+    execution, open_, not_eligible = kernel.execution(run), ("pending", "unknown"), [("blocked", 1)]
+    assert [*zip(*(execution.to_mend()[name] for name in ("outcome", "attempt")), strict=True)] == not_eligible
+    rig.sandbox.advance(660)
+    rig.sandbox.set_switches(queue_hold_seconds=0.0)
+    rows = execution.to_mend()
+    assert rows["outcome"].isin([*open_, "blocked"]).all()
+    assert sorted(rows["attempt"]) == [1, 2]
+    assert plan_retry(rows).eligible == 1
+    before = rig.effects("post.retry")
+    for _ in range(2):
+        table = kernel.run(plan_retry(rows.assign(retryable=True)))
+        assert outcomes(table) == {"succeeded": 2}, table["waiting_for"].to_list()
+    assert rig.effects("post.retry") == before + 2

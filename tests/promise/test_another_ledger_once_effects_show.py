@@ -1,0 +1,167 @@
+"""Another ledger, or a lost one, once the first one's effects show: in lists within a minute, of a retry when its post's status moves.
+Posted twice: never. Lost: never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+import pandas as pd
+import pytest
+from tests.chaos import world
+from tests.chaos.count import expected
+from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes, planned
+from tests.engine.steps import HOUR
+
+from voxops._support import eventloop
+from voxops.acts.create import plan_create
+from voxops.acts.plan import Plan
+
+
+def test_rule_10_a_row_mended_and_sent_by_a_colleague_is_not_sent_again(rig):
+    frame = rig.campaign(2)
+    frame.loc[1, "content"] = "x" * 9000
+    mine, theirs = rig.kernel("mine"), rig.kernel("theirs")
+    for kernel in (mine, theirs):
+        assert outcomes(kernel.run(plan_create(frame, key="row_id"))) == {"succeeded": 1, "failed": 1}
+    mended = frame.assign(content=[frame["content"][0], "short"])
+    for kernel in (theirs, mine):
+        assert outcomes(kernel.run(plan_create(mended, key="row_id"))) == {"succeeded": 2}
+    otherwise = mended.assign(content=[frame["content"][0], "mended otherwise"])
+    assert outcomes(mine.run(plan_create(otherwise, key="row_id"))) == {"succeeded": 1, "blocked": 1}
+    rig.each_once(2)
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_rule_10_a_colleague_s_rows_are_found_at_every_run(rig, paused):
+    """Also those that she created while the run was paused."""
+    mine, hers = rig.kernel("mine"), rig.kernel("hers", api_key="vb_test_second")
+    plan = rig.plan_rows(5)
+    run = mine.bind(plan) if paused else ""
+    assert outcomes(mine.run(rig.plan_rows(2))) == {"succeeded": 2}
+    assert outcomes(hers.run(rig.plan_rows(4))) == {"succeeded": 4}
+    rig.sandbox.advance(30 * HOUR)
+    run = run or mine.bind(plan)
+    mine.go(run)
+    assert outcomes(mine.results(run)) == {"succeeded": 5}
+    rig.each_once(5)
+
+
+def all_blocked(kernel: Kernel, plan: Plan, code: str) -> None:
+    run = kernel.done(plan)
+    assert outcomes(kernel.results(run)) == {"blocked": len(plan.items)}
+    assert kernel.blocked(run) == {code: len(plan.items)}
+
+
+@pytest.mark.parametrize("waits", [0.0, 40 * 86_400.0])
+def test_rule_10_a_ledger_that_sees_the_workspace_first_finds_its_rows_and_no_others(rig, waits):
+    """After forty days, too. Another sheet with the same row names, without a campaign, is not taken for created."""
+    frame = rig.campaign(4)
+    rig.kernel("theirs").run(plan_create(frame, key="row_id"))
+    rig.sandbox.advance(waits)
+    assert outcomes(rig.kernel("mine").run(plan_create(frame, key="row_id"))) == {"succeeded": 4}
+    this_week = frame.assign(content="this week: " + frame["content"])
+    all_blocked(rig.kernel("another"), plan_create(this_week, key="row_id"), "other_content")
+    rig.each_once(4)
+    assert outcomes(rig.kernel("another").run(plan_create(this_week, key="row_id", campaign="this week"))) == {
+        "succeeded": 4
+    }
+
+
+@pytest.mark.parametrize("rows", [10, 60])
+def test_rule_10_a_ledger_that_was_lost_finds_its_creates_by_their_mark(rig, rows):
+    """Colab lost its disk. First some rows are run, then all: the search must not be spent on the first."""
+    plan = rig.plan_rows(60)
+    assert outcomes(rig.kernel("lost").run(plan)) == {"succeeded": 60}
+    for number, later in enumerate((12 * HOUR, 31 * 24 * HOUR)):  # what waits to go out is found however old it is
+        rig.sandbox.advance(later)
+        world.plant_posts(rig.sandbox, 150, targets=1, name=f"other{number}")
+    second = rig.kernel("new")
+    for wanted in (rig.plan_rows(rows), plan):
+        assert outcomes(second.run(wanted)) == {"succeeded": len(wanted.items)}
+    assert rig.count(expected(plan)).holds
+    rig.each_once(60)
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_rule_10_what_was_cancelled_40_days_ago_is_not_created_again_by_a_fresh_ledger(rig, one_by_one):
+    """Rule 10: at first sight of a workspace the list is read 400 days back for whatever has not gone out, cancelled included.
+
+    The server has forgotten the keys, and others have posted ever since.
+    """
+    sheet = rig.campaign(3)
+    rig.kernel("lost").run(planned(sheet, one_by_one=one_by_one))
+    rig.sandbox.advance(600)
+    for post in list(rig.sandbox.world.posts):
+        rig.sandbox.person.withdraw(post)
+    rig.sandbox.advance(40 * DAY)
+    account = next(iter(rig.accounts.values()))
+    for number in range(300):
+        rig.sandbox.plant_post(f"other {number}", [account], status="published", daysOld=number / 8)
+
+    kernel = rig.kernel("fresh")
+    run = kernel.done(planned(sheet, one_by_one=one_by_one))
+    assert set(rig.created().values()) == {1}
+    assert outcomes(kernel.results(run)) == {"blocked": 3}
+    assert kernel.blocked(run) == {"withdrawn_since": 3}
+
+
+@pytest.mark.parametrize("clone", ["", "also cloned", "only the clone is left"])
+def test_rule_10_a_fresh_ledger_finds_a_post_for_next_week_that_was_created_35_days_ago(rig, clone):
+    """Its clone is a draft without a time, which bears all its marks, and is nobody's."""
+    sheet = rig.campaign(2, when=rig.sandbox.now() + timedelta(days=42))
+    ids = rig.kernel("lost").run(planned(sheet))["result_id"]
+    rig.sandbox.advance(35 * DAY)
+    if clone:
+        theirs = rig.kernel("theirs")
+        eventloop.run(theirs.client.request("POST", f"/v1/posts/{ids[0]}/clone"))
+    if clone == "only the clone is left":
+        rig.sandbox.person.delete(ids[0])
+    rig.others_post()
+    assert outcomes(rig.kernel("fresh").run(planned(sheet))) == {"succeeded": 2}
+    assert set(rig.live()[text] for text in sheet["content"]) == {1}
+    assert rig.effects("post.create") == 2 + (clone == "only the clone is left")
+
+
+LATER = "2027-03-01T09:01:00+00:00"
+
+
+HIDDEN = pytest.mark.parametrize(
+    ("hidden", "how"),
+    [
+        ("no_listed_metadata", "moved"),
+        ("empty_listed_metadata", "mended"),
+        pytest.param("no_listed_metadata", "mended", marks=pytest.mark.release),
+        pytest.param("empty_listed_metadata", "moved", marks=pytest.mark.release),
+    ],
+)
+
+
+def change(rig: Rig, texts: Iterable[str], how: str) -> None:
+    """Somebody moves the posts with these texts by a minute, or mends them."""
+    wanted = set(texts)
+    for post in [post for post in rig.sandbox.world.posts.values() if post.content in wanted]:
+        wish = {"scheduled_for": LATER} if how == "moved" else {"content": f"mended: {post.content}"}
+        rig.sandbox.person.edit(post.id, **wish)
+
+
+def created(rig: Rig, sheet: pd.DataFrame) -> int:
+    """How many posts were created with a text of the sheet."""
+    return sum(rig.created()[text] for text in sheet["content"])
+
+
+@HIDDEN
+def test_rule_11_where_lists_hide_metadata_no_second_ledger_creates_anything(rig, hidden, how):
+    """Two hours later on another laptop: its rows are blocked, and a person who says `alone=True` is told of the first one's post."""
+    rig.sandbox.set_switches(**{hidden: True})
+    sheet = rig.campaign(6)
+    first = rig.kernel("mine", alone=True, told=False)
+    assert outcomes(first.run(planned(sheet.head(5)))) == {"succeeded": 5}
+    change(rig, sheet["content"], how)
+    rig.sandbox.advance(2 * HOUR)
+    for alone in (False, True):
+        table = rig.kernel(f"theirs {alone}", alone=alone, told=False).run(planned(sheet))
+        assert (outcomes(table), codes(table)) == ({"blocked": 6}, {"marks_of_another_ledger"})
+    assert outcomes(rig.kernel("mine", alone=True, told=False).run(planned(sheet))) == {"succeeded": 6}
+    assert created(rig, sheet) == 6

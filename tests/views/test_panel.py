@@ -1,0 +1,276 @@
+"""The panel without a browser: what its filters leave, which rows are ticked, what a plan has, and what is sent for it.
+
+A test changes the widgets and sends messages as a page does, and counts at the server. What Chromium does: test_browser.py.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.views.payloads import Reader
+from tests.virtual import until
+
+import voxops as vx
+from voxburst_sandbox import Sandbox
+from voxops.errors import PlanError
+from voxops.views import panel as panels
+from voxops.views.panel import MOST, Panel
+
+TZ = "Asia/Tokyo"
+
+
+@pytest.fixture
+def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger", tz=TZ, owner_field="owner") as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def triaged(ws: vx.Workspace) -> pd.DataFrame:
+    return vx.triage(ws.posts(status=["failed", "partial"], since="30D"))
+
+
+@pytest.fixture
+def panel(ws: vx.Workspace, triaged: pd.DataFrame) -> Panel:
+    return ws.panel(triaged)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A filter applies in the thread that changes it."""
+    monkeypatch.setattr(Panel, "_later", lambda panel, _: panel._filter())
+
+
+def facet(panel: Panel, name: str) -> Any:
+    return next(each for each in panel._facets if each.widget.description.startswith(name))
+
+
+def tick(panel: Panel, *ids: str, on: bool = True) -> None:
+    for name in ids:
+        panel._heard(None, {"tick": name, "on": on}, None)
+
+
+def press(panel: Panel, name: str) -> None:
+    """Press a button and wait for its thread."""
+    panel.buttons[name].click()
+    for thread in threading.enumerate():
+        if thread.name == "voxops-button":
+            thread.join(60)
+
+
+def shown(panel: Panel) -> list[str]:
+    return list(panel._rows.table["ids"])
+
+
+def sent(sandbox: Sandbox) -> int:
+    return len(sandbox.requests(acting=True))
+
+
+# -- filters and ticks
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_filters_leave_what_pandas_leaves_and_ticks_name_rows_by_id(
+    panel: Panel, triaged: pd.DataFrame, seed: int
+) -> None:
+    draw = random.Random(seed)
+    wanted = failed = triaged[triaged["cause"].notna()]
+    for name, title in (("verdict", "verdict"), ("platform", "platform"), ("owner", "owner")):
+        each = facet(panel, title)
+        values = draw.sample(range(len(each._labels)), draw.randint(0, 2))
+        each.widget.value = tuple(values)
+        wanted = wanted[wanted[name].isin([each._labels[at] for at in values])] if values else wanted
+    days = failed["updated_at"].dt.tz_convert(TZ).dt.date
+    first, last = (draw.choice([None, *sorted(days)]) for _ in range(2))
+    panel._days[0].value, panel._days[1].value = first, last
+    wanted = wanted[days[wanted.index] >= first] if first else wanted
+    wanted = wanted[days[wanted.index] <= last] if last else wanted
+    word = draw.choice(["", "", "token", "THE post", "no such word"])
+    panel._search.value = word
+    texts = (
+        wanted["content"].fillna("")
+        + " "
+        + wanted["cause"]
+        + " "
+        + wanted["error_message"].fillna("")
+        + wanted["post_id"]
+    )
+    found = [all(part in text for part in word.lower().split()) for text in texts.str.lower()]
+    wanted = wanted.loc[pd.Series(found, wanted.index, dtype=bool)]
+    assert panel.frame["post_id"].to_list() == wanted["post_id"].to_list()
+    ids = [f"{row.post_id}|{row.platform}|{row.account_id}" for row in wanted.itertuples()]
+    assert shown(panel) == ids
+    for each in panel._facets:
+        counts = [int(label.rpartition("(")[2].rstrip(")").replace(",", "")) for label in each.widget._options_labels]
+        assert not each.widget.value or sum(counts[at] for at in each.widget.value) == len(wanted)
+    if ids:
+        name = draw.choice(ids)
+        tick(panel, name)
+        panel._show_all()
+        assert panel.ticked["post_id"].to_list() == [name.split("|")[0]]
+        assert len(shown(panel)) == len(failed)
+
+
+def test_ticks_outlive_filters_and_unknown_ids_are_refused(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    panel = ws.panel(triaged)
+    first, second, third = shown(panel)[:3]
+    tick(panel, first, second, "post_of|somebody|else", third)
+    tick(panel, third, on=False)
+    panel._heard(None, {"tick": first}, None)
+    panel._search.value = "no such word"
+    assert panel._rows.ticked == [first, second]
+    assert repr(panel).endswith("0 of 77 failures match · 2 ticked · 2 of the ticked rows do not match")
+    assert (panel.buttons["all"].disabled, panel.buttons["ticked"].description) == (True, "Plan the 2 ticked")
+    press(panel, "Show all rows")
+    press(panel, "Untick all")
+    assert (len(shown(panel)), panel._rows.ticked, panel.buttons["ticked"].disabled) == (77, [], True)
+
+
+def test_rows_are_sorted_by_value_before_the_first_thousand_are_taken(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+    failed = triaged[triaged["cause"].notna()]
+    many = pd.concat([failed] * 15, ignore_index=True)
+    many["post_id"] = [f"post_{number}" for number in range(len(many))]
+    many["updated_at"] = many["updated_at"].max() + pd.to_timedelta(
+        [-n * 7 % 1151 for n in range(len(many))], unit="min"
+    )
+    panel = ws.panel(many)
+    assert len(shown(panel)) == MOST < len(panel.frame)
+    for up in (True, False, True):
+        panel._heard(None, {"sort": "updated_at"}, None)
+        order = many.sort_values("updated_at", ascending=up, kind="stable")
+        assert [name.split("|")[0] for name in shown(panel)] == order["post_id"].head(MOST).to_list()
+        assert panel._rows.sort == ["updated_at", up]
+    assert f"{len(many):,} of {len(many):,} failures match · the first 1,000 are shown" in repr(panel)
+
+
+# -- plans
+
+
+def test_a_plan_of_what_is_ticked_is_seen_run_and_shown_beside_the_rows(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    panel = ws.panel(triaged)
+    facet(panel, "verdict").choose("retry")
+    tick(panel, *shown(panel)[:2])
+    facet(panel, "verdict").choose("fix media")
+    press(panel, "ticked")
+    assert panel.plan is not None
+    wanted = vx.plan_retry(panel.ticked)
+    assert [item.identity for item in panel.plan.items] == [item.identity for item in wanted.items]
+    assert "Plan to retry: 2 of 2 rows" in Reader.of(panel._repr_html_()).text
+    press(panel, "all")
+    assert panel.plan.eligible == 0
+    assert "Not eligible, and why" in panel._repr_html_()
+    assert sent(sandbox) == 0
+    press(panel, "ticked")
+    (box,) = panel.plans.boxes
+    box._reason.value = "ticket 9"
+    box._run.click()
+    until(lambda: panel.run is not None and not panel.run.running)
+    run: Any = panel.run
+    assert sent(sandbox) == run.snapshot.acts > 0
+    assert ws.runs().loc[run.id, "reason"] == "ticket 9"
+    until(lambda: panel._rows.heads[0]["name"] == "last_outcome")
+    outcomes = run.results().set_index("post_id")["outcome"]
+    mine = panel._shown[panel._shown["last_outcome"].notna()]
+    assert mine["last_outcome"].to_list() == outcomes[mine["post_id"]].to_list()
+    assert run.id in panel._repr_html_()
+
+
+def test_a_plan_that_is_refused_says_why(
+    ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PlanError("no such thing")
+
+    panel = ws.panel(triaged)
+    monkeypatch.setattr(panel, "_subject", panels.Subject("a", "b", ("post_id",), "", (), (), (), refuse))  # type: ignore[arg-type]
+    press(panel, "all")
+    assert "PlanError: no such thing" in panel._repr_html_()
+
+
+# -- deliveries and runs
+
+
+def test_deliveries_are_filtered_by_their_full_address(ws: vx.Workspace, sandbox: Sandbox) -> None:
+    """Two receivers on one host differ only in a token that no display shows: one of them must not be sent for both."""
+    log = ws.deliveries(since="30D")
+    hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB/secret{n}" for n in range(2)]
+    log["url"] = pd.array([hooks[row % 2] for row in range(len(log))], dtype="string")
+    panel = ws.panel(log)
+    assert (panel.frame["success"] == False).all(), "one comes for what failed"  # noqa: E712
+    panel._show_all()
+    assert len(panel.frame) == len(log)
+    addresses = facet(panel, "address")
+    assert len(set(addresses._labels)) == 2
+    assert not any(secret in panel._repr_html_() + repr(panel._rows.table) for secret in ("AAAAAAAA", "secret0"))
+    addresses.widget.value = (1,)
+    facet(panel, "outcome").choose("failed")
+    assert set(panel.frame["url"]) <= set(hooks[:1]) or set(panel.frame["url"]) <= set(hooks[1:])
+    press(panel, "all")
+    assert panel.plan is not None
+    assert set(panel.plan.frame["delivery_id"]) == set(panel.frame["delivery_id"])
+    held = panel.plan.eligible
+    panel._force.value = True
+    press(panel, "all")
+    assert panel.plan.eligible > held
+    assert sent(sandbox) == 0
+
+
+def test_runs_are_opened_watched_and_their_failures_planned(
+    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
+) -> None:
+    sandbox.set_switches(recovery_rate=0.0)
+    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
+        target.retry_count = 0
+    run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(2)), reason="first").wait(60)
+    acts, panel = sent(sandbox), ws.panel()
+    assert shown(panel) == [run.id]
+    assert "all" not in str(panel.buttons["ticked"].description)
+    tick(panel, run.id)
+    press(panel, "ticked")
+    (monitor,) = panel.plans.boxes
+    assert "2 failed" in panel._repr_html_()
+    monitor.draw()
+    monitor.buttons["plan"].click()  # type: ignore[union-attr]
+    until(lambda: "Plan to retry: 2 of 2 rows" in Reader.of(panel._repr_html_()).text)
+    assert sent(sandbox) == acts
+
+
+@pytest.mark.parametrize("frame", [None, 7, pd.DataFrame({"a": [1]}), pd.DataFrame({"post_id": ["p"], "cause": ["x"]})])
+def test_something_else_is_refused_or_shown_as_nothing(ws: vx.Workspace, triaged: pd.DataFrame, frame: Any) -> None:
+    for empty in (triaged.head(0), ws.deliveries(webhook=[])):
+        panel = ws.panel(empty)
+        assert (len(panel.frame), panel.plan, panel.run) == (0, None, None)
+        assert "0 of 0" in panel._repr_html_()
+        panel._search.value = "x"
+        assert panel.buttons["all"].disabled
+    if frame is None:
+        assert "0 of 0 runs match" in repr(ws.panel())
+    else:
+        with pytest.raises(PlanError, match=r"ws\.panel\(\)"):
+            ws.panel(frame)
+
+
+def test_posts_and_targets_are_triaged_and_rows_stand_once(
+    ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
+) -> None:
+    posts = ws.posts(status=["failed", "partial"], since="30D")
+    triaged.to_parquet(tmp_path / "t.parquet")
+    frames = (posts, vx.targets(posts), pd.concat([triaged, triaged]), pd.read_parquet(tmp_path / "t.parquet"))
+    for frame in frames:
+        assert sorted(shown(ws.panel(frame))) == sorted(shown(ws.panel(triaged)))
+
+
+def test_the_script_of_the_grid_sets_text_as_text_and_is_small() -> None:
+    script, style = (Path(panels.__file__).with_name(name).read_text() for name in ("rows.js", "rows.css"))
+    assert "textContent" in script
+    for word in ("innerHTML", "insertAdjacentHTML", "outerHTML", "eval(", "fetch(", "import(", "http"):
+        assert word not in script + style
+    assert (len(script.splitlines()) <= 90, len(style.splitlines()) <= 20) == (True, True)
