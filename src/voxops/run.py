@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
 from voxops._support.eventloop import awaitable, blocking, by_id, never_copied, paused, running_cell
-from voxops.engine.job import Job, begin
-from voxops.engine.progress import REFRESH, notify
+from voxops.engine.progress import REFRESH, begin, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
+    from voxops.engine.progress import Job
     from voxops.views.monitor import Live
 
 T = TypeVar("T")

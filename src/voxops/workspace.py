@@ -31,7 +31,6 @@ from voxops.api.states import as_mark
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
-from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.cells import metadata_value
@@ -47,6 +46,7 @@ from voxops.run import Run
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
+    from voxops.engine.progress import Job
     from voxops.views.panel import Panel
 
 _log = logging.getLogger("voxops")

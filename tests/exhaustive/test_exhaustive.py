@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, contextmanager
 from unittest import mock
 
 import pytest
@@ -10,7 +11,7 @@ from tests.exhaustive.__main__ import special
 from tests.exhaustive.drawn import ONE
 from tests.exhaustive.model import READINGS, Reading
 from tests.exhaustive.protections import REMOVALS, in_events, in_words, wrong
-from tests.exhaustive.search import Case, blocked, digest, judged, play, replay, search, universe, verdict
+from tests.exhaustive.search import Case, blocked, digest, judged, replay, search, universe, verdict
 
 from voxops.engine import facts
 
@@ -73,26 +74,27 @@ def test_without_a_protection_its_shortest_history_breaks_the_promise_and_with_i
     assert wrong(removal, removed=True) != []
 
 
+@contextmanager
+def after(case, *history):
+    """A world in which a history has happened."""
+    with universe(case) as make, closing(replay(make, case, history)) as world:
+        yield world
+
+
 def test_equal_events_give_equal_states_and_others_do_not():
-    case = Case("create")
-    history = (("run", 0), ("meet", 0, "unanswered"), ("wait", 7.0))
+    case, marks = Case("create"), []
     with universe(case) as make:
-        marks = []
-        for events in (history, history, (*history[:2], ("wait", 100.0))):
-            world = replay(make, case, events)
-            marks.append(digest(world))
-            world.close()
+        for seconds in (7.0, 7.0, 100.0):
+            with closing(replay(make, case, (("run", 0), ("meet", 0, "unanswered"), ("wait", seconds)))) as world:
+                marks.append(digest(world))
     assert marks[0] == marks[1] != marks[2]
 
 
 def test_a_world_that_was_acted_in_twice_is_found_out():
     case = Case("retry")
-    with universe(case) as make:
-        world = replay(make, case, (("run", 0), ("meet", 0, "ok")))
-        play(world, case, ("wait", 320.0))
+    with after(case, ("run", 0), ("meet", 0, "ok"), ("wait", 320.0)) as world:
         world.server.violations.append("post_0 was queued twice at once")
         assert verdict(world, case) == ["post_0 was queued twice at once"]
-        world.close()
 
 
 # Histories that a search has found.
@@ -128,76 +130,58 @@ def test_a_history_that_a_search_has_found_stays_mended(name):
 def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_asks_no_more():
     """It looked twenty times a second, for ever: the first retry was queued, and never seen to end."""
     case = Case("retry", reading=Reading(linger=3600.0))
-    with universe(case) as make:
-        world = replay(make, case, (("run", 0), ("edit",), ("run", 0)))
+    with after(case, ("run", 0), ("edit",), ("run", 0)) as world:
         assert verdict(world, case) == []
         assert blocked(world) == {"retry open looks_as_before": 1, "retry blocked subject_unknown": 1}
-        world.close()
 
 
-@pytest.mark.parametrize("tries", [1, 2])
-def test_who_slept_since_a_call_was_written_goes_on(tries):
+@pytest.mark.parametrize("before", [(("nod", 0), ("run", 0)), (("run", 0), ("meet", 0, "lost"), ("nod", 0))])
+def test_who_slept_since_a_call_was_written_goes_on(before):
     """The call stayed "in flight" until another process wrote the ledger, and the loop looked a hundred times a second."""
-    case = Case("retry")
-    before = () if tries == 1 else (("run", 0), ("meet", 0, "lost"))
-    slept = (("nod", 0), ("run", 0), ("wait", 320.0)) if tries == 1 else (("nod", 0), ("wait", 320.0))
-    with universe(case) as make:
-        world = replay(make, case, (*before, *slept, ("wake", 0)))
+    with after(Case("retry"), *before, ("wait", 320.0), ("wake", 0)) as world:
         world.heal()
         assert not world.hangs
         assert world.server.posts["post_0"].status == ["published"]
-        world.close()
 
 
 @pytest.mark.parametrize("act", ["create", "update"])
 def test_a_server_that_always_fails_is_left_alone_after_six_tries(act):
     """Five minutes without a sign proved each time that nothing had happened, and the count of tries began anew."""
-    with universe(Case(act)) as make:
-        world = replay(make, Case(act), (("run", 0),))
+    with after(Case(act), ("run", 0)) as world:
         sent = 0
         for _ in range(400):
-            for flight in list(world.open_flights()):
+            for flight in world.open_flights():
                 sent += 1
                 world.meet(flight, "500 before")
             world.advance(30.0)
         assert not world.alive[0].busy
         assert sent == 6
-        world.close()
 
 
 @pytest.mark.parametrize("first", [("meet", 0, "lost"), ("kill", 0), ("wait", 7.0)])
 def test_who_waits_for_an_act_in_doubt_is_blocked_only_when_that_was_read_for(first):
     """A night passed, and the withdrawal was blocked a moment before a reading would have settled the change."""
-    case = Case("update")
-    with universe(case) as make:
-        world = replay(make, case, (("run", 0), ("run", 0, "cancel"), first, ("night",)))
+    with after(Case("update"), ("run", 0), ("run", 0, "cancel"), first, ("night",)) as world:
         world.heal()
         assert "cancel blocked subject_unknown" not in blocked(world)
-        world.close()
 
 
 def test_who_loops_reads_for_every_open_call_also_for_one_that_binding_has_looked_at():
     """A killed run had changed the post, nobody knows whether; its withdrawal waited for that without end, and the post went out."""
     case = Case("update", last=True)
-    with universe(case) as make:
-        world = replay(make, case, (("run", 0), ("meet", 0, "lost"), ("kill", 0), ("another",), ("run", 0, "cancel")))
+    with after(case, ("run", 0), ("meet", 0, "lost"), ("kill", 0), ("another",), ("run", 0, "cancel")) as world:
         assert verdict(world, case) == []
         assert world.server.posts["post_s0"].shown == "cancelled"
-        world.close()
 
 
-@pytest.mark.parametrize("cells", [("", "filtered"), ("filtered", "")])
-def test_a_row_that_a_later_plan_asks_otherwise_leaves_with_that_plan_only(cells):
+@pytest.mark.parametrize(("cells", "path"), [(("", "filtered"), "platforms/pp0/fix"), (("filtered", ""), "retry")])
+def test_a_row_that_a_later_plan_asks_otherwise_leaves_with_that_plan_only(cells, path):
     """The first run waited for the rate limit, and sent what the second asked as its own act: a fix to the path of a retry."""
-    case = Case("retry", targets=2)
-    with universe(case) as make:
-        history = (("hold", 0), *(("run", 0, cell) for cell in cells), ("let go", 0))
-        world = replay(make, case, history)
-        calls = []
+    case, calls = Case("retry", targets=2), []
+    with after(case, ("hold", 0), *(("run", 0, cell) for cell in cells), ("let go", 0)) as world:
         while flights := world.open_flights():
             calls += [flight.path for flight in flights]
-            for flight in list(flights):
+            for flight in flights:
                 world.meet(flight, "ok")
         assert verdict(world, case) == []
-        assert calls == ["/v1/posts/post_0/platforms/pp0/fix"] if cells[1] else ["/v1/posts/post_0/retry"]
-        world.close()
+    assert calls == [f"/v1/posts/post_0/{path}"]

@@ -238,7 +238,7 @@ def test_one_thread_draws_all_displays_twice_a_second_at_most(caplog: pytest.Log
 
     def rest(seconds: float) -> None:
         rests.put(seconds)
-        permits.get(timeout=60)
+        permits.get()  # the thread outlives the test
 
     def breaks() -> None:
         raise RuntimeError("the page is gone")
@@ -328,9 +328,8 @@ def test_followers_hear_the_end_last_whoever_breaks(caplog: pytest.LogCaptureFix
 def test_an_end_is_promised_once_three_states_are_known_and_by_their_median(steps: list[tuple[float, int]]) -> None:
     now, total, done, ends = NOON, 60, 0, list[datetime]()
     client = SimpleNamespace(now=lambda: now, pace=PaceInfo())
-    progress = Progress(
-        cast("Any", client), Follower(), "run_1", "retry", "", cells=(Cell("a", Outcome.PENDING, total),)
-    )
+    began = Snapshot("run_1", "retry", "", "sending", NOON, NOON, (Cell("a", Outcome.PENDING, total),))
+    progress = Progress(cast("Any", client), Follower(), began)
     for seconds, rows in steps:
         now, done = now + timedelta(seconds=seconds), done + rows
         cells = (Cell("a", Outcome.SUCCEEDED, done), Cell("a", Outcome.PENDING, total - done))

@@ -125,7 +125,7 @@ def test_ticks_outlive_filters_and_unknown_ids_are_refused(ws: vx.Workspace, tri
     panel._heard(None, {"tick": first}, None)
     panel._search.value = "no such word"
     assert panel._rows.ticked == [first, second]
-    assert repr(panel).endswith("0 of 77 failures match · 2 ticked · 2 of the ticked rows do not match")
+    assert "0 of 77 failures match · 2 ticked · 2 of the ticked rows do not match" in repr(panel)
     assert (panel.buttons["all"].disabled, panel.buttons["ticked"].description) == (True, "Plan the 2 ticked")
     press(panel, "Show all rows")
     press(panel, "Untick all")

@@ -162,7 +162,7 @@ vx.report(triaged).tickets(by=['owner']) => the failures have no such column
 """.strip().splitlines()
 # What is bound to its process is neither copied nor pickled, and says how it is taken up elsewhere.
 BOUND = {
-    "retried": "it belongs to its process; attach it by its id: ws.attach('run_", "retried._monitor()": "ws.attach('run_",
+    "retried": "it belongs to its process; attach it by its id: ws.attach('run_",
     "watch": "start it again there", "ws": "vx.connect()", "ws.aio": "vx.connect()", "retried.aio": "ws.attach('run_",
 }  # fmt: skip
 REFUSED += [f"{how}({each}) => {words}" for how in ("copy", "deepcopy", "dumps") for each, words in BOUND.items()]

@@ -386,7 +386,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "runs",
         "action state who succeeded failed",
-        "run action state succeeded failed pending unknown blocked withdrawn reason who created_at campaign note",
+        "run action state created_at succeeded failed pending unknown blocked reason withdrawn who campaign note",
     ),
     _kind("campaigns", "campaign rows first_at last_at", ""),
     _kind(

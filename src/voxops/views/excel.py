@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
@@ -109,6 +109,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
     tz, made, layouts = None if tz is None else zone(tz), BytesIO(), {}
     with pd.ExcelWriter(made, engine="xlsxwriter", engine_kwargs={"options": _TEXT_ONLY}) as writer:
         writer.book.set_properties({"created": _MADE})
+        clock = writer.book.add_format({"num_format": "hh:mm"})
         text = writer.book.add_format({"num_format": "@"})  # what is typed into a column of text stays what it is: 007
         for name, frame in frames.items():
             if len(frame) > ROWS:
@@ -119,6 +120,9 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
                 width = max(len(str(head)) + 2, *(len(str(value)) for value in values.head(200)), 6)
                 typed = head in layout.columns.values() and values.map(type).isin([str, type(None)]).all()
                 writer.sheets[title].set_column(at, at, min(width + 2, 60), text if typed else None)
+                for row, value in enumerate(values, start=1):
+                    if isinstance(value, time):  # pandas would make text of it
+                        writer.sheets[title].write_datetime(row, at, value, clock)
             if len(cells.columns):
                 writer.sheets[title].autofilter(0, 0, len(frame), len(cells.columns) - 1)
             if layout.columns:
@@ -179,7 +183,7 @@ def _written(name: str, value: Any) -> Any:
         return None
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.isoformat()
-    if isinstance(value, bool | date) or (
+    if isinstance(value, bool | date | time) or (
         isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
     ):
         return value

@@ -331,6 +331,7 @@ class Panel:
             f"the first {MOST:,} are shown" if matching > MOST else "",
             f"{ticked:,} ticked" if ticked else "",
             f"{hidden:,} of the ticked rows do not match" if hidden else "",
+            f"times in {self._tz}",
         )
         self._line = " · ".join(filter(None, parts))
         self._status.value = self._html(None)

@@ -32,15 +32,16 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
     requests = (
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
     )
-    doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
-    requests = f"{requests} {doubt}".strip()
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
     doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
     parts = [Part(title, f"Nothing has been sent. Times in {tz}.", " ".join(filter(None, [requests, doubt])))]
-    for act, some in rows.groupby(rows["act"] if plan.act.parts else [plan.act.verb] * len(rows), sort=False):
+    for act in plan.act.parts or [""]:
+        some = rows[rows["act"] == act] if act else rows
+        if act and some.empty:
+            continue
         table = _changes(plan, some.head(most), tz) or table_of(some, _names(some), tz=tz, most=most)
         more = f"and {len(some) - most:,} more; vx.view(plan, rows={len(some)}) shows all" if len(some) > most else ""
-        if plan.act.parts:
+        if act:
             parts.append(Part(f"To {act}: {safe.many(len(some), 'row')}", table=table, more=more))
         else:
             parts[0] = parts[0]._replace(table=table, more=more)

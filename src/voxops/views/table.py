@@ -74,7 +74,7 @@ class Table(NamedTuple):
         columns = []
         for at, head in enumerate(self.columns):
             most = _TERMINAL[at == len(self.columns) - 1]
-            texts = [head.title, *(safe.plain(row[at].text, most) for row in self.rows)]
+            texts = [safe.plain(head.title), *(safe.plain(row[at].text, most) for row in self.rows)]
             width = max(map(len, texts))
             columns.append([text.rjust(width) if head.shape == "number" else text.ljust(width) for text in texts])
         return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)) if self.rows else ""
