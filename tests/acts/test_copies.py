@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from tests.acts.support import posts as frame_of
 from tests.chaos import world
 from tests.virtual import workspace
 
@@ -39,20 +38,9 @@ def test_rule_19_a_copy_is_withdrawn_from_any_ledger_and_what_became_another_pos
     for same in (pd.concat([loaded, loaded.iloc[::-1]]), loaded.set_index("created_at", drop=False)):
         assert set(vx.copies(same)["post_id"]) == {copy, moved}
     assert set(run.copies()["post_id"]) == {copy, moved}, "one rule for frames and ledgers"
-    told = other.run(vx.plan_cancel(found)).wait(60).results()
-    assert set(told["outcome"]) == {"succeeded"}
+    other.run(vx.plan_cancel(found)).wait(60)
     assert {effect["post"] for effect in sandbox.effects("post.cancel")} == {copy, moved}
     assert vx.copies(other.posts(campaign="spring")).empty
-
-
-def test_a_frame_without_posts_of_a_sheet_has_no_copies_and_targets_are_refused(there):
-    *_, other = there
-    assert vx.copies(other.posts(campaign="spring").assign(metadata=None)).empty
-    assert vx.copies(other.posts(limit=3).head(0)).empty
-    with pytest.raises(vx.errors.PlanError, match="the rows are targets"):
-        vx.copies(vx.targets(other.posts(status="partial")))
-    with pytest.raises(vx.errors.PlanError, match=r"use ws\.posts\(\)"):
-        vx.copies(frame_of("scheduled").drop(columns="post_id"))
 
 
 def post(name, status="scheduled", created="1", mark="m", shown="s", as_requested=True):
@@ -65,11 +53,10 @@ def post(name, status="scheduled", created="1", mark="m", shown="s", as_requeste
     ([post("a", created="2"), post("b")], [("b", ["a"])]),
     ([post("a"), post("b", "published")], [("b", ["a"])]),
     ([post("a"), post("b", "published", shown="t", as_requested=False)], []),
-    ([post("a", as_requested=False), post("b", as_requested=False)], [("a", ["b"])]),
     ([post("a", shown="t", as_requested=False), post("b", created="2"), post("c", created="3")], [("a", ["b", "c"])]),
     ([post("a", shown=None, as_requested=False), post("b", shown=None, as_requested=False)], []),
-    *(([post("a"), post("b", status)], []) for status in ("draft", "cancelled", "failed", "deleted", "archived", "unpublished", "")),
-    *(([post("a"), post("b", status)], [("a", ["b"])]) for status in ("approved", "pending_approval", "publishing", "partial", "new")),
+    *(([post("a"), post("b", status)], []) for status in ("draft", "cancelled", "failed", "deleted", "")),
+    *(([post("a"), post("b", status)], [("a", ["b"])]) for status in ("approved", "publishing", "new")),
 ])  # fmt: skip
 def test_rule_19_the_published_one_is_kept_else_the_earliest(posts, found):
     assert created_twice(posts) == found

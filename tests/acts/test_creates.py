@@ -26,15 +26,11 @@ LISTS = ("['a', 'b']", '["a"]', "{'a', 'b'}", "('a',)", "['a' 'b']", "[]", "set(
 
 
 @pytest.mark.parametrize(("column", "value", "reason"), [
-    ("content", "", "content_required"), ("content", None, "content_required"), ("content", "x" * 10_001, "content_too_long"),
-    ("accounts", "", "account_required"), ("accounts", " ; ", "account_required"),
-    ("accounts", "['acc_1']", "account_form"),
-    ("first_comment", "x" * 2_201, "comment_too_long"), ("first_comment", b"bytes", "comment_not_text"),
-    ("first_comment", np.array(["a", "b"]), "comment_not_text"),
-    ("first_comment", pd.Timestamp("2026-03-01"), "comment_not_text"),
+    ("content", None, "content_required"), ("content", "x" * 10_001, "content_too_long"),
+    ("accounts", " ; ", "account_required"), ("accounts", "['acc_1']", "account_form"),
+    ("first_comment", "x" * 2_201, "comment_too_long"), ("first_comment", np.array(["a", "b"]), "comment_not_text"),
     ("scheduled_for", None, "time_missing"), ("scheduled_for", "2027-01-01T10:00:00", "time_without_offset"),
-    ("scheduled_for", "tomorrow", "time_unreadable"), ("scheduled_for", "2027-01-01 17.45+01:00", "time_unreadable"),
-    ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"),
+    ("scheduled_for", "2027-01-01 17.45+01:00", "time_unreadable"), ("scheduled_for", pd.Timestamp("2027-01-01"), "time_without_zone"),
     *((name, text, "list_form") for name in ("tags", "media") for text in LISTS),
     *(("attempt", value, "attempt_form")
       for value in (0, -1, 1.5, True, "x", 10**6 + 1, 1e308, float("inf"), "9" * 5000)),
@@ -63,27 +59,9 @@ def test_the_key_of_a_row_is_known_once_its_accounts_are():
     assert bodies(other)[0]["accountIds"] == ["acc_1", "acc_2"]
 
 
-@pytest.mark.parametrize(
-    "name", [" Spring  Sale ’26–27", "spring\u00a0sale '26-27", "SPRING SALE ‘26‑27", "spring sale '26—27"]
-)
-def test_a_blank_a_capital_or_a_typographic_sign_is_no_other_campaign(name):
-    one, other = (plan_create(sheet(), key="row_id", campaign=each) for each in (name, "spring sale '26-27"))
-    assert keys_of(one) == keys_of(other)
-    assert one.items[0].mark == other.items[0].mark
-    assert one.campaign == " ".join(name.split()), "shown as this sheet writes it"
+def test_errors_name_column_rows_and_the_way_out():
     with pytest.raises(PlanError, match="must be text"):
         plan_create(sheet(), key="row_id", campaign=3)
-
-
-def test_the_mark_names_campaign_row_and_attempt_and_nothing_else():
-    one = plan_create(sheet(), key="row_id").items[0]
-    assert one.mark == plan_create(sheet(content="other"), key="row_id").items[0].mark
-    assert one.mark != plan_create(sheet(attempt=2), key="row_id").items[0].mark
-    assert one.mark != plan_create(sheet(), key="row_id", campaign="x").items[0].mark
-    assert one.requested == plan_create(sheet(attempt=2), key="row_id").items[0].requested
-
-
-def test_errors_name_column_rows_and_the_way_out():
     with pytest.raises(PlanError, match=r"missing: scheduled_for\. Use vx\.read_campaign"):
         plan_create(sheet().drop(columns="scheduled_for"), key="row_id")
     with pytest.raises(PlanError, match="key='sheet_row' names no column"):

@@ -54,9 +54,8 @@ def tried(*targets: TargetState, status: str = "failed", since: float = 10.0, **
 
 @pytest.mark.parametrize(("action", "data", "fits"), [
     ("retry", {"id": "p", "status": "publishing"}, True), ("retry", {"retriedPlatforms": []}, True),
-    ("retry", {"unexpected": [1]}, False), ("retry", {}, False), ("retry", None, False), ("retry", ["id"], False),
-    ("retry", "id", False), ("fix", {"success": True, "platformId": "pp"}, True), ("fix", {"success": False}, False),
-    ("create", {"results": []}, True), ("create", {"results": {}}, False), ("create", {"id": "x"}, False),
+    ("retry", {}, False), ("retry", None, False), ("retry", ["id"], False), ("fix", {"success": True, "platformId": "pp"}, True), ("fix", {"success": False}, False),
+    ("create", {"results": []}, True), ("create", {"results": {}}, False),
     ("redeliver", {"id": "d", "status": "queued"}, True),
 ])  # fmt: skip
 def test_a_2xx_must_have_the_shape_of_its_row(action, data, fits):
@@ -65,10 +64,6 @@ def test_a_2xx_must_have_the_shape_of_its_row(action, data, fits):
 
 # -- create ------------------------------------------------------------------------------------------------------------
 
-ANYTHING = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 12) | st.text(max_size=4),
-    lambda s: st.lists(s, max_size=3) | st.dictionaries(st.text(max_size=6), s, max_size=3),
-)
 ENTRIES = st.fixed_dictionaries(
     {"index": st.integers(-2, 8) | st.none(), "status": st.sampled_from(["created", "failed", "odd"])},
     optional={"postId": st.text(min_size=1, max_size=4), "errors": st.just([{"issue": "X", "detail": "no"}])},
@@ -97,26 +92,7 @@ def test_bulk_items_are_found_by_their_index_alone(entries, count):
             assert found["outcome"] is Outcome.FAILED or posts[found["result_id"]] == 1, "two rows are not one post"
 
 
-@given(ANYTHING)
-def test_no_answer_whatever_breaks_the_reading(data):
-    outcomes = {found["outcome"] for found in read_items(data).values()}
-    assert outcomes <= {Outcome.SUCCEEDED, Outcome.FAILED}
-
-
 # -- posts -------------------------------------------------------------------------------------------------------------
-
-
-def test_targets_settle_when_the_whole_post_has_ended():
-    members = [member("twitter", 0), member("facebook", 1)]
-    before = tried(target(), target("facebook"))
-    running = post(target(status="published"), target("facebook", "pending"), status="publishing")
-    done = RETRY.settle_reading(members, running, before)
-    assert [one.outcome for one in done] == [Outcome.SUCCEEDED, Outcome.PENDING]
-    assert done[0].result_id == "77"
-    ended = post(target(status="published"), target("facebook", message="no"), status="partial")
-    done = RETRY.settle_reading(members, ended, before)
-    assert [one.outcome for one in done] == [Outcome.SUCCEEDED, Outcome.FAILED]
-    assert done[1].error_message == "no"
 
 
 @pytest.mark.parametrize("status", ["draft", "pending_approval", "scheduled", "approved", "never heard of"])
@@ -133,6 +109,12 @@ def test_what_only_a_person_or_time_moves_is_pending_and_says_so(status):
     [("cancelled", "succeeded"), ("published", "failed"), ("publishing", "failed"), ("draft", None), ("odd", None)],
 )
 def test_a_cancel_is_read_from_the_post(status, outcome):
+    back = CANCEL.settle_reading(
+        [member()], post(status="scheduled", updated=AFTER), tried(status="scheduled", since=135.0)
+    )
+    assert [one.reason for one in back] == [Reason("changed_since_cancel", status="scheduled")], (
+        "somebody may have put it back"
+    )
     for done in (
         CANCEL.settle_reading([member()], post(status=status), tried()),
         CANCEL.settle_answer([member()], {"status": status.upper()}, first=True),
@@ -145,7 +127,7 @@ SEEN = {name: getattr(target(), name) for name in ("platform", "account_id", "st
 
 WHOLE = "The media could not be processed by the platform, trace 7731"
 CUTS = (WHOLE, f"{WHOLE[:30]}…", f"{WHOLE[:3]}...", "T")
-NONE = ("NA", "null", "None", "nan", "n/a", "N/A", "", " <NA> ")  # since a file made it so (rule 5)
+NONE = ("NA", "null", "nan", "", " <NA> ")  # since a file made it so (rule 5)
 
 
 def says(message: str | None, **more: Any) -> dict[str, Any]:
@@ -159,9 +141,7 @@ def says(message: str | None, **more: Any) -> dict[str, Any]:
     *((says(cut, updated_at=BEFORE), post(target(message=WHOLE), updated="2026-03-02T09:00:00.123456+00:00"), "")
       for cut in CUTS),
     *((says(other), post(target(message=WHOLE)), "error_message") for other in ("Other words altogether", "…")),
-    *((says(None), post(target(message=word)), "") for word in NONE),
-    *((says(word), post(target(message=None)), "") for word in NONE),
-    *((says(word), post(), "error_message") for word in NONE),
+    *((says(None), post(target(message=word)), "") for word in NONE), *((says(word), post(), "error_message") for word in NONE),
 ])  # fmt: skip
 def test_rule_14_what_differs_is_named_and_what_lists_and_files_cut_does_not(seen, now, differs):
     why = changed_since_loaded(seen, now)
@@ -181,13 +161,10 @@ def test_a_redelivery_ends_as_the_log_says():
     assert done.outcome is Outcome.SUCCEEDED
     (failed,) = REDELIVER.settle_reading([member()], WAS)
     assert (failed.outcome, failed.error_code, failed.error_message) == (Outcome.FAILED, "HTTP_503", "x")
-    (failed,) = REDELIVER.settle_reading([member()], WAS | {"status_code": None})
-    assert failed.error_code == "NOT_DELIVERED"
     secret = "refused by https://hooks.slack.com/services/T0/B0/xK3jQ9zz"
-    (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": secret})
+    (failed,) = REDELIVER.settle_reading([member()], WAS | {"status_code": None, "error": secret})
+    assert failed.error_code == "NOT_DELIVERED"
     assert failed.error_message == "refused by https://hooks.slack.com/services/…/…/xK…"
-    (failed,) = REDELIVER.settle_reading([member()], WAS | {"error": None})
-    assert failed.error_message is None
 
 
 # -- answers whose items or errors contradict each other (rule 12) -----------------------------------------------------
@@ -208,6 +185,8 @@ def test_rule_12_items_are_found_wherever_an_answer_has_them(around, name):
     found = items((0, "post_1"))["results"]
     (settled,) = act_named("create").settle_refusal([ROW], around({name: found}))
     assert (settled.outcome, settled.result_id) == (Outcome.SUCCEEDED, "post_1")
+    for odd in (None, [], "x", {name: None}, {name: [None, 7, "x", {}, []]}):
+        assert read_items(odd) == {}
 
 
 ERRORS = ({"error": "x"}, {"error": {"code": "LOCKED"}}, {"errors": [{"code": "LOCKED"}]}, {"success": False})
@@ -242,6 +221,5 @@ def test_an_answer_that_shows_marks_of_other_rows_is_another_s():
     assert act.is_of_another([ROW], "/v1/posts/bulk", {"results": [mine, other]})
     assert act_named("create_one").is_of_another([ROW], "/v1/posts", other["post"])
     path = "/v1/posts/post_1/platforms/pp_1/fix"
-    said = ({"id": "post_1"}, {"id": "post_2"}, {"platformId": "pp_1"}, {"platformId": "pp_2"}, {})
-    assert [act_named("fix").is_of_another([ROW], path, data) for data in said] == [False, True, False, True, False]
-    assert not act_named("retry").is_of_another([ROW], "/v1/posts/post_1/retry", {"platformId": "pp_2"})
+    said = ({"id": "post_2"}, {"platformId": "pp_1"}, {"platformId": "pp_2"})
+    assert [act_named("fix").is_of_another([ROW], path, data) for data in said] == [True, False, True]

@@ -193,16 +193,6 @@ class Rig:
                 begun.append((kernel, run, kernel.start(run)))
         return begun
 
-    def left_unknown(self, sheet: pd.DataFrame, *, one_by_one: bool = False) -> tuple[Kernel, str]:
-        """A kernel whose creates were answered 500, nothing done, and that is left then; lists are known to show marks."""
-        self.kernel("theirs").run(planned(self.campaign(1, start=50)))
-        kernel = self.kernel("mine")
-        run = kernel.bind(planned(sheet, one_by_one=one_by_one))
-        lost = Fault("status", status=500, method="POST", path="/v1/posts**", times=None)
-        kernel.send_first(run, lost, calls=len(sheet) if one_by_one else 1)
-        assert outcomes(kernel.results(run)) == {"unknown": len(sheet)}
-        return kernel, run
-
 
 class Silent:
     """An observer that shows nothing."""
@@ -305,7 +295,7 @@ class Kernel:
 
     def upload(self, sheet: pd.DataFrame) -> pd.DataFrame:
         """Upload what a sheet names, as ``ws.upload`` does."""
-        uploads = Uploads(self.client, self.ledger.media, self.engine.commit, lambda _: None)
+        uploads = Uploads(self.client, self.ledger.media, self.engine.commit)
         return eventloop.run(uploads.sheet(sheet))
 
     # -- acting -----------------------------------------------------------------------------------------------------

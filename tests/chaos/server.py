@@ -20,8 +20,8 @@ def chaos(wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
     )
     world.plant_posts(sandbox, wanted["posts"])
     world.plant_deliveries(sandbox, wanted["deliveries"])
-    world.plant_scheduled(sandbox, wanted["scheduled"])
     with sandbox:
+        world.plant_scheduled(sandbox, wanted["scheduled"])
         sandbox.receiver(status=200)
         owners = {target.id: target.account_id for post in sandbox.world.posts.values() for target in post.targets}
         yield {"url": sandbox.url, "accounts": world.accounts(sandbox), "owners": owners}

@@ -112,7 +112,6 @@ DECIDES = (
     _decides(_EVIDENCE, "create", Settle(DONE), call=CALL, found=DONE),
     _decides(_EVIDENCE, "post", Settle(FAILED), call=ACCEPTED, found=FAILED),
     _decides(_EVIDENCE, "post", _block("post_gone"), call=CALL, found=blocked(ASKED, Reason("post_gone"))),
-    _decides(_EVIDENCE, "create", Settle(DONE), call=IN_FLIGHT, found=DONE),
     _decides(_ABSENT, "create", Release(), call=CALL, absent=True),
     _decides(_ABSENT, "post", Release(), call=a_call(answered=True), absent=True, looked=300.0),
     _decides(_FLIGHT, "create", _wait("being_sent"), call=IN_FLIGHT),
@@ -120,23 +119,18 @@ DECIDES = (
     _decides(_MOVING, "post", _wait("post_waits", holds=False, status="draft"), call=ACCEPTED, found=_moves("post_waits", status="draft")),
     _decides(_MOVING, "post", _wait("publishing", status="pending"), call=a_call("accepted", ago=1800), found=_moves("publishing", status="pending")),
     _decides(_MOVING, "post", _wait("never_ended", holds=False), call=a_call("accepted", ago=1800.1), found=_moves("publishing", status="pending")),
-    _decides(_QUEUED, "delivery", _wait("queued"), call=ACCEPTED),
     _decides(_QUEUED, "post", _wait("queued"), call=ACCEPTED, looked=299.9),
     _decides(_QUEUED, "post", _wait("looks_as_before", holds=False), call=ACCEPTED, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL),
-    _decides(_UNKNOWN, "post", _wait("unresolved", END + 135), call=CALL, found=ASKED),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 75), call=ANSWERED, looked=74.9, resends=True),
     _decides(_UNKNOWN, "create", Send(), call=ANSWERED, looked=75.0, resends=True),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL, looked=134.9, resends=True),
     _decides(_UNKNOWN, "post", Send(), call=CALL, looked=135.0, resends=True),
-    _decides(_UNKNOWN, "create", _wait("unresolved", END + 300), call=CALL, looked=135.0),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=NOW - 15.5),
     _decides(_UNKNOWN, "post", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=None, read=NOW - 120.5),
     _decides(_UNKNOWN, "post", Send(), call=ANSWERED, looked=75.0, resends=True, listed=None, read=NOW - 120),
-    _decides(_UNKNOWN, "post", _wait("unresolved", END + 300), call=ANSWERED, looked=75.0, resends=True, listed=None, read=None),
     _decides(_UNKNOWN, "create", _wait("rate_limited", END + 300), call=LIMITED, looked=80.0),
     _decides(_UNKNOWN, "post", _wait("unresolved", holds=False), call=CALL, looked=300.0),
-    _decides(_UNKNOWN, "create", _wait("rate_limited", holds=False), call=LIMITED, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("unmarked_post", holds=False), call=LIMITED, looked=300.0, doubtful=Reason("unmarked_post")),
     # What is unsent: whose turn it is.
     _decides(_SENDS, "create", _wait("paused", holds=False), stopped=Reason("paused")),
@@ -151,7 +145,6 @@ DECIDES = (
     _decides(_LIST, "create", Read("list", NOW), listed=None),
     _decides(_LIST, "create", Read("list", NOW), listed=NOW - 10.5, judged=DONE),
     _decides(_LIST, "create", Read("list", NOW), listed=NOW - 15.5, taking=True),
-    _decides(_LIST, "create", Read("list", NOW), listed=NOW + 0.5),
     _decides(_SUBJECT, "post", Read("subject", NOW), read=None),
     _decides(_SUBJECT, "post", Read("subject", NOW), read=NOW - 60.5, forbidden=Reason("post_gone")),
     _decides(_SUBJECT, "post", Read("subject", NOW), read=NOW - 120.5, taking=True),
@@ -159,9 +152,6 @@ DECIDES = (
     # What is there already.
     _decides(_THERE, "create", Settle(DONE), judged=DONE, passed=True),
     _decides(_THERE, "create", _block("other_content", post="p"), judged=Reason("other_content", post="p")),
-    _decides(_THERE, "create", _block("shows_it_now", post="p"), judged=Reason("shows_it_now", post="p")),
-    _decides(_THERE, "create", _block("withdrawn_since", post="p", status="cancelled", attempt=2), judged=Reason("withdrawn_since", post="p", status="cancelled", attempt=2)),
-    _decides(_THERE, "create", _block("duplicate_of", post="p", own="q", status="scheduled", attempt=2), judged=Reason("duplicate_of", post="p", own="q", status="scheduled", attempt=2)),
     _decides(_ALIKE, "create", _block("looks_like", post="p"), alike=Reason("looks_like", post="p"), passed=True),
     _decides(_ALIKE, "post", _block("looks_like_row", post="p", of=""), alike=Reason("looks_like_row", post="p", of=""), makes=True),
     _decides(_ALIKE, "post", _wait("looks_like", post="p"), alike=Reason("looks_like", post="p"), makes=True, run_acts=True),
@@ -175,15 +165,10 @@ DECIDES = (
     _decides(_DONE, "delivery", _block("redelivered_before"), done=Reason("redelivered_before")),
     # What forbids it.
     _decides(_UNCHANGED, "post", _block("changed_since_loaded", fields="content"), forbidden=Reason("changed_since_loaded", fields="content"), passed=True),
-    _decides(_UNCHANGED, "delivery", _block("delivery_gone"), forbidden=Reason("delivery_gone")),
     _decides(_KEPT, "post", Read("subject", NOW), kept=None),
     _decides(_KEPT, "post", _block("kept_is_gone"), kept=False),
     _decides(_USABLE, "create", _block("account_unknown", said="no account"), unusable=Reason("account_unknown", said="no account"), passed=True),
-    _decides(_USABLE, "create", _block("account_not_active", account="x", status="expired"), unusable=Reason("account_not_active", account="x", status="expired")),
-    _decides(_USABLE, "create", _block("media_unknown", value="x"), unusable=Reason("media_unknown", value="x")),
-    _decides(_USABLE, "create", _block("media_not_ready", value="x", status="failed"), unusable=Reason("media_not_ready", value="x", status="failed")),
     _decides(_TIME, "create", _block("time_passed"), passed=True),
-    _decides(_TIME, "post", _block("time_passed"), passed=True),
     # Nothing to say.
     _decides(None, "create", Send(), listed=NOW - 10),
     _decides(None, "create", Send(), listed=NOW - 15, read=None, taking=True),
@@ -193,7 +178,7 @@ DECIDES = (
 
 
 def _fits(row: str | None, kind: str, says: Any, **facts: Any) -> Example:
-    return Example(row, CallFacts(**{"now": NOW, "kind": kind, **facts}), says)
+    return Example(row, CallFacts(**{"kind": kind, **facts}), says)
 
 
 _OWN = "its path belongs to its act and its subject"
@@ -210,7 +195,6 @@ _STANDS = "no other post stands for a row, or looks like it"
 _OFTEN = "it was not tried too often"
 
 FITS = (
-    _fits(_OWN, "create", _block("ledger_changed_by_hand"), strange=True),
     _fits(_OWN, "resend", _block("ledger_changed_by_hand"), strange=True, left=True),
     _fits(_COVERS, "retry", _block("other_target_open"), covers=Reason("other_target_open")),
     _fits(_LEFT, "resend", _wait("resend_partly_done", holds=False), left=True),
@@ -254,13 +238,11 @@ _ABOUT_KEY = "an error about the key, or a 409 without a word"
 
 ENDS = (
     _ends("no connection was made", Ending("unsent"), status=None, sent=False),
-    _ends("no connection was made", Ending("unsent"), status=None, sent=False, first=False),
     _ends("no answer came", Ending("unknown", Reason("no_answer_came")), status=None),
     _ends("a create that is only accepted may still be refused", Ending("unknown", _BROKEN), status=202, creates=True, decodes=True),
     _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=200, polled=True),
     _ends("a 2xx that does not decode, or is about something else", Ending("unknown", _BROKEN), status=299, data={"id": "p"}),
     _ends("a 2xx that means queued", Ending("accepted"), status=202, decodes=True, polled=True),
-    _ends("a 2xx that means queued", Ending("accepted"), status=200, decodes=True, polled=True),
     _ends("a 2xx whose items count", Ending("answered", Reason("answer_without_row")), status=207, decodes=True, creates=True),
     _ends("a 2xx whose items count", Ending("answered", Reason("answer_without_row")), status=200, decodes=True),
     _ends("a rate limit, by a page", Ending("unknown", _proxied(429), throttled=True), status=429),
@@ -276,12 +258,8 @@ ENDS = (
     _ends(_ABOUT_KEY, Ending("unknown", _answered(409)), status=409, data=_api()),
     _ends("an ambiguous status", Ending("unknown", _answered(500, "INTERNAL_ERROR")), status=500, data=_api("INTERNAL_ERROR")),
     _ends("an ambiguous status", Ending("unknown", _answered(408)), status=408, data=_api()),
-    _ends("an ambiguous status", Ending("unknown", _answered(302)), status=302),
-    _ends("an ambiguous status", Ending("unknown", _answered(300)), status=300),
     _ends("an ambiguous status", Ending("unknown", _answered(300)), status=300, decodes=True, polled=True),
-    _ends("an ambiguous status", Ending("unknown", _answered(300)), status=300, decodes=True),
     _ends("a quota or a scope, by a page", Ending("unknown", _proxied(401), stops=True), status=401),
-    _ends("a quota or a scope, by a page", Ending("unknown", _proxied(402), stops=True), status=402),
     _ends("a quota or a scope, by a page", Ending("unknown", _proxied(403), stops=True), status=403),
     _ends(_QUOTA, Ending("limited", Reason("rate_limited"), stops=True), status=402, data=_api("QUOTA_EXCEEDED"), batch=True),
     _ends(_QUOTA, Ending("limited", Reason("rate_limited"), stops=True), status=403, data=_api("FORBIDDEN"), batch=True),
@@ -292,7 +270,6 @@ ENDS = (
     _ends("a refusal after a try in doubt", Ending("unknown", _answered(422, "NO"), never_again=True), status=422, data=_api("NO"), first=False),
     _ends("a refusal by a page", Ending("unknown", _proxied(404), never_again=True), status=404),
     _ends("a refusal", Ending("refused"), status=404, data=_api("NOT_FOUND")),
-    _ends("a refusal", Ending("refused"), status=409, data=_api("CONFLICT")),
     _ends("a refusal", Ending("refused"), status=404, page=True),
     *(_ends("a refusal", Ending("refused"), status=status) for status in (413, 414, 431)),
 )  # fmt: skip
@@ -308,7 +285,7 @@ _AWAY_ANEW = "succeeded, withdrawn since, and meant as a next attempt, which som
 def _binds(row: str, verdict: Verdict, request: Request | None = ASKED, **known: Any) -> Example:
     creates = request is None or request.item is ROW
     planned = known.pop("item", ROW if creates else EXISTS)
-    return Example(row, Known(**{"item": planned, "request": request, "creates": creates, **known}), verdict)
+    return Example(row, Known(**{"item": planned, "request": request, **known}), verdict)
 
 
 def _second(wanted: Any) -> Any:
@@ -322,21 +299,18 @@ def _refuses(code: str, fields: str, **more: str) -> Refuse:
 BINDS = (
     _binds("never wanted before", New(1), None),
     _binds("never wanted before", New(2), None, item=_second(ROW)),
-    _binds("never wanted before", New(1), None, item=_second(EXISTS), creates=False),
+    _binds("never wanted before", New(1), None, item=_second(EXISTS)),
     _binds("undone, or not there, and meant as a next attempt", New(2), _UNDONE, item=_second(ROW), anew=True, ended=True),
     _binds("undone, or not there", Join(), _UNDONE, differs=("content",), ended=True),
-    _binds("undone, or not there", Join(), _NOT_THERE),
     _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, anew=True),
-    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), replace(_AT_POST, call=1), call=CALL, old=True, again=True),
     _binds("open, and undone", Refuse(Reason("undone")), _OPEN, call=CALL, ended=True, anew=True),
     _binds("open, with another body", _refuses("open_otherwise", "accounts, tags"), _OPEN, call=CALL, differs=("accountIds", "tags")),
     _binds("open", Join(), _OPEN, call=CALL, anew=True),
-    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), _OPEN, call=CALL, old=True, anew=True, creates=True),
+    _binds("open for ten minutes, and meant as a next attempt", New(2, abandon=True), _OPEN, call=CALL, old=True, anew=True),
     _binds("open", Join(), replace(_AT_POST, call=1), call=CALL, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, item=_second(ROW), withdrawn=_CANCELLED, anew=True),
     _binds(_AWAY_ANEW, New(2), DONE, withdrawn=_CANCELLED, live=True),
     _binds("succeeded, withdrawn since", Refuse(Reason("withdrawn_since", post="p", status="cancelled", attempt=2)), DONE, withdrawn=_CANCELLED),
-    _binds("succeeded, withdrawn since", Refuse(Reason("withdrawn_since", post="p", status="a draft again", attempt=2)), DONE, withdrawn=replace(_CANCELLED, status="draft")),
     _binds("succeeded, and meant once more", New(2), settled(_AT_POST, Outcome.SUCCEEDED), again=True),
     _binds("succeeded, with the same body", Join(), DONE, anew=True, again=True),
     _binds("succeeded, and shown as requested now", Join(), DONE, differs=("content",), shown=True),

@@ -12,14 +12,12 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.count import expected
-from tests.chaos.rig import Kernel, Rig, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK, RETRY, failing
+from tests.chaos.rig import Rig, outcomes, planned
+from tests.engine.steps import BULK, RETRY, failing
 
 from voxburst_sandbox import Fault
-from voxops._support import eventloop
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
-from voxops.api.timing import PROOF_AFTER
 from voxops.client import Reply
 from voxops.client._transport import Transport
 
@@ -27,34 +25,6 @@ from voxops.client._transport import Transport
 def page(path: str, status: int, **where: Any) -> list[Fault]:
     """A proxy answers with a page of its own, without a word of the API's."""
     return failing({"action": "garbage", "body": "html", "status": status, **where}, path=path)
-
-
-@pytest.mark.parametrize("spoilt", ["bulk_double_index", "bulk_missing_index", "bulk_unknown_index"])
-@pytest.mark.parametrize("refused", [False, True])
-def test_rule_12_items_are_read_by_index_and_unreadable_ones_are_unknown(rig, spoilt, refused):
-    """Also where the whole is answered 422: what happened is looked up, nothing of it leaves under another key."""
-    rig.sandbox.set_switches(bulk_status="422" if refused else "207")
-    kernel, frame = rig.kernel(), rig.campaign(6).assign(force=True)
-    frame.loc[1, "accounts"] = "acc_unknown"
-    rig.sandbox.add_fault(Fault(action=spoilt, method="POST", path=BULK))
-    table = kernel.run(plan_create(frame, key="row_id"))
-    assert table["outcome"].tolist() == ["succeeded", "failed", *["succeeded"] * 4]
-    created = {effect["content"]: effect["post"] for effect in rig.sandbox.effects("post.create")}
-    assert [created.get(text, "") for text in table["content"]] == table["result_id"].fillna("").to_list()
-    rig.each_once(5)
-
-
-@pytest.mark.parametrize("body", ["html", "json", "empty"])
-def test_rule_12_a_2xx_of_another_shape_proves_nothing(rig, body):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel, garbage = rig.kernel(), {"action": "garbage", "body": body, "nth": 1}
-    rig.sandbox.add_fault(
-        *failing(garbage, path=RETRY), *failing({**garbage, "when": "before", "status": 200}, path=BULK)
-    )
-    assert outcomes(kernel.run(plan_retry(kernel.triaged()))) == {"succeeded": 1}
-    assert outcomes(kernel.run(rig.plan_rows(3))) == {"succeeded": 3}
-    assert rig.effects("post.retry") == 1
-    rig.each_once(3)
 
 
 def test_rule_12_a_refusal_whose_answer_was_lost_is_failed_in_the_end(rig):
@@ -85,11 +55,9 @@ def test_rule_12_a_key_that_is_refused_stops_the_run_and_fails_nobody(rig, statu
     run = kernel.bind(plan)
     snapshot = kernel.go(run)
     assert (snapshot.phase, code in snapshot.note, snapshot.count("failed")) == ("stopped", True, 0)
-    assert kernel.results(run)["waiting_for"].dropna().str.contains(f"the API answered {status} {code}").all()
     assert len(rig.acts()) < 20
     rig.sandbox.clear_faults()
     kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 40}
     assert rig.count(expected(plan)).holds
 
 
@@ -104,20 +72,22 @@ def test_rule_12_rows_of_a_batch_refused_as_a_whole_go_one_by_one_and_the_named_
     rig.sandbox.add_fault(*failing(refused, {**refused, "status": 422, "code": "", "nth": 2}, path=BULK))
     other = kernel.run(plan_create(rig.campaign(8, start=20), key="row_id"))
     assert outcomes(other) == {"succeeded": 7, "failed": 1}, "one row of its own was refused, too"
-    assert other["idempotency_key"].nunique() == 8
     rig.each_once(14)
 
 
-@pytest.mark.parametrize("told", ["by the list of accounts", "by the API alone"])
-def test_rule_12_a_row_on_an_expired_account_lets_no_other_wait_ten_seconds(rig, told):
-    """README's job two: 96 rows, of which one is on such an account; the API refuses its whole batch, if it gets that far."""
+@pytest.mark.parametrize(("account", "why"), [
+    ("acc_expired", "expired"), ("acc_expired", ""), ("twitter:@aldercofee", "did you mean twitter:@aldercoffee?"),
+])  # fmt: skip
+def test_rule_12_a_row_on_an_expired_account_lets_no_other_wait_ten_seconds(rig, account, why):
+    """README's job two: 96 rows, of which one is on such an account, or on none; the API refuses its whole batch, if it gets that far."""
     rig.sandbox.set_switches(bulk_refuses_whole=True)
     kernel, sheet, begun = rig.kernel(), rig.campaign(96), rig.sandbox.world.now()
     usual = rig.sandbox.world.accounts[sheet["accounts"][0]]
     rig.sandbox.world.accounts.save(replace(usual, id="acc_expired", username="expired", status="expired"))
-    sheet.loc[40, "accounts"] = "acc_expired"
-    table = kernel.run(planned(sheet.assign(force=told == "by the API alone")))
-    assert outcomes(table) == {"succeeded": 95, "failed" if told == "by the API alone" else "blocked": 1}
+    sheet.loc[40, "accounts"] = account
+    table = kernel.run(planned(sheet.assign(force=not why)))
+    assert outcomes(table) == {"succeeded": 95, "blocked" if why else "failed": 1}
+    assert table["waiting_for"].dropna().str.contains(why, regex=False).all()
     rig.each_once(95)
     assert max(post.created_at for post in rig.sandbox.world.posts.values()) - begun <= 10_000
 
@@ -138,12 +108,6 @@ def test_rule_12_a_batch_that_is_always_refused_fails_within_ninety_seconds(rig,
 BATCH = 50
 
 
-def open_rows(results: pd.DataFrame) -> tuple[int, set[str], set[str]]:
-    """How many rows have not succeeded, and as what and why they are reported."""
-    left = results[results["outcome"] != "succeeded"]
-    return len(left), set(left["outcome"]), set(left["reason_code"])
-
-
 def test_rule_12_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_wait_for_its_proof(rig):
     """Rule 12: of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
     rig.sandbox.add_fault(Fault(action="retry_after", seconds=5, method="POST", path=BULK))
@@ -152,7 +116,7 @@ def test_rule_12_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_
     work = kernel.start(run)
     with rig.at(10):
         assert rig.effects("post.create") == 2 * BATCH
-        reported = open_rows(kernel.results(run))
+        left = kernel.results(run).query("outcome != 'succeeded'")
     work.result(60)
     results = kernel.results(run)
     assert rig.created() == dict.fromkeys(sheet["content"], 1)
@@ -160,21 +124,7 @@ def test_rule_12_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_
     assert results["settled_at"].max() - begun < timedelta(seconds=100)
     sent = [datetime.fromisoformat(entry["at"]) - begun for entry in rig.acts()]
     assert not [after for after in sent if timedelta(0) < after < timedelta(seconds=5)], "nothing is sent in the pause"
-    assert reported == (BATCH, {"pending"}, {"rate_limited"})
-
-
-def broken_off(rig: Rig, sheet: pd.DataFrame) -> Kernel:
-    """A kernel that stopped when a quota had refused its batch after two rows; lists are known to show marks, and lag by 30 s."""
-    rig.kernel("teach").run(planned(rig.campaign(1, start=50)))
-    rig.sandbox.advance(200)
-    rig.sandbox.set_switches(list_lag_seconds=30)
-    rig.sandbox.add_fault(Fault("bulk_partial", "POST", BULK, items=2, status=402, code="LIMIT_EXCEEDED"))
-    mine = rig.kernel("mine")
-    run = mine.bind(planned(sheet))
-    mine.send_once(run)
-    assert mine.results(run)["reason_code"].tolist() == ["rate_limited"] * len(sheet)
-    assert created(rig, sheet) == 2
-    return mine
+    assert (outcomes(left), set(left["reason_code"])) == ({"pending": BATCH}, {"rate_limited"})
 
 
 def created(rig: Rig, *sheets: pd.DataFrame) -> int:
@@ -182,47 +132,13 @@ def created(rig: Rig, *sheets: pd.DataFrame) -> int:
     return sum(rig.live()[text] for text in {text for sheet in sheets for text in sheet["content"]})
 
 
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [({}, set()), ({"content": ["new 0", "new 1", "new 2", "new 3"]}, {"created_otherwise_update"}),
-     ({"row_id": ["a", "b", "c", "d"]}, {"looks_like_row"})],
-    ids=["as it was", "corrected", "renamed"],
-)  # fmt: skip
-@BATCH_OR_NOT
-def test_rule_12_what_a_limit_has_let_through_is_not_created_again_where_it_is_planned_again(
-    rig, change, code, one_by_one
-):
-    """Two rows are there, and found as soon as they show; the others are proved absent, and follow the newest plan."""
-    sheet = rig.campaign(4)
-    again, mine = sheet.assign(**change), broken_off(rig, sheet)
-    for _ in range(3):
-        run = mine.done(planned(again, one_by_one=one_by_one))
-        table = mine.results(run)
-        assert created(rig, sheet, again) <= 4
-        rig.sandbox.advance(PROOF_AFTER + 1)
-        eventloop.run(mine.engine.reconcile())
-    assert created(rig, sheet, again) == 4
-    assert outcomes(table) == ({"blocked": 2, "succeeded": 2} if change else {"succeeded": 4})
-    assert set(table["reason_code"].dropna()) == code
-
-
-def test_rule_12_nor_of_a_part_of_its_rows(rig):
-    sheet = rig.campaign(4)
-    mine = broken_off(rig, sheet)
-    assert outcomes(mine.run(planned(sheet.drop(1)))) == {"succeeded": 3}
-    assert max(rig.live()[text] for text in sheet["content"]) == 1
-
-
 SEND = Transport.send
 
 
-NO_LIST = {
-    "errors and no data": {"data": None, "errors": [{"code": "UPSTREAM_TIMEOUT", "message": "took too long"}]},
-    "an error beside an empty list": {"data": [], "error": {"code": "UPSTREAM_TIMEOUT", "message": "took too long"}},
-    "no success": {"success": False, "data": [], "message": "one shard is down"},
-    "a stack": {"message": "boom", "stack": []},
-    "records that are no posts": {"data": [{"code": "UPSTREAM_TIMEOUT"}]},
-}
+NO_LIST = [
+    {"data": [], "error": {"code": "UPSTREAM_TIMEOUT", "message": "took too long"}}, {"success": False, "data": [], "message": "one shard is down"},
+    {"message": "boom", "stack": []}, {"data": [{"code": "UPSTREAM_TIMEOUT"}]},
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -240,13 +156,13 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return give
 
 
-@pytest.mark.parametrize("name", NO_LIST)
-def test_rule_11_a_list_with_an_error_proves_no_absence(rig, answers, name):
+@pytest.mark.parametrize("body", NO_LIST)
+def test_rule_11_a_list_with_an_error_proves_no_absence(rig, answers, body):
     """The run ends, and says so; nothing is created again."""
     rig.sandbox.set_switches(forget_key_on_5xx=True)
     kernel = rig.kernel()
     rig.sandbox.add_fault(Fault(action="status", when="after", method="POST", path=BULK, status=500))
-    answers(lambda call: NO_LIST[name] if (call.method, call.path) == ("GET", "/v1/posts") and rig.created() else None)
+    answers(lambda call: body if (call.method, call.path) == ("GET", "/v1/posts") and rig.created() else None)
     run = kernel.bind(rig.plan_rows(3))
     assert kernel.go(run).phase in {"stopped", "done"}
     assert outcomes(kernel.results(run)) == {"unknown": 3}
@@ -262,12 +178,3 @@ def test_rule_12_a_4xx_whose_items_can_never_be_read_has_refused_what_is_proved_
     answers(reject, 422)
     assert outcomes(rig.kernel().run(rig.plan_rows(rows))) == {"failed": rows}
     assert rig.created() == {}
-
-
-def test_a_storm_of_refusals_by_rate_limit_counts_as_no_try(rig):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    rig.sandbox.add_fault(Fault(action="retry_after", method="POST", path=RETRY, seconds=2, times=12))
-    table = kernel.run(plan_retry(kernel.triaged()))
-    assert table[["outcome", "tries"]].values.tolist() == [["succeeded", 1]]
-    assert len(rig.acts()) == 13

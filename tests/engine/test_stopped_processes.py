@@ -44,7 +44,9 @@ async def _set(event: asyncio.Event) -> None:
 @pytest.mark.parametrize("seconds", [240.0, 420.0])
 @pytest.mark.parametrize("ledger", ["the same ledger", "another ledger"])
 @pytest.mark.parametrize("what", ["create", "retry"])
-def test_rule_07_what_a_stopped_process_was_about_to_send_goes_out_once(rig, what, ledger, seconds, clock_stops):
+def test_rule_07_what_a_stopped_process_was_about_to_send_goes_out_once(
+    rig, caplog, what, ledger, seconds, clock_stops
+):
     """Another kernel resends it under its key, or does it anew, while the first stands still; that one then sends nothing."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     sleeper = rig.kernel("the same ledger")
@@ -58,6 +60,7 @@ def test_rule_07_what_a_stopped_process_was_about_to_send_goes_out_once(rig, wha
     wake()
     work.result(60)
     assert len(rig.acts()) == sent
+    assert "is not sent: it was written more than 15 s ago" in caplog.text
     changed = what == "retry" and ledger == "another ledger"  # the post, since the frame was loaded
     assert outcomes(sleeper.results(run)) == ({"blocked": 1} if changed else {"succeeded": 1})
     assert rig.effects("post.create" if what == "create" else "target.requeue") == 1

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-from tests.chaos.rig import DAY, HELD, codes, outcomes, planned, wait_for
-from tests.engine.steps import BULK
+from tests.chaos.rig import HELD, outcomes, planned, wait_for
 
 from voxburst_sandbox import Fault
-from voxops._support import eventloop
 from voxops.acts.plan import Plan
-from voxops.api.timing import PROOF_AFTER
 
 SINGLE = "/v1/posts"
-
-
-def test_rule_16_a_run_killed_in_its_middle_and_undone_stays_undone_when_all_open_runs_are_resumed(rig):
-    """One batch is created, the server drops the other after the kill; rule 14: what was withdrawn stays succeeded."""
-    kernel, sheet = rig.kernel(), rig.campaign(60)
-    run = kernel.bind(planned(sheet))
-    rig.sandbox.add_fault(*(Fault(action, "POST", BULK, nth=2, seconds=HELD) for action in ("delay", "drop")))
-    work = kernel.start(run)
-    wait_for(lambda: rig.effects("post.create") and rig.sandbox.faults()[0]["struck"])
-    created = rig.effects("post.create")
-    kernel.kill(work)
-    rig.sandbox.clear_faults()
-    wait_for(lambda: all(entry["ended"] for entry in rig.acts()))
-    later = rig.kernel()
-    undoing = later.done(later.undo(run))
-    assert outcomes(later.results(undoing)) == {"succeeded": 50, "pending": 10}, "the other batch is in doubt"
-    rig.sandbox.advance(3600)
-    cron = rig.kernel()
-    for each in (run, undoing):
-        cron.resume(each)
-    cron.run(planned(sheet))  # Run All
-    assert (rig.live().total(), rig.effects("post.create")) == (0, created)
-    assert (cron.withdrawn(run), cron.blocked(run)) == (created, {"undone": 60 - created})
 
 
 def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
@@ -72,45 +46,6 @@ def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_
     assert len(rig.acts()) == refused
 
 
-def test_rule_14_withdrawing_what_a_run_created_leaves_its_outcomes(rig):
-    """Rule 14: succeeded and failed are final; what was withdrawn since stands in the column `withdrawn`, and is nothing to mend.
-
-    A tool has posted the eighth row, so that it is blocked.
-    """
-    sheet, kernel = rig.campaign(8), rig.kernel()
-    rig.by_a_tool(sheet.iloc[7].to_dict())
-    run = kernel.done(planned(sheet))
-    assert outcomes(kernel.results(run)) == {"succeeded": 7, "blocked": 1}
-    undone = kernel.run(kernel.undo(run))
-    assert (outcomes(undone), rig.effects("post.cancel")) == ({"succeeded": 7}, 7)
-    assert sum(rig.live().values()) == 1  # the tool's
-
-    for _ in range(2):  # at once, and told by another process the day after
-        assert outcomes(kernel.results(run)) == {"succeeded": 7, "blocked": 1}
-        assert kernel.withdrawn(run) == 7
-        assert kernel.execution(run).failed().empty
-        rig.sandbox.advance(86_400)
-        kernel = rig.kernel()
-        kernel.attach(run)
-        kernel.made(run)
-
-
-def test_a_notebook_that_creates_withdraws_and_creates_again_is_run_all_over(rig):
-    """The cell that undoes the first attempt finds what the second one has created, which is none of its own."""
-    kernel, sheet = rig.kernel(), rig.campaign(3)
-    for again in (False, True):
-        first = kernel.done(planned(sheet))
-        rig.sandbox.advance(600)
-        plan = kernel.undo(first)
-        assert plan.eligible == (0 if again else 3)
-        kernel.run(plan)
-        rig.sandbox.advance(600)
-        assert outcomes(kernel.run(planned(sheet.assign(attempt=2)))) == {"succeeded": 3}
-        rig.sandbox.advance(DAY)
-    assert (rig.effects("post.create"), rig.effects("post.cancel")) == (6, 3)
-    assert rig.live() == dict.fromkeys(sheet["content"], 1)
-
-
 def reasons(plan: Plan) -> dict[str, str]:
     """Why each row of an undo goes or does not."""
     return plan.frame.assign(code=[each.code for each in plan.why]).set_index("row")["code"].to_dict()
@@ -136,26 +71,3 @@ def test_a_create_run_is_undone(rig):
     assert reasons(kernel.undo(kernel.bind(planned(sheet)))) == reasons(plan)
     assert outcomes(kernel.run(plan)) == {"succeeded": 2}
     assert {effect["post"] for effect in rig.sandbox.effects("post.cancel")} == set(created[2:])
-
-
-def test_posts_that_reads_do_not_show_yet_are_not_left_out_of_an_undo(rig):
-    """Reads lag: the API says of all posts at first that they don't exist."""
-    rig.sandbox.set_switches(list_lag_seconds=PROOF_AFTER - 60, single_reads_lag=True)
-    kernel = rig.kernel()
-    run = kernel.done(planned(rig.campaign(3)))
-    plan = kernel.undo(run)
-    assert sorted(reasons(plan)) == ["r00000", "r00001", "r00002"]
-    kernel.run(plan)
-    rig.sandbox.advance(PROOF_AFTER)
-    assert outcomes(kernel.run(kernel.undo(run)))
-    assert rig.effects("post.cancel") == 3
-
-
-def test_rule_16_abandoning_a_run_blocks_what_was_never_sent_until_it_is_planned_again(rig):
-    kernel, sheet = rig.kernel(), rig.campaign(3)
-    run = kernel.stopped(kernel.bind(planned(sheet)))
-    eventloop.run(kernel.execution(run, paused=True).pause(withdraw=True))
-    assert codes(kernel.results(run)) == {"cancelled"}
-    assert (kernel.go(run).phase, rig.created().total()) == ("cancelled", 0)
-    assert outcomes(kernel.run(planned(sheet))) == {"succeeded": 3}
-    assert set(rig.created().values()) == {1}

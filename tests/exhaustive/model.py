@@ -8,7 +8,6 @@ the same steps give the same history.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import heapq
 import json
 import math
@@ -34,6 +33,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.sync import plan_sync
 from voxops.acts.update import plan_update
+from voxops.analysis.triage import triage
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import LIST_DISORDER, RESEND_UNANSWERED, WALK_HOLDS_FOR
 from voxops.client import Listing
@@ -41,7 +41,7 @@ from voxops.engine import engine
 from voxops.engine.execution import Execution
 from voxops.engine.lists import Listed, Walk
 from voxops.errors import TransportError
-from voxops.frames.records import build, with_rows
+from voxops.frames.records import build, targets, with_rows
 from voxops.ledger.audit import rows_of
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call
@@ -1096,37 +1096,20 @@ class World:
 
     def retries(self, *, filtered: bool = False) -> Plan | None:
         """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
-        rows = [
-            {
-                "post_id": post.id, "post_status": post.shown, "updated_at": _iso(post.updated), "platform_post_id": None,
-                **dataclasses.asdict(target),
-            }
-            for post in self.server.posts.values()
-            for target in self.server.state(post).targets
-            if not post.metadata and "failed" in post.status
-        ]  # fmt: skip
-        if not rows:
+        frame = self._loaded(lambda post: not post.metadata and "failed" in post.status)
+        if frame is None:
             return None
-        frame = pd.DataFrame(rows)
-        frame["updated_at"] = _times(frame["updated_at"])
-        frame = frame.assign(verdict="retry", remedy="", cause="rate", retryable=frame["status"] == "failed")
-        frame.attrs["fetched_at"] = _iso(self.time)
-        if filtered:
-            failed = frame[frame["status"] == "failed"].groupby("post_id").size()
-            flying = frame[frame["status"].isin(IN_FLIGHT_STATUSES)].groupby("post_id").size()
-            names = set(frame["post_id"])
-            frame.attrs["open_targets"] = json.dumps({p: [int(failed.get(p, 0)), int(flying.get(p, 0))] for p in names})
-            frame = frame[frame["platform"] == "p0"]
-        return plan_retry(frame)
+        frame = triage(targets(frame))
+        return plan_retry(frame[frame["platform"] == "p0"] if filtered else frame)
 
-    def _scheduled(self) -> pd.DataFrame | None:
-        """Posts that wait to go out, as the analyst loads them."""
-        records = [self.server.record(post) for post in self.server.posts.values() if post.shown == "scheduled"]
+    def _loaded(self, wanted: Callable[[Post], bool]) -> pd.DataFrame | None:
+        """Posts as the analyst loads them."""
+        records = [self.server.record(post) for post in self.server.posts.values() if wanted(post)]
         return build("posts", records, fetched_at=_iso(self.time)) if records else None
 
     def changes(self, act: str) -> Plan | None:
         """A plan that withdraws, changes or moves the posts that wait to go out."""
-        frame = self._scheduled()
+        frame = self._loaded(lambda post: post.shown == "scheduled")
         if frame is None:
             return None
         if act == "cancel":

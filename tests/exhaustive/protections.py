@@ -223,7 +223,6 @@ class Removal:
     """
 
     name: str
-    number: str
     shortest: str
     case: Case
     depth: int
@@ -231,242 +230,6 @@ class Removal:
     standing: Patch = nullcontext
     ledger: type[Ledger] = field(default=Ledger)
     unsettled: bool = True
-
-
-slept = constant(send, "LEAVES_WITHIN", 1e9)
-ONE, TWO = Case("create"), Case("create", rows=2, people=False)
-RETRY = Case("retry")
-FEW = ("ok", "lost", "500 before")
-
-REMOVALS = (
-    # Those of the first core that still have a counterpart.
-    Removal(
-        "an open row is joined", "1", "run 0; run 0",
-        ONE, 2, verdict("open", lambda known: bind.New(bind._next(known))), rule("no other live post"),
-    ),
-    Removal("one open call per post", "2", "run 0; edit; run 0", RETRY, 3, rule("no open call of another request")),
-    Removal("key and “sent” are on disk before the send", "8", "run 0; run 0", RETRY, 3, ledger=KeySavedAfterTheSend),
-    Removal(
-        "the transaction that sends decides again", "8", "hold 0; run 0; restart",
-        Case("retry", kernels=2, reading=IGNORED, opening=(("hold", 0),), people=False, fates=("ok",), runs=1), 4, decided_before,
-    ),
-    Removal(
-        "a resend waits for 75 s, or 135 s", "11", "run 0; meet 0 slow",
-        Case("retry", reading=IGNORED), 3,
-        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(opened, "resend_after", lambda _: 0.0)),
-    ),
-    Removal(
-        "a resend waits until lists show", "11", "run 0; meet 0 500 after",
-        Case("create", reading=LATE_AND_FORGOTTEN), 2,
-        all_of(constant(rules, "resend_after", lambda _: 0.0), constant(opened, "resend_after", lambda _: 0.0)),
-    ),
-    Removal(
-        "retention, where lists show nothing", "12", "run 0; night",
-        ONE, 2, fit("remembers its key"), nothing_shown, unsettled=False,
-    ),
-    Removal(
-        "the mark: what is there is read before creates are sent", "13", "run 0; meet 0 ok; other ledger; run 1",
-        Case("create", ledgers=2, reading=IGNORED, people=False, at_once=False, fates=FEW, runs=1), 4, rule("live or was withdrawn is this row"),
-    ),
-    Removal(
-        "the mark's body", "13", "run 0; meet 0 ok; other ledger; run 1 changed",
-        Case("create", ledgers=2, fates=FEW, runs=1), 4, constant(Seen, "is_as_requested", lambda *_: True),
-    ),
-    Removal(
-        "absence is proof only after five minutes", "14", "run 0; meet 0 500 after",
-        Case("create", reading=LATE_AND_FORGOTTEN), 2,
-        all_of(constant(facts, "PROOF_AFTER", 0.0), constant(rules, "PROOF_AFTER", 0.0)),
-    ),
-    Removal(
-        "only the API's own word says that nothing happened", "16", "run 0; meet 0 page",
-        Case("retry", reading=IGNORED), 2, any_page_speaks,
-    ),
-    Removal(
-        "the baseline: a status counts only as evidence of this try", "18", "run 0; edit; run 0",
-        Case("retry", reading=Reading(linger=30.0), fates=("ok",)), 5, constant(retry, "fate_of", status_trusted),
-    ),
-    Removal(
-        "whoever slept does not send", "7", "doze 0; run 0; restart; doze 1; wait 320.0",
-        Case("retry", kernels=2, reading=IGNORED, opening=(("doze", 0),), people=False, fates=("ok", "lost"), runs=1), 4, slept,
-    ),
-    # Rows of `decide`.
-    Removal("a reading settles what it shows", "18, 14, 19", "run 0; kill 0", ONE, 2, rule("a reading settles it")),
-    Removal(
-        "a reading proves that there was no effect", "14", "run 0; meet 0 partial",
-        replace(TWO, reading=LATE), 2, rule("a reading proves that it had no effect"),
-    ),
-    Removal(
-        "what is open is not sent anew", "11", "run 0; meet 0 lost; night",
-        Case("retry", reading=IGNORED), 3, rule("nothing else is known of it"),
-    ),
-    Removal(
-        "a paused run sends nothing", "22", "hold 0; run 0; pause 0; let go 0",
-        Case("create", more=("pause",), fates=("ok",), people=False, opening=(("hold", 0),), runs=1), 4,
-        rule("the run sends"),
-    ),
-    Removal(
-        "the list was read just before", "13", "hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0; let go 0",
-        Case("create", ledgers=2, reading=IGNORED, people=False, fates=("ok",), runs=0, begin=(("let go", 0),),
-             opening=(("hold", 0), ("run", 0), ("other ledger",), ("run", 1), ("meet", 0, "ok"), ("wait", 100.0))), 2, rule("the list was read"),
-    ),
-    Removal(
-        "the subject was read just before", "1", "hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok; let go 0",
-        Case("retry", ledgers=2, reading=IGNORED, people=False, fates=("ok",), runs=0, begin=(("let go", 0),),
-             opening=(("hold", 0), ("run", 0), ("wait", 320.0), ("other ledger",), ("run", 1), ("meet", 0, "ok"))), 2, rule("its subject was read"),
-    ),
-    Removal(
-        "no live post looks like it", "26", "run 0; run 0 renamed",
-        Case("create", more=("renamed",), fates=FEW), 3, rule("no other live post"),
-    ),
-    Removal(
-        "a change is made once under its name", "5", "run 0; meet 0 ok; other ledger; run 1",
-        Case("move", ledgers=2, at_once=False, fates=("ok",), people=False, runs=1), 4,
-        rule("not as requested already"),
-    ),
-    Removal(
-        "unchanged since it was loaded", "2", "load; write; run loaded 0",
-        Case("update", more=("load", "write"), fates=("ok",), runs=0, begin=(("load",),)), 4,
-        rule("unchanged since it was loaded"),
-    ),
-    Removal(
-        "its time lies ahead", "6", "hold 0; run 0; wait 320.0",
-        Case("create", soon=frozenset({0}), opening=(("hold", 0),), fates=("ok",), people=False), 3, rule("its time lies ahead"),
-    ),
-    Removal(
-        "the post to keep is live and as requested", "28", "run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive; load copies 0; delete; run loaded 0",
-        Case(
-            "create", ledgers=2, reading=IGNORED, more=("load copies",), fates=("ok",), runs=0, begin=(("load copies", 0),),
-            only=("run loaded", "delete", "meet"),
-            opening=(("run", 0), ("other ledger",), ("run", 1), ("meet", 0, "ok"), ("meet", 0, "ok"), ("forgive",)),
-        ), 4, rule("of a duplicate's cancel"),
-    ),
-    # Rows of `fit`.
-    Removal(
-        "no row has left what is sent again", "11", "run 0; meet 0 partial",
-        replace(TWO, reading=LATE_AND_FORGOTTEN, fates=("ok", "partial")), 2, fit("no row has left it"),
-    ),
-    Removal(
-        "no post may be a row of what is sent again", "11 ◆", "run 0; meet 0 500 after; write",
-        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no post may be one of its rows"),
-        unsettled=False,
-    ),
-    Removal(
-        "every row of what is sent again is wanted", "1 ◆", "run 0; kill 0; another; run 0 part; meet 0 lost",
-        Case("create", rows=2, people=False, more=("part", "another"), last=True, fates=("lost",), runs=1), 5, fit("every row is wanted"),
-    ),
-    Removal(
-        "no time has passed of what is sent again", "6", "run 0; meet 0 lost; wait 100.0; kill 0",
-        Case("create", soon=frozenset({0}), fates=("lost",), people=False, runs=1), 4, fit("no time has passed"),
-    ),
-    Removal(
-        "what is sent again goes out under the same API key", "23", "run 0; kill 0; other key",
-        Case("retry", reading=QUEUED, more=("other key",), fates=("unanswered",), people=False, runs=1), 5, fit("it is the same API key"),
-    ),
-    Removal(
-        "no other post stands for a row of what is sent again", "26", "run 0; meet 0 lost; kill 0; other ledger; run 0 changed",
-        Case("create", ledgers=2, fates=("ok",), runs=0, opening=(("run", 0), ("meet", 0, "lost"), ("kill", 0)), begin=(("other ledger",),)), 4,
-        fit("no other post stands for a row"),
-    ),
-    # Cases of `reduce`.
-    Removal(
-        "a 2xx that means queued is no end", "18", "run 0",
-        Case("retry", reading=replace(QUEUED, ignore_keys=True), fates=("ok",), only=("meet",)), 2, ending("a 2xx that means queued"),
-    ),
-    Removal(
-        "a rate limit by a page", "16", "run 0; meet 0 page 429",
-        Case("retry", reading=IGNORED, fates=("ok", "page 429")), 3, ending("a rate limit, by a page"),
-    ),
-    Removal(
-        "a rate limit in the middle of a batch", "16 ◆", "run 0; meet 0 429 middle",
-        replace(TWO, reading=LATE, fates=("ok", "429 middle")), 3,
-        ending("a rate limit, in the middle of a batch perhaps"),
-    ),
-    Removal(
-        "a quota in the middle of a batch", "16 ◆", "run 0; meet 0 402 middle",
-        replace(TWO, reading=LATE, fates=("ok", "402 middle")), 3,
-        ending("a quota or a scope, in the middle of a batch perhaps"),
-    ),
-    Removal("an ambiguous status", "11", "run 0; meet 0 500 after", Case("create"), 3, ending("an ambiguous status")),
-    Removal(
-        "a refusal by a page", "16", "run 0; meet 0 page 400",
-        Case("create", fates=("ok", "page 400")), 2, ending("a refusal by a page"),
-    ),
-    # Cases of `bind`.
-    Removal(
-        "undone stays undone", "22", "hold 0; run 0; undo 0; run 0",
-        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=(("hold", 0),)), 4,
-        verdict("undone, or not there", lambda _: bind.Renew()),
-    ),
-    # Facts and clauses of core.md.
-    Removal(
-        "what an answer names is confirmed by the mark", "15 ◇", "run 0; meet 0 swapped",
-        replace(TWO, fates=("ok", "swapped")), 2,
-        all_of(constant(read, "confirm", nothing)),
-    ),
-    Removal(
-        "answers are remembered as seen", "26 ◆", "run 0; run 0 renamed",
-        Case("create", more=("renamed",), reading=LATE, fates=("ok",), people=False), 3,
-        constant(send.Sender, "_remember", nothing),
-    ),
-    Removal(
-        "a list replaces what a single read showed only 75 s later", "30 ◇", "",
-        Case("create", more=("again", "still"), reading=LATE, fates=("ok",), waits=(320.0,), runs=1), 6,
-        constant(seen_module, "_NEWER", "1"),
-    ),
-    Removal(
-        "whoever loops reads for every open call", "14 ◆", "",
-        Case("create", rows=2, people=False, more=("part", "another"), last=True, fates=("unanswered", "lost"), runs=1), 5, others_calls_unread,
-    ),
-    Removal(
-        "what is taken counts as under way", "26 ◆", "run 0",
-        replace(TWO, equal=True, fates=("ok",)), 2, constant(facts.Unsent, "take", nothing),
-        constant(create, "_fit_rows", fit_for_everybody),
-    ),
-    Removal(
-        "no more than 15 s pass between commit and send", "8 ◇", "doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok; wake 0",
-        Case("create", rows=2, ledgers=2, people=False, fates=("ok",), runs=0, begin=(("wake", 0),),
-             opening=(("doze", 0), ("run", 0), ("wait", 60.0), ("other ledger",), ("run", 1, "part"), ("meet", 0, "ok"))), 2,
-        slept,
-    ),
-    Removal(
-        "retries are never formed anew while they are open", "11 ◆", "",
-        Case("retry", targets=2, reading=QUEUED, more=("filtered",), fates=("unanswered", "lost"), people=False, runs=1), 5,
-        all_of(constant(retry.Retry, "reverts", True), constant(retry.Fix, "reverts", True)),
-    ),
-    Removal(
-        "a change that a reading finds undone is released", "14 ◇", "run 0; meet 0 lost; night",
-        Case("update", more=("cancel", "another"), last=True, fates=("lost",), people=False, runs=1), 5, constant(update.Update, "reverts", False),
-    ),
-    Removal(
-        "who waits for an unknown act is blocked after ten minutes", "2 ◇", "run 0; edit; run 0",
-        Case("retry", reading=Reading(linger=3600.0), fates=("ok",), runs=2), 3, constant(rules, "STUCK_AFTER", rules.STUCK_AFTER * 1e4),
-    ),
-    Removal(
-        "an undo stands in the ledger", "22", "hold 0; run 0; undo 0",
-        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=(("hold", 0),)), 4,
-        constant(bind.Binder, "_undo", lambda *_: None),
-    ),
-    Removal(
-        "a named change counts what may have left before", "5 ◆", "run 0; meet 0 unanswered; night; set time; run 0",
-        Case("move", more=("set time",), fates=("unanswered",), people=False, waits=(320.0,)), 5,
-        constant(update, "_values_before", lambda *_: ({}, set())),
-    ),
-    Removal(
-        "a named change writes its mark", "5 ◆", "run 0; meet 0 ok; other ledger; run 1",
-        Case("move", ledgers=2, reading=IGNORED, at_once=False, fates=("ok",), people=False, runs=1), 5,
-        constant(update, "_metadata", lambda *_: None),
-    ),
-    Removal(
-        "a mark is never wiped", "5 ◇", "run 0",
-        Case("move", reading=Reading(masked=True), fates=("ok",), people=False, runs=1), 2,
-        constant(update, "_metadata", metadata_unchecked),
-    ),
-    Removal(
-        "creates are blocked where lists hide metadata", "11", "run 0; meet 0 ok; other ledger; write; run 1",
-        Case("create", ledgers=2, more=("write",), reading=Reading(list_metadata=False, ignore_keys=True), at_once=False, fates=("ok",), people=False, runs=1), 5,
-        rule("lists show the metadata"),
-    ),
-)  # fmt: skip
 
 
 def in_events(words: str) -> History:
@@ -482,6 +245,248 @@ def _event(words: str) -> Event:
 
 
 _TWO_WORDS = ("other ledger", "edit tags", "set time", "load copies", "run loaded", "let go", "other key")
+
+
+def calm(act: str, **how: Any) -> Case:
+    """A case in which everything is well, and nobody does anything else."""
+    return Case(act, people=False, **{"fates": ("ok",), **how})
+
+
+slept = constant(send, "LEAVES_WITHIN", 1e9)
+AT_ONCE = all_of(constant(rules, "resend_after", lambda _: 0.0), constant(opened, "resend_after", lambda _: 0.0))
+ONE, TWO = Case("create"), Case("create", rows=2, people=False)
+RETRY = Case("retry")
+FEW = ("ok", "lost", "500 before")
+
+REMOVALS = (
+    # Those of the first core that still have a counterpart.
+    Removal(
+        "an open row is joined", "run 0; run 0",
+        ONE, 2, verdict("open", lambda known: bind.New(bind._next(known))), rule("no other live post"),
+    ),
+    Removal("one open call per post", "run 0; edit; run 0", RETRY, 3, rule("no open call of another request")),
+    Removal("key and “sent” are on disk before the send", "run 0; run 0", RETRY, 3, ledger=KeySavedAfterTheSend),
+    Removal(
+        "the transaction that sends decides again", "hold 0; run 0; restart",
+        calm("retry", kernels=2, reading=IGNORED, opening=in_events("hold 0"), runs=1), 4, decided_before,
+    ),
+    Removal(
+        "a resend waits for 75 s, or 135 s", "run 0; meet 0 slow",
+        Case("retry", reading=IGNORED), 3,
+        AT_ONCE,
+    ),
+    Removal(
+        "a resend waits until lists show", "run 0; meet 0 500 after",
+        Case("create", reading=LATE_AND_FORGOTTEN), 2,
+        AT_ONCE,
+    ),
+    Removal(
+        "retention, where lists show nothing", "run 0; night",
+        ONE, 2, fit("remembers its key"), nothing_shown, unsettled=False,
+    ),
+    Removal(
+        "the mark: what is there is read before creates are sent", "run 0; meet 0 ok; other ledger; run 1",
+        calm("create", ledgers=2, reading=IGNORED, at_once=False, fates=FEW, runs=1), 4, rule("live or was withdrawn is this row"),
+    ),
+    Removal(
+        "the mark's body", "run 0; meet 0 ok; other ledger; run 1 changed",
+        Case("create", ledgers=2, fates=FEW, runs=1), 4, constant(Seen, "is_as_requested", lambda *_: True),
+    ),
+    Removal(
+        "absence is proof only after five minutes", "run 0; meet 0 500 after",
+        Case("create", reading=LATE_AND_FORGOTTEN), 2,
+        all_of(constant(facts, "PROOF_AFTER", 0.0), constant(rules, "PROOF_AFTER", 0.0)),
+    ),
+    Removal(
+        "only the API's own word says that nothing happened", "run 0; meet 0 page",
+        Case("retry", reading=IGNORED), 2, any_page_speaks,
+    ),
+    Removal(
+        "the baseline: a status counts only as evidence of this try", "run 0; edit; run 0",
+        Case("retry", reading=Reading(linger=30.0), fates=("ok",)), 5, constant(retry, "fate_of", status_trusted),
+    ),
+    Removal(
+        "whoever slept does not send", "doze 0; run 0; restart; doze 1; wait 320.0",
+        calm("retry", kernels=2, reading=IGNORED, opening=in_events("doze 0"), fates=("ok", "lost"), runs=1), 4, slept,
+    ),
+    # Rows of `decide`.
+    Removal("a reading settles what it shows", "run 0; kill 0", ONE, 2, rule("a reading settles it")),
+    Removal(
+        "a reading proves that there was no effect", "run 0; meet 0 partial",
+        replace(TWO, reading=LATE), 2, rule("a reading proves that it had no effect"),
+    ),
+    Removal(
+        "what is open is not sent anew", "run 0; meet 0 lost; night",
+        Case("retry", reading=IGNORED), 3, rule("nothing else is known of it"),
+    ),
+    Removal(
+        "a paused run sends nothing", "hold 0; run 0; pause 0; let go 0",
+        calm("create", more=("pause",), opening=in_events("hold 0"), runs=1), 4,
+        rule("the run sends"),
+    ),
+    Removal(
+        "the list was read just before", "hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0; let go 0",
+        calm("create", ledgers=2, reading=IGNORED, runs=0, begin=(("let go", 0),),
+             opening=in_events("hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0")), 2, rule("the list was read"),
+    ),
+    Removal(
+        "the subject was read just before", "hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok; let go 0",
+        calm("retry", ledgers=2, reading=IGNORED, runs=0, begin=(("let go", 0),),
+             opening=in_events("hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok")), 2, rule("its subject was read"),
+    ),
+    Removal(
+        "no live post looks like it", "run 0; run 0 renamed",
+        Case("create", more=("renamed",), fates=FEW), 3, rule("no other live post"),
+    ),
+    Removal(
+        "a change is made once under its name", "run 0; meet 0 ok; other ledger; run 1",
+        calm("move", ledgers=2, at_once=False, runs=1), 4,
+        rule("not as requested already"),
+    ),
+    Removal(
+        "unchanged since it was loaded", "load; write; run loaded 0",
+        Case("update", more=("load", "write"), fates=("ok",), runs=0, begin=(("load",),)), 4,
+        rule("unchanged since it was loaded"),
+    ),
+    Removal(
+        "its time lies ahead", "hold 0; run 0; wait 320.0",
+        calm("create", soon=frozenset({0}), opening=in_events("hold 0")), 3, rule("its time lies ahead"),
+    ),
+    Removal(
+        "the post to keep is live and as requested", "run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive; load copies 0; delete; run loaded 0",
+        Case(
+            "create", ledgers=2, reading=IGNORED, more=("load copies",), fates=("ok",), runs=0, begin=(("load copies", 0),),
+            only=("run loaded", "delete", "meet"),
+            opening=in_events("run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive"),
+        ), 4, rule("of a duplicate's cancel"),
+    ),
+    # Rows of `fit`.
+    Removal(
+        "no row has left what is sent again", "run 0; meet 0 partial",
+        replace(TWO, reading=LATE_AND_FORGOTTEN, fates=("ok", "partial")), 2, fit("no row has left it"),
+    ),
+    Removal(
+        "no post may be a row of what is sent again", "run 0; meet 0 500 after; write",
+        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no post may be one of its rows"),
+        unsettled=False,
+    ),
+    Removal(
+        "every row of what is sent again is wanted", "run 0; kill 0; another; run 0 part; meet 0 lost",
+        calm("create", rows=2, more=("part", "another"), last=True, fates=("lost",), runs=1), 5, fit("every row is wanted"),
+    ),
+    Removal(
+        "no time has passed of what is sent again", "run 0; meet 0 lost; wait 100.0; kill 0",
+        calm("create", soon=frozenset({0}), fates=("lost",), runs=1), 4, fit("no time has passed"),
+    ),
+    Removal(
+        "what is sent again goes out under the same API key", "run 0; kill 0; other key",
+        calm("retry", reading=QUEUED, more=("other key",), fates=("unanswered",), runs=1), 5, fit("it is the same API key"),
+    ),
+    Removal(
+        "no other post stands for a row of what is sent again", "run 0; meet 0 lost; kill 0; other ledger; run 0 changed",
+        Case("create", ledgers=2, fates=("ok",), runs=0, opening=in_events("run 0; meet 0 lost; kill 0"), begin=(("other ledger",),)), 4,
+        fit("no other post stands for a row"),
+    ),
+    # Cases of `reduce`.
+    Removal(
+        "a 2xx that means queued is no end", "run 0",
+        Case("retry", reading=replace(QUEUED, ignore_keys=True), fates=("ok",), only=("meet",)), 2, ending("a 2xx that means queued"),
+    ),
+    Removal(
+        "a rate limit by a page", "run 0; meet 0 page 429",
+        Case("retry", reading=IGNORED, fates=("ok", "page 429")), 3, ending("a rate limit, by a page"),
+    ),
+    Removal(
+        "a rate limit in the middle of a batch", "run 0; meet 0 429 middle",
+        replace(TWO, reading=LATE, fates=("ok", "429 middle")), 3,
+        ending("a rate limit, in the middle of a batch perhaps"),
+    ),
+    Removal(
+        "a quota in the middle of a batch", "run 0; meet 0 402 middle",
+        replace(TWO, reading=LATE, fates=("ok", "402 middle")), 3,
+        ending("a quota or a scope, in the middle of a batch perhaps"),
+    ),
+    Removal("an ambiguous status", "run 0; meet 0 500 after", Case("create"), 3, ending("an ambiguous status")),
+    Removal(
+        "a refusal by a page", "run 0; meet 0 page 400",
+        Case("create", fates=("ok", "page 400")), 2, ending("a refusal by a page"),
+    ),
+    # Cases of `bind`.
+    Removal(
+        "undone stays undone", "hold 0; run 0; undo 0; run 0",
+        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=in_events("hold 0")), 4,
+        verdict("undone, or not there", lambda _: bind.Renew()),
+    ),
+    # Facts and clauses of core.md.
+    Removal(
+        "what an answer names is confirmed by the mark", "run 0; meet 0 swapped",
+        replace(TWO, fates=("ok", "swapped")), 2,
+        all_of(constant(read, "confirm", nothing)),
+    ),
+    Removal(
+        "answers are remembered as seen", "run 0; run 0 renamed",
+        calm("create", more=("renamed",), reading=LATE), 3,
+        constant(send.Sender, "_remember", nothing),
+    ),
+    Removal(
+        "a list replaces what a single read showed only 75 s later", "",
+        Case("create", more=("again", "still"), reading=LATE, fates=("ok",), waits=(320.0,), runs=1), 6,
+        constant(seen_module, "_NEWER", "1"),
+    ),
+    Removal(
+        "whoever loops reads for every open call", "",
+        calm("create", rows=2, more=("part", "another"), last=True, fates=("unanswered", "lost"), runs=1), 5, others_calls_unread,
+    ),
+    Removal(
+        "what is taken counts as under way", "run 0",
+        replace(TWO, equal=True, fates=("ok",)), 2, constant(facts.Unsent, "take", nothing),
+        constant(create, "_fit_rows", fit_for_everybody),
+    ),
+    Removal(
+        "no more than 15 s pass between commit and send", "doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok; wake 0",
+        calm("create", rows=2, ledgers=2, runs=0, begin=(("wake", 0),),
+             opening=in_events("doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok")), 2,
+        slept,
+    ),
+    Removal(
+        "retries are never formed anew while they are open", "",
+        calm("retry", targets=2, reading=QUEUED, more=("filtered",), fates=("unanswered", "lost"), runs=1), 5,
+        all_of(constant(retry.Retry, "reverts", True), constant(retry.Fix, "reverts", True)),
+    ),
+    Removal(
+        "a change that a reading finds undone is released", "run 0; meet 0 lost; night",
+        calm("update", more=("cancel", "another"), last=True, fates=("lost",), runs=1), 5, constant(update.Update, "reverts", False),
+    ),
+    Removal(
+        "who waits for an unknown act is blocked after ten minutes", "run 0; edit; run 0",
+        Case("retry", reading=Reading(linger=3600.0), fates=("ok",), runs=2), 3, constant(rules, "STUCK_AFTER", rules.STUCK_AFTER * 1e4),
+    ),
+    Removal(
+        "an undo stands in the ledger", "hold 0; run 0; undo 0",
+        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=in_events("hold 0")), 4,
+        constant(bind.Binder, "_undo", lambda *_: None),
+    ),
+    Removal(
+        "a named change counts what may have left before", "run 0; meet 0 unanswered; night; set time; run 0",
+        calm("move", more=("set time",), fates=("unanswered",), waits=(320.0,)), 5,
+        constant(update, "_values_before", lambda *_: ({}, set())),
+    ),
+    Removal(
+        "a named change writes its mark", "run 0; meet 0 ok; other ledger; run 1",
+        calm("move", ledgers=2, reading=IGNORED, at_once=False, runs=1), 5,
+        constant(update, "_metadata", lambda *_: None),
+    ),
+    Removal(
+        "a mark is never wiped", "run 0",
+        calm("move", reading=Reading(masked=True), runs=1), 2,
+        constant(update, "_metadata", metadata_unchecked),
+    ),
+    Removal(
+        "creates are blocked where lists hide metadata", "run 0; meet 0 ok; other ledger; write; run 1",
+        calm("create", ledgers=2, more=("write",), reading=Reading(list_metadata=False, ignore_keys=True), at_once=False, runs=1), 5,
+        rule("lists show the metadata"),
+    ),
+)  # fmt: skip
 
 
 def wrong(removal: Removal, *, removed: bool) -> list[str]:
@@ -520,7 +525,7 @@ def main() -> int:
         good = good and bool(found.wrong) == bool(removal.shortest) and not held.wrong
         history, problems = found.shortest
         said = "not found" if history is None else in_words((*removal.case.opening, *history))
-        print(f"{removal.name} ({removal.number}): {said}: {'; '.join(problems)} [{found.histories}]", flush=True)
+        print(f"{removal.name}: {said}: {'; '.join(problems)} [{found.histories}]", flush=True)
         for history, problems in held.wrong:
             print(f"    WITH IT: {in_words(history)}: {'; '.join(problems)}", flush=True)
         print(f"    control: {held.histories} histories, {time.process_time() - begun:.0f} s", flush=True)

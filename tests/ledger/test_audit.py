@@ -52,9 +52,8 @@ def test_the_trail_does_not_call_sent_what_never_was(ledger: Ledger) -> None:
 def test_rule_14_the_five_outcomes_sum_to_the_rows_of_a_run(ledger: Ledger) -> None:
     filled(ledger)
     (run,) = audit.runs(ledger).to_dict("records")
-    assert {name: run[name] for name in ("succeeded", "failed", "pending", "unknown", "blocked", "withdrawn")} == {
-        **dict.fromkeys(("succeeded", "failed", "pending", "unknown", "blocked"), 1), "withdrawn": 0,
-    }  # fmt: skip
+    counts = [run[name] for name in ("succeeded", "failed", "pending", "unknown", "blocked", "withdrawn")]
+    assert counts == [1, 1, 1, 1, 1, 0]
     waits = {str(reason): count for reason, count in audit.tally(ledger, "run").waits}
     assert waits == {"the API answered 500": 1, "its time has passed": 1, "not sent yet": 1}
 

@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
-from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Medium
 
 FILE = Medium("sha256:1", "media_1", 0, "sent", "", 1_000.0, 7, "a.jpg")
 ADDRESS = Medium("https://x.example/\ud83d.jpg", "media_2", 3, "failed", "half \ud83d of it", 2_000.0, 0, "b.jpg")
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    yield ledger
-    ledger.close()
 
 
 def test_a_medium_is_kept_as_it_was_last(ledger):

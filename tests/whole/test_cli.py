@@ -11,11 +11,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
+from PIL import Image
 from tests.chaos import world
 
 import voxops as vx
@@ -33,13 +36,14 @@ def command(*words: str, stdout: Any) -> subprocess.CompletedProcess[str]:
 COMMANDS = """
 demo --json --ledger --out --state
 sandbox --deliveries --json --now --port --posts --rate-limit --receiver-port --seed --speed --state --storage-port --switch --tls
-triage --csv --html --json --sandbox --since --tz --url
-retry --canary --json --ledger --reason --run --sandbox --since --tz --url
-deliveries --by --csv --html --json --sandbox --since --tz --url
+posts --campaign --json --sandbox --since --status --tz --url
+triage --csv --exit-zero --html --json --sandbox --since --tz --url
+retry --canary --exit-zero --json --ledger --reason --sandbox --since --tz --url --yes
+deliveries --by --csv --exit-zero --html --json --sandbox --since --tz --url
 archive sync --full --json --sandbox --since --url path
 runs --json --ledger --sandbox --url
-resume --json --ledger --look --sandbox --timeout --url run
-sync --campaign --json --key --ledger --reason --run --sandbox --tz --url --withdraw sheet
+resume --exit-zero --json --ledger --look --sandbox --timeout --url run
+sync --campaign --dayfirst --exit-zero --folder --header --json --key --ledger --reason --sandbox --sheet --tz --url --withdraw --yes path
 """
 
 
@@ -207,7 +211,7 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(minutes, status, monk
         record.targets[0].status, record.targets[0].error = "publishing", None
         monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
         assert main(["triage", "--url", sandbox.url]) == status
-    assert f"1 target is {'stuck' if status else 'still in flight'}" in capsys.readouterr().out
+    assert f"1 target of 1 post failed or hang: 1 {'need' if status else 'resolve'}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("recovers", [1.0, 0.0])
@@ -223,9 +227,9 @@ def test_a_retry_with_canaries_sends_the_rest_only_if_half_of_them_succeed(
     assert main(words) == 3
     assert "Plan to retry" in capsys.readouterr().out
     assert sandbox.effects("post.retry") == []
-    assert main([*words, "--canary", "1"]) == main([*words, "--run", "--canary", "0"]) == 2
+    assert main([*words, "--canary", "1"]) == main([*words, "--yes", "--canary", "0"]) == 2
     capsys.readouterr()
-    assert main([*words, "--run", "--canary", "1", "--reason", "nightly", "--json"]) == 3
+    assert main([*words, "--yes", "--canary", "1", "--reason", "nightly", "--json"]) == 3
     said = json.loads(capsys.readouterr().out)
     with connect(**there) as ws:
         runs = ws.runs()
@@ -337,3 +341,83 @@ def test_a_second_demo_on_kept_files_acts_no_more(tmp_path, capsys):
     second, _ = last_line(capsys.readouterr().out)
     assert effects(state) == acts
     assert [*second.values()][2:] == [*first.values()][2:]
+
+
+def test_a_command_that_is_none_is_asked_for_by_the_nearest_one(capsys):
+    for words, meant in {
+        "tirage": "triage",
+        "post": "posts",
+        "archive snyc": "sync",
+        "deliveries --by events": "event",
+    }.items():
+        with pytest.raises(SystemExit) as ended:
+            main(words.split())
+        assert (ended.value.code, f"did you mean '{meant}'?" in capsys.readouterr().err) == (2, True)
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_posts_are_listed_and_each_list_says_whose_it_is_and_what_follows(sandbox, tmp_path, monkeypatch, capsys):
+    url = sandbox.url
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    reads, keeps = ["--url", url], ["--url", url, "--ledger", str(tmp_path / "ledger.sqlite")]
+    assert main(["posts", "--status", "failed", "--status", "partial", "--since", "30D", "--json", *reads]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["status"] for row in rows} == {"failed", "partial"}
+    assert main(["posts", "--status", "failed", "--since", "30D", *reads]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == sum(row["status"] == "failed" for row in rows) + 2
+    assert main(["triage", "--since", "30D", *reads]) == 3
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert (first, last) == (f"workspace Alder Coffee at {url}", "next: voxops retry --since 30D")
+    assert main(["triage", "--since", "30D", "--exit-zero", *reads]) == 0
+    with vx.connect(sandbox.api_key, url=url, ledger=tmp_path / "ledger.sqlite") as ws:
+        run = ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed")))).pause()
+    capsys.readouterr()
+    assert main(["runs", *keeps]) == 0
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert (first, last) == (f"workspace Alder Coffee at {url}", f"next: voxops resume {run.id}")
+
+
+def test_a_sync_reads_a_workbook_as_a_notebook_does(sandbox, tmp_path, monkeypatch, capsys):
+    """Its second sheet, heads in the third row, days first, and pictures in another folder, which are uploaded before it is planned."""
+    sandbox.set_speed(60)
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    Image.new("RGB", (64, 64), "white").save(pictures / "a.png")
+    when = "03.04.2027 09:00"
+    rows = [
+        ["title", "", "", "", ""],
+        ["row_id", "content", "accounts", "scheduled_for", "media"],
+        ["a", "A", "twitter:@aldercoffee", when, "a.png"],
+    ]
+    with pd.ExcelWriter(tmp_path / "plan.xlsx") as book:
+        pd.DataFrame([["nothing"]]).to_excel(book, sheet_name="notes", header=False, index=False)
+        pd.DataFrame(rows).to_excel(book, sheet_name="posts", startrow=1, header=False, index=False)
+    words = f"sync {tmp_path / 'plan.xlsx'} --key row_id --campaign spring --url {sandbox.url} --ledger {tmp_path / 'l.sqlite'} --tz Europe/Berlin".split()
+    words += f"--sheet posts --header 3 --dayfirst --folder {pictures}".split()
+    assert main(words) == 3
+    assert "sheet = ws.upload(sheet)" in capsys.readouterr().out
+    assert main([*words, "--yes", "--reason", "monday"]) == 0
+    (post,) = [post for post in sandbox.world.posts.values() if post.content == "A"]
+    assert datetime.fromtimestamp(post.scheduled_for / 1000, UTC) == datetime(2027, 4, 3, 7, tzinfo=UTC)
+    assert len(post.media) == 1
+
+
+def test_a_sync_is_shown_done_and_withdraws_only_what_it_is_told_to(sandbox, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    path, ledger = tmp_path / "sheet.csv", tmp_path / "ledger.sqlite"
+    words = f"sync {path} --key row_id --campaign spring --url {sandbox.url} --ledger {ledger}".split()
+    rows = [f"{name},{name.upper()},twitter:@aldercoffee,2027-03-01T09:0{at}:00Z" for at, name in enumerate("ab")]
+    path.write_text("\n".join(["row_id,content,accounts,scheduled_for", *rows]))
+    assert main(words) == 3
+    assert "To create: 2 rows" in capsys.readouterr().out
+    assert not sandbox.effects("post.create")
+    assert main([*words, "--yes", "--reason", "monday"]) == main(words) == 0
+    path.write_text("\n".join(["row_id,content,accounts,scheduled_for", rows[0]]))
+    assert main([*words, "--yes"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
+    capsys.readouterr()
+    assert main([*words, "--withdraw", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["succeeded"] == 1
+    assert [len(sandbox.effects(f"post.{kind}")) for kind in ("create", "cancel")] == [2, 1]

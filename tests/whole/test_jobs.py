@@ -48,9 +48,9 @@ def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, url, tmp_path, capsy
     (listed,) = said(capsys)
     assert (listed["run"], listed["action"]) == (run.id, "retry")
     assert main(["runs", *options[:-1]]) == 0
-    heads, row, zone = capsys.readouterr().out.splitlines()
+    _, heads, row, zone, following = capsys.readouterr().out.splitlines()
     assert heads.startswith("run ") and row.split()[0] == run.id, "it can be pasted after voxops resume"
-    assert zone == "times in UTC"
+    assert (zone, following) == ("times in UTC", f"next: voxops resume {run.id}")
     before = len(sandbox.requests(acting=True))
     assert main(["resume", run.id, "--look", *options]) == 3
     assert said(capsys)["pending"] > 0

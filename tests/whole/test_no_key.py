@@ -29,7 +29,7 @@ CELLS = [
     "ws.panel(triaged)",
     "panel = ws.panel(ws.deliveries(since='7D'))\npanel",
     "await ws.aio.deliveries(since='7D')",
-    "print(panel.code())\nvx.report(triaged, run=run).to_html('report.html')\nvx.report(triaged, run=run)",
+    "vx.report(triaged, run=run).to_html('report.html')\nvx.report(triaged, run=run)",
     """
 def walk(thing, seen, depth):
     if id(thing) in seen or depth > 8:

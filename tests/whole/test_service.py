@@ -22,6 +22,7 @@ from voxburst_sandbox import Fault, Sandbox
 
 SERVICE = Path(__file__).parents[2] / "docs" / "how-to" / "service.py"
 SOURCE = Path(vx.__file__).parents[1]
+TOKEN = "a-token-of-more-than-32-characters"
 ROWS = 600  # twelve calls, ten at once
 HOURS = pd.date_range("2026-04-01T09:00Z", periods=ROWS, freq="h").strftime("%Y-%m-%dT%H:%MZ")
 SHEET = "row_id,content,accounts,scheduled_for\n" + "".join(
@@ -36,7 +37,7 @@ def served(sandbox: Sandbox, folder: Path) -> Iterator[tuple[httpx.Client, subpr
     command = [sys.executable, "-m", "uvicorn", "--app-dir", str(SERVICE.parent), "service:app", "--port", "0"]
     command += ["--timeout-graceful-shutdown", "1"]
     env = os.environ | {"VOXBURST_API_KEY": sandbox.api_key, "VOXBURST_API_URL": sandbox.url}
-    env |= {"SERVICE_DATA": str(folder / "data"), "PYTHONPATH": str(SOURCE)}
+    env |= {"SERVICE_DATA": str(folder / "data"), "SERVICE_TOKEN": TOKEN, "PYTHONPATH": str(SOURCE)}
     with (
         log.open("w") as out,
         subprocess.Popen(command, stderr=out, env=env, text=True) as process,
@@ -45,7 +46,7 @@ def served(sandbox: Sandbox, folder: Path) -> Iterator[tuple[httpx.Client, subpr
             until(lambda: "running on" in log.read_text() or process.poll() is not None)
             address = re.search(r"running on (http://\S+)", log.read_text())
             assert address, log.read_text()
-            with httpx.Client(base_url=address[1], timeout=60) as client:
+            with httpx.Client(base_url=address[1], timeout=60, headers={"Authorization": f"Bearer {TOKEN}"}) as client:
                 yield client, process, log
         finally:
             process.kill()
@@ -120,3 +121,54 @@ def test_a_service_refuses_in_the_words_of_voxops(sandbox, tmp_path):
         assert answer(client.put("/sheets/..%5Cspring.csv", content=SHEET), 422)["error"] == "PlanError"
         found = answer(client.put("/sheets/spring.csv", content=SHEET.replace("Cup 3 of the day", "")), 201)["findings"]
         assert [finding["row_id"] for finding in found] == ["r3"]
+
+
+# How a web page, a name that leads here, or a stranger calls it; None leaves a header out.
+HOSTILE: dict[str, tuple[int, dict[str, str | None]]] = {
+    "a name that was made to lead here": (400, {"Host": "evil.example"}),
+    "such a name with the port": (400, {"Host": "evil.example:8000"}),
+    "a form of another site": (
+        403,
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"},
+    ),
+    "a page in a sandbox": (403, {"Origin": "null"}),
+    "another service of this machine": (403, {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}),
+    "an image of another site": (403, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
+    "without a token": (401, {"Authorization": None}),
+    "with another token": (401, {"Authorization": f"Bearer {TOKEN}x"}),
+    "with a part of it": (401, {"Authorization": f"Bearer {TOKEN[:-1]}"}),
+    "with a token that is no ASCII": (401, {"Authorization": "Bearer tökén"}),
+    "as another scheme": (401, {"Authorization": f"Basic {TOKEN}"}),
+}
+
+
+def test_a_service_lets_nobody_in_but_who_knows_the_token(sandbox, tmp_path):
+    with served(sandbox, tmp_path) as (client, _, log):
+        answer(client.put("/sheets/spring.csv", content=SHEET), 201)
+        data = tmp_path / "data"
+        for status, headers in HOSTILE.values():
+            for method, path in (("PUT", "/sheets/autumn.csv"), ("POST", "/sheets/spring.csv/runs"), ("GET", "/runs")):
+                named = {name: value.encode() for name, value in headers.items() if value is not None}
+                request = client.build_request(method, path, content=SHEET if method == "PUT" else None, headers=named)
+                for name in headers.keys() - named.keys():
+                    del request.headers[name]
+                assert client.send(request).status_code == status, (headers, method)
+        assert client.options("/runs", headers={"Origin": "https://evil.example"}).status_code == 403, "no preflight"
+        assert client.get("/runs", params={"token": TOKEN}, headers={"Authorization": ""}).status_code == 401
+        large = b"x" * (10 * 2**20 + 1)
+        assert client.put("/sheets/large.csv", content=large).status_code == 413
+        assert client.put("/sheets/large.csv", content=iter([large])).status_code == 413
+        assert created(sandbox) == []
+        assert answer(client.get("/runs")) == []
+        assert [each.name for each in (data / "sheets").iterdir()] == ["spring.csv"]
+        assert {oct(each.stat().st_mode & 0o777) for each in data.rglob("*") if each.is_file()} == {"0o600"}
+        assert {oct(each.stat().st_mode & 0o777) for each in (data, data / "sheets")} == {"0o700"}
+        own = {"Origin": str(client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+        assert answer(client.get("/runs", headers=own)) == []
+        assert TOKEN not in log.read_text()
+
+
+def test_a_service_without_a_token_does_not_start(sandbox, tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.whole.test_service.TOKEN", "short")
+    with pytest.raises(AssertionError, match="set SERVICE_TOKEN to 32 characters or more"), served(sandbox, tmp_path):
+        pass

@@ -195,6 +195,16 @@ class Request:
     alone: bool = False
     page: int | None = None
 
+    @property
+    def is_decided(self) -> bool:
+        """Whether it is settled, or blocked until a person has looked at it."""
+        return self.outcome.final or self.outcome is Outcome.BLOCKED
+
+    @property
+    def is_unsent(self) -> bool:
+        """Whether it waits to be sent, and no call answers for it."""
+        return self.call is None and self.outcome is Outcome.PENDING
+
 
 def settled(request: Request, outcome: Outcome, **result: Any) -> Request:
     """The request with its final outcome."""
@@ -246,6 +256,8 @@ class Act:
         Why it is blocked where its subject does not exist.
     keeps_old_errors : bool
         Whether a failed row keeps the error that it was planned by, where the attempt brought none of the API's own.
+    creates : bool
+        Whether it makes posts that do not exist yet.
     parts : tuple of str
         Of a plan of several acts, the values of its column ``act`` in the order in which they are shown; empty for others.
     """
@@ -261,6 +273,7 @@ class Act:
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
     keeps_old_errors: ClassVar[bool] = False
     parts: ClassVar[tuple[str, ...]] = ()
+    creates: ClassVar[bool] = False
     gone: ClassVar[Reason] = Reason("post_gone")
 
     def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002  few acts depend on them

@@ -105,6 +105,7 @@ class CreateAct(Act):
     place = f"POST {BULK}"
     verb = "create"
     about: ClassVar[About] = "create"
+    creates: ClassVar[bool] = True
     rounds = 0
     reverts = True
     bulk = True

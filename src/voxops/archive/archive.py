@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 
 from voxops._support import loads, safe
-from voxops._support.arguments import empties, folder_path, list_of_text, true_or_false
+from voxops._support.arguments import empties, file_path, list_of_text, true_or_false
 from voxops.archive.store import (
     COLUMNS,
     DELETE,
@@ -74,7 +74,7 @@ class Archive:
         tz: str = "UTC",
         people: Mapping[str, str] | None = None,
     ) -> None:
-        self._store = Store(folder_path("path", path))
+        self._store = Store(file_path("path", path))
         self._client, self._workspace, self._acted = client, workspace, acted
         self._tz, self._people = zone(tz), dict(people or {})
         self._warned = False

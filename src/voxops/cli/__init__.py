@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import io
 import logging
 import math
 import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import NoReturn
 
-from voxops._support.safe import printable
-from voxops.cli import commands as do
-from voxops.cli.commands import WRONG, for_programs, is_wrong_usage
 from voxops.errors import VoxopsError
 
 _REPORT_STATUS = "Exit status: 0 nothing to do, 1 an error, 2 wrong usage, 3 somebody has to act. Nothing is sent."
@@ -38,32 +38,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = argparse.Namespace()
     try:
         _parser().parse_args(arguments, options)
-        with for_programs() if options.json else nullcontext():
-            status = int(options.run_command(options))
+        from voxops._support.safe import printable
+        from voxops.cli import commands as do  # loads pandas, for which neither --version nor a typo need wait
+
+        with do.for_programs() if options.json else nullcontext():
+            status = int(getattr(do, f"run_{options.run_command}")(options))
         if sys.stdout is not None:  # closed by whoever started it
             sys.stdout.flush()
-        return status
+        return 0 if status == do.ATTENTION and getattr(options, "exit_zero", False) else status
     except BrokenPipeError:
         # Whoever reads has enough, such as head; the interpreter's own last words must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
     except OSError as error:
+        from voxops._support.safe import printable
+
         # Without a file it is what is printed, such as into a file on a disk that is full.
         where = "can't write" if error.filename is None else f"{error.filename} can't be used"
         print(f"voxops: {printable(where)}: {printable(error.strerror or error)}", file=sys.stderr)
         return 1
     except VoxopsError as error:
         print(f"voxops: {printable(error)}", file=sys.stderr)
-        return WRONG if is_wrong_usage(error) else 1
+        return do.WRONG if do.is_wrong_usage(error) else 1
     except KeyboardInterrupt:
         print("voxops: interrupted; what was sent is recorded", file=sys.stderr)
         return 130
 
 
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest of several words for one that is none of them."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong, and exit with 2."""
+        if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
+            near = difflib.get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1)
+            message += f"; did you mean {near[0]!r}?" if near else ""
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     said = "The same job as in a notebook, for a terminal and for scheduled jobs."
-    parser = argparse.ArgumentParser(prog="voxops", description=said)
+    parser = _Parser(prog="voxops", description=said)
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -71,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--state", type=Path, help="keep the sandbox's state in this file")
     demo.add_argument("--ledger", type=Path, help="keep keys and outcomes in this file")
     demo.add_argument("--out", type=Path, default=Path("build/demo"), help="folder of the report (default: build/demo)")
-    demo.set_defaults(run_command=do.run_demo)
+    demo.set_defaults(run_command="demo")
 
     sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
     sandbox.add_argument("--port", type=_port, default=8765, help="port of the API, 0 for a free one (default: 8765)")
@@ -95,24 +111,29 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument(
         "--tls", type=Path, metavar="FOLDER", help="speak https, with a certificate kept in this folder"
     )
-    sandbox.set_defaults(run_command=do.run_sandbox)
+    sandbox.set_defaults(run_command="sandbox")
+
+    posts = commands.add_parser("posts", help="the posts of this workspace, newest first")
+    posts.add_argument("--status", action="append", help="only posts in this status; may be repeated")
+    posts.add_argument("--campaign", help="only posts of this campaign")
+    posts.set_defaults(run_command="posts")
 
     triage = commands.add_parser("triage", help="what failed, why, and who must do what", epilog=_REPORT_STATUS)
-    triage.set_defaults(run_command=do.run_triage)
+    triage.set_defaults(run_command="triage")
 
     retry = commands.add_parser("retry", help="try again what failed and can succeed", epilog=_RUN_STATUS)
     retry.add_argument(
         "--canary", type=_count, metavar="N",
-        help="first N rows of each cause, and the rest only if half of these succeed; with --run",
+        help="first N rows of each cause, and the rest only if half of these succeed; with --yes",
     )  # fmt: skip
-    retry.set_defaults(run_command=do.run_retry)
+    retry.set_defaults(run_command="retry")
 
     deliveries = commands.add_parser("deliveries", help="the webhook delivery history", epilog=_REPORT_STATUS)
     deliveries.add_argument(
         "--by", default="endpoint", choices=_GROUPS, help="what the printed table counts by (default: endpoint)"
     )
-    deliveries.set_defaults(run_command=do.run_deliveries)
-    for each in (triage, retry, deliveries):
+    deliveries.set_defaults(run_command="deliveries")
+    for each in (posts, triage, retry, deliveries):
         each.add_argument(
             "--since", default="7D", help="7D, 12h, today, yesterday or ISO text with an offset (default: 7D)"
         )
@@ -129,21 +150,27 @@ def _parser() -> argparse.ArgumentParser:
     sync.add_argument("path", type=Path, help="folder of the archive")
     sync.add_argument("--since", help="leave out deliveries before it: 90D or ISO text with an offset")
     sync.add_argument("--full", action="store_true", help="read everything again")
-    sync.set_defaults(run_command=do.run_archive_sync)
+    sync.set_defaults(run_command="archive_sync")
 
     runs = commands.add_parser("runs", help="the runs of this workspace, newest first")
-    runs.set_defaults(run_command=do.run_runs)
+    runs.set_defaults(run_command="runs")
 
     resume = commands.add_parser("resume", help="go on with a run: send what was never sent", epilog=_RUN_STATUS)
     resume.add_argument("run", metavar="RUN", help="id of the run, as voxops runs shows it")
     resume.add_argument("--look", action="store_true", help="only read and settle what was sent; send nothing")
     resume.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting after so many seconds")
-    resume.set_defaults(run_command=do.run_resume)
+    resume.set_defaults(run_command="resume")
 
     campaign = commands.add_parser(
         "sync", help="what a campaign needs so that it shows its sheet: create, change, withdraw", epilog=_SYNC_STATUS
     )
-    campaign.add_argument("sheet", metavar="SHEET", type=Path, help="the whole sheet, CSV or Excel")
+    campaign.add_argument("path", metavar="SHEET", type=Path, help="the whole sheet, CSV or Excel")
+    campaign.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook that has several")
+    campaign.add_argument(
+        "--header", type=_count, metavar="N", help="number of the row with the column headers, from 1"
+    )
+    campaign.add_argument("--dayfirst", action="store_true", default=None, help="dates such as 3/4/2026 are days first")
+    campaign.add_argument("--folder", type=Path, help="folder of the media that the sheet names (default: its own)")
     campaign.add_argument("--key", required=True, help="the column that names a row for ever")
     campaign.add_argument("--campaign", required=True, help="name of the campaign")
     campaign.add_argument(
@@ -151,22 +178,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     for each in (retry, campaign):
         each.add_argument(
-            "--run", action="store_true", help="do it; without this the plan is shown and nothing is sent"
+            "--yes", action="store_true", help="do it; without this the plan is shown and nothing is sent"
         )
-        each.add_argument("--reason", help="why, for the audit trail; with --run")
-    campaign.set_defaults(run_command=do.run_sync)
+        each.add_argument("--reason", help="why, for the audit trail; with --yes")
+    campaign.set_defaults(run_command="sync")
 
     campaign.add_argument(
         "--tz", type=_zone, help="time zone of the sheet's times that name none, and of what is shown"
     )
-    for each in (triage, retry, deliveries, sync, runs, resume, campaign):
+    for each in (triage, retry, deliveries, resume, campaign):
+        each.add_argument("--exit-zero", action="store_true", help="exit with 0 also where somebody has to act")
+    for each in (posts, triage, retry, deliveries, sync, runs, resume, campaign):
         each.add_argument("--url", help="the API's address (default: VOXBURST_API_URL)")
         each.add_argument("--sandbox", action="store_true", help="use the embedded sandbox")
     for each in (retry, runs, resume, campaign):
         each.add_argument("--ledger", type=Path, help="the ledger's file (default: the workspace's own)")
         # a mistyped path would show the runs of a new and empty ledger; the others need none that exists
         each.set_defaults(needs_ledger=each in (runs, resume))
-    for each in (demo, sandbox, triage, retry, deliveries, sync, runs, resume, campaign):
+    for each in (demo, sandbox, posts, triage, retry, deliveries, sync, runs, resume, campaign):
         each.add_argument("--json", action="store_true", help="print JSON for another program, one value a line")
     return parser
 

@@ -205,6 +205,20 @@ def _files() -> Iterator[None]:
         raise ConfigError(f"{where}{error.strerror or error}") from error
 
 
+def run_posts(options: argparse.Namespace) -> int:
+    """Print posts."""
+    with connected(options) as ws:
+        posts = ws.posts(status=options.status, campaign=options.campaign, since=options.since)
+    emit_or_print_frame(options, posts)
+    return 0
+
+
+def _say_whose(options: argparse.Namespace, ws: Workspace, following: str = "") -> None:
+    """Say for a person which workspace this is about, or which command follows."""
+    if not options.json:
+        say(f"next: voxops {following}" if following else f"workspace {ws.name or ws.id} at {ws.client.url}")
+
+
 def run_triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis.triage import triage
@@ -213,8 +227,11 @@ def run_triage(options: argparse.Namespace) -> int:
 
     with connected(options) as ws:
         triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
+    _say_whose(options, ws)
     _print_and_write(report(triaged), options)
     failed = triaged[triaged["cause"].notna()]
+    if failed["retryable"].any():
+        _say_whose(options, ws, f"retry --since {shlex.quote(options.since)}")
     return 0 if failed["verdict"].isin(list(ASKS_NOBODY)).all() else ATTENTION
 
 
@@ -264,7 +281,10 @@ def run_runs(options: argparse.Namespace) -> int:
     """Print the runs."""
     with connected(options) as ws:
         runs = ws.runs()
+    _say_whose(options, ws)
     emit_or_print_frame(options, runs)
+    if len(left := runs[runs["state"].isin(["open", "paused", "stopped"])]):
+        _say_whose(options, ws, f"resume {left.index[0]}")
     return 0
 
 
@@ -298,15 +318,15 @@ def _say_results(options: argparse.Namespace, run: str, results: pd.DataFrame) -
 def _refuse_without_run(options: argparse.Namespace, *names: str) -> None:
     """Refuse options about what is sent where nothing is."""
     for name in names:
-        if getattr(options, name) is not None and not options.run:
-            raise ConfigError(f"--{name} is about what is sent; add --run, or leave it out")
+        if getattr(options, name) is not None and not options.yes:
+            raise ConfigError(f"--{name} is about what is sent; add --yes, or leave it out")
 
 
 def _show(options: argparse.Namespace, plan: Plan) -> None:
     """Show a plan: as JSON only where it is not run, since its results follow."""
     if not options.json:
         print(printable(plan), flush=True)
-    elif not options.run:
+    elif not options.yes:
         emit(records(plan.frame))
 
 
@@ -319,7 +339,7 @@ def run_retry(options: argparse.Namespace) -> int:
     with connected(options) as ws:
         plan = plan_retry(triage(ws.posts(status=["failed", "partial"], since=options.since)))
         _show(options, plan)
-        if not options.run:
+        if not options.yes:
             return ATTENTION if plan.eligible else 0
         for part in (*([plan.canary(options.canary)] if options.canary is not None else []), plan):
             run = ws.run(part, reason=options.reason)
@@ -335,13 +355,21 @@ def run_sync(options: argparse.Namespace) -> int:
     from voxops.sheets.campaign import read_campaign
 
     _refuse_without_run(options, "reason")
-    sheet = read_campaign(options.sheet, tz=options.tz)
+    sheet = read_campaign(
+        options.path,
+        sheet=options.sheet,
+        tz=options.tz,
+        dayfirst=options.dayfirst,
+        header=options.header,
+        folder=options.folder,
+    )
     with connected(options) as ws:
         posts = ws.posts(campaign=options.campaign)
+        sheet = ws.upload(sheet) if options.yes else sheet
         plan = plan_sync(sheet, posts, key=options.key, campaign=options.campaign, withdraw=options.withdraw)
         blocked = plan.frame[~plan.frame["eligible"] & ~plan.frame["reason_code"].isin(NEED_NOBODY)]
         _show(options, plan)
-        if not options.run:
+        if not options.yes:
             return ATTENTION if plan.eligible or len(blocked) else 0
         run = ws.run(plan, reason=options.reason)
         results = run.wait().results()

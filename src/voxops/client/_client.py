@@ -15,7 +15,6 @@ from httpx import AsyncBaseTransport
 
 from voxops._support import safe
 from voxops._support.clocks import SteppedClock, SystemClock
-from voxops._support.eventloop import never_copied
 from voxops.api import limits
 from voxops.api.assumptions import DEFAULT_URL
 from voxops.api.fields import batch_operations, http_method, refuse
@@ -93,7 +92,6 @@ class Permit:
         return await send(replace(call, body=body, may_go=may_go))
 
 
-@never_copied(lambda _: "create a new client there")
 class AsyncClient(Groups):
     """The VoxBurst API for scripts and services; notebooks use ``vx.connect``.
 

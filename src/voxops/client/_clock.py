@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+NO_CLOCK_SHOWS = 2262  # the first year of which a date is a mistake: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
+
 
 class ServerClock:
     """The server's time, estimated from the ``Date`` headers of its answers.
@@ -40,11 +42,12 @@ class ServerClock:
 
 
 def parse_date(text: str | None) -> datetime | None:
-    """Return the instant of a ``Date`` header; None if it is absent or unreadable."""
+    """Return the instant of a ``Date`` header; None if it is absent or unreadable, or of a year that no clock can show yet."""
     if not text:
         return None
     try:
         date = parsedate_to_datetime(text)
-        return (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
+        date = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):  # the offset may lead to a year out of range
         return None
+    return date if date.year < NO_CLOCK_SHOWS else None

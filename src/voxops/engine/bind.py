@@ -5,12 +5,12 @@ One transaction decides for all rows and writes them; before it, the engine has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from voxops._support.canonical import as_kept
-from voxops.acts.act import Item, Request, Subject, settled
+from voxops.acts.act import Item, Request, Subject, blocked, settled
 from voxops.acts.create import asked_hash, resolved, shown_of_body
 from voxops.acts.keys import texts_by_column
 from voxops.acts.plan import Compared, Plan
@@ -21,7 +21,6 @@ from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.facts import Gate, Knowledge, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
-from voxops.frames.stored import store
 from voxops.ledger.audit import acted_on
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen
@@ -45,8 +44,6 @@ class Known:
         The latest attempt at it.
     call : Call or None
         The open call that answers for that.
-    creates : bool
-        Whether it creates a post.
     differs : tuple of str
         Fields in which it asks for something else than that attempt.
     anew : bool
@@ -68,7 +65,6 @@ class Known:
     item: Item
     request: Request | None = None
     call: Call | None = None
-    creates: bool = False
     differs: tuple[str, ...] = ()
     anew: bool = False
     again: bool = False
@@ -77,6 +73,11 @@ class Known:
     shown: bool = False
     old: bool = False
     ended: bool = False
+
+    @property
+    def creates(self) -> bool:
+        """Whether it creates a post."""
+        return self.item.creates
 
     @property
     def is_open(self) -> bool:
@@ -213,13 +214,10 @@ class Binder:
         self._plan = plan
         self._now = known.now
 
-    def bind(self, head: RunHead, reason: str | None) -> list[int]:
-        """Write the run and everything that it needs; return the requests that were wanted before and are not settled."""
+    def bind(self, head: RunHead, reason: str | None) -> None:
+        """Write the run and everything that it needs."""
         ledger, plan = self._ledger, self._plan
-        items = [
-            resolved(item, self._known.accounts) if act_named(item.act).about == "create" else item
-            for item in plan.items
-        ]
+        items = [resolved(item, self._known.accounts) if item.creates else item for item in plan.items]
         chunks = [(number, [item.row for item in some]) for number, some in plan.chunks()]
         if plan.undo:
             self._undo(plan.undo)
@@ -240,9 +238,7 @@ class Binder:
         run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
         run_rows += [RunRow(row, None, why, 0) for row, why in stale.items()]  # of rows that need no act
         ledger.runs.start(head, run_rows, reason=reason, frame=store(plan._stored_table()))
-        wanted = [request for row, request in rows.items() if request is not None and row not in reasons]
-        self._decide(wanted)
-        return wanted
+        self._decide(request for row, request in rows.items() if request is not None and row not in reasons)
 
     # Looking rows up.
 
@@ -251,7 +247,7 @@ class Binder:
         ledger = self._ledger
         latest = ledger.requests.latest(item.identity for item in items)
         calls = {call.id: call for call in ledger.calls.open()}
-        marks = [item.row_mark for item in items if act_named(item.act).about == "create"]
+        marks = [item.row_mark for item in items if item.creates]
         posts: dict[str | None, list[Seen]] = {}
         for post in ledger.seen.of_rows(marks) if marks else ():
             posts.setdefault(post.row_mark, []).append(post)
@@ -261,9 +257,9 @@ class Binder:
         for item in items:
             request = latest.get(item.identity)
             if request is None:
-                found.append(Known(item, creates=act_named(item.act).about == "create"))
+                found.append(Known(item))
                 continue
-            own = posts.get(item.row_mark, []) if act_named(item.act).about == "create" else []
+            own = posts.get(item.row_mark, []) if item.creates else []
             if (known := named.get(request.result_id or "")) is not None and known not in own:
                 own = [*own, known]
             known_as = self._known_as(item, request, calls.get(request.call or 0), own)
@@ -271,7 +267,7 @@ class Binder:
         return found
 
     def _known_as(self, item: Item, request: Request, call: Call | None, posts: Sequence[Seen]) -> Known:
-        creates = act_named(item.act).about == "create"
+        creates = item.creates
         differs = tuple(differing(request.item.body or {}, item.body or {}))
         withdrawn = shown = None
         if creates and request.outcome is Outcome.SUCCEEDED:
@@ -292,7 +288,6 @@ class Binder:
             item,
             request,
             call,
-            creates,
             differs,
             item.attempt > max(request.item.attempt if creates else 0, request.asked) or (hangs and call is not None),
             bool(item.seen.get("again")) and not request.item.seen.get("again"),
@@ -383,7 +378,7 @@ class Binder:
         if known.creates:
             return
         hangs = self._hangs(item)
-        state, _ = self._known.readings.subjects.get(str(item.subject), (None, None))
+        state, _ = self._known.readings.of(item.subject)
         for call in self._ledger.calls.on([str(item.subject)]):
             age = self._now - self._known.dated(call).end
             if call.state not in {"accepted", "unknown"} or age <= STUCK_AFTER.total_seconds():
@@ -404,7 +399,7 @@ class Binder:
         """Whether a target was loaded in flight and nothing forbids that it is tried anew: by that alone its old act is abandoned."""
         if item.seen.get("status") not in IN_FLIGHT_STATUSES:
             return False
-        state, moment = self._known.readings.subjects.get(str(item.subject), (None, None))
+        state, moment = self._known.readings.of(item.subject)
         past = self._ledger.requests.past(item.subject)
         return moment is None or act_named(item.act).forbids(item, state, past) is None
 
@@ -428,13 +423,9 @@ class Binder:
 
     # What will not go is said at once.
 
-    def _decide(self, wanted: Sequence[int]) -> None:
+    def _decide(self, wanted: Iterable[int]) -> None:
         """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
-        requests = [
-            one
-            for one in self._ledger.requests.get(wanted).values()
-            if one.call is None and one.outcome is Outcome.PENDING
-        ]
+        requests = [one for one in self._ledger.requests.get(wanted).values() if one.is_unsent]
         if not requests:
             return
         acts = any(not one.item.creates for one in requests) and len(requests) > 1
@@ -443,25 +434,22 @@ class Binder:
         write(self._ledger, decisions, self._now)
 
 
-def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: float) -> list[Request]:
-    """Write what unsent requests are settled or blocked as; return these as they are now."""
-    done = [said.request for _, said in decisions if isinstance(said, Settle)]
-    held = [
-        replace(one, outcome=Outcome.BLOCKED, reason=said.reason) for one, said in decisions if isinstance(said, Block)
-    ]
+def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: float) -> list[tuple[Request, Request]]:
+    """Write what requests are settled or blocked as; return these, before and after."""
+    done = [(one, said.request) for one, said in decisions if isinstance(said, Settle)]
+    held = [(one, blocked(one, said.reason)) for one, said in decisions if isinstance(said, Block)]
     if done:
-        ledger.requests.settle(done, now)
+        ledger.requests.settle([after for _, after in done], now)
     if held:
-        ledger.requests.say(held)
+        ledger.requests.detach(one.id for one, _ in held if one.call is not None)
+        ledger.requests.say([after for _, after in held])
     return [*done, *held]
 
 
 def undo_unsent(ledger: Ledger, ids: Sequence[int]) -> dict[int, Request]:
     """Block those of these requests that are unsent, and stand in a run that a later plan has ended (rule 16)."""
     held = [
-        replace(one, outcome=Outcome.BLOCKED, reason=Reason("undone"))
-        for one in ledger.requests.get(ledger.runs.undone(ids)).values()
-        if one.call is None and one.outcome is Outcome.PENDING
+        blocked(one, Reason("undone")) for one in ledger.requests.get(ledger.runs.undone(ids)).values() if one.is_unsent
     ]
     ledger.requests.say(held)
     return {one.id: one for one in held}

@@ -109,6 +109,14 @@ class Pass:
             _log.warning("run %s sends nothing more: %s", self.run, why.code)
         self.halted = self.halted or why
 
+    def break_off(self, error: BaseException) -> None:
+        """Send nothing more, because of an error; one that is a fault of voxops is raised to whoever waits."""
+        if isinstance(error, VoxopsError):
+            self.halt(of_error(error))
+        else:
+            self.halt(Reason("broke_down"))
+            self.failure = error if isinstance(error, Exception) else None
+
 
 class Driver:
     """The loop of a workspace.
@@ -151,7 +159,13 @@ class Driver:
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._open = OpenCalls(
-            known, eyes, commit, self._clock, rng, self._call_at, lambda call: self._sender_of(call) is not None
+            known,
+            eyes,
+            commit,
+            self._clock,
+            rng,
+            partial(self._at, "call"),
+            lambda call: self._sender_of(call) is not None,
         )
         self._resending: set[int] = set()  # calls that wait for their turn to be sent again
         self._due: list[
@@ -199,15 +213,14 @@ class Driver:
         self._open.go_on(current.open)
         self.wake()
 
-    def notify(self, subject: str) -> None:
-        """Something is said to have happened to a post or delivery: it is read next."""
+    def notify(self, run: str, subject: str) -> bool:
+        """Something is said to have happened to a post or delivery: it is read next, if an open call of the run is on it."""
+        requests = self._ledger.requests.of_run(run).values()
+        if not any(one.call is not None and subject in {one.item.subject.id, one.result_id} for one in requests):
+            return False
         self._notified.add(subject)
         self.wake()
-
-    def unsettled(self, run: str, subject: str) -> bool:
-        """Whether an open call of a run is on this post or delivery."""
-        found = self._ledger.requests.get(row.request for row in self._ledger.runs.rows(run) if row.request is not None)
-        return any(one.call is not None and subject in {one.item.subject.id, one.result_id} for one in found.values())
+        return True
 
     def close(self) -> None:
         """End the loop's own tasks; runs have ended before."""
@@ -231,7 +244,7 @@ class Driver:
         groups: dict[Any, Group] = {}
         for row in sorted(rows, key=lambda row: (row.chunk, row.row)):
             request = requests.get(row.request or 0)
-            if request is None or row.reason is not None or request.outcome.final or request.outcome is Outcome.BLOCKED:
+            if request is None or row.reason is not None or request.is_decided:
                 continue
             act = act_named(request.item.act)
             place = ("chunk", row.chunk) if act.bulk else (act.name, request.item.group)
@@ -247,13 +260,10 @@ class Driver:
             self._known.tries.pop(number, None)
         self._open.take(ledger.calls.open(), anew=True)
 
-    def _at(self, instant: float, what: str, thing: Any) -> None:
+    def _at(self, what: str, instant: float, thing: Any) -> None:
+        """Look at a group, or read for an open call, at an instant."""
         self._latest = max(self._latest, self._known.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
-
-    def _call_at(self, instant: float, call: int) -> None:
-        """Have an open call read for at an instant."""
-        self._at(instant, "call", call)
 
     # The loop.
 
@@ -265,31 +275,19 @@ class Driver:
                 if not self._passes and not self._busy():
                     return
                 await self._rest()
-        except asyncio.CancelledError:
-            self._break(None)
-            raise
-        except VoxopsError as error:
-            for current in list(self._passes.values()):
-                current.halt(of_error(error))
-            await self._end_all()
-        except Exception as error:  # noqa: BLE001  every run raises it to whoever waits
-            self._break(error)
+        except BaseException as error:
+            passes = list(self._passes.values())
+            for current in passes:
+                current.break_off(error)
+            if isinstance(error, VoxopsError) and self._senders:  # what is under way ends first
+                await asyncio.wait(self._senders)
+            for current in passes:
+                current.done.set()
+            if not isinstance(error, Exception):
+                raise
 
     def _busy(self) -> bool:
         return bool(self._senders or self._readers or self._open.has_news)
-
-    def _break(self, error: Exception | None) -> None:
-        for current in list(self._passes.values()):
-            current.halt(Reason("broke_down"))
-            current.failure = error
-            current.done.set()
-
-    async def _end_all(self) -> None:
-        """Let what is under way end, and then every run."""
-        if self._senders:
-            await asyncio.wait(self._senders)
-        for current in list(self._passes.values()):
-            current.done.set()
 
     async def _turn(self) -> None:
         """Do what there is to do now."""
@@ -340,9 +338,9 @@ class Driver:
 
     async def _look_at_calls(self) -> None:
         """Decide for the calls whose subject was read, and let their runs know."""
-        async for looked in self._open.look():
-            await self._changed(looked.changed)
-            self._forget(looked.closed)
+        async for changed, closed in self._open.look():
+            await self._changed(changed)
+            self._forget(closed)
 
     async def look(self, calls: Sequence[Call]) -> None:
         """Read once for these open calls, and write what that decides; nothing is sent."""
@@ -359,8 +357,7 @@ class Driver:
         for before, after in changed:
             for current, group in self._groups.get(before.id, ()):
                 runs.add(current.run)
-                settled = after.outcome.final or after.outcome is Outcome.BLOCKED
-                if not settled and group not in current.ready and group not in current.sendable:
+                if not after.is_decided and group not in current.ready and group not in current.sendable:
                     current.ready.append(group)
         for run in runs & self._passes.keys():
             current = self._passes[run]
@@ -419,7 +416,7 @@ class Driver:
     def _next_groups(self, current: Pass) -> list[Group]:
         """Groups that are decided about at once; creates chunk by chunk, since one row may be what another looks like."""
         some = [current.ready.popleft()]
-        while current.ready and "create" not in {some[0].act.about, current.ready[0].act.about}:
+        while current.ready and not (some[0].act.creates or current.ready[0].act.creates):
             if len(some) >= min(AT_ONCE, self._offered(current.ready[0]) - len(self._unread)):
                 break
             some.append(current.ready.popleft())
@@ -458,9 +455,7 @@ class Driver:
         await self._note_waits(current, said.values())
         final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
         if final:
-            after: list[Request] = await self._commit(lambda: write(self._ledger, final, self._known.now))
-            before = {one.id: one for one, _ in final}
-            await self._changed([(before[one.id], one) for one in after])
+            await self._changed(await self._commit(lambda: write(self._ledger, final, self._known.now)))
         for group, (sends, others) in said.items():
             group.idle = not (sends or others)
             self._follow(current, group, sends, others, happened)
@@ -518,7 +513,7 @@ class Driver:
 
     def _later(self, current: Pass, group: Group, seconds: float) -> None:
         current.timed += 1
-        self._at(self._known.now + seconds, "group", (current, group))
+        self._at("group", self._known.now + seconds, (current, group))
 
     # Sending.
 
@@ -540,11 +535,7 @@ class Driver:
     def _note_error(self, current: Pass, task: asyncio.Task[None]) -> None:
         """What broke a task of a run stops the run."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, VoxopsError):
-                current.halt(of_error(error))
-            else:
-                current.halt(Reason("broke_down"))
-                current.failure = error if isinstance(error, Exception) else None
+            current.break_off(error)
 
     async def _send(self, current: Pass, group: Group) -> None:
         """Send a group once, and see what came of it."""
@@ -640,11 +631,7 @@ class Driver:
         if not task.cancelled() and (error := task.exception()) is not None:
             for current in self._passes.values():
                 current.blind = True
-                if isinstance(error, VoxopsError):
-                    current.halt(of_error(error))
-                else:
-                    current.halt(Reason("broke_down"))
-                    current.failure = error if isinstance(error, Exception) else None
+                current.break_off(error)
         self.wake()
 
     async def _read_unsent(self, groups: Sequence[tuple[Pass, Group]]) -> None:
@@ -655,7 +642,7 @@ class Driver:
             for _, group in groups:
                 requests = group.unsent(self._ledger.requests.get(group.ids))
                 items += [one.item for one in requests if one.alike is not None]
-                if group.act.about == "create":
+                if group.act.creates:
                     continue
                 alone = group.act.alone or group.alone
                 wanted |= {str(one.item.subject): alone for one in requests if one.item.subject.kind != "row"}
@@ -698,12 +685,8 @@ class Driver:
             if current.closed or current.blind or not self._moves(current):
                 self._passes.pop(current.run, None)
                 current.done.set()
-                for request in [
-                    one for one, groups in self._groups.items() if any(each is current for each, _ in groups)
-                ]:
-                    self._groups[request] = [pair for pair in self._groups[request] if pair[0] is not current]
-                    if not self._groups[request]:
-                        del self._groups[request]
+                left = {one: [pair for pair in pairs if pair[0] is not current] for one, pairs in self._groups.items()}
+                self._groups = {request: pairs for request, pairs in left.items() if pairs}
 
     def _moves(self, current: Pass) -> bool:
         """Whether anything of a run may still go on by itself."""

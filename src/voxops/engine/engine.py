@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops._support.eventloop import paused
 from voxops.acts.plan import Compared, Plan
-from voxops.acts.table import act_named
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
 from voxops.engine.drive import Driver
@@ -104,12 +103,8 @@ class Engine:
             self.known.now,
             failures=failures,
         )
-
-        def work() -> None:
-            Binder(self.known, plan).bind(head, reason)
-
         try:
-            await self.commit(work)
+            await self.commit(lambda: Binder(self.known, plan).bind(head, reason))
             for other in self.ledger.runs.others_unsent(run) if plan.compared else ():
                 _log.warning(
                     "run %s has unsent rows that are not in this sheet; pause it, or end it by plan_cancel", other
@@ -135,8 +130,8 @@ class Engine:
         for medium in {one for item in items for one in item.media_ids}:
             self.known.media.pop(medium, None)
         await eyes.media(items)
-        creates = [item for item in items if act_named(item.act).about == "create"]
-        others = [item for item in items if act_named(item.act).about != "create" and item.subject.kind != "row"]
+        creates = [item for item in items if item.creates]
+        others = [item for item in items if not item.creates and item.subject.kind != "row"]
         if creates or plan.compared:
             await self.look_for_copies(waiting=True)
             await eyes.refresh(creates)

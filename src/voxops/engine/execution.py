@@ -15,8 +15,7 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
-from voxops.engine.drive import Pass, of_error
-from voxops.engine.job import PAUSES_WITHIN, Job
+from voxops.engine.drive import Pass
 from voxops.engine.lists import rest
 from voxops.engine.progress import Reporter
 from voxops.errors import LedgerError, VoxopsError
@@ -27,7 +26,10 @@ if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
 
-class Execution(Job):
+PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
+
+
+class Execution:
     """What a run does with its plan.
 
     Parameters
@@ -40,22 +42,32 @@ class Execution(Job):
         Who is notified of each new snapshot.
     paused : bool
         Whether it is only watched until it is resumed here.
+
+    Attributes
+    ----------
+    over : bool
+        Whether the last pass has ended.
     """
 
     def __init__(self, engine: Engine, run: str, observer: Observer, *, paused: bool = False) -> None:
         self._reporter = Reporter(engine.client, observer, engine.ledger, run, watching=paused)
-        super().__init__(run, self._reporter)
+        self.id = run
         self._engine = engine
         self._ledger = engine.ledger
         self.current: Pass = Pass(run, watching=paused)
         self._withdraws = False  # whether what comes back unsent is abandoned
         act = act_named(engine.ledger.runs.head(run).action)
-        self._creates = "create" in {act.about, *act.parts}
+        self._creates = act.creates or "create" in act.parts
         # What has settled for good is neither read nor written once more, but for the posts that may be there twice (rule 19).
         self.over: bool = paused and not self._creates and self._reporter.has_ended()
 
     @property
-    def sends(self) -> bool:  # type: ignore[override]
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+        return self._reporter.snapshot
+
+    @property
+    def sends(self) -> bool:
         """Whether it sends by itself, and does not only read."""
         return not self.current.watching
 
@@ -90,12 +102,7 @@ class Execution(Job):
 
     async def allow(self) -> None:
         """The run may send again: what paused it is over."""
-
-        def work() -> None:
-            if not self._ledger.runs.head(self.id).undone:
-                self._ledger.runs.pause(self.id, paused=False)
-
-        await self._engine.commit(work)
+        await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=False))
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -118,10 +125,7 @@ class Execution(Job):
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if nothing that was sent on it is unsettled."""
-        if not self._engine.driver.unsettled(self.id, subject):
-            return False
-        self._engine.driver.notify(subject)
-        return True
+        return self._engine.driver.notify(self.id, subject)
 
     # What became of it.
 
@@ -184,4 +188,4 @@ class Execution(Job):
             await self._engine.look_for_copies()
         except VoxopsError as error:
             current.blind = True
-            current.halt(of_error(error))
+            current.break_off(error)

@@ -80,6 +80,10 @@ class Readings:
     read_singly: bool = False
     _over: dict[tuple[int, float], float] = field(default_factory=dict)
 
+    def of(self, subject: Subject | str) -> tuple[Any, Moment | None]:
+        """What was read of a subject, and when that reading began; None and None before the first."""
+        return self.subjects.get(str(subject), (None, None))
+
     def looked(self, call: Call, moment: Moment | None) -> float | None:
         """Seconds at the least from the end of a call's last try to the beginning of a reading; None for none after it.
 
@@ -184,7 +188,7 @@ class Knowledge:
         """The call; where its try is said to end later than now, it ended when this kernel first saw it over, at the latest."""
         if call.end <= self.now:
             return call
-        _, moment = self.readings.subjects.get(str(call.subject), (None, None))
+        _, moment = self.readings.of(call.subject)
         return replace(call, ended=self.now - (self.readings.looked(call, moment) or 0.0))
 
     def tried(self, requests: Sequence[Request]) -> int:
@@ -196,9 +200,9 @@ class Knowledge:
     def open(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
         """Facts of the requests that an open call answers for, and the call with what the reading has shown of it."""
         act = act_named(call.act)
-        if act.about == "create":
+        if act.creates:
             return self._open_creates(call, requests, resends=resends)
-        state, moment = self.readings.subjects.get(str(call.subject), (None, None))
+        state, moment = self.readings.of(call.subject)
         looked = self.readings.looked(call, moment)
         base = Facts(
             now=self.now, call=call, looked=looked, resends=resends, read=None if moment is None else moment.at
@@ -234,7 +238,7 @@ class Knowledge:
         by_count = self._counts_tell(call, state, baseline, reply, promised, looked)
         tried = Attempted(baseline, looked, moves or call.sighted is not None, promised, by_count=by_count)
         found = act.settle_reading(requests, state, tried, reply)
-        proved = any(one.outcome.final or one.outcome is Outcome.BLOCKED for one in found)
+        proved = any(one.is_decided for one in found)
         if unknown and not moves and not proved:  # the act has changed it, or a person
             return self._with(replace(base, doubtful=Reason("changed_in_doubt")), requests, ()), call
         if unknown:  # it did: one that is blocked or settled answers for itself, the others go on as accepted
@@ -245,10 +249,7 @@ class Knowledge:
             base = replace(base, call=call)
         if state.status in WAITING_STATUSES:
             waits = Reason("post_waits", status=state.status)
-            found = [
-                one if one.outcome.final or one.outcome is Outcome.BLOCKED else replace(one, reason=waits)
-                for one in found
-            ]
+            found = [one if one.is_decided else replace(one, reason=waits) for one in found]
         return self._with(base, requests, found), call
 
     def _counts_tell(
@@ -344,23 +345,19 @@ class Knowledge:
         """What is known of a call that is sent for the first time."""
         tries = self.tried(requests)
         strange = not all(act.is_own(one.item.method, one.item.path, one.item.subject) for one in requests)
-        if act.about == "create":
-            return CallFacts(now=self.now, kind="create", tries=tries, strange=strange)
-        state, _ = self.readings.subjects.get(str(requests[0].item.subject), (None, None))
+        if act.creates:
+            return CallFacts(kind="create", tries=tries, strange=strange)
+        state, _ = self.readings.of(requests[0].item.subject)
         covers = act.covers([one.item for one in requests], state)
-        return CallFacts(now=self.now, kind="retry", covers=covers, tries=tries, strange=strange)
+        return CallFacts(kind="retry", covers=covers, tries=tries, strange=strange)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
         """What is known of a call that is to be sent once more."""
         act = act_named(call.act)
         now = self.clock()
         latest = float(self.ledger.meta("latest_server") or 0.0)
-        creates = act.about == "create"
-        stands = creates and any(
-            one_judged is not None or look is not None for one_judged, look in self.verdicts(requests).values()
-        )
+        stands = act.creates and any(judged or alike for judged, alike in self.verdicts(requests).values())
         return CallFacts(
-            now=self.now,
             kind="resend",
             left=len(requests) < call.size,
             seen=any(each.found is not None for each in facts.values()),
@@ -385,7 +382,7 @@ class Knowledge:
         body = item.requested
         if item.creates:
             return shown_of_body(body)
-        state, _ = self.readings.subjects.get(str(item.subject), (None, None))
+        state, _ = self.readings.of(item.subject)
         if not isinstance(state, PostState) or not _SHOWN & body.keys():
             return None
         content, when = body.get("content", state.content), body.get("scheduledFor", state.scheduled_for)
@@ -404,8 +401,7 @@ class Knowledge:
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
         seen = self.ledger.seen
-        bodies = {one.id: one.item.body or {} for one in requests}
-        shown = {request: shown_of_body(body) for request, body in bodies.items()}
+        shown = {one.id: shown_of_body(one.item.requested) for one in requests}
         rows: dict[str | None, list[Seen]] = {}
         by_op: dict[str | None, list[Seen]] = {}
         for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
@@ -453,13 +449,10 @@ class Unsent:
         self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped, run_acts=gate.acts)
         self._taken: dict[str, Request] = {}
         ledger = knowledge.ledger
-        creates = [one for one in requests if act_named(one.item.act).about == "create"]
-        others = {one.item.subject for one in requests if act_named(one.item.act).about != "create"}
+        creates = [one for one in requests if one.item.creates]
+        others = {one.item.subject for one in requests if not one.item.creates}
         self._verdicts = knowledge.verdicts(creates) if creates else {}
-        self._shown = {one.id: shown_of_body(one.item.body or {}) for one in creates}
-        self._shown |= {
-            one.id: shown for one in requests if one.id not in self._shown and (shown := knowledge.will_show(one.item))
-        }
+        self._shown = {one.id: shown for one in requests if (shown := knowledge.will_show(one.item))}
         changes = [one for one in requests if one.id in self._shown and one.id not in self._verdicts]
         posts = ledger.seen.alike(self._shown[one.id] for one in changes) if changes else []
         self._alike = {one.id: [post for post in posts if post.shown == self._shown[one.id]] for one in changes}
@@ -483,7 +476,7 @@ class Unsent:
     def facts(self, request: Request) -> Facts:
         """What is known of one of them."""
         act = act_named(request.item.act)
-        known = self._of_create(request) if act.about == "create" else self._of_subject(act, request)
+        known = self._of_create(request) if act.creates else self._of_subject(act, request)
         passed = act.has_passed(request.item, self._now)
         return replace(self._base, passed=passed, **known)
 
@@ -533,7 +526,7 @@ class Unsent:
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
         busy = known.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
-        state, moment = known.readings.subjects.get(subject, (None, None))
+        state, moment = known.readings.of(subject)
         looked = None if busy is None else known.readings.looked(busy, moment)
         found: dict[str, Any] = {
             "busy": busy,
@@ -567,7 +560,7 @@ class Unsent:
         keep = request.item.seen.get("keep")
         if not keep:
             return True
-        state, moment = self._known.readings.subjects.get(str(Subject("post", str(keep))), (None, None))
+        state, moment = self._known.readings.of(Subject("post", str(keep)))
         if moment is None or not 0 <= self._base.now - moment.at <= 10.0:
             return None
         if state is None or not (seen := presence.seen_of(state, moment.at)).is_live:

@@ -8,7 +8,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,10 @@ from voxops._support import safe
 from voxops.acts.act import Request
 from voxops.acts.table import act_named
 from voxops.api.timing import COUNT_SETTLES_AFTER
-from voxops.engine.bind import undo_unsent
+from voxops.engine.bind import undo_unsent, write
 from voxops.engine.lists import interval
 from voxops.engine.read import ENDED
-from voxops.engine.rules import Block, Decision, Release, Send, Settle, Wait, decide, fit, resend_after
+from voxops.engine.rules import Block, Decision, Release, Send, Wait, decide, fit, resend_after
 from voxops.ledger.records import Call
 from voxops.model import Clock, Outcome
 
@@ -35,22 +35,6 @@ SOONEST = 5.0  # seconds between two readings of open calls, however many come d
 MOST_READINGS = (
     5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """What was decided and written about some open calls.
-
-    Attributes
-    ----------
-    changed : list of (Request, Request)
-        Requests that are settled, blocked or unsent again: before, and after.
-    closed : list of int
-        Calls that a later plan has abandoned meanwhile.
-    """
-
-    changed: list[tuple[Request, Request]] = field(default_factory=list)
-    closed: list[int] = field(default_factory=list)
 
 
 class OpenCalls:
@@ -204,11 +188,11 @@ class OpenCalls:
         try:
             if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
                 await eyes.reader.learn_time()
-            creates = [call for call in calls if act_named(call.act).about == "create"]
+            creates = [call for call in calls if act_named(call.act).creates]
             if creates:
                 async with self.listing:
                     await eyes.listing(creates)
-            acts = [call for call in calls if act_named(call.act).about != "create"]
+            acts = [call for call in calls if not act_named(call.act).creates]
             followed = {str(call.subject): False for call in acts if call.state == "accepted"}
             doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
             if doubtful:
@@ -224,7 +208,7 @@ class OpenCalls:
 
     def _shown(self, call: Call) -> Any:
         """The state of a call's subject, as it was read last."""
-        return self._known.readings.subjects.get(str(call.subject), (None, None))[0]
+        return self._known.readings.of(call.subject)[0]
 
     def _is_news(self, call: Call) -> bool:
         """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
@@ -234,29 +218,32 @@ class OpenCalls:
 
     # Deciding.
 
-    async def look(self) -> AsyncIterator[Looked]:
-        """Decide for the calls whose subject was read, and write what is settled, blocked or released."""
+    async def look(self) -> AsyncIterator[tuple[list[tuple[Request, Request]], list[int]]]:
+        """Decide for the calls whose subject was read, and write what is settled, blocked or released.
+
+        Yields those requests, before and after, and the calls that a later plan has abandoned meanwhile.
+        """
         fresh, self._fresh = sorted(self._fresh & self.calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
             some = fresh[start : start + AT_ONCE]
             yield await self._commit(partial(self._judge, some))
 
-    def _judge(self, numbers: Sequence[int]) -> Looked:
+    def _judge(self, numbers: Sequence[int]) -> tuple[list[tuple[Request, Request]], list[int]]:
         ledger = self._ledger
-        looked = Looked()
+        changed, closed = list[tuple[Request, Request]](), list[int]()
         by_call = ledger.requests.of_calls(numbers)
         for call in ledger.calls.some(numbers):
             requests = by_call[call.id]
             self.calls[call.id] = call
             if call.state == "closed":
-                looked.closed.append(call.id)
+                closed.append(call.id)
             if call.state in {"sent", "closed"} or not requests:
                 continue
             shown, said = self._decide(call, requests)
             if shown != call:
                 ledger.calls.note(shown)
-            looked.changed.extend(self._write(shown, said))
-        return looked
+            changed.extend(self._write(shown, said))
+        return changed, closed
 
     def _decide(self, call: Call, requests: Sequence[Request]) -> tuple[Call, list[tuple[Request, Decision]]]:
         """What a reading makes of a call, and of each of its requests."""
@@ -283,20 +270,10 @@ class OpenCalls:
     def _write(self, call: Call, said: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
         """Write what is decided about the requests of an open call; those that have changed, before and after."""
         ledger, now = self._ledger, self._known.now
-        done = [(one, each.request) for one, each in said if isinstance(each, Settle)]
-        held = [
-            (one, replace(one, outcome=Outcome.BLOCKED, reason=each.reason))
-            for one, each in said
-            if isinstance(each, Block)
-        ]
+        decided = write(ledger, said, now)
         freed = [one for one, each in said if isinstance(each, Release)]
         waits = [(one, each) for one, each in said if isinstance(each, Wait)]
         undone: dict[int, Request] = {}
-        if done:
-            ledger.requests.settle([after for _, after in done], now)
-        if held:
-            ledger.requests.detach(one.id for one, _ in held)
-            ledger.requests.say([after for _, after in held])
         if freed:
             page = call.http_status if call.refused else None
             ledger.requests.release([one.id for one in freed], alone=True, page=page)
@@ -308,10 +285,10 @@ class OpenCalls:
                 if each.reason != one.reason or one.outcome is Outcome.BLOCKED
             ]
         )
-        if done or held or freed:
+        if decided or freed:
             ledger.calls.close(call.id)
         elif any(isinstance(each, Send) for _, each in said):
             self.resend.add(call.id)
         if waits and not freed and not any(each.holds for _, each in waits):
             self._polled.discard(call.id)
-        return [*done, *held, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]
+        return [*decided, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]

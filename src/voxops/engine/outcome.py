@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops.acts.act import blocked as held
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import NEED_NOBODY, Reason
@@ -54,7 +54,7 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, 
         attempt
         if outcome == Outcome.BLOCKED
         else 1
-        if act.about != "create" and place not in kept and seen[place]
+        if not act.creates and place not in kept and seen[place]
         else attempt + 1
         for place, outcome, attempt in zip(places, rows["outcome"], rows["attempt"], strict=True)
     ]
@@ -144,7 +144,7 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
     """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 19)."""
     ledger = engine.ledger
     items = [one.item for one in ledger.requests.of_run(run).values()]
-    await engine.eyes.refresh([item for item in items if act_named(item.act).about == "create"])
+    await engine.eyes.refresh([item for item in items if item.creates])
     await engine.eyes.listing()
     before = audit.copies_of(ledger, run)
     await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
@@ -175,11 +175,11 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
     """
     ledger, client = engine.ledger, engine.client
     act = act_named(ledger.runs.head(run).action)
-    if act.about != "create" and "create" not in act.parts:
+    if not (act.creates or "create" in act.parts):
         raise PlanError(f"{run} created no posts: it is a run to {act.verb}; pass a run of vx.plan_create")
     rows = ledger.runs.rows(run)
     wanted = ledger.requests.get(row.request for row in rows if row.request is not None)
-    requests = {number: one for number, one in wanted.items() if act_named(one.item.act).about == "create"}
+    requests = {number: one for number, one in wanted.items() if one.item.creates}
     labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
     asked = dict(zip((row.request for row in rows), audit.planned_rows(ledger, run)["attempt"], strict=True))
     # What a later attempt has created is that one's: a run whose rows were planned as an earlier one has only found it.
@@ -234,8 +234,8 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
 def abandon(ledger: Ledger, run: str) -> None:
     """Abandon what a run never sent, until a plan wants it again."""
     requests = ledger.requests.of_run(run).values()
-    unsent = [one for one in requests if one.call is None and one.outcome is Outcome.PENDING]
-    ledger.requests.say([replace(one, outcome=Outcome.BLOCKED, reason=Reason("cancelled")) for one in unsent])
+    unsent = [one for one in requests if one.is_unsent]
+    ledger.requests.say([held(one, Reason("cancelled")) for one in unsent])
     ledger.runs.pause(run, paused=True)
 
 

@@ -7,17 +7,19 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from voxops._support import safe
+from voxops._support import eventloop, safe
 from voxops.acts.plan import reasons
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
-from voxops.errors import LedgerError
+from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
@@ -25,6 +27,10 @@ from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Tra
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.drive import Pass
+    from voxops.engine.execution import Execution
+    from voxops.engine.watching import Watch
+
+    Job: TypeAlias = Execution | Watch  # what a run does
 
 REFRESH = 0.25  # real seconds between two snapshots
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
@@ -33,6 +39,27 @@ LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands s
 ENDS, KNOWS = 15, 3  # promised ends of which the median is shown, and how many it needs
 RECENT = 8  # transitions that a Snapshot keeps
 _log = logging.getLogger("voxops.engine")
+
+
+def begin(job: Job, shown: Observer) -> Future[Snapshot]:
+    """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
+    _log.info("run %s %s: %s", job.id, "begun" if job.sends else "watched", job.snapshot.title)
+    future = eventloop.submit(job.go())
+    future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
+    return future
+
+
+def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
+    """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and job.snapshot.phase in MOVES:
+        why = (
+            str(error)
+            if isinstance(error, VoxopsError)
+            else f"It broke down, which is a fault of voxops: {type(error).__name__}."
+        )
+        _log.error("run %s stopped: %s", job.id, type(error).__name__)
+        shown.notice(replace(job.snapshot, phase="stopped", note=why))
 
 
 def notify(observer: Observer, snapshot: Snapshot) -> None:
@@ -58,12 +85,8 @@ class Progress:
         For server time, requests and pace.
     observer : Observer
         Who is notified of each new snapshot.
-    run, action, title, phase : str
-        Whose progress it is, and where it begins.
-    cells : tuple of Cell
-        All eligible items.
-    not_eligible : int
-        Rows of the plan that were never eligible.
+    began : Snapshot
+        Where it begins.
 
     Attributes
     ----------
@@ -71,24 +94,12 @@ class Progress:
         The newest state.
     """
 
-    def __init__(
-        self,
-        client: AsyncClient,
-        observer: Observer,
-        run: str,
-        action: str,
-        title: str,
-        *,
-        phase: str = "sending",
-        cells: tuple[Cell, ...] = (),
-        not_eligible: int = 0,
-    ) -> None:
+    def __init__(self, client: AsyncClient, observer: Observer, began: Snapshot) -> None:
         self._client = client
         self._observer = observer
-        at = client.now()
-        self._began = Snapshot(run, action, title, phase, at, at, cells, not_eligible, pace=client.pace)
+        self._began = began
         self._ends = deque[float](maxlen=ENDS)
-        self.snapshot: Snapshot = self._began
+        self.snapshot: Snapshot = began
 
     def show(self, snapshot: Snapshot, moves: Sequence[Transition] = ()) -> Snapshot:
         """Show a state as the newest one, with the time, the pace, the time left and the moves since the last."""
@@ -107,11 +118,11 @@ class Progress:
 
     def _time_left(self, now: Snapshot) -> float | None:
         """Return the seconds to the median of the ends that the last states promised; None before it knows three."""
-        left = _seconds_left(self._began, now)
-        if left is None:
+        began, at = self._began, now.updated_at.timestamp()
+        settled, seconds = now.settled - began.settled, at - began.updated_at.timestamp()
+        if now.phase not in MOVES or settled <= 0 or seconds <= 0:
             return None
-        at = now.updated_at.timestamp()
-        self._ends.append(at + left)
+        self._ends.append(at + (now.total - now.settled) * seconds / settled)
         return max(0.0, median(self._ends) - at) if len(self._ends) >= KNOWS else None
 
 
@@ -141,21 +152,19 @@ class Reporter(Progress):
         head = ledger.runs.head(run)
         self._tally = audit.tally(ledger, run)
         title = f"{act_named(head.action).verb} {safe.many(self._tally.counts.total(), 'row')}"
-        phase = "watching" if watching else "sending"
         plan = None if self._tally.counts else audit.plan_of(ledger, run)
         self._ineligible = {} if plan is None else dict(kinds(reasons(plan)))  # why nothing is sent at all
-        super().__init__(client, observer, run, head.action, title, phase=phase, not_eligible=head.not_eligible)
-        started = datetime.fromtimestamp(head.created, UTC)
-        self.snapshot: Snapshot = replace(self.snapshot, started_at=started, reason=head.reason or "", who=head.who)
-        if watching:
-            self.snapshot = replace(self.snapshot, sends=False, note=head.note)
-        self._began = self._counted(self._tally)
-        self.snapshot = self._began
+        began = Snapshot(
+            run, head.action, title, "watching" if watching else "sending", datetime.fromtimestamp(head.created, UTC), client.now(),
+            not_eligible=head.not_eligible, pace=client.pace, note=head.note if watching else "", reason=head.reason or "", who=head.who,
+            sends=not watching,
+        )  # fmt: skip
+        super().__init__(client, observer, self._counted(began, self._tally))
 
-    def _counted(self, found: audit.Tally) -> Snapshot:
+    def _counted(self, shown: Snapshot, found: audit.Tally) -> Snapshot:
         """The snapshot with what was counted."""
         return replace(
-            self.snapshot,
+            shown,
             cells=cells_of(found.counts),
             withdrawn=found.withdrawn,
             at_rest=found.at_rest,
@@ -172,7 +181,7 @@ class Reporter(Progress):
     def _count(self, current: Pass) -> Snapshot:
         """The snapshot with what the ledger says now."""
         found = audit.tally(self._ledger, self._run, self.unsent(current))
-        shown = self.snapshot if found == self._tally else self._counted(found)
+        shown = self.snapshot if found == self._tally else self._counted(self.snapshot, found)
         self._tally = found
         return shown
 
@@ -209,7 +218,7 @@ class Reporter(Progress):
             began = time.thread_time()  # not what it waits for the interpreter while a cell computes
             with suppress(LedgerError):  # a busy disk; the next refresh shows it, and `finish` fails if none can
                 self.refresh(current)
-            pause = _pause(began, REFRESH)
+            pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
 
     def finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
@@ -240,18 +249,6 @@ class Reporter(Progress):
     def _end_of(self, shown: Snapshot) -> str:
         """The phase of a run that has ended."""
         return "blocked" if shown.needs_you else "cancelled" if self._tally.abandoned else "done"
-
-
-def _seconds_left(began: Snapshot, now: Snapshot) -> float | None:
-    """Seconds until all has settled, at the rate since it began."""
-    settled, seconds = now.settled - began.settled, (now.updated_at - began.updated_at).total_seconds()
-    moves = now.phase in MOVES and settled > 0 and seconds > 0
-    return (now.total - now.settled) * seconds / settled if moves else None
-
-
-def _pause(began: float, shortest: float) -> float:
-    """Seconds until the next refresh: it should cost half a percent of the time."""
-    return max(shortest, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
 
 
 def _being_sent(rows: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.acts.act import Item, Subject
 from voxops.acts.create import asked_hash
-from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
@@ -231,7 +230,7 @@ class Eyes:
 
         A key that may not read them sends what names accounts by their ids, and the API judges.
         """
-        creates = [item for item in items if act_named(item.act).about == "create"]
+        creates = [item for item in items if item.creates]
         if not creates:
             return
         try:

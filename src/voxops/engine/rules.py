@@ -23,7 +23,7 @@ from voxops.api.timing import (
     STUCK_AFTER,
     WATCH_FOR,
 )
-from voxops.ledger.records import Call, Seen
+from voxops.ledger.records import Call
 from voxops.model import Outcome
 
 What = Literal["subject", "list"]  # one post or delivery; what is new in the list
@@ -117,10 +117,8 @@ class Facts:
         Why its mark could not be found in lists, which hide metadata.
     first_tells : float or None
         Until when another create of this ledger may tell what lists show, by its post; None where none is awaited.
-    posts : sequence of Seen
-        Posts that bear a mark of its row.
     judged : Request or Reason or None
-        What those posts make of it, or why they forbid it.
+        What posts that bear a mark of its row make of it, or why they forbid it.
     makes : bool
         Whether it makes what a reader sees: a create, or a change of text, time or accounts.
     alike : Reason or None
@@ -154,7 +152,6 @@ class Facts:
     done: Request | Reason | None = None
     hidden: Reason | None = None
     first_tells: float | None = None
-    posts: Sequence[Seen] = ()
     judged: Request | Reason | None = None
     makes: bool = False
     alike: Reason | None = None
@@ -424,8 +421,6 @@ class CallFacts:
 
     Attributes
     ----------
-    now : float
-        Server time.
     kind : str
         ``create``, ``retry`` (one call for several targets), ``other`` or ``resend``.
     covers : Reason or None
@@ -442,7 +437,6 @@ class CallFacts:
         Whether its path is none of its act on its subject, as somebody has changed the ledger by hand.
     """
 
-    now: float
     kind: str
     covers: Reason | None = None
     doubtful: Reason | None = None

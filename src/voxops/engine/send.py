@@ -74,10 +74,7 @@ class Group:
         return [
             one
             for number in self.ids
-            if (one := requests.get(number)) is not None
-            and one.call is None
-            and one.outcome is Outcome.PENDING
-            and one.item.act == self.act.name
+            if (one := requests.get(number)) is not None and one.is_unsent and one.item.act == self.act.name
         ]
 
 
@@ -170,7 +167,7 @@ class Sender:
             write(ledger, [(one, verdict) for one in requests], known.now)
             return verdict
         subject = requests[0].item.subject
-        state, _ = known.readings.subjects.get(str(subject), (None, None))
+        state, _ = known.readings.of(subject)
         post = state if isinstance(state, PostState) else None
         form = act.form([one.item for one in requests], post, Wire(people=self._people))
         return ledger.calls.send(
@@ -228,7 +225,7 @@ class Sender:
                 data,
                 first=call.tries == 1,
                 batch=act.bulk and call.size > 1,
-                creates=act.about == "create",
+                creates=act.creates,
                 decodes=act.decodes(data) and not other and endpoint is not None,
                 polled=endpoint is not None and polled(endpoint) is not None,
                 page={one.page for one in requests} == {reply.status},
@@ -258,25 +255,16 @@ class Sender:
         if ending.state in {"accepted", "answered"} and event.data:
             done = [one for one in act.settle_answer(requests, event.data, first=event.first) if one.outcome.final]
             done = [one for one in done if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
-        if act.about == "create" and self._are_of_others(done):
+        if act.creates and self._are_of_others(done):
             done, ending, body = [], Ending("unknown", Reason("answer_unreadable")), None
         state = "unknown" if ending.state == "answered" else ending.state
         answered = event.status is not None and (
             state == "limited" or ending.state in {"accepted", "answered"} or not still_runs(event)
         )
         last = ledger.calls.end(
-            call,
-            state,
-            now=now,
-            status=event.status,
-            reply=body,
-            answered=answered,
-            refused=ending.never_again,
-            reason=ending.reason,
-        )
-        if not last:
-            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
-        if not last and act.about != "create":
+            call, state, now=now, status=event.status, reply=body, answered=answered, refused=ending.never_again, reason=ending.reason,
+        )  # fmt: skip
+        if not last and not act.creates:
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
             ledger.requests.settle(done, now)
@@ -296,7 +284,7 @@ class Sender:
         """Nothing happened. A batch is read by its items; without any, the row that it names has failed, and the others go one by one."""
         ledger, now = self._ledger, self._known.now
         shown = act.settle_refusal(requests, event.data)
-        said = [one for one in shown if one.outcome.final or one.outcome is Outcome.BLOCKED]
+        said = [one for one in shown if one.is_decided]
         said = [one for one in said if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
         left = [one for one in requests if one.id not in {each.id for each in said}]
         named = next((one for one in requests if one.position == event.row), None)
@@ -314,16 +302,9 @@ class Sender:
         else:
             kept, said, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
-            call,
-            "unknown",
-            now=now,
-            status=event.status,
-            answered=True,
-            refused=kept == "unknown",
-            reason=Reason("answer_without_row"),
-        )
+            call, "unknown", now=now, status=event.status, answered=True, refused=kept == "unknown", reason=Reason("answer_without_row"),
+        )  # fmt: skip
         if not last:
-            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
             return Sent(call, Ending("refused"))
         held = [one for one in said if not one.outcome.final]
         ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
@@ -332,7 +313,7 @@ class Sender:
         if kept == "released":
             ledger.requests.release([one.id for one in left], alone=True)
             said += undo_unsent(ledger, [one.id for one in left]).values()
-        if act.about == "create":
+        if act.creates:
             self._remember(act, [one for one in said if one.outcome is Outcome.SUCCEEDED], now)
         ledger.calls.close(call.id)
         return Sent(call, Ending("refused"), said)
@@ -347,7 +328,7 @@ class Sender:
 
     def _remember(self, act: Act, done: Sequence[Request], now: float) -> None:
         """Remember the posts that creates have just made, so that they are known where lists show no marks (rules 17 and 19)."""
-        if act.about != "create":
+        if not act.creates:
             return
         created = datetime.fromtimestamp(now, UTC).isoformat()
         self._ledger.seen.learn(

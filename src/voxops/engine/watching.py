@@ -16,7 +16,6 @@ import pandas as pd
 from voxops._support import safe
 from voxops.api.timing import WATCH_FOR
 from voxops.client import Followed, Handle, Kind, read_record
-from voxops.engine.job import Job
 from voxops.engine.lists import Reader, interval, rest
 from voxops.engine.progress import Progress, cells_of
 from voxops.errors import (
@@ -149,7 +148,7 @@ class _Thing(Followed):
         return self.status not in WAITING_STATUSES
 
 
-class Watch(Job):
+class Watch:
     """Follows things until each has ended; reads only.
 
     Parameters
@@ -160,7 +159,15 @@ class Watch(Job):
         Handle -> what it belongs to: the platform or group that the monitor counts it under.
     observer : Observer
         Who is notified of each new snapshot.
+
+    Attributes
+    ----------
+    over : bool
+        Whether the last pass has ended.
     """
+
+    plan = None  # nothing was planned
+    sends = False
 
     def __init__(self, client: AsyncClient, things: Mapping[Handle, str], observer: Observer) -> None:
         self._client = client
@@ -170,11 +177,19 @@ class Watch(Job):
         noun = kinds.pop() if len(kinds) == 1 else "thing"
         plural = {"media": "media", "delivery": "deliveries"}.get(noun, "")
         run, title = f"watch_{secrets.token_hex(5)}", f"watch {safe.many(len(self._things), noun, plural)}"
-        super().__init__(run, Progress(client, observer, run, WATCH, title, phase="watching", cells=self._cells()))
+        at = client.now()
+        began = Snapshot(run, WATCH, title, "watching", at, at, self._cells(), pace=client.pace)
+        self.id = run
+        self._progress = Progress(client, observer, began)
         self._wake, self._notified = asyncio.Event(), set[str]()
         self._paused = False
         self.over: bool = False
         self._moves: list[Transition] = []
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest state."""
+        return self._progress.snapshot
 
     def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:  # noqa: ARG002  they are few
         """The changes that were seen, each with its number, the first first."""
@@ -183,6 +198,11 @@ class Watch(Job):
     async def pause(self, *, withdraw: bool = False) -> None:  # noqa: ARG002  nothing was sent
         """Look no more."""
         self.close()
+
+    async def leave(self) -> None:
+        """Nothing is sent."""
+
+    allow = leave
 
     def resume(self, *, paused: bool = False) -> bool:  # noqa: ARG002  nothing is sent, so there is nothing to hold
         """Look again in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -296,6 +316,14 @@ class Watch(Job):
         table = pd.DataFrame({name: pd.array(values, dtype="string") for name, values in text.items()})
         settled = pd.DatetimeIndex([thing.settled_at for thing in things], dtype="datetime64[us, UTC]")
         return table.assign(settled_at=settled)
+
+    def failed(self, *, stuck: bool = False) -> pd.DataFrame:  # noqa: ARG002
+        """The things that have failed."""
+        table = self.results()
+        return table[table["outcome"] == Outcome.FAILED]
+
+    def replan(self) -> None:
+        """Nothing was planned."""
 
     def to_mend(self) -> pd.DataFrame:
         """Nothing was planned."""

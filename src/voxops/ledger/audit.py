@@ -126,9 +126,8 @@ def moves(ledger: Ledger, run: str, since: datetime | None) -> dict[int, Transit
 
 
 def _transition(row: Any) -> Transition:
-    values = dict(row)
-    del values["id"]
-    return Transition(**values | {"at": _instant(values["at"])})
+    _, at, *words = row
+    return Transition(datetime.fromtimestamp(at, UTC), *words)
 
 
 # State of the call -> why a row waits of which nothing else is said.

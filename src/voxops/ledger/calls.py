@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from voxops.api.reasons import Reason
 from voxops.ledger.records import Call, columns, read_call, reason_text
 from voxops.ledger.store import SOME, Part, Store
 
+_log = logging.getLogger("voxops.ledger")
 _CALL = columns(Call)
 # The try that its sender has made; another kernel may have noted meanwhile that nobody knows of it.
 _ITS_OWN = "id = ? AND tries = ? AND state IN ('sent', 'unknown')"
@@ -129,6 +131,8 @@ class Calls(Part):
                 state, status, reply, answered, now, refused, reason_text(reason), call.id, call.tries,
             )  # fmt: skip
             self.close(call.id)
+        if not changed:
+            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
         return bool(changed)
 
     def close(self, call: int) -> None:

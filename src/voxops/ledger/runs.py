@@ -78,8 +78,8 @@ class Runs(Part):
         self._store.write("UPDATE runs SET state = 'open', note = '' WHERE id = ?", run)
 
     def pause(self, run: str, *, paused: bool) -> None:
-        """Pause a run, or let it send again."""
-        self._store.write("UPDATE runs SET paused = ? WHERE id = ?", paused, run)
+        """Pause a run, or let it send again unless it has ended for ever."""
+        self._store.write("UPDATE runs SET paused = ?1 OR undone WHERE id = ?2", paused, run)
 
     def leave(self, run: str) -> bool:
         """Pause a run that nobody has taken; whether there is one."""

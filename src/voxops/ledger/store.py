@@ -90,24 +90,14 @@ class Store:
                     if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or waited > PATIENCE:
                         raise
                 if waited > QUIET and not self.held_up:
-                    does = "reading" if self._is_read_only() else "writing"
                     self.held_up = (
-                        f"another process is {does} the ledger {self.path}; this goes on as soon as that one has ended"
+                        f"another process is using the ledger {self.path}; this goes on as soon as that one has ended"
                     )
                     _log.warning("%s", self.held_up)
                 self._lock.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             self.held_up = ""
-
-    def _is_read_only(self) -> bool:
-        """Whether nobody writes the file, so that whoever holds up a writer reads it."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
-        self._db.execute("ROLLBACK")
-        return True
 
     @contextmanager
     def atomic(self) -> Iterator[sqlite3.Connection]:

@@ -15,24 +15,20 @@ from urllib.parse import urlsplit
 import httpx
 import pandas as pd
 import pytest
-from tests.chaos import world
 from tests.engine.steps import RETRY, wait_for
 from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.acts.retry import plan_retry
 from voxops.client import _upload as uploads
 
 TEXT = "a text that is nobody's business"
 
 
-@pytest.fixture
-def ws(sandbox, tmp_path, caplog) -> Iterator[vx.Workspace]:
+@pytest.fixture(autouse=True)
+def _all(caplog):
     caplog.set_level(logging.DEBUG, "voxops")
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
-        yield workspace
 
 
 def records(caplog, pattern: str) -> list[logging.LogRecord]:
@@ -90,13 +86,6 @@ def test_each_retry_and_each_cooldown_is_one_record_with_its_code(sandbox, ws, c
     assert {record.name for record in records(caplog, "^(retry|cooldown)")} == {"voxops.client"}
 
 
-def test_no_text_that_a_server_gives_as_a_code_is_logged(sandbox, ws, caplog):
-    sandbox.add_fault(Fault("status", status=503, code=TEXT, times=2, path="/v1/posts"))
-    ws.posts(limit=1)
-    assert all(record.getMessage().endswith("after HTTP 503") for record in records(caplog, "^retry"))
-    assert TEXT.upper() not in caplog.text.upper()
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sandbox, ws, caplog, when):
     sandbox.add_fault(Fault("drop", method="POST", path="/v1/posts", when=when))
@@ -110,30 +99,6 @@ def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sa
     assert TEXT not in caplog.text
 
 
-def test_a_call_that_was_written_too_long_ago_is_not_sent_and_says_so(rig, caplog, monkeypatch):
-    world.plant_posts(rig.sandbox, 1, targets=1)
-    kernel = rig.kernel()
-    run, sender = kernel.bind(plan_retry(kernel.triaged())), type(kernel.engine.sender)
-    leaves, slept = sender._may_leave, [True, True]
-    monkeypatch.setattr(sender, "_may_leave", lambda self, at: not (slept and slept.pop()) and leaves(self, at))
-    with caplog.at_level(logging.INFO, "voxops"):
-        kernel.go(run)
-    (record,) = records(caplog, "^call 1 is not sent: it was written more than 15 s ago$")
-    assert (record.levelname, record.name) == ("WARNING", "voxops.engine")
-    assert rig.effects("post.retry") == 1
-
-
-def test_what_was_created_twice_is_a_warning(rig, caplog):
-    kernel = rig.kernel()
-    run = kernel.done(rig.plan_rows(2))
-    rig.sandbox.advance(60)
-    copy = rig.sandbox.person.post_copy(kernel.results(run)["result_id"][0])
-    kernel.attach(run)
-    (record,) = records(caplog, "created more than once")
-    assert (record.levelname, record.getMessage()) == ("WARNING", f"1 row created more than once: {copy}")
-    assert len(records(caplog, f"^run {run}: duplicates_found$")) == 1
-
-
 def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog, monkeypatch):
     put, addresses = uploads._put, []
 
@@ -142,7 +107,6 @@ def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog,
         return await put(*args)
 
     monkeypatch.setattr(uploads, "_put", seen)
-    caplog.set_level(logging.DEBUG, "voxops")
     sandbox.add_fault(Fault("status", status=503, code=sandbox.api_key, times=2, path="/v1/posts"))
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         ws.run(campaign(ws, 2)).wait(60)
