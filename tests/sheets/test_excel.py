@@ -298,7 +298,8 @@ def test_values_that_a_cell_would_change_are_text(tmp_path: Path) -> None:
             "platform_post_url": ["javascript:alert(1)", "https://x.example/" + "a" * 3000],
         }
     )
-    _, first, second = tables(vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", rows=frame))["rows"]
+    path = vx.to_excel(tmp_path / "x.xlsx", tz="Europe/Berlin", rows=frame)
+    _, first, second = tables(path)["rows"]
     assert first[0] == "9007199254740993"
     assert first[1:2] + second[1:2] == [0.25, "inf"]
     assert len(first[2]) == 32_767
@@ -384,9 +385,9 @@ def test_a_frame_that_went_through_a_workbook_is_refused_with_what_to_keep_inste
     target, posts = ["post_id", "platform", "account_id", "updated_at"], ["post_id", "updated_at"]
     others = "status error_code error_message post_status verdict cause remedy retryable content"
     for plan, names, said in (
-        (vx.plan_retry, target, f"{cure}post_id, platform and account_id"),
-        (vx.causes, target, f"{cure}post_id, platform and account_id"),
-        (vx.plan_cancel, posts, f"{cure}post_id"),
+        (vx.plan_retry, target, cure),
+        (vx.causes, target, cure),
+        (vx.plan_cancel, posts, cure),
         (lambda frame: vx.plan_create(frame, key="content"), ["updated_at", "scheduled_for"], "vx.read_campaign"),
     ):
         cells = dict.fromkeys([*names, *others.split()], "x") | {names[-1]: pd.Timestamp("2026-03-02T09:00Z")}

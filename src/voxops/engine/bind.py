@@ -21,6 +21,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.facts import Gate, Knowledge, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
+from voxops.frames.stored import store
 from voxops.ledger.audit import acted_on
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen
