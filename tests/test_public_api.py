@@ -31,7 +31,7 @@ TARGETS = pd.DataFrame({
 })  # fmt: skip
 FORMS = "frames to_csv to_excel to_html"
 LISTED = {
-    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
+    "voxops": (vx, "AsyncClient Plan Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
                "connect copies deliveries errors "
                "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "

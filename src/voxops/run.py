@@ -15,7 +15,8 @@ from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
 from voxops._support.display import running_cell
 from voxops._support.eventloop import awaitable, blocking, paused
-from voxops.engine.progress import REFRESH, begin, notify
+from voxops.engine.execution import begin
+from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
-    from voxops.engine.progress import Job
+    from voxops.engine.execution import Job
     from voxops.views.monitor import Live
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from tests.acts.support import forms, keys_of, sheet, targets
 from voxops.acts import plan as plans
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
-from voxops.api.fields import BULK_POSTS
+from voxops.api.limits import BULK_POSTS
 from voxops.errors import PlanError
 
 

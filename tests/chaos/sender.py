@@ -59,10 +59,10 @@ async def work(wanted: dict[str, Any]) -> None:
     """Run the plans, however often that takes; or read what became of them, as ``ws.reconcile`` does."""
     folder, name = Path(wanted["folder"]), wanted["name"]
     clock = SystemClock(wanted["speed"])
-    client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
+    client = AsyncClient(wanted["api_key"], url=wanted["url"], _clock=clock, timeout=wanted["timeout"], concurrency=6)
     await _again(client.identity)
     ledger = Ledger(ledger_path(folder, name, wanted["ledgers"]), clock=lambda: client.now().timestamp())
-    works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=86_400.0)
+    works = Engine(client, ledger, credential=client._secret.expose_to(ledger.fingerprint), retention=86_400.0)
     if wanted["reads"]:
         await _again(works.reconcile)
     else:

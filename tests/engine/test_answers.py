@@ -18,7 +18,7 @@ from tests.engine.steps import BULK, RETRY, failing
 from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
-from voxops.client import Reply
+from voxops.client import Answer
 from voxops.client._transport import Transport
 
 
@@ -146,10 +146,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Answer calls for which `answer` gives a body with it; they don't reach the server."""
 
     def give(answer: Callable[[Any], Any], status: int = 200) -> None:
-        async def send(self: Transport, call: Any) -> Reply:
+        async def send(self: Transport, call: Any) -> Answer:
             if (body := answer(call)) is None:
                 return await SEND(self, call)
-            return Reply(f"{call.method} {call.path}", status, {}, json.dumps(body).encode())
+            return Answer(f"{call.method} {call.path}", status, {}, json.dumps(body).encode())
 
         monkeypatch.setattr(Transport, "send", send)
 

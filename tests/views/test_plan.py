@@ -51,7 +51,7 @@ def test_a_plan_to_fix_shows_the_new_text_and_one_to_retry_does_not(ws: vx.Works
     rows = triaged[triaged["verdict"] == "fix content"].head(1).assign(new_content="Shorter.")
     _, fixed = table(plan_fix(rows.assign(new_media_url="https://cdn.example.com/a.png?sig=secret")))
     assert fixed[0]["new text"].text == "Shorter."
-    assert fixed[0]["new media"].text.startswith("cdn.example.com/…#")
+    assert fixed[0]["new media"].text.startswith("example.com/…#")
     assert "secret" not in str(fixed)
 
 
@@ -63,7 +63,7 @@ def test_a_plan_to_redeliver_shows_where_when_and_what_was_answered(ws: vx.Works
     heads, rows = table(plan_redeliver(log, force=True))
     assert [row["HTTP"].text for row in rows] == ["503", "–", "200"]
     addresses = [row["address"].text for row in rows]
-    assert [address.partition("/")[0] for address in addresses] == ["hooks.example.com", "a.example", "a.example"]
+    assert [address.partition("/")[0] for address in addresses] == ["example.com", "a.example", "a.example"]
     assert len(set(addresses)) == 3, "a hash tells addresses of one host apart"
     assert "secret" not in str(rows) and "pw" not in str(rows)
     assert {"event", "delivery"} <= set(heads)

@@ -211,7 +211,7 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(minutes, status, monk
         record.targets[0].status, record.targets[0].error = "publishing", None
         monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
         assert main(["triage", "--url", sandbox.url]) == status
-    assert f"1 target of 1 post failed or hang: 1 {'need' if status else 'resolve'}" in capsys.readouterr().out
+    assert f"1 failed or hang, 1 {'need' if status else 'resolve'}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("recovers", [1.0, 0.0])

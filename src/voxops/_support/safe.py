@@ -149,6 +149,8 @@ def _visible(char: str) -> str:
 # A quotation mark within an address is part of it, since a token may have one; after it, it is not.
 _ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
 
+# The last two names, which somebody had to register; one before them may be a token. Or a whole number of the network.
+_HOST = re.compile(r"(?:^[\d.]+|^\[[\da-f:]+\]|(?:^|(?<=\.))[\w-]{1,63}(?:\.[\w-]{1,63})?)(?::\d{1,5})?\Z", re.ASCII)
 _REDACTED = re.compile(r"[^/]*/…#[0-9a-f]{8}")
 
 
@@ -158,10 +160,10 @@ def redact_address(url: object) -> str:
     if _REDACTED.fullmatch(text):
         return text
     try:
-        host = urlsplit(text).netloc.rpartition("@")[2]
+        host = _HOST.search(urlsplit(text).netloc.rpartition("@")[2])
     except ValueError:  # not an address, such as ``http://[``
-        host = ""
-    return f"{host}/…{_short_hash(text)}"
+        host = None
+    return f"{host[0] if host else ''}/…{_short_hash(text)}"
 
 
 def told_apart(labels: Mapping[str, str]) -> dict[str, str]:

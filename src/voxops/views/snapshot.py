@@ -15,6 +15,7 @@ __all__ = ["ENDED", "render_html", "render_text"]
 _KINDS = 12  # kinds of reasons shown
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _DAY = timedelta(hours=12)  # a change that is older has its day
+_IDLE = "nothing is sent from here; run.resume() goes on"
 _LINE = 600  # characters of a line of text
 _PHASES = {
     "sending": "▶ sending",
@@ -51,6 +52,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
     reason = f" · reason: {snapshot.reason}" if snapshot.reason else ""
     waits = sorted(snapshot.waits.items(), key=lambda wait: (-wait[1], wait[0]))
     more = len(waits) - _KINDS  # there may be one per row
+    idle = "" if snapshot.sends or snapshot.settled >= snapshot.total else _IDLE
     moves_on = run and snapshot.phase not in WENT_THROUGH and snapshot.action != WATCH
     return {
         "title": title,
@@ -62,7 +64,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "waits": [f"{count:,} · {why}" for why, count in waits[:_KINDS]]
         + ([f"and {more:,} more kinds; run.results() has the reason of each row"] if more > 0 else []),
         "changes": [_change(change, snapshot.updated_at, tz) for change in snapshot.recent],
-        "note": "" if snapshot.note in dict(waits[:_KINDS]) else _note(snapshot),
+        "note": "" if snapshot.note in dict(waits[:_KINDS]) else snapshot.note or idle,
         "again": f"ws.attach({run!r}) shows the present state." if moves_on else "",
     }
 
@@ -95,13 +97,6 @@ def _speed(snapshot: Snapshot, tz: str) -> str:
     at = snapshot.updated_at + timedelta(seconds=left)
     day = left > _DAY.total_seconds()
     return f"{words} {safe.instant(at, day=day, tz=tz, headed=True)}, in {safe.duration(left)}"
-
-
-def _note(snapshot: Snapshot) -> str:
-    """Return what to know and to do."""
-    if not snapshot.note and not snapshot.sends and snapshot.settled < snapshot.total:
-        return "nothing is sent from here; run.resume() goes on"
-    return snapshot.note
 
 
 def _change(change: Transition, now: datetime, tz: str) -> tuple[str, ...]:

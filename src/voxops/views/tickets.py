@@ -19,8 +19,9 @@ from voxops.views.table import text_of
 __all__ = ["account_of", "tickets"]
 
 _ROWS = 50  # rows of one remedy in one ticket
-_NAMES = ["post_id", "platform", "account_name", "account_id", "error_code", "error_message", "updated_at", "content"]
-_NAMES += ["platform_post_url"]
+_NAMES = (
+    "post_id", "platform", "account_name", "account_id", "error_code", "error_message", "updated_at", "content", "platform_post_url",
+)  # fmt: skip
 
 
 def tickets(failures: pd.DataFrame, about: str, tz: str) -> dict[str, str]:
@@ -35,7 +36,7 @@ def tickets(failures: pd.DataFrame, about: str, tz: str) -> dict[str, str]:
 def account_of(rows: pd.DataFrame) -> pd.Series[Any]:
     """Return the platform and the account of each target."""
     names = rows.get("account_name", rows["account_id"]).fillna(rows["account_id"])
-    return (rows["platform"].fillna("") + " " + names.fillna("–")).astype("string")
+    return rows["platform"] + " " + names.fillna("–")
 
 
 def _ticket(name: str, about: str, rows: pd.DataFrame, tz: str) -> str:
