@@ -23,13 +23,13 @@ from sphinx.transforms import SphinxTransform
 import voxops as vx
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
 from voxops.analysis.triage import RULES, Rule
-from voxops.api.endpoints import ENDPOINTS, Field, Operation, signature_of
+from voxops.api.endpoints import ENDPOINTS, GROUPS, PARAMETERS, Operation, signature_of
 from voxops.api.matrix import MATRIX, Endpoint, polled
 from voxops.api.reasons import SENTENCES
 from voxops.archive import Archive
 from voxops.archive.sync import Synced
 from voxops.cli import _parser
-from voxops.client import Ending, Handle, Listing, Page, Presigned, Progress, Reply, Uploaded
+from voxops.client import Answer, Ending, Listing, Page, Polled
 from voxops.frames.registry import COLUMNS, column_named, kind_of
 from voxops.loading.loader import Settings
 from voxops.model import PaceInfo, Snapshot, Transition
@@ -65,7 +65,7 @@ RUN: Groups = {
 PLAN: Groups = {"": "frame canary cost eligible blocked action"}
 REPORT: Groups = {"": "to_html to_excel to_csv tickets"}
 ARCHIVE: Groups = {"Fill": "sync", "Load": "posts deliveries sql files"}
-CLIENT: Groups = {"Any request": "request raw batch pages", "About the connection": "identity health now pace aclose"}
+CLIENT: Groups = {"Any request": "request pages wait upload", "About the connection": "now pace aclose"}
 SPOKEN: Mapping[str, type] = {
     "ws": vx.Workspace, "run": vx.Run, "plan": vx.Plan, "report": Report, "archive": Archive, "client": vx.AsyncClient,
 }  # fmt: skip
@@ -112,8 +112,7 @@ PAGES: Mapping[str, tuple[str, str, Sequence[Listed]]] = {
         "AsyncClient: the API's client",
         "For scripts and services, here named ``client``; in a notebook it is ``ws.client``.",
         [
-            (vx.AsyncClient, CLIENT), (vx.PostFields, {"": "new changes"}), (Handle, {}), (Ending, {}), (Listing, {"": "pages"}), (Page, {}), (Reply, {"": "data ok date request_id"}),
-            (Uploaded, {}), (Presigned, {}), (Progress, {}),
+            (vx.AsyncClient, CLIENT), (Answer, {"": "json record ok date request_id"}), (Polled, {"": "id parts"}), (Ending, {}), (Listing, {"": "pages"}), (Page, {}),
         ],
     ),
 }  # fmt: skip
@@ -173,50 +172,31 @@ def _class(kind: type, groups: Groups) -> Iterator[str]:
 
 def _endpoints() -> Iterator[str]:
     """Yield the client's methods for the endpoints: a table for each group, then their parameters, each once."""
-    from voxops.client.groups import GROUPS
-    from voxops.client.uploads import FileUploads
-
     yield _heading("Methods for each endpoint", "-")
     yield (
         "Each method sends at once. Whether it is sent again after a lost answer is in :doc:`matrix`; "
-        "``help(client.posts.create)`` shows its errors, too."
+        "``help(client.posts.create)`` shows its errors, too. The API judges what the fields may be."
     )
-    for group in GROUPS:
-        yield _heading(f"client.{group}", "^")
-        yield (inspect.getdoc(GROUPS[group]) or "").partition("\n")[0]
-        rows = [_operation_row(one) for one in ENDPOINTS if one.name.partition(".")[0] == group]
+    for group in ("", *GROUPS):
+        yield _heading(f"client.{group}" if group else "client", "^")
+        if group:
+            yield GROUPS[group].partition("\n")[0]
+        rows = [_operation_row(one) for one in ENDPOINTS if one.name.rpartition(".")[0] == group]
         yield _rst_table(("method", "call", "what it does", "returns"), rows, "28 29 23 20")
-        if group == "uploads":
-            for name in ("send", "send_all", "renew", "status"):
-                yield f".. automethod:: {FileUploads.__module__}.FileUploads.{name}"
     yield _heading("Parameters of these methods", "^")
-    yield "A parameter that is in several methods is here once for each meaning."
-    yield _rst_table(("parameter", "type", "meaning"), _parameters(), "22 26 52")
+    named = [(f"``{name}``", f"``{kind}``", _rst(says)) for name, (kind, says) in PARAMETERS.items()]
+    yield _rst_table(("parameter", "type", "meaning"), named, "22 26 52")
 
 
 def _operation_row(one: Operation) -> tuple[str, str, str, str]:
-    bare = [
-        each.replace(annotation=each.empty) for name, each in signature_of(one).parameters.items() if name != "self"
-    ]
+    given = [each for name, each in signature_of(one).parameters.items() if name != "self"]
+    bare = ", ".join(f"{'**' if each.kind is each.VAR_KEYWORD else ''}{each.name}" for each in given)
     return (
-        f"``{one.name.partition('.')[2]}{inspect.Signature(bare)}``",
+        f"``{one.name.rpartition('.')[2]}({bare})``",
         f"``{' '.join(one.call)}``",
-        _rst(f"{one.says} {one.returns}".strip()),
+        _rst(f"{one.says} {one.more}".strip()),
         f"``{one.returned}``",
     )
-
-
-def _parameters() -> list[tuple[str, str, str]]:
-    seen: dict[tuple[str, str, str], list[str]] = {}
-    fields: Iterable[tuple[Operation, Field]] = ((one, field) for one in ENDPOINTS for field in one.fields)
-    for one, field in fields:
-        key = field.name, field.type.removesuffix(" | None"), _rst(field.says)
-        seen.setdefault(key, []).append(one.name)
-    names = [name for name, *_ in seen]
-    return [
-        (f"``{name}``" + (f" of {', '.join(f'``{each}``' for each in methods)}" if names.count(name) > 1 else ""), f"``{kind}``", says)
-        for (name, kind, says), methods in sorted(seen.items())
-    ]  # fmt: skip
 
 
 def _rst(text: str) -> str:

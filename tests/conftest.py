@@ -81,7 +81,7 @@ def clock(sandbox: Sandbox) -> SandboxClock:
 def client(sandbox: Sandbox, clock: SandboxClock) -> Iterator[AsyncClient]:
     """A client of the sandbox, over a socket if that is not in this process: ``eventloop.run(client.identity())``."""
     transport = getattr(sandbox, "transport", None)
-    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(7), transport=transport)
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, _clock=clock, _rng=random.Random(7), transport=transport)
     yield client
     eventloop.run(client.aclose())
 

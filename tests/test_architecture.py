@@ -13,7 +13,7 @@ import pytest
 
 import voxburst_sandbox
 import voxops
-from voxops.api import assumptions, fields
+from voxops.api import assumptions, limits
 
 ROOT = Path(voxops.__file__).parent
 SANDBOX = Path(voxburst_sandbox.__file__).parent
@@ -161,13 +161,12 @@ def test_all_sql_stands_in_the_ledger() -> None:
 def test_each_limit_of_the_api_has_one_home() -> None:
     """The sandbox alone keeps its own, so that the two check each other; so have the address and paths of deliveries."""
     telling = {
-        fields.COMMENT.most,
-        fields.BATCH_BODY_BYTES,
-        fields.BULK_VIDEO_BYTES,
+        limits.COMMENT_CHARACTERS,
+        limits.LIST_BYTES,
         assumptions.DEFAULT_URL,
         "/deliveries",
     }
-    homes = {"voxops/api/fields.py", "voxops/api/assumptions.py"}
+    homes = {"voxops/api/limits.py", "voxops/api/assumptions.py"}
     for path in modules():
         if room(path) != "sandbox" and place(path) not in homes:
             docstrings = {node.value for node in nodes(path) if isinstance(node, ast.Expr)}

@@ -31,15 +31,14 @@ TARGETS = pd.DataFrame({
 })  # fmt: skip
 FORMS = "frames to_csv to_excel to_html"
 LISTED = {
-    "voxops": (vx, "AsyncClient Plan PostFields Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
+    "voxops": (vx, "AsyncClient Plan Rule Run VoxopsError Workspace aconnect allow_nested_loops causes columns "
                "connect copies deliveries errors "
                "matrix plan_cancel plan_create plan_fix plan_redeliver plan_retry plan_sync plan_update plots "
                "read_campaign report "
                "targets to_excel triage view webhooks"),
     "deliveries": (vx.deliveries, "duplicates lost outages stats"),
     "webhooks": (vx.webhooks, "WebhookEvent parse_event verify_signature"),
-    "plots": (vx.plots, "before_after causes_by_platform delivery_delay delivery_volume endpoint_heatmap "
-              "latency_bands outage_bands"),
+    "plots": (vx.plots, "causes_by_platform delivery_volume endpoint_heatmap latency_bands"),
     "archive": (Archive(Path("nowhere")), "deliveries files posts sql sync"),
     "report of deliveries": (vx.report(LOG), FORMS),
     "report of targets": (vx.report(vx.triage(TARGETS)), f"{FORMS} tickets"),

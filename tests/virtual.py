@@ -23,7 +23,7 @@ PATIENCE = 60.0  # real seconds that something may take that happens soon, on a 
 @contextmanager
 def workspace(sandbox: Sandbox, *, ledger: Path | None = None) -> Iterator[vx.Workspace]:
     """A workspace of a sandbox that lives in virtual time; its ledger is forgotten where none is named."""
-    client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, clock=SteppedClock(sandbox.advance))
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, max_wait=600.0, _clock=SteppedClock(sandbox.advance))
     with tempfile.TemporaryDirectory() as folder:
         with eventloop.run(open_workspace(client, ledger=ledger or Path(folder) / "ledger.sqlite")) as ws:
             yield ws
@@ -35,7 +35,7 @@ def standing_still(client: AsyncClient) -> Iterator[None]:
 
     What is done to a run in here is done before its end, however long this thread is suspended meanwhile.
     """
-    clock = client.clock
+    clock = client._clock
     assert isinstance(clock, SteppedClock)
     with clock._turn:
         yield

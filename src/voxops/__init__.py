@@ -45,7 +45,6 @@ Show
 `to_excel`              frames as a workbook
 Script
 `AsyncClient`           the API's client on its own
-`PostFields`            the fields of a post, typed
 `VoxopsError`           the base of all errors
 `errors`                all errors
 ======================  ===================================================================================
@@ -58,26 +57,26 @@ from typing import TYPE_CHECKING, Any
 
 from voxops import errors
 from voxops._support.display import Displayed
-from voxops.acts.cancel import plan_cancel
-from voxops.acts.copies import copies
-from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
-from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_fix, plan_retry
-from voxops.acts.sync import plan_sync
-from voxops.acts.update import plan_update
-from voxops.analysis.causes import causes
-from voxops.analysis.triage import Rule, triage
-from voxops.api.matrix import matrix
-from voxops.client import AsyncClient, PostFields
 from voxops.errors import VoxopsError
-from voxops.frames.records import targets
-from voxops.frames.registry import columns
 
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
     from voxops._support.eventloop import allow_nested_loops
+    from voxops.acts.cancel import plan_cancel
+    from voxops.acts.copies import copies
+    from voxops.acts.create import plan_create
+    from voxops.acts.plan import Plan
+    from voxops.acts.redeliver import plan_redeliver
+    from voxops.acts.retry import plan_fix, plan_retry
+    from voxops.acts.sync import plan_sync
+    from voxops.acts.update import plan_update
+    from voxops.analysis.causes import causes
+    from voxops.analysis.triage import Rule, triage
+    from voxops.api.matrix import matrix
+    from voxops.client import AsyncClient
     from voxops.connection import aconnect, connect
+    from voxops.frames.records import targets
+    from voxops.frames.registry import columns
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
@@ -93,7 +92,6 @@ logging.getLogger("voxops").addHandler(logging.NullHandler())  # what is logged 
 __all__ = [
     "AsyncClient",
     "Plan",
-    "PostFields",
     "Rule",
     "Run",
     "VoxopsError",
@@ -124,22 +122,16 @@ __all__ = [
     "webhooks",
 ]
 
-# What draws is loaded when it is first asked for, as matplotlib alone takes longer than everything else together; so is what only
-# some notebooks call, and all that sends, with its ledger: whoever connects waits for the network anyway.
+# Loaded when they are first asked for: pandas takes a second, matplotlib longer, and `voxops --version` needs neither.
 _LATER = {
-    "deliveries": "voxops.deliveries",
-    "webhooks": "voxops.webhooks",
-    "Run": "voxops.run",
-    "Workspace": "voxops.workspace",
-    "aconnect": "voxops.connection",
-    "allow_nested_loops": "voxops._support.eventloop",
-    "connect": "voxops.connection",
-    "plots": "voxops.views.plots",
-    "read_campaign": "voxops.sheets.campaign",
-    "report": "voxops.views.reports",
-    "to_excel": "voxops.views.excel",
-    "view": "voxops.views.view",
-}
+    "AsyncClient": "client", "Plan": "acts.plan", "Rule": "analysis.triage", "Run": "run", "Workspace": "workspace",
+    "aconnect": "connection", "allow_nested_loops": "_support.eventloop", "causes": "analysis.causes", "columns": "frames.registry",
+    "connect": "connection", "copies": "acts.copies", "deliveries": "deliveries", "matrix": "api.matrix", "plan_cancel": "acts.cancel",
+    "plan_create": "acts.create", "plan_fix": "acts.retry", "plan_redeliver": "acts.redeliver", "plan_retry": "acts.retry",
+    "plan_sync": "acts.sync", "plan_update": "acts.update", "plots": "views.plots", "read_campaign": "sheets.campaign",
+    "report": "views.reports", "targets": "frames.records", "to_excel": "views.excel", "triage": "analysis.triage", "view": "views.view",
+    "webhooks": "webhooks",
+}  # fmt: skip
 
 
 def _displayed(thing: Any) -> Any:
@@ -158,7 +150,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'voxops' has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module(_LATER[name])
+    module = importlib.import_module(f"voxops.{_LATER[name]}")
     value = getattr(module, name, module)  # a namespace is a module itself
     globals()[name] = value
     return value

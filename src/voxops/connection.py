@@ -221,7 +221,7 @@ async def _connected(
         server = _sandbox(sandbox, resources)
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
         clock: Clock = SystemClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, clock=clock, **network)
+        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, _clock=clock, **network)
         if path is None and not server.kept:  # its state and its ledger end with it
             path = resources.temporary_ledger()
     else:
@@ -247,7 +247,7 @@ async def open_workspace(
 ) -> Workspace:
     """Read the identity, open the workspace's ledger, and return the workspace; `resources` end with it."""
     resources = resources or Resources()
-    client.bind_loop(eventloop.arun)
+    client._bind_loop(eventloop.arun)
     people = {name: field.removeprefix("metadata.") for name, field in (settings or Settings()).people.items()}
     try:
         identity, book, engine = await _identified(client, ledger, retention, people, alone=alone)
@@ -284,7 +284,7 @@ async def _identified(
     book = _ledger(client, ledger, identity)
     if book is None:
         return identity, None, None
-    credential = client.fingerprint(book.fingerprint)
+    credential = client._secret.expose_to(book.fingerprint)
     return identity, book, Engine(client, book, credential=credential, retention=retention, people=people, alone=alone)
 
 

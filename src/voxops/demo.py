@@ -76,7 +76,7 @@ def demo(*, state: Path | None = None, ledger: Path | None = None, out: Path = P
 
 def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
     """Return a workspace in the sandbox, in which a minute of waiting takes three seconds; its ledger stays only if it has a path."""
-    client = AsyncClient(sandbox.api_key, url=sandbox.url, clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
+    client = AsyncClient(sandbox.api_key, url=sandbox.url, _clock=SteppedClock(sandbox.advance, speed=SANDBOX_SPEED))
     resources = Resources()
     path = ledger or resources.temporary_ledger()
     settings = Settings("Europe/Berlin", {"owner": "metadata.owner"})  # where the sandbox's coffee brand lives

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
-from voxops._support.eventloop import awaitable, blocking, by_id, never_copied, paused, running_cell
-from voxops.engine.progress import REFRESH, begin, notify
+from voxops._support.display import running_cell
+from voxops._support.eventloop import awaitable, blocking, paused
+from voxops.engine.execution import begin
+from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition
@@ -24,13 +26,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from voxops.acts.plan import Plan
-    from voxops.engine.progress import Job
+    from voxops.engine.execution import Job
     from voxops.views.monitor import Live
 
 T = TypeVar("T")
 
 
-@never_copied(lambda run: by_id(run.id))
 class Run:
     """The execution of a plan, or a watch.
 
@@ -165,7 +166,7 @@ class Run:
 
     async def _until_async(self, work: Coroutine[Any, Any, T]) -> T:
         """The same on any event loop, where an interrupt arrives as a cancel; any other cancel leaves the run alone."""
-        with eventloop.interrupts.seen() as interrupted:
+        with eventloop.interrupts() as interrupted:
             try:
                 return await eventloop.arun(work)
             except asyncio.CancelledError as stop:
@@ -497,8 +498,9 @@ class Run:
         """The live display, the same in all cells."""
         from voxops.views.monitor import Live, Monitor
 
-        workspace = None if self._session is None else self._session.workspace
-        return Live(lambda changed: Monitor(self, workspace, changed), self.__repr__)
+        live = Live(self.__repr__)
+        live.hold(Monitor(self, self._session and self._session.workspace, live.ask))
+        return live
 
     @property
     def tz(self) -> str:
@@ -510,7 +512,6 @@ class Run:
         return self._job.replan()
 
 
-@never_copied(lambda each: by_id(each._owner.id))
 class AwaitableRun:
     """The methods of a run as coroutines, for any event loop: ``await run.aio.made()``."""
 

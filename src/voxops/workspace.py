@@ -23,12 +23,12 @@ import pandas as pd
 
 from voxops._support import eventloop, loads, safe
 from voxops._support.arguments import whole_number
-from voxops._support.eventloop import awaitable, beginning, blocking, never_copied, showing
+from voxops._support.eventloop import awaitable, beginning, blocking, showing
 from voxops._support.files import short_path
 from voxops.acts.keys import doubt_of_name
 from voxops.acts.plan import Plan
 from voxops.api.states import as_mark
-from voxops.client import AsyncClient, Handle
+from voxops.client import Answer, AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.watching import Watch, refuse_unknown, things_of
@@ -46,7 +46,7 @@ from voxops.run import Run
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
     from voxops.archive import Archive
-    from voxops.engine.progress import Job
+    from voxops.engine.execution import Job
     from voxops.views.panel import Panel
 
 _log = logging.getLogger("voxops")
@@ -305,9 +305,7 @@ class Session(BoardLoader):
         living = next((run for run in self._runs if run.id == run_id and (run.running or run.unbegun)), None)
         return living or self._started(partial(Execution, engine, run_id, paused=True))
 
-    async def watch(
-        self, frame_or_ids: pd.DataFrame | Iterable[str | Handle] | str | Handle, kind: str = "post"
-    ) -> Run:
+    async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str] | str | Answer, kind: str = "post") -> Run:
         """Watch things until each is terminal; reads only.
 
         It polls for half an hour at most, and ends earlier if nothing can end by then. Items that wait for a later time or a person stay
@@ -315,11 +313,11 @@ class Session(BoardLoader):
 
         Parameters
         ----------
-        frame_or_ids : DataFrame, Handle, str or iterable
-            A posts, targets or deliveries frame, the handle of an asynchronous call of ``ws.client``, or ids.
+        frame_or_ids : DataFrame, str, iterable of str or Answer
+            A posts, targets or deliveries frame, ids, or what an asynchronous call of ``ws.client`` has returned.
         kind : str
-            The kind of the ids, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. A handle
-            has its own kind.
+            The kind of the ids, or which ids of the frame: ``post``, ``media``, ``account`` (its backfill) or ``delivery``. An
+            answer has its own kind.
 
         Returns
         -------
@@ -386,10 +384,6 @@ class Session(BoardLoader):
         return say_zone(left, self.settings.tz)
 
 
-CONNECT_THERE = "connect there with vx.connect(), and attach to runs by id: ws.attach('run_…')"
-
-
-@never_copied(lambda _: CONNECT_THERE)
 class Workspace:
     """One workspace of the API: load, act, follow. `connect` returns it; a context manager, also of ``async with``.
 
@@ -563,7 +557,7 @@ class Workspace:
         Returns
         -------
         Panel
-            ``panel.plan`` and ``panel.run`` are the newest ones, ``panel.frame`` the rows that match, ``panel.ticked`` the ticked ones.
+            ``panel.frame`` are the rows that match, ``panel.ticked`` the ticked ones.
 
         Raises
         ------
@@ -641,7 +635,6 @@ class Workspace:
         return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
 
 
-@never_copied(lambda _: CONNECT_THERE)
 class Awaitables:
     """The methods of a workspace as coroutines, for any event loop: ``await ws.aio.posts(...)``.
 

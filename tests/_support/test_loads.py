@@ -79,17 +79,14 @@ def test_a_line_stands_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_notebook_shows_one_line_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[tuple[Any, bool]] = []
-
-    class Publisher:
-        def publish(self, data: Any, *, transient: Any, update: bool) -> None:
-            shown.append(((data["text/plain"], transient["display_id"]), update))
-
-    show = loads._notebook_line(type("Shell", (), {"display_pub": Publisher()}))
+    shown: list[Any] = []
+    monkeypatch.setattr(loads.display, "publish", lambda data, place, update: shown.append((data, place, update)))
+    show = loads._notebook_line()
     for line in ("a", "b", None):
         show(line)
-    ((first, place), _), ((second, other), _) = shown
-    assert (first, second, place == other, [update for _, update in shown]) == ("a", "b", True, [False, True])
+    (first, place, new), (second, other, update) = shown
+    assert (first, second, place == other) == ({"text/plain": "a"}, {"text/plain": "b"}, True)
+    assert (new, update) == (False, True)
 
 
 def test_who_stops_a_load_is_told_how_far_it_was(

@@ -254,9 +254,3 @@ def test_tags_stay_where_a_file_has_made_something_else_of_a_missing_cell(nothin
     """An empty list takes all tags away."""
     plan = plan_update(posts("scheduled", new_content="other words", new_tags=pd.Series([nothing], dtype=object)))
     assert body(plan) == {"content": "other words"} | ({"tags": []} if nothing == [] else {})
-
-
-@pytest.mark.parametrize("kind", ["str", "int64", "float64", "category"])
-def test_what_an_earlier_run_has_created_stays_however_a_file_spells_it(kind):
-    made = posts("scheduled", "scheduled", created_by_run=pd.Series([False, True]).astype(kind))
-    assert plan_cancel(made).frame["eligible"].to_list() == [False, True]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from tests.acts.support import posts as frame_of
 from tests.chaos import world
 from tests.virtual import workspace
 
@@ -42,16 +41,6 @@ def test_rule_19_a_copy_is_withdrawn_from_any_ledger_and_what_became_another_pos
     other.run(vx.plan_cancel(found)).wait(60)
     assert {effect["post"] for effect in sandbox.effects("post.cancel")} == {copy, moved}
     assert vx.copies(other.posts(campaign="spring")).empty
-
-
-def test_a_frame_without_posts_of_a_sheet_has_no_copies_and_targets_are_refused(there):
-    *_, other = there
-    assert vx.copies(other.posts(campaign="spring").assign(metadata=None)).empty
-    assert vx.copies(other.posts(limit=3).head(0)).empty
-    with pytest.raises(vx.errors.PlanError, match="the rows are targets"):
-        vx.copies(vx.targets(other.posts(status="partial")))
-    with pytest.raises(vx.errors.PlanError, match=r"use ws\.posts\(\)"):
-        vx.copies(frame_of("scheduled").drop(columns="post_id"))
 
 
 def post(name, status="scheduled", created="1", mark="m", shown="s", as_requested=True):

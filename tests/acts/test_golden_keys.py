@@ -106,12 +106,6 @@ def test_golden_marks_never_change():
 NAMES = st.text(st.characters(), max_size=6)  # halves of emoji too, as a spreadsheet may have cut them
 
 
-@given(NAMES, NAMES, st.integers(0, 40))
-def test_the_marks_of_many_attempts_are_those_of_each(campaign, row, last):
-    expected = {keys.mark(campaign, row, attempt): attempt for attempt in range(1, last + 1)}
-    assert keys.marks(campaign, row, last) == expected
-
-
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))
 def test_rule_05_a_column_of_times_with_a_zone_names_its_rows_through_a_csv_file(when):
     frame = pd.DataFrame({"slot": pd.Series([pd.Timestamp(when)]).dt.as_unit("us")})

@@ -11,7 +11,7 @@ from tests.acts.support import forms, keys_of, sheet, targets
 from voxops.acts import plan as plans
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
-from voxops.api.fields import BULK_POSTS
+from voxops.api.limits import BULK_POSTS
 from voxops.errors import PlanError
 
 
@@ -90,14 +90,6 @@ def test_a_column_that_plans_or_results_fill_names_no_rows(name):
     frame = campaign(2).rename(columns={"row_id": name})
     with pytest.raises(PlanError, match=f"key='{name}' names a column that plans and results fill themselves"):
         plan_create(frame, key=name)
-
-
-@pytest.mark.parametrize(("tags", "sent"), [
-    ({"spring", "offer"}, ["offer", "spring"]), (["spring", float("nan")], ["spring"]), (2026.0, ["2026"]), ("2026.0; 007", ["2026.0", "007"]),
-])  # fmt: skip
-def test_tags_in_whatever_form_are_texts(tags, sent):
-    plan = plan_create(campaign(1).assign(tags=pd.Series([tags], dtype=object)), key="row_id")
-    assert plan.items[0].body.get("tags") == sent
 
 
 def test_the_cost_counts_acts_and_the_reads_around_them():

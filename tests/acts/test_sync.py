@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import random
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -18,10 +16,8 @@ from tests.chaos import world
 from tests.virtual import workspace
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox, Switches
-from voxops.acts import keys
+from voxburst_sandbox import Sandbox, Switches
 from voxops.acts.plan import Plan
-from voxops.cli import main
 from voxops.errors import PlanError
 
 STATUSES = ("published", "publishing", "failed", "partial", "draft", "approved")
@@ -240,30 +236,6 @@ def test_rule_18_a_row_that_returns_by_an_old_frame_is_there_after_the_next_run(
     assert desk.live == once(nine="A B")
 
 
-@pytest.mark.parametrize("withdraw", [False, True])
-def test_rule_18_rows_by_number_of_which_the_first_was_deleted_show_no_text_twice(desk, withdraw):
-    """Each row takes over the text of the next: one run does it, from the last to the first, once the last post is withdrawn."""
-    texts, hours = list("ABCDEF"), [f"2027-03-01T{hour:02d}:00:00Z" for hour in range(9, 15)]
-
-    def numbered(first: int) -> pd.DataFrame:
-        sheet = desk.sheet(**{str(number): text for number, text in enumerate(texts[first:])})
-        return sheet.assign(scheduled_for=hours[first:])
-
-    desk.sync(numbered(0))
-    plan = desk.plan(sheet := numbered(1), withdraw=withdraw)
-    if not withdraw:
-        assert said(plan) == " ".join(["change:sync_held"] * 5 + ["withdraw:withdraw_not_asked"])
-        assert "would resolve 5 rows" in plan.frame["reason"].iloc[0]
-    for _ in range(3):
-        desk.run(plan)
-        assert max(desk.live.values()) == 1
-        plan = desk.plan(sheet, withdraw=withdraw)
-    expected = zip(texts[withdraw:], hours[withdraw:], strict=True)
-    assert desk.live == Counter(expected)
-    assert desk.effects["cancel"] == withdraw
-    assert plan.eligible == 0
-
-
 def test_rule_18_rows_that_swap_their_texts_are_blocked_until_one_takes_a_third(desk):
     desk.sync(desk.sheet(a="A", b="B"))
     assert set(said(desk.run(desk.plan(desk.sheet(a="B", b="A")))).split()) == {"change:looks_like_row"}
@@ -351,68 +323,3 @@ def test_what_can_not_be_planned_is_an_error_and_a_part_of_a_sheet_withdraws_not
         wanted = {"sheet": sheet, "posts": posts, "key": "row_id", "campaign": "spring", "withdraw": True} | wrong
         with pytest.raises(PlanError, match=why):
             vx.plan_sync(**wanted)
-
-
-def test_the_command_shows_a_sync_and_does_it_where_that_is_asked_for(desk, tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("VOXBURST_API_KEY", desk.sandbox.api_key)
-    path, ledger = tmp_path / "sheet.csv", tmp_path / "command.sqlite"
-    words = f"sync {path} --key row_id --campaign spring --url {desk.sandbox.url} --ledger {ledger}".split()
-    desk.sheet(a="A", b="B").to_csv(path, index=False)
-    assert main(words) == 3
-    assert "To create: 2 rows" in capsys.readouterr().out
-    assert not desk.live
-    assert main([*words, "--yes", "--reason", "monday"]) == main(words) == 0
-    desk.sheet(a="A").to_csv(path, index=False)
-    assert main([*words, "--yes"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
-    capsys.readouterr()
-    assert main([*words, "--withdraw", "--yes", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["succeeded"] == 1
-    assert desk.live == {("A", NINE): 1}
-    assert main([*words, "--reason", "monday"]) == 2
-
-
-@pytest.mark.parametrize(("seed", "lag"), [(0, 20.0), pytest.param(1, 60.0, marks=pytest.mark.release)])
-def test_sixty_rows_that_change_every_day_while_people_edit(desk, seed, lag):
-    """Whatever happened before, the last syncs let the server show the sheet; nothing twice, nothing withdrawn that the sheet has."""
-    rng, posts = random.Random(seed), desk.sandbox.world.posts
-    rows, number = {f"r{number}": [f"text {number}", NINE] for number in range(60)}, 60
-    desk.sandbox.set_switches(list_lag_seconds=lag)
-
-    def sync(name: str, *, override: bool = False) -> None:
-        """Run All, twice, from one frame."""
-        table = [[row, *rows[row], desk.account, override] for row in rng.sample(list(rows), len(rows))]
-        sheet = pd.DataFrame(table, columns=["row_id", "content", "scheduled_for", "accounts", "override"])
-        kept, seen = {keys.row_mark("spring", row) for row in rows}, desk.posts(name).assign(override=override)
-        before = len(desk.sandbox.effects("post.cancel"))
-        for _ in range(2):
-            desk.run(desk.plan(sheet, posts=seen, withdraw=True), name)
-        withdrawn = [posts[effect["post"]] for effect in desk.sandbox.effects("post.cancel")[before:]]
-        assert not {post.metadata["voxopsRow"] for post in withdrawn} & kept
-
-    for night in range(6):
-        if night in {2, 3}:
-            method, when = rng.choice(["POST", "PATCH"]), ["before", "after"][night % 2]
-            desk.sandbox.add_fault(Fault("status", method, "/v1/posts/**", status=500, times=3, when=when))
-        sync(rng.choice("ab"))
-        for post in rng.sample([post for post in posts.values() if post.status == "scheduled"], 3):
-            desk.person.edit(post.id, **rng.choice([{"content": f"{post.content} by hand"}, {"scheduled_for": TEN}]))
-        for row in rng.sample(list(rows), 12):
-            number += 1
-            text = f"text {number}"
-            match rng.choice(["edit", "move", "delete", "add"]):
-                case "edit":
-                    rows[row][0] = text
-                case "move":
-                    rows[row][1] = TEN
-                case "delete":
-                    del rows[row]
-                case "add":
-                    rows[f"r{number}"] = [text, NINE]
-    for name in "aba":
-        sync(name, override=True)
-    assert desk.live == Counter(map(tuple, rows.values()))
-    assert set(Counter(post.metadata["voxopsOp"] for post in posts.values()).values()) == {1}
-    assert min(desk.effects[kind] for kind in ("update", "cancel")) >= 10, "much has happened"
-    before = desk.effects
-    sync("b", override=True)
-    assert desk.effects == before

@@ -15,7 +15,7 @@ from tests.bench.makers import pages
 from tests.bench.measure import measured
 
 from voxops.client import AsyncClient
-from voxops.client._reply import decode
+from voxops.client._answer import decode
 from voxops.frames.records import Columns
 from voxops.loading.loader import Loader, Settings
 

@@ -15,7 +15,7 @@ from voxburst_sandbox import Fault, Sandbox
 HOME = Path(__file__).parents[2]
 IMAGES = HOME / "docs" / "images"
 COLOURS = 128  # of a picture's palette: text stays sharp, and files small
-SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=0.8, times=None)
+SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=20, times=None)
 CELLS = (
     "import voxops as vx\nws = vx.connect('{key}', url='{url}', ledger='{folder}', tz='Europe/Berlin', owner_field='owner')",
     "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))\nvx.view(triaged, rows=12)",
@@ -41,7 +41,7 @@ def main() -> int:
             "sheet": HOME / "data/campaign.csv",
         }
         lab.write("pictures.ipynb", *(cell.format(**names) for cell in CELLS))
-        book = lab.open("pictures.ipynb", width=1366, height=1000)
+        book = lab.open("pictures.ipynb", width=1366, height=2400)
         for number in (0, 1, 2, 3, 4):
             book.run_cell(number)
             book.finished()
@@ -62,7 +62,7 @@ def main() -> int:
         api.add_fault(SLOW)
         book.run_cell(5)
         monitor = book.at(5)
-        monitor.wait("✓ succeeded")
+        monitor.wait("· succeeded on")
         book.page.wait_for_timeout(4000)
         monitor.click("Pause")
         monitor.wait("paused")

@@ -230,9 +230,9 @@ class Kernel:
         self.client = AsyncClient(
             api_key or rig.sandbox.api_key,
             url=rig.sandbox.url,
-            clock=rig.clock,
+            _clock=rig.clock,
             timeout=timeout,
-            rng=random.Random(7),
+            _rng=random.Random(7),
             transport=getattr(rig.sandbox, "transport", None),
         )
         self.ledger = Ledger(path, clock=rig.clock.monotonic)
@@ -241,7 +241,7 @@ class Kernel:
         self.engine = Engine(
             self.client,
             self.ledger,
-            credential=self.client.fingerprint(self.ledger.fingerprint),
+            credential=self.client._secret.expose_to(self.ledger.fingerprint),
             retention=retention,
             people=people,
             alone=alone,
@@ -360,7 +360,7 @@ class Kernel:
 
     def held_up(self, meanwhile: Callable[[], Awaitable[None]], nth: int = 1) -> None:
         """Before its nth acting request wait for the permit, or sleep, while something else happens."""
-        permit, times = self.client.permit, []
+        permit, times = self.client._permit, []
 
         @asynccontextmanager
         async def late() -> Any:
@@ -372,7 +372,7 @@ class Kernel:
                     self.asleep = False
                 yield granted
 
-        self.client.permit = late  # type: ignore[method-assign]
+        self.client._permit = late  # type: ignore[method-assign]
 
     def stopped(self, run: str, path: str = "/v1/**") -> str:
         """Drive a run while the API refuses the key: it stops before anything happens."""

@@ -36,7 +36,6 @@ from voxops.engine.execution import Execution
 from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.seen import LISTS_SETTLE
 
 T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most
@@ -57,13 +56,25 @@ def plans(folder: Path, name: str = "a") -> list[Plan]:
 
 
 async def work(wanted: dict[str, Any]) -> None:
-    """Run the plans, however often that takes."""
+    """Run the plans, however often that takes; or read what became of them, as ``ws.reconcile`` does."""
     folder, name = Path(wanted["folder"]), wanted["name"]
     clock = SystemClock(wanted["speed"])
-    client = AsyncClient(wanted["api_key"], url=wanted["url"], clock=clock, timeout=wanted["timeout"], concurrency=6)
+    client = AsyncClient(wanted["api_key"], url=wanted["url"], _clock=clock, timeout=wanted["timeout"], concurrency=6)
     await _again(client.identity)
     ledger = Ledger(ledger_path(folder, name, wanted["ledgers"]), clock=lambda: client.now().timestamp())
-    works = Engine(client, ledger, credential=client.fingerprint(ledger.fingerprint), retention=86_400.0)
+    works = Engine(client, ledger, credential=client._secret.expose_to(ledger.fingerprint), retention=86_400.0)
+    if wanted["reads"]:
+        await _again(works.reconcile)
+    else:
+        await _send(wanted, works, clock)
+    works.close()
+    await client.aclose()
+    ledger.close()
+
+
+async def _send(wanted: dict[str, Any], works: Engine, clock: SystemClock) -> None:
+    """Bind the plans, or take up the runs, and drive these until nothing is left or the time is over."""
+    folder, name, ledger = Path(wanted["folder"]), wanted["name"], works.ledger
     noted = _noted(folder, name)
 
     async def bind() -> list[str]:
@@ -95,11 +106,6 @@ async def work(wanted: dict[str, Any]) -> None:
         for plan in filter(None, map(_anew, hung)):
             await _again(partial(works.bind, plan, name))
         runs, still = await bind(), 0
-    await clock.sleep(LISTS_SETTLE)  # what the other one has made meanwhile must be in the lists
-    await _again(works.reconcile)
-    works.close()
-    await client.aclose()
-    ledger.close()
 
 
 def _anew(hung: Execution) -> Plan | None:

@@ -163,7 +163,7 @@ def test_the_lines_of_the_page_about_proxies_go_through_one(proxy, secure, trust
     source = Path(vx.__file__).parents[1]
     script = f'voxops() {{ PYTHONPATH="{source}" "{sys.executable}" -m voxops "$@"; }}\n{script}'
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "nothing yet\n"), done.stderr
+    assert done.returncode == 0 and done.stdout.endswith("nothing yet\n"), done.stderr
     assert (len(proxy.asked), len(secure.requests)) == (1, 1), "it sends one request"
     without_proxies.chdir(tmp_path)
     made: dict[str, Any] = {"vx": vx}
@@ -289,7 +289,7 @@ def dripping(path: bytes, seconds: float = 2.0) -> Callable[..., Iterator[bytes]
 
 def test_a_list_that_drips_ends_at_the_deadline_of_each_try(tmp_path):
     with raw.serve(dripping(b"/v1/posts")) as server:
-        client = AsyncClient(KEY, url=server.url, timeout=0.5, clock=SystemClock(speed=50))
+        client = AsyncClient(KEY, url=server.url, timeout=0.5, _clock=SystemClock(speed=50))
         with eventloop.run(open_workspace(client, ledger=tmp_path / "ledger.sqlite")) as ws:
             began = time.monotonic()
             with pytest.raises(TransportError, match=r"did not answer completely within 0\.5 s"):
@@ -312,7 +312,7 @@ def test_a_connection_that_is_not_made_in_time_has_sent_nothing():
     """The server takes the connection, and never answers the first words of https."""
 
     async def send(url: str) -> TransportError:
-        async with AsyncClient(KEY, url=url, timeout=0.5) as client, client.permit() as permit:
+        async with AsyncClient(KEY, url=url, timeout=0.5) as client, client._permit() as permit:
             with pytest.raises(TransportError, match="accepted no connection in time") as caught:
                 await permit.send("POST", "/v1/posts", b"{}", "a-key")
             return caught.value
@@ -337,9 +337,9 @@ def test_an_upload_has_time_by_its_size(size, ends, tmp_path):
             yield raw.answer(json.dumps({"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg"}).encode())
 
     with raw.serve(storage) as server:
-        upload: Callable[[AsyncClient], Any] = lambda client: client.uploads.send(photo)  # noqa: E731
+        upload: Callable[[AsyncClient], Any] = lambda client: client.upload(photo)  # noqa: E731
         if not ends:
-            assert raw.asked(server.url, upload, KEY, 1.0).media_id == "media_1"
+            assert raw.asked(server.url, upload, KEY, 1.0) == "media_1"
             return
         with pytest.raises(TransportError, match=r"PUT to 127\.0\.0\.1: .* within 1\.06 s"):
             raw.asked(server.url, upload, KEY, 1.0)

@@ -18,9 +18,8 @@ from tests.virtual import PATIENCE, standing_still, until
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client import AsyncClient, Reply, SteppedClock, SystemClock
-from voxops.client._clock import ServerClock
-from voxops.client._pace import Pace
+from voxops.client import Answer, AsyncClient, SteppedClock, SystemClock
+from voxops.client._pace import Pace, ServerClock
 from voxops.errors import RateLimitError, WaitTooLong
 
 EMPTY = True  # the sandbox
@@ -57,7 +56,7 @@ class Limited:
             counts = {"limit": limit, "remaining": left, "reset": int(START.timestamp() + reset)}
             fields |= {f"x-ratelimit-{name}": str(count) for name, count in counts.items()}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
-        reply = Reply("GET /v1/posts", status, fields, b"{}")
+        reply = Answer("GET /v1/posts", status, fields, b"{}")
         self.pace.learn(reply, sent=self.time if sent is None else sent, received=self.time)
 
     async def go(self, left: int | None = None, **answer: Any) -> float:
@@ -301,7 +300,7 @@ def test_a_stepped_clock_stops_while_work_is_in_flight():
 def test_a_429_pauses_every_concurrent_call_once(client, sandbox, clock):
     sandbox.add_fault(Fault("retry_after", path="/v1/posts", seconds=5, times=6))
 
-    async def main() -> list[Reply]:
+    async def main() -> list[Answer]:
         return await asyncio.gather(*(client.request("GET", "/v1/posts", params={"limit": 1}) for _ in range(6)))
 
     with standing_still(client):  # else the fault may refuse a retry instead of a late first try
@@ -317,7 +316,7 @@ def test_the_rate_limit_is_never_hit_by_one_client():
         clock = SteppedClock(sandbox.advance)
 
         async def main() -> tuple[list[int], int | None]:
-            async with AsyncClient(sandbox.api_key, url=sandbox.url, clock=clock, rng=random.Random(1)) as client:
+            async with AsyncClient(sandbox.api_key, url=sandbox.url, _clock=clock, _rng=random.Random(1)) as client:
                 await client.identity()
                 await asyncio.gather(*(client.identity() for _ in range(99)))
                 return [request["status"] for request in sandbox.requests()], client.pace.limit

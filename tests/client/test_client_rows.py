@@ -1,23 +1,25 @@
-"""Typed methods for the reads and for rows of the matrix; documented limits are checked before anything is sent."""
+"""Methods for the reads and for the rows of the matrix: what they send, and the answer, its items and its job."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+import json
 from datetime import UTC, datetime, timedelta, timezone
-from operator import attrgetter
 from typing import Any
 
 import pandas as pd
 import pytest
+from tests.conformance.bench import ROWS
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.api import assumptions
-from voxops.client import AsyncClient, Listing, PostFields
-from voxops.errors import ConflictError, ValidationError
+from voxops.client import Answer, Listing
+from voxops.client._answer import items_of
+from voxops.client._jobs import job_of
+from voxops.errors import ConfigError, ConflictError, DecodeError, ValidationError
+from voxops.model import Outcome
 
 LATER = datetime(2026, 4, 1, 9, tzinfo=timezone(timedelta(hours=2)))
-NAIVE = datetime(2026, 4, 1, 9)
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -28,32 +30,14 @@ def account(sandbox: Sandbox, platform: str) -> str:
 
 
 @pytest.fixture
-def fields(sandbox: Sandbox) -> PostFields:
-    return PostFields(content="hello", account_ids=[account(sandbox, "twitter")])
-
-
-def test_a_delivery_s_handle_names_its_webhook(client, sandbox):
-    delivery = next(iter(sandbox.world.deliveries.values()))
-    handle = eventloop.run(client.webhooks.retry_delivery(delivery.webhook_id, delivery.id))
-    assert (handle.id, handle.webhook_id, handle.accepted["status"]) == (delivery.id, delivery.webhook_id, "queued")
-
-
-def test_bulk_handles_say_which_item_was_not_queued(client, sandbox):
-    media = next(one.id for one in sandbox.world.media.values() if one.status == "ready")
-    good, bad = eventloop.run(client.media.bulk_validate([media, "media_nowhere"]))
-    assert (good.accepted["status"], bad.accepted["status"]) == ("queued", "failed")
-
-
-def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(sandbox, client):
-    sandbox.add_fault(Fault("status", path="/v1/media/*/validate", status=422, code="VALIDATION_ERROR"))
-    with pytest.raises(ValidationError):
-        eventloop.run(client.media.validate("media_of_bulk_1"))
+def fields(sandbox: Sandbox) -> dict[str, Any]:
+    return {"content": "hello", "account_ids": [account(sandbox, "twitter")]}
 
 
 # Reads.
 
 
-def read(listing: Listing[Any]) -> list[Any]:
+def read(listing: Listing) -> list[Any]:
     """All records of a list."""
 
     async def main() -> list[Any]:
@@ -82,7 +66,7 @@ def test_accounts_and_media_are_listed_and_read(client, sandbox):
     assert counts[1] == counts[0] + 1
     assert len(read(client.accounts.list(status="all"))) == 12
     assert eventloop.run(client.accounts.get(chosen))["platform"] == "facebook"
-    assert eventloop.run(client.accounts.pages(chosen))["pages"]
+    assert read(client.accounts.pages(chosen))
     media = read(client.media.list(page_size=10))
     assert len(media) == 40
     assert eventloop.run(client.media.get(media[0]["id"])) == media[0]
@@ -113,159 +97,111 @@ def test_deliveries_are_listed_by_outcome_time_and_event(client, sandbox):
 
 def test_a_create_without_a_time_is_a_draft_even_where_the_api_would_publish(client, sandbox, fields):
     sandbox.set_switches(publish_on_create=True)
-    assert eventloop.run(client.posts.create(fields))["status"] == "draft"
+    answer = eventloop.run(client.posts.create(**fields))
+    assert (answer.status, answer.json["status"], answer.row.row, answer.items, answer.job) == (
+        201,
+        "draft",
+        1,
+        (),
+        None,
+    )
     sandbox.advance(600)
     assert sandbox.effects("target.publish") == []
 
 
+def test_fields_are_sent_under_the_api_s_names_and_judged_there(client, sandbox, fields):
+    answer = eventloop.run(client.posts.create(**fields, scheduled_for=LATER, first_comment=None))
+    assert answer.json["scheduledFor"] == "2026-04-01T07:00:00.000Z"
+    with pytest.raises(ValidationError) as caught:
+        eventloop.run(client.posts.create(content="x" * 10_001, account_ids=fields["account_ids"]))
+    assert caught.value.status in (400, 422) and client.requests == 2
+
+
 def test_a_stale_version_is_a_conflict(client, sandbox, fields):
     async def main() -> None:
-        post = await client.posts.create(fields)
+        post = (await client.posts.create(**fields)).json
         sandbox.advance(5)
-        await client.posts.update(post["id"], PostFields(content="mine"), version=post["updatedAt"])
+        await client.posts.update(post["id"], content="mine", version=post["updatedAt"])
         with pytest.raises(ConflictError):
-            await client.posts.update(post["id"], PostFields(content="theirs"), version=post["updatedAt"])
-        cleared = await client.posts.update(post["id"], PostFields(first_comment=None, scheduled_for=LATER))
-        assert (cleared["scheduledFor"], cleared["content"]) == ("2026-04-01T07:00:00.000Z", "mine")
+            await client.posts.update(post["id"], content="theirs", version=post["updatedAt"])
+        cleared = await client.posts.update(post["id"], first_comment=None, scheduled_for=LATER)
+        assert (cleared.json["scheduledFor"], cleared.json["content"]) == ("2026-04-01T07:00:00.000Z", "mine")
 
     eventloop.run(main())
 
 
-@pytest.fixture
-def idle() -> Iterator[AsyncClient]:
-    """A client that has nobody to talk to, for what must not be sent."""
-    client = AsyncClient("vb_test_of_nobody", url="http://127.0.0.1:9")
-    yield client
-    eventloop.run(client.aclose())
-
-
-def refused(send: Coroutine[Any, Any, Any]) -> tuple[str, str]:
-    """Field and code of what the client does not send."""
-    with pytest.raises(ValidationError, match="nothing was sent") as caught:
-        eventloop.run(send)
-    assert caught.value.status == 0
-    return str(caught.value.details["field"]), caught.value.code
-
-
-def thread(*numbers: int) -> list[dict[str, Any]]:
-    return [{"sequence": number, "content": "x"} for number in numbers]
-
-
-LONG = "x" * 10_001
-TOO_LONG, BAD_DATE, INVALID = "CONTENT_TOO_LONG", "INVALID_DATE", "VALIDATION_ERROR"
-
-
-@pytest.mark.parametrize(("name", "field", "code", "values"), [
-    ("content", "content", TOO_LONG, [LONG]), ("content", "content", INVALID, ["  "]),
-    ("account_ids", "accountIds", INVALID, [[], "acc_1", [""]]), ("media", "media", INVALID, ["media_1", b"media_1"]),
-    ("scheduled_for", "scheduledFor", BAD_DATE, [NAIVE, pd.Timestamp("2026-04-01"), pd.NaT, 1_800_000_000]),
-    ("scheduled_for", "scheduledFor", BAD_DATE, ["2026-04-01T09:00:00", "2026-04-01", "tomorrow", "2026-04-01T17.45Z"]),
-    ("queue", "queue", INVALID, [True]), ("content_type", "contentType", INVALID, ["poem", 5]),
-    ("first_comment", "firstComment", INVALID, ["x" * 2_201, 5]),
-    ("first_comment_delay", "firstCommentDelay", INVALID, [61, -1, True]),
-    ("thread_posts", "threadPosts", INVALID, [5, thread(*range(1, 27)), thread(1, 3)]),
-    ("thread_posts", "threadPosts[0]", INVALID, [["a"]]),
-    ("thread_posts", "threadPosts[1].content", INVALID, [[{"sequence": 1, "content": ""}]]),
-    ("metadata", "metadata", INVALID, [["k"]]), ("metadata", "metadata.", INVALID, [{"": 1}]),
-    ("metadata", "metadata." + "k" * 100, INVALID, [{"k" * 101: 1}]),
-    ("metadata", "metadata.k", INVALID, [{"k": "x" * 1_001}, {"k": ["x"] * 101}, {"k": ["x" * 201]}]),
-    ("platform_overrides", "platformOverrides", INVALID, [["twitter"]]),
-    ("platform_overrides", "platformOverrides.twitter", INVALID, [{"twitter": "short"}]),
-    ("platform_overrides", "platformOverrides.twitter.content", INVALID, [{"twitter": {"content": 5}}]),
-    ("platform_overrides", "platformOverrides.twitter.content", TOO_LONG, [{"twitter": {"content": LONG}}]),
-    ("platform_metadata", "platformMetadata", INVALID, [{5: {}}]), ("tags", "tags", INVALID, [5, {"a": 1}, [5]]),
+@pytest.mark.parametrize(("row", "body", "items"), [
+    (5, {"retriedPlatforms": [{"platform": "x", "accountId": "a"}], "skippedPlatforms": [{"accountId": "b", "reason": "cap"}]},
+        [(0, "retried", "a", None), (1, "skipped", "b", "cap")]),
+    (10, {"success": True, "platformId": "pp_1", "status": "PENDING"}, [(0, "pending", "pp_1", None)]),
+    (11, {"results": [{"index": 1, "status": "failed", "errors": [{"code": "X", "message": "no"}]}, {"index": 0, "status": "created", "postId": "p"}]},
+        [(1, "failed", None, "X: no"), (0, "created", "p", None)]),
+    (28, {"data": {"results": [{"mediaId": "m", "uploadUrl": "https://s"}, {"error": "too large"}]}},
+        [(0, "succeeded", "m", None), (1, "failed", None, "too large")]),
+    (12, {"results": ["odd"]}, []), (29, {}, None),
 ])  # fmt: skip
-def test_a_field_beyond_its_limit_is_named_and_nothing_is_sent(idle, name, field, code, values):
-    for value in values:
-        made = PostFields(**{"content": "x", "account_ids": ["acc_1"], "scheduled_for": LATER, name: value})
-        for send in (idle.posts.create(made), idle.posts.update("post_1", made), idle.posts.bulk([made])):
-            assert refused(send) == (field, code)
-    assert idle.requests == 0
+def test_a_row_that_can_half_succeed_has_an_item_each(row, body, items):
+    answer = Answer("POST /v1/x", 207, {}, json.dumps(body).encode())
+    if items is None:
+        with pytest.raises(DecodeError, match="outcome of its items is unknown"):
+            items_of(ROWS[row], answer)
+        return
+    found = items_of(ROWS[row], answer)
+    assert [tuple(item.values()) for item in found] == items
+    assert list(pd.DataFrame(found).columns) == (["index", "status", "id", "error"] if items else [])
 
 
-def test_fields_at_their_limit_are_sent_under_their_api_names():
-    body = PostFields(
-        content="x" * 10_000, account_ids=("acc_1",), scheduled_for=LATER, content_type="image", media=["media_1"],
-        tags=["a"],
-        platform_overrides={"twitter": {"content": "short"}}, first_comment="y" * 2_200, first_comment_delay=60,
-        thread_posts=thread(*range(1, 26)), metadata={"k" * 100: "x" * 1_000, "l": ["x" * 200] * 100},
-    ).new()  # fmt: skip
-    assert (body["scheduledFor"], body["contentType"]) == ("2026-04-01T07:00:00.000Z", "IMAGE")
-    assert body["accountIds"] == ["acc_1"]
-    assert body["platformOverrides"] == {"TWITTER": {"content": "short"}}
-    assert "saveAsDraft" not in body
+@pytest.mark.parametrize("second", [{}, {"content": "x"}])
+def test_each_item_of_a_bulk_request_is_read(client, sandbox, fields, second):
+    bad = {"content": "", "accountIds": fields["account_ids"], "scheduledFor": LATER.isoformat()}
+    answer = eventloop.run(client.posts.bulk(posts=[bad, bad | second]))
+    assert answer.status == 207
+    assert [item["status"] for item in answer.items] == ["failed", "created" if second else "failed"]
+    assert answer.items[0]["error"]
 
 
-@pytest.mark.parametrize(("fields", "changes"), [
-    ({}, {}), ({"persona_id": None}, {"personaId": None}),
-    ({"scheduled_for": pd.Timestamp("2026-04-01T09:00:00.123456789+02:00")},
-        {"scheduledFor": "2026-04-01T07:00:00.123Z"}),
+@pytest.mark.parametrize(("row", "path", "body", "wanted"), [
+    (4, "/v1/posts/p%2F1/publish", None, ("post", ("p/1",), None)),
+    (10, "/v1/posts/p/platforms/t/fix", None, ("post", ("p",), None)),
+    (30, "/v1/media/bulk-validate", {"mediaIds": ["a", "b"]}, ("media", ("a", "b"), None)),
+    (31, "/v1/media/import-from-url", {"url": "u"}, ("media", (), None)),
+    (39, "/v1/webhooks/w/deliveries/d/retry", None, ("delivery", ("d",), "w")), (1, "/v1/posts", {}, None),
 ])  # fmt: skip
-def test_only_what_is_given_is_changed(fields, changes):
-    assert PostFields(**fields).changes() == changes
+def test_an_asynchronous_row_has_a_job(row, path, body, wanted):
+    job = job_of(ROWS[row], path, body)
+    assert (job and (job.kind, job.ids, job.webhook_id)) == wanted
 
 
-def beyond(method: str, field: str, *values: Any, **named: Any) -> Any:
-    """A call beyond a limit, and the field that its error names."""
-    return pytest.param(method, field, values, named, id=f"{method}-{field}")
+def test_a_job_is_followed_to_its_end(client, sandbox, clock, fields):
+    """Each row: `tests/conformance`."""
+
+    async def main() -> None:
+        post = (await client.posts.create(**fields)).json["id"]
+        ending = await client.wait(await client.posts.publish(post))
+        assert (ending.status, ending.outcome, ending.records[0]["id"]) == ("published", Outcome.SUCCEEDED, post)
+        imported = await client.media.import_from_url(url="https://x.example/a.jpg", filename="a.jpg")
+        assert imported.job.ids == (imported.json["id"],)
+        assert (await client.wait(imported, timeout=0.001)).outcome is Outcome.PENDING
+        ids = [media.id for media in sandbox.world.media.values() if media.status == "ready"][:2]
+        ending = await client.wait(await client.media.bulk_validate(media_ids=ids))
+        assert [record["id"] for record in ending.records] == ids and ending.outcome is Outcome.SUCCEEDED
+        with pytest.raises(ConfigError, match="no job to wait for"):
+            await client.wait(await client.posts.cancel((await client.posts.create(**fields)).json["id"]))
+
+    eventloop.run(main())
 
 
-IMAGE = {"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 10}
-VIDEO = {"filename": "v.mp4", "contentType": "video/mp4", "sizeBytes": 10}
-GOOD = PostFields(content="x", account_ids=["acc_1"], scheduled_for=LATER)
-HTTPS = "https://x.example/a.jpg"
+def test_a_refusal_is_an_error_whatever_the_id_of_the_media_file(client, sandbox):
+    sandbox.add_fault(Fault("status", path="/v1/media/*/validate", status=422, code="VALIDATION_ERROR"))
+    with pytest.raises(ValidationError):
+        eventloop.run(client.media.validate("media_of_bulk_1"))
 
 
-@pytest.mark.parametrize(("method", "field", "values", "named"), [
-    beyond("posts.bulk", "posts", [GOOD] * 51), beyond("posts.bulk", "posts", []),
-    beyond("posts.bulk", "posts[1]", [GOOD, {"content": "x"}]),
-    beyond("posts.bulk", "posts[0].scheduledFor", [PostFields(content="x", account_ids=["a"])]),
-    beyond("posts.bulk", "posts[0].content", [PostFields(account_ids=["a"])]),
-    beyond("posts.create", "accountIds", PostFields(content="x")), beyond("posts.create", "fields", {"content": "x"}),
-    beyond("posts.update", "fields", "post_1", PostFields()),
-    beyond("posts.update", "fields", "post_1", {"content": "x"}),
-    beyond("posts.get", "id", ""), beyond("posts.cancel", "id", None),
-    beyond("posts.bulk_video", "videos", [{}] * 21), beyond("posts.bulk_video", "videos[0]", ["abc"]),
-    beyond("posts.bulk_video", "videos[1].scheduledFor", [{}, {"scheduledFor": "2026-04-01T09:00"}]),
-    beyond("posts.bulk_video", "videos[0].content", [{"content": LONG}]),
-    *(beyond("posts.validate", "platforms", content="x", platforms=bad) for bad in ([], "twitter", [5])),
-    beyond("posts.validate", "media[0]", content="x", platforms=["x"], media=["m"]),
-    beyond("posts.validate", "mediaIds", content="x", platforms=["x"], media_ids="media_1"),
-    beyond("posts.fix", "mediaUrl", "p", "t", media_url="http://x.example/a.jpg"),
-    beyond("posts.fix", "content", "p", "t", content=LONG),
-    beyond("posts.fix", "refreshMedia", "p", "t", media_url=HTTPS, refresh_media=True),
-    beyond("accounts.select_page", "pageId", "a", None), beyond("accounts.connect", "platform", 5),
-    beyond("webhooks.create", "url", "ftp://x", ["*"]),
-    *(beyond("webhooks.create", "events", HTTPS, bad) for bad in ([], 5)),
-    beyond("webhooks.update", "events", "w", events="*"), beyond("webhooks.update", "webhook", "w"),
-    beyond("webhooks.test", "webhookId", ""),
-    beyond("media.register", "url", "http://x.example/a.jpg", "image/jpeg"),
-    beyond("media.import_from_url", "url", "file:///etc/passwd"),
-    beyond("media.import_from_drive", "fileId", ""),
-    *(beyond("media.bulk_validate", "mediaIds", bad) for bad in (["m"] * 101, [None])),
-    *(beyond("uploads.presign", "contentType", "a.bmp", bad, 10) for bad in ("image/bmp", ["image/jpeg"])),
-    *(beyond("uploads.presign", "sizeBytes", "a.jpg", "image/jpeg", bad) for bad in (20 * 1024**2 + 1, 0, "5", True)),
-    *(beyond("uploads.presign", "filename", bad, "image/jpeg", 10) for bad in ("../a.jpg", 5)),
-    *(beyond("uploads.bulk_presign", field, bad) for field, bad in (
-        ("files", [IMAGE] * 101), ("files[0]", ["a.jpg"]), ("sizeBytes", [IMAGE | {"sizeBytes": "abc"}]),
-    )),
-    *(beyond("uploads.bulk_video_urls", field, bad) for field, bad in (
-        ("videos", [VIDEO | {"sizeBytes": 1024**3 + 1}] * 20), ("videos[0]", ["v.mp4"]),
-        ("sizeBytes", [VIDEO | {"sizeBytes": -1}]),
-        ("contentType", [IMAGE]),
-    )),
-    beyond("uploads.send", "file", 5), beyond("uploads.send_all", "file", [None]),
-    beyond("uploads.send_all", "files", "a.jpg"),
-])  # fmt: skip
-def test_limits_are_checked_before_anything_is_sent(idle, method, field, values, named):
-    assert refused(attrgetter(method)(idle)(*values, **named))[0] == field
-    assert idle.requests == 0
-
-
-def test_a_list_takes_no_time_without_an_offset(idle):
-    with pytest.raises(ValidationError, match="since"):
-        read(idle.posts.list(since=NAIVE))
-    assert idle.requests == 0
+@pytest.mark.parametrize("id_", ["", None, 5, "\ud800"])
+def test_what_is_no_id_is_not_sent(client, id_):
+    with pytest.raises(ValidationError, match="not a valid id; nothing was sent"):
+        eventloop.run(client.posts.get(id_))
+    assert client.requests == 0
 
 
 @pytest.mark.parametrize(("kind", "record", "status"), [

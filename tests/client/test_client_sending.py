@@ -13,7 +13,7 @@ from tests.virtual import until
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops._support.canonical import canonical
-from voxops.client import AsyncClient, PostFields, _calls
+from voxops.client import AsyncClient, _calls
 from voxops.connection import _identity
 from voxops.errors import (
     ApiError,
@@ -21,7 +21,6 @@ from voxops.errors import (
     RateLimitError,
     ServerError,
     TransportError,
-    ValidationError,
     WaitTooLong,
 )
 from voxops.loading.accounts import check_up
@@ -37,8 +36,7 @@ ACCOUNT = next(
 )
 
 
-def fields(**more: Any) -> PostFields:
-    return PostFields(content="hello", account_ids=[ACCOUNT], **more)
+FIELDS = {"content": "hello", "account_ids": [ACCOUNT]}
 
 
 @pytest.mark.parametrize("fault", [
@@ -86,17 +84,17 @@ def test_only_the_failed_page_of_a_list_is_read_again(client, sandbox):
 def test_a_write_without_effect_is_sent_again_under_one_key(client, sandbox, fault):
     """Those that may have had one: `tests/conformance`, for each row."""
     sandbox.add_fault(Fault(method="POST", path="/v1/posts", times=2, **fault))
-    post = eventloop.run(client.posts.create(fields()))
+    post = eventloop.run(client.posts.create(**FIELDS))
     tries = sandbox.requests(acting=True)
     assert len(tries) == 3
     assert len({(request["key"], request["body"]) for request in tries}) == 1
-    assert [effect["post"] for effect in sandbox.effects("post.create")] == [post["id"]]
+    assert [effect["post"] for effect in sandbox.effects("post.create")] == [post.json["id"]]
 
 
 def test_two_writes_have_two_keys_and_a_given_key_is_used(client, sandbox):
     async def main() -> list[str]:
-        keys = (None, None, KEY, KEY)
-        return [(await client.posts.create(fields(), idempotency_key=key))["id"] for key in keys]
+        keys = ({}, {}, *[{"idempotency_key": KEY}] * 2)
+        return [(await client.posts.create(**FIELDS, **key)).json["id"] for key in keys]
 
     ids = eventloop.run(main())
     assert len(set(ids)) == 3
@@ -147,21 +145,12 @@ def test_only_the_latest_keys_are_remembered(client, monkeypatch):
     eventloop.run(main())
 
 
-def test_a_write_without_a_row_is_sent_once_by_raw_only(client, sandbox):
-    with pytest.raises(ValidationError, match=r"POST /v1/posts/p/approve; .* client.raw"):
-        eventloop.run(client.request("POST", "/v1/posts/p/approve"))
-    assert client.requests == 0
-    sandbox.add_fault(Fault("drop", path="/v1/posts/p/approve", times=None))
+@pytest.mark.parametrize("path", ["/v1/posts/p/approve", "/v1/batch"])
+def test_a_write_without_a_row_is_sent_once(client, sandbox, path):
+    """Those with a row: `tests/conformance`, for each row."""
+    sandbox.add_fault(Fault("drop", path=path, times=None))
     with pytest.raises(TransportError):
-        eventloop.run(client.raw("POST", "/v1/posts/p/approve"))
-    assert client.requests == 1
-
-
-def test_raw_is_never_sent_again(client, sandbox):
-    """Writes: `tests/conformance`, for each row."""
-    sandbox.add_fault(Fault("status", status=503))
-    with pytest.raises(ServerError):
-        eventloop.run(client.raw("GET", "/v1/posts"))
+        eventloop.run(client.request("POST", path, json={}, idempotency_key=KEY))
     assert client.requests == 1
 
 
@@ -169,49 +158,10 @@ def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait
     late = {"Retry-After": "3600"}
     sandbox.add_fault(Fault("status", method="POST", path="/v1/posts", status=503, headers=late, when="after"))
     with pytest.raises(ServerError, match="503"):
-        eventloop.run(client.posts.create(fields()))
+        eventloop.run(client.posts.create(**FIELDS))
     with pytest.raises(WaitTooLong):
         eventloop.run(client.identity())
     assert len(sandbox.effects("post.create")) == client.requests == 1
-
-
-# Batches.
-
-
-def operation(number: int, **more: Any) -> dict[str, Any]:
-    body = {"content": "x", "accountIds": [ACCOUNT]}
-    return {"id": f"op-{number}", "method": "POST", "path": "/v1/posts", "body": body, **more}
-
-
-def test_a_batch_is_read_item_by_item(client, sandbox):
-    bad = operation(2, body={"content": ""})
-    whole = eventloop.run(client.batch([operation(1), bad, operation(3)]))
-    assert [result["status"] for result in whole["results"]] == [201, 400, 201]
-    assert whole["summary"] == {"total": 3, "succeeded": 2, "failed": 1, "skipped": 0}
-    stopped = eventloop.run(client.batch([bad, operation(3)], continue_on_error=False))
-    assert stopped["summary"]["skipped"] == 1
-    assert len(sandbox.effects("post.create")) == 2
-
-
-def test_a_batch_is_sent_once(client, sandbox):
-    sandbox.add_fault(Fault("drop", path="/v1/batch", when="after", times=None))
-    with pytest.raises(TransportError):
-        eventloop.run(client.batch([operation(1)]))
-    assert client.requests == len(sandbox.effects("post.create")) == 1
-
-
-@pytest.mark.parametrize(("operations", "what"), [
-    ([], "1 to 100"), ([operation(n) for n in range(101)], "101 entries"), ([operation(1), operation(1)], "same id"),
-    ([operation(1, id="x" * 65)], "1 to 64"), ([operation(1, method="GET")], "POST, PATCH or DELETE"),
-    ([operation(1, path="/v1/billing")], "/v1/ and one of posts"),
-    ([operation(1, path="/v1/posts/" + "x" * 500)], "500"),
-    ([operation(1, body={"x": "y" * 102_400})], "102,400"),
-    ([operation(n, body={"x": "y" * 90_000}) for n in range(60)], "in all"), (["x"], r"operations\[0\]"),
-])  # fmt: skip
-def test_the_limits_of_a_batch_are_checked_before_it_is_sent(client, operations, what):
-    with pytest.raises(ValidationError, match=what):
-        eventloop.run(client.batch(operations))
-    assert client.requests == 0
 
 
 # Permits: one try each, for the engine.
@@ -225,7 +175,7 @@ def test_a_permit_is_one_try_and_returns_any_status(client, sandbox, fault, stat
     sandbox.add_fault(Fault(path="/v1/posts/p1/retry", times=None, **fault))
 
     async def main() -> int:
-        async with client.permit() as permit:
+        async with client._permit() as permit:
             return (await permit.send(*RETRY)).status
 
     assert eventloop.run(main()) == status
@@ -239,7 +189,7 @@ def test_a_permit_says_whether_the_request_may_have_arrived(client, sandbox):
 
     async def failed(one: AsyncClient) -> TransportError:
         with pytest.raises(TransportError) as caught:
-            async with one, one.permit() as permit:
+            async with one, one._permit() as permit:
                 await permit.send("POST", "/v1/posts", body, KEY)
         return caught.value
 
@@ -253,11 +203,11 @@ def test_a_permit_says_whether_the_request_may_have_arrived(client, sandbox):
 
 def test_a_permit_allows_one_try_inside_its_block(client, sandbox):
     async def main() -> None:
-        async with client.permit() as permit:
+        async with client._permit() as permit:
             await permit.send(*RETRY)
             with pytest.raises(RuntimeError, match="one try"):
                 await permit.send(*RETRY)
-        async with client.permit() as unused:
+        async with client._permit() as unused:
             pass
         with pytest.raises(RuntimeError, match="one try"):
             await unused.send(*RETRY)
@@ -287,7 +237,7 @@ def test_a_permit_shares_the_pace(client, sandbox, clock):
     sandbox.add_fault(Fault("retry_after", path="/v1/posts/p1/retry", seconds=20))
 
     async def main() -> None:
-        async with client.permit() as permit:
+        async with client._permit() as permit:
             assert (await permit.send(*RETRY)).status == 429
         assert client.pace.paused_for == 20.0
         await client.identity()
@@ -302,7 +252,7 @@ def test_no_caller_swallows_a_pause_that_is_too_long(client, sandbox, tmp_path):
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
 
     async def permit() -> None:
-        async with client.permit():
+        async with client._permit():
             pytest.fail("no permit may be granted")
 
     async def main() -> None:
@@ -312,7 +262,7 @@ def test_no_caller_swallows_a_pause_that_is_too_long(client, sandbox, tmp_path):
         assert first.value.retry_after >= 900
         for call in (
             partial(_identity, client), partial(check_up, client, [ACCOUNT], refresh=False),
-            partial(client.uploads.send_all, [file]), partial(client.posts.retry, "post_1"), permit,
+            partial(client.upload, file), partial(client.posts.retry, "post_1"), permit,
         ):  # fmt: skip
             with pytest.raises(WaitTooLong, match="Nothing was sent"):
                 await call()
@@ -323,7 +273,7 @@ def test_no_caller_swallows_a_pause_that_is_too_long(client, sandbox, tmp_path):
 
 async def attempt(client: AsyncClient, *request: Any, answers: Any) -> int:
     """Use a permit whose precondition has these answers, one after the other; return the status."""
-    async with client.permit() as permit:
+    async with client._permit() as permit:
         return (await permit.send(*request, may_go=answers)).status
 
 

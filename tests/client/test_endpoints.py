@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-import typing
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -14,18 +13,17 @@ import pytest
 from tests import client_stub
 from tests.security.raw import answer, serve
 
-import voxops as vx
 from voxops._support import eventloop
-from voxops.api import endpoints, records
-from voxops.api.endpoints import ENDPOINTS, Gives, Operation
-from voxops.api.matrix import MATRIX, Resend, find
-from voxops.client import AsyncClient, Handle, Listing, Page, _methods, groups
+from voxops.api import endpoints
+from voxops.api.endpoints import ENDPOINTS, PARAMETERS, Operation
+from voxops.api.matrix import MATRIX, find
+from voxops.client import AsyncClient, Listing, Page, methods
 from voxops.frames import schemas
 from voxops.frames.records import build
 
 EMPTY = True  # the sandbox
 
-BY_HAND = {33: "uploads.send"}
+BY_HAND = {33: "upload"}
 METHODS = [operation.name for operation in ENDPOINTS]
 
 
@@ -38,48 +36,33 @@ def test_each_row_of_the_matrix_has_one_method():
 
 
 @pytest.mark.parametrize("operation", ENDPOINTS, ids=METHODS)
-def test_a_method_returns_what_its_row_implies(operation):
+def test_a_method_agrees_with_its_row_and_explains_itself(operation):
     row, (method, path) = operation.row, operation.call
     assert (row is None) == (method == "GET") and find(method, path) is row
-    assert path.count("/:") == sum(field.place == "path" for field in operation.takes)
-    assert (operation.gives in (Gives.HANDLE, Gives.HANDLES)) == (row is not None and row.is_async)
-    if operation.gives is Gives.ITEMS:
-        assert row is not None and row.partial
-    if row is None or row.resend is Resend.NEVER:
-        assert (
-            "idempotency_key" not in inspect.signature(attrgetter(operation.name)(AsyncClient("vb_test_x"))).parameters
-        )
-
-
-@pytest.mark.parametrize("operation", ENDPOINTS, ids=METHODS)
-def test_a_method_explains_itself(operation):
-    group, _, name = operation.name.partition(".")
-    method = getattr(groups.GROUPS[group], name)
-    signature, said = inspect.signature(method), inspect.getdoc(method)
-    assert method.__qualname__ == f"{groups.GROUPS[group].__name__}.{name}" and method.operation is operation
-    assert inspect.iscoroutinefunction(method) == (operation.gives is not Gives.LIST)
-    assert said.startswith(operation.says)
-    assert f"``{' '.join(operation.call)}``" in said
-    assert operation.row is None or f"row {operation.row.row} of the matrix" in said
-    for parameter in list(signature.parameters)[1:]:
-        assert re.search(rf"^{parameter} : \S", said, re.MULTILINE), parameter
+    assert path.count("/:") == len(operation.ids.split())
+    made = attrgetter(operation.name)(AsyncClient("vb_test_of_nobody"))
+    signature, said = inspect.signature(made), inspect.getdoc(made)
+    assert made.operation is operation and inspect.iscoroutinefunction(made) == (not operation.listed)
+    assert said.startswith(operation.says) and f"``{method} {path}``" in said
+    assert row is None or f"row {row.row} of the matrix" in said
+    for parameter in signature.parameters:
+        assert re.search(rf"^(\*\*)?{parameter}( : \S|$)", said, re.MULTILINE), parameter
     assert f"Returns\n-------\n{signature.return_annotation}" in said
-    assert "Raises\n------\nValidationError" in said
     assert max(map(len, said.splitlines())) <= 132
 
 
-def test_records_are_types():
-    named = {operation.record for operation in ENDPOINTS} - {"Any", "Presigned"}
-    assert all(typing.is_typeddict(getattr(records, name)) for name in named)
+def test_each_parameter_is_used():
+    used = {name for each in ENDPOINTS for name in (*each.ids.split(), *each.fields, *each.options)}
+    assert used == set(PARAMETERS)
 
 
 def test_the_stub_is_up_to_date():
-    assert client_stub.FILE.read_text("utf-8") == client_stub.stub(groups.GROUPS), "python -m tests.client_stub"
+    assert client_stub.FILE.read_text("utf-8") == client_stub.stub(methods.CLASSES), "python -m tests.client_stub"
 
 
 @pytest.mark.parametrize("call", [
     lambda client: client.posts.get(), lambda client: client.posts.get("p", "q"), lambda client: client.posts.get("p", key=1),
-    lambda client: client.posts.fix("p", "t", "text"),
+    lambda client: client.posts.fix("p", "t", "text"), lambda client: client.posts.create(acount_ids=["a"]),
 ])  # fmt: skip
 def test_arguments_that_do_not_fit_are_a_type_error(client, call):
     with pytest.raises(TypeError):
@@ -108,7 +91,7 @@ def test_the_example_of_the_architecture_page_adds_a_list_endpoint(monkeypatch):
         r"^# api/endpoints\.py\n(.+?),\n# frames/schemas\.py\n(.+?),\n```$", text, re.MULTILINE | re.DOTALL
     )
     row, schema = example.groups()
-    made = _methods.group_classes([eval(row, vars(endpoints).copy())], {}, "voxops.client.groups")
+    made = methods.classes_of([eval(row, vars(endpoints).copy())])
     for kind, columns in eval(f"{{{schema}}}", vars(schemas).copy()).items():
         monkeypatch.setitem(schemas.SCHEMAS, kind, columns)
     body = b'{"personas": [{"id": "pp_1", "name": "Maria", "createdAt": "2026-03-02T09:00:00Z"}, {"id": "pp_2"}]}'
@@ -125,25 +108,19 @@ def test_the_example_of_the_architecture_page_adds_a_list_endpoint(monkeypatch):
     frame = build("personas", records)
     assert list(frame["persona_id"]) == ["pp_1", "pp_2"] and str(frame["created_at"].dtype) == "datetime64[us, UTC]"
     stub = client_stub.stub(made)
-    assert "def list(self, *, page_size: int = 100) -> Listing[Any]:" in stub and "personas: Personas" in stub
+    assert "def list(self, *, page_size: int | None = ...) -> Listing:" in stub and "personas: Personas" in stub
 
 
 def test_a_new_act_is_one_row(client, sandbox):
-    publish = next(operation for operation in ENDPOINTS if operation.name == "posts.publish")
-    row = Operation("drafts.send", 4, publish.takes, Gives.HANDLE, "Post", "Queue a draft.")
-    drafts = _methods.group_classes([row], {}, "voxops.client.groups")["drafts"](client)
+    row = Operation("drafts.send", 4, "post_id", "", "Queue a draft.")
+    drafts = methods.classes_of([row])["drafts"](client)
     account = next(
         one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
     )
 
-    async def main() -> Handle:
-        post = await client.posts.create(vx.PostFields(content="x", account_ids=[account]))
-        return await drafts.send(post["id"], idempotency_key="mine-0001")
+    async def main() -> str:
+        post = await client.posts.create(content="x", account_ids=[account])
+        return (await client.wait(await drafts.send(post.json["id"], idempotency_key="mine-0001"))).status
 
-    handle = eventloop.run(main())
-    assert (handle.kind, sandbox.requests()[-1]["key"]) == ("post", "mine-0001")
-    assert eventloop.run(_awaited(handle)).status == "published"
-
-
-async def _awaited(handle: Handle) -> object:
-    return await handle
+    assert eventloop.run(main()) == "published"
+    assert sandbox.requests(acting=True)[-1]["key"] == "mine-0001"

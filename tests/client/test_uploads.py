@@ -1,4 +1,4 @@
-"""Uploads from disk: constant memory, no API headers to the storage host, expired addresses, resumed batches."""
+"""Uploads from disk: constant memory, no API headers to the storage host, expired addresses, arrival."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 import json
 import tracemalloc
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ from tests.security.raw import answer, serve
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client import AsyncClient, Progress, Uploaded
-from voxops.errors import ApiError, AuthError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
+from voxops.client import Answer, AsyncClient, _upload
+from voxops.errors import ApiError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
 
 EMPTY = True  # the sandbox
 MEGABYTE = 1024 * 1024
@@ -32,21 +31,8 @@ def photo(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> list[Path]:
-    files = [tmp_path / f"photo-{number}.png" for number in range(6)]
-    for number, file in enumerate(files):
-        file.write_bytes(bytes([number]) * 1_000)
-    return files
-
-
-@pytest.fixture
-def send(client: AsyncClient) -> Callable[..., Uploaded]:
-    return lambda file, **more: eventloop.run(client.uploads.send(file, **more))
-
-
-@pytest.fixture
-def send_all(client: AsyncClient) -> Callable[..., list[Uploaded]]:
-    return lambda files, **more: eventloop.run(client.uploads.send_all(files, **more))
+def send(client: AsyncClient) -> Callable[..., str]:
+    return lambda file, **more: eventloop.run(client.upload(file, **more))
 
 
 def puts(sandbox: Sandbox) -> list[int]:
@@ -60,16 +46,14 @@ def media(sandbox: Sandbox, kind: str) -> list[str]:
 
 
 def test_a_file_arrives_whole_and_becomes_ready(client, sandbox, send, photo):
-    steps: list[Progress] = []
-    done = send(photo, progress=steps.append)
-    assert done == Uploaded(photo, done.media_id)
+    steps: list[tuple[int, int]] = []
+    done = send(photo, progress=lambda *step: steps.append(step))
     (effect,) = sandbox.effects("media.upload")
-    assert (effect["sha256"], effect["media"]) == (hashlib.sha256(photo.read_bytes()).hexdigest(), done.media_id)
+    assert (effect["sha256"], effect["media"]) == (hashlib.sha256(photo.read_bytes()).hexdigest(), done)
     size = photo.stat().st_size
-    assert {one.size for one in steps} == {size}
-    assert [one.sent for one in steps] == [262_144, 524_288, 786_432, size]
+    assert steps == [(sent, size) for sent in (262_144, 524_288, 786_432, size)]
     sandbox.advance(60)
-    assert eventloop.run(client.uploads.status(str(done.media_id))) == "ready"
+    assert eventloop.run(client.media.get(done))["status"].lower() == "ready"
 
 
 def test_memory_stays_constant_whatever_the_size(sandbox, send, tmp_path):
@@ -84,19 +68,19 @@ def test_memory_stays_constant_whatever_the_size(sandbox, send, tmp_path):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert {one["media"]: one["size"] for one in sandbox.effects("media.upload")}[done.media_id] == 64 * MEGABYTE
+    assert {one["media"]: one["size"] for one in sandbox.effects("media.upload")}[done] == 64 * MEGABYTE
     assert peak < 8 * MEGABYTE, f"{peak / MEGABYTE:.1f} MB"
 
 
-def test_the_type_is_derived_from_the_name_unless_it_is_given(sandbox, send, send_all, tmp_path):
+def test_the_type_is_derived_from_the_name_unless_it_is_given(sandbox, send, tmp_path):
     kinds = {
         "a.JPG": "image/jpeg", "b.mov": "video/quicktime", "c.srt": "text/srt", "d.vtt": "text/vtt",
         "e.webp": "image/webp",
     }  # fmt: skip
     for name in kinds:
         (tmp_path / name).write_bytes(b"x")
-    done = [*send_all([tmp_path / name for name in kinds]), send(tmp_path / "a.JPG", content_type="application/pdf")]
-    assert [sandbox.world.media[one.media_id].content_type for one in done] == [*kinds.values(), "application/pdf"]
+    done = [*(send(tmp_path / name) for name in kinds), send(tmp_path / "a.JPG", content_type="application/pdf")]
+    assert [sandbox.world.media[one].content_type for one in done] == [*kinds.values(), "application/pdf"]
 
 
 # What fails.
@@ -113,39 +97,26 @@ def test_a_put_that_keeps_failing_is_abandoned(sandbox, send, photo, fault, kind
     assert 1 <= len(puts(sandbox)) <= 5
 
 
-def test_a_failed_file_does_not_stop_the_others(send_all, photos, tmp_path):
+@pytest.mark.parametrize(("name", "word"), [
+    ("missing.jpg", "No such file"), ("empty.jpg", "is empty"), ("notes.doc", "content_type="), (".", "is not a file"),
+    ("a\0b.jpg", "embedded null"),
+])  # fmt: skip
+def test_what_is_no_file_to_upload_is_said_before_anything_is_sent(client, send, tmp_path, name, word):
     (tmp_path / "empty.jpg").write_bytes(b"")
     (tmp_path / "notes.doc").write_bytes(b"x")
-    errors = {
-        photos[0]: None, tmp_path / "missing.jpg": "No such file", tmp_path / "empty.jpg": "0 bytes",
-        tmp_path / "notes.doc": "content_type=", tmp_path: "is not a file", tmp_path / "a\0b.jpg": "embedded null",
-        photos[1]: None,
-    }  # fmt: skip
-    done = send_all(list(errors))
-    assert [one.path for one in done] == list(errors)
-    for one, word in zip(done, errors.values(), strict=True):
-        assert (one.media_id is None, isinstance(one.error, ValidationError)) == (word is not None, word is not None)
-        assert word is None or word in str(one.error)
+    with pytest.raises(ValidationError, match=word):
+        send(tmp_path / name)
+    assert client.requests == 0
 
 
-def test_an_error_that_affects_every_file_ends_the_batch(sandbox, photos):
-    async def main() -> None:
-        async with AsyncClient("vb_test_quota", url=sandbox.url) as client:
-            with pytest.raises(AuthError, match="quota"):
-                await client.uploads.send_all(photos)
-        assert len(asyncio.all_tasks()) == 1
-
-    asyncio.run(main())
-
-
-def test_the_same_file_twice_is_one_upload(sandbox, send_all, photo):
-    one, two = send_all([photo, str(photo)])
-    assert one == two
-    assert len(puts(sandbox)) == 1
+def test_a_file_of_another_hash_is_not_uploaded(sandbox, send, photo):
+    with pytest.raises(ValidationError, match="changed before it was uploaded"):
+        send(photo, sha256="0" * 64)
+    assert sandbox.effects("media.upload") == []
 
 
 def test_the_upload_of_a_file_that_changes_stops(sandbox, send, photo):
-    def cut(_: Progress) -> None:
+    def cut(*_: int) -> None:
         with photo.open("r+b") as stream:
             stream.truncate(300_000)
 
@@ -156,48 +127,41 @@ def test_the_upload_of_a_file_that_changes_stops(sandbox, send, photo):
 
 def test_an_error_of_the_progress_callback_is_raised(send, photo):
     with pytest.raises(ZeroDivisionError):
-        send(photo, progress=lambda one: one.sent / 0)
+        send(photo, progress=lambda sent, _: sent / 0)
 
 
 # Addresses.
 
 
 @pytest.fixture
-def given(client: AsyncClient, photo: Path) -> Callable[..., None]:
-    """Let the API give one address for each upload, of a file of another size or changed."""
+def given(client: AsyncClient, photo: Path) -> Callable[..., dict[str, Any]]:
+    """An address, for a file of another size or changed."""
 
-    def give(longer: int = 0, **changes: str) -> None:
-        size = photo.stat().st_size + longer
-        place = replace(eventloop.run(client.uploads.presign(photo.name, "image/jpeg", size)), **changes)
-
-        async def presign(*_: object) -> Any:
-            return place
-
-        client.uploads.presign = presign
+    def give(longer: int = 0, **changes: str) -> dict[str, Any]:
+        about = {"filename": photo.name, "content_type": "image/jpeg", "size_bytes": photo.stat().st_size + longer}
+        return eventloop.run(client.media.presign(**about)).json | changes
 
     return give
 
 
 def test_the_storage_s_error_is_read(given, send, photo):
-    given(longer=1)
     with pytest.raises(ApiError, match=r"photo.jpg: 400 IncompleteBody$") as caught:
-        send(photo)
+        send(photo, place=given(longer=1))
     assert (caught.value.status, caught.value.code) == (400, "IncompleteBody")
 
 
 def test_bytes_are_never_sent_unencrypted(given, send, photo):
     """Which addresses are refused: `tests/security/test_storage.py`."""
-    given(url="http://storage.example/1")
     with pytest.raises(ConfigError, match="upload address"):
-        send(photo)
+        send(photo, place=given(uploadUrl="http://storage.example/1"))
 
 
 def test_an_address_that_the_storage_reports_as_expired_is_renewed(sandbox, given, send, photo):
-    given()
+    place = given()
     sandbox.advance(15 * 60 + 1)  # the client does not know
-    done = send(photo)
+    done = send(photo, place=place)
     assert puts(sandbox) == [403, 200]
-    assert media(sandbox, "create") == media(sandbox, "upload") == [done.media_id]
+    assert media(sandbox, "create") == media(sandbox, "upload") == [done]
 
 
 def before_the_next_try(client: AsyncClient, sandbox: Sandbox, work: Callable[[], Any] = lambda: None) -> None:
@@ -220,7 +184,7 @@ def test_an_address_that_has_expired_is_renewed_unless_the_bytes_had_arrived(
     done = send(photo)
     assert puts(sandbox) == tries
     assert len(media(sandbox, "presign")) == renewals
-    assert media(sandbox, "create") == media(sandbox, "upload") == [done.media_id]
+    assert media(sandbox, "create") == media(sandbox, "upload") == [done]
 
 
 @pytest.mark.parametrize(("lost", "fault"), [
@@ -240,7 +204,7 @@ def test_an_address_that_can_t_be_renewed_is_replaced(client, sandbox, send, pho
     done = send(photo)
     first, second = media(sandbox, "create")
     assert first != second
-    assert media(sandbox, "upload") == [second] == [done.media_id]
+    assert media(sandbox, "upload") == [second] == [done]
 
 
 def test_bytes_that_arrive_between_two_reads_are_noticed(client, sandbox, send, photo):
@@ -259,20 +223,15 @@ FIRST = "https://s.example/1"
     ({"uploadUrl": FIRST, "mediaId": "m", "uploadHeaders": {"A": 1}}, {"A": "1"}),
     ({"url": FIRST, "id": "m", "expiresAt": "soon"}, {}),
     ({"data": {"id": "m", "presignedUrl": FIRST}}, {}), ({}, None), ({"uploadUrl": 7, "mediaId": "m"}, None),
-    ({"uploadUrl": FIRST}, None),
-    ({"uploadUrl": FIRST, "id": "m", "uploadHeaders": [1]}, None),
+    ({"uploadUrl": FIRST}, None), ({"uploadUrl": FIRST, "id": "m", "uploadHeaders": [1]}, {}),
 ])  # fmt: skip
 def test_an_address_is_read_under_any_of_its_names(body, wanted):
-    async def presign(url: str) -> Any:
-        async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
-            return await client.uploads.presign("a.jpg", "image/jpeg", 10)
-
-    with serve(answer(json.dumps(body).encode())) as server:
-        if wanted is None:
-            with pytest.raises(DecodeError, match="without an upload address"):
-                asyncio.run(presign(server.url))
-            return
-        place = asyncio.run(presign(server.url))
+    made = Answer("POST /v1/media/upload", 200, {}, json.dumps(body).encode())
+    if wanted is None:
+        with pytest.raises(DecodeError, match="without an upload address"):
+            _upload._address(made, _upload._place(made.record))
+        return
+    place = _upload._address(made, _upload._place(made.record))
     assert (place.media_id, place.url, place.headers, place.expires_at) == ("m", FIRST, wanted, None)
     assert FIRST not in repr(place)
 
@@ -293,11 +252,11 @@ def test_only_a_known_status_proves_that_the_bytes_have_arrived(photo, record, a
         else:
             yield answer(json.dumps(record).encode())
 
-    async def send(url: str) -> Uploaded:
+    async def send(url: str) -> str:
         async with AsyncClient("vb_live_a_key_of_a_test", url=url) as client:
-            return (await client.uploads.send_all([photo]))[0]
+            return await client.upload(photo)
 
     with serve(api) as server:
-        assert asyncio.run(send(server.url)).media_id == "m1"
+        assert asyncio.run(send(server.url)) == "m1"
     bodies = [body for head, body in server.requests if head.startswith(b"PUT")][1:]
     assert bodies == ([] if arrived else [photo.read_bytes()])

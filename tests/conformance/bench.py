@@ -15,9 +15,8 @@ from typing import Any
 
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops._support import eventloop
-from voxops.api.assumptions import BULK_READ_STATUSES
-from voxops.api.matrix import MATRIX, Endpoint, find, polled
-from voxops.client import AsyncClient, Ending, Handle, SteppedClock, read_record
+from voxops.api.matrix import MATRIX, Endpoint, find
+from voxops.client import Answer, AsyncClient, Ending, SteppedClock
 
 HOST = "matrix.example"  # leads to the sandbox's own receiver
 # Real seconds: the hasty client's patience, how long the server keeps it waiting at most, and how long a request may take to be logged.
@@ -40,12 +39,12 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was answered to an act, and the job to follow if the row is asynchronous."""
+class Answered:
+    """What was answered to an act, and the answer to follow if the row is asynchronous."""
 
     status: int
     data: Any
-    job: Handle | None = None
+    answer: Answer | None = None
 
 
 class Mark:
@@ -88,7 +87,7 @@ class Bench:
 
     def _client(self, timeout: float) -> AsyncClient:
         clock, rng = SteppedClock(self._advance), random.Random(self._rng.random())
-        return AsyncClient(self.sandbox.api_key, url=self.sandbox.url, timeout=timeout, clock=clock, rng=rng)
+        return AsyncClient(self.sandbox.api_key, url=self.sandbox.url, timeout=timeout, _clock=clock, _rng=rng)
 
     def _advance(self, seconds: float) -> None:
         """Let time pass. A delay ends with it, since the client that sleeps no longer waits for that answer."""
@@ -122,40 +121,21 @@ class Bench:
         """The answer to an act that makes what another one needs."""
         return self.send(ROWS[row], Act(ids, body)).data
 
-    def send(self, row: Endpoint, act: Act, key: str | None = None, client: AsyncClient | None = None) -> Answer:
+    def send(self, row: Endpoint, act: Act, key: str | None = None, client: AsyncClient | None = None) -> Answered:
         """Send an act through `AsyncClient.request`."""
         return eventloop.run(self._send(row, act, key, client or self.client))
 
-    async def _send(self, row: Endpoint, act: Act, key: str | None, client: AsyncClient) -> Answer:
+    async def _send(self, row: Endpoint, act: Act, key: str | None, client: AsyncClient) -> Answered:
         if row.method == "PUT":  # to the storage host: the client presigns, and puts the file there
-            return Answer(200, {"id": (await client.uploads.send(act.body)).media_id})
-        kind: Any = polled(row)
-        job = Handle("", kind, caller=client)
-        if act.ids:
-            job = Handle(act.ids[-1 if kind == "delivery" else 0], kind, webhook_id=act.ids[0], caller=client)
-        # Only a change shows that these were tried again.
-        before = await read_record(job, client) if kind in {"post", "delivery"} else None
-        accept = BULK_READ_STATUSES if row.partial else ()
-        reply = await client.request(
-            row.method, act.path(row), json=act.body, idempotency_key=key, version=act.version, accept=accept
+            return Answered(200, {"id": await client.upload(act.body)})
+        answer = await client.request(
+            row.method, act.path(row), json=act.body, idempotency_key=key, version=act.version
         )
-        data = reply.data or {}
-        if isinstance(data.get("data"), dict) and "id" not in data:
-            data = data["data"]
-        if kind is None:
-            return Answer(reply.status, data)
-        (subject,) = {job.id} - {""} or ids_in(data)
-        return Answer(
-            reply.status, data, Handle(subject, kind, data, job.webhook_id, reply.date, before, caller=client)
-        )
+        return Answered(answer.status, answer.record, answer if row.is_async else None)
 
-    def follow(self, job: Handle) -> Ending:
+    def follow(self, answer: Answer) -> Ending:
         """Follow a job to its end."""
-
-        async def follow() -> Ending:
-            return await job
-
-        return eventloop.run(follow())
+        return eventloop.run(self.client.wait(answer))
 
     def wait_for_answers(self, mark: Mark, row: Endpoint) -> None:
         """Wait until the server has answered every request of a row, also one that its client has given up."""

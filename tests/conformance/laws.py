@@ -108,15 +108,15 @@ def outcome(bench: Bench, row: Endpoint, case: Case) -> Iterator[str]:
     answer = bench.send(row, case.right(bench))
     if (answer.status == 202) != row.is_async:
         yield f"answered {answer.status}"
-    if answer.job is None:
+    if answer.answer is None:
         return
     began, mark = bench.sandbox.now(), bench.mark()
-    ending = bench.follow(answer.job)
+    ending = bench.follow(answer.answer)
     if ending.outcome is not Outcome.SUCCEEDED:
         yield f"ended as {ending.status}"
     if bench.sandbox.now() == began:
         yield "the 2xx counted as the outcome"
-    if not mark.reads() or not all(path.startswith(GROUPS[answer.job.kind]) for path in mark.reads()):
+    if not mark.reads() or not all(path.startswith(GROUPS[answer.answer.job.kind]) for path in mark.reads()):
         yield f"polled {mark.reads() or 'nothing'}"
 
 
@@ -142,8 +142,8 @@ def _items(bench: Bench, row: Endpoint, case: Case) -> Iterator[str]:
 
 def _targets(bench: Bench, row: Endpoint, case: Case) -> Iterator[str]:
     answer = bench.send(row, case.right(bench))
-    assert answer.job is not None
-    rows = targets(build("posts", [bench.follow(answer.job).record]))
+    assert answer.answer is not None
+    rows = targets(build("posts", [*bench.follow(answer.answer).records]))
     if not len(rows) or rows[["platform", "account_id", "status"]].isna().any(axis=None):
         yield "a target without a status"
     listed = [entry for name in ("retriedPlatforms", "skippedPlatforms") for entry in answer.data.get(name) or ()]
@@ -159,8 +159,8 @@ def events(bench: Bench, row: Endpoint, case: Case) -> Iterator[str]:
     bench.sandbox.advance(1)  # what the thing itself emits has come
     mark = bench.mark()
     answer = bench.send(row, act)
-    if answer.job is not None:
-        bench.follow(answer.job)
+    if answer.answer is not None:
+        bench.follow(answer.answer)
     bench.sandbox.advance(1)
     received = mark.received()
     for entry in received:

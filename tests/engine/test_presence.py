@@ -15,7 +15,7 @@ from voxops.acts.create import asked_hash, shown_of_body
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import CREATED_WITHIN, SKEW
-from voxops.engine.presence import is_remembered, judge, looks_like, match, seen_of, strangers
+from voxops.engine.presence import is_remembered, judge, looks_like, match, strangers
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
@@ -95,14 +95,6 @@ CAMPAIGN = {**ELSE, "campaign_mark": keys.campaign_mark("other")}
 ])  # fmt: skip
 def test_rule_17_a_post_that_looks_like_a_row_blocks_it(post, said, details):
     assert looks_like(row(**details), [post], []) == said
-
-
-@pytest.mark.parametrize(("other", "waits"), [
-    (row("x", number=2), True), (row(number=1), False), (row("x", number=2, campaign="other"), True),
-])  # fmt: skip
-def test_rule_17_an_open_call_that_makes_the_same_is_waited_for(other, waits):
-    said = looks_like(row(), [], [other])
-    assert said == (Reason("alike_in_flight", row="x") if waits else None)
 
 
 # -- which post a row of an unknown call is ----------------------------------------------------------------------------
@@ -195,12 +187,3 @@ def test_rule_17_a_text_that_reads_the_same_is_the_same(name):
 ])  # fmt: skip
 def test_rule_17_a_post_is_remembered_that_bears_a_mark_or_that_a_row_may_ask_for(state, remembered):
     assert is_remembered(state, SENT) == remembered
-
-
-def test_a_post_is_remembered_with_its_marks_and_how_it_was_read():
-    shown = marks(voxopsCampaign=keys.campaign_mark("c"))
-    op, own, asked, campaign = shown.values()
-    known = Seen("p", SINCE, "scheduled", LATER, op, own, campaign, asked, shown_of_body(BODY), 5.0, "single", 5.0)
-    assert seen_of(post(metadata=shown, **EDITED), 5.0) == known
-    bare = seen_of(post(created=None, updated_at=None, content=None, source="list"), 5.0)
-    assert bare == Seen("p", "", "scheduled", began=5.0, source="list", since=5.0)

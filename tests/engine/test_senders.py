@@ -164,15 +164,6 @@ class Broken:
         raise RuntimeError(snapshot.phase)
 
 
-def test_a_display_that_breaks_stops_nothing(rig, caplog):
-    kernel = rig.kernel()
-    run = kernel.bind(rig.plan_rows(3))
-    kernel.go(run, observer=Broken())
-    assert outcomes(kernel.results(run)) == {"succeeded": 3}
-    assert audit.runs(kernel.ledger)["state"].to_list() == ["done"]
-    assert f"what follows {run} broke" in caplog.text
-
-
 @pytest.mark.parametrize("where", ["loop", "reading"])
 def test_a_pass_that_breaks_down_says_so_everywhere(rig, monkeypatch, where):
     world.plant_posts(rig.sandbox, 2)

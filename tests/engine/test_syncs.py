@@ -15,8 +15,8 @@ from voxops.frames.records import with_rows
 from voxops.ledger.audit import rows_of
 
 
-def planned(kernel: Kernel, sheet: pd.DataFrame) -> Plan:
-    return plan_sync(sheet, kernel.posts(), key="row_id", campaign="c", withdraw=True)
+def planned(kernel: Kernel, sheet: pd.DataFrame, *, withdraw: bool = True) -> Plan:
+    return plan_sync(sheet, kernel.posts(), key="row_id", campaign="c", withdraw=withdraw)
 
 
 def changed(rig: Rig, kernel: Kernel) -> pd.DataFrame:
@@ -48,25 +48,26 @@ def test_rule_18_two_laptops_that_sync_at_once_do_it_once(rig, lag):
     as_the_sheet(rig, sheet)
 
 
+@pytest.mark.parametrize("withdraw", [True, False])
 @pytest.mark.parametrize("calls", [1, 4])
-def test_rule_18_rows_by_number_killed_on_the_way_show_no_text_twice(rig, calls):
-    """The first of eight rows is deleted, and the others move up; three runs end it, whenever the first was killed."""
+def test_rule_18_rows_by_number_killed_on_the_way_show_no_text_twice(rig, calls, withdraw):
+    """The first of eight rows is deleted, and the others move up; three runs end it, whenever the first was killed. Else all are held."""
     kernel = rig.kernel()
     rows = rig.campaign(8)
     kernel.run(planned(kernel, rows))
     rig.sandbox.advance(400)
     sheet = rows.iloc[1:].assign(row_id=list(rows["row_id"].iloc[:-1])).reset_index(drop=True)
     before = len(rig.acts())
-    work = kernel.start(kernel.bind(planned(kernel, sheet)))
+    work = kernel.start(kernel.bind(planned(kernel, sheet, withdraw=withdraw)))
     wait_for(lambda: len(rig.acts()) - before >= calls or work.done())
     kernel.kill(work)
     again = rig.kernel()
     for _ in range(2):
         assert max(rig.live().values()) == 1
         rig.sandbox.advance(700)
-        again.run(planned(again, sheet))
-    assert rig.live() == Counter(sheet["content"])
-    assert planned(again, sheet).eligible == 0
+        again.run(planned(again, sheet, withdraw=withdraw))
+    assert rig.live() == Counter((sheet if withdraw else rows)["content"])
+    assert planned(again, sheet, withdraw=withdraw).eligible == 0
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])

@@ -6,7 +6,6 @@ from tests.chaos.rig import HELD, outcomes, planned, wait_for
 
 from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
-from voxops.api.timing import PROOF_AFTER
 
 SINGLE = "/v1/posts"
 
@@ -72,16 +71,3 @@ def test_a_create_run_is_undone(rig):
     assert reasons(kernel.undo(kernel.bind(planned(sheet)))) == reasons(plan)
     assert outcomes(kernel.run(plan)) == {"succeeded": 2}
     assert {effect["post"] for effect in rig.sandbox.effects("post.cancel")} == set(created[2:])
-
-
-def test_posts_that_reads_do_not_show_yet_are_not_left_out_of_an_undo(rig):
-    """Reads lag: the API says of all posts at first that they don't exist."""
-    rig.sandbox.set_switches(list_lag_seconds=PROOF_AFTER - 60, single_reads_lag=True)
-    kernel = rig.kernel()
-    run = kernel.done(planned(rig.campaign(3)))
-    plan = kernel.undo(run)
-    assert sorted(reasons(plan)) == ["r00000", "r00001", "r00002"]
-    kernel.run(plan)
-    rig.sandbox.advance(PROOF_AFTER)
-    assert outcomes(kernel.run(kernel.undo(run)))
-    assert rig.effects("post.cancel") == 3

@@ -49,25 +49,6 @@ def test_rule_14_an_answer_that_can_not_be_read_deletes_no_post(rig, body, statu
     assert kernel.withdrawn(run) == 0
 
 
-@pytest.mark.parametrize("lag", [45.0, PROOF_AFTER + 600])
-def test_rule_14_what_reads_do_not_show_yet_is_not_created_again(rig, lag):
-    """Reads lag, even for longer than anybody thinks: verified at once the posts seem to be deleted; the next look puts it right."""
-    rig.sandbox.set_switches(list_lag_seconds=lag, single_reads_lag=True)
-    kernel, run = two(rig)
-    kernel.made(run)
-    assert kernel.withdrawn(run) == 0
-    if lag > PROOF_AFTER:
-        rig.sandbox.advance(PROOF_AFTER + 60)
-        kernel.made(run)
-        assert kernel.withdrawn(run) == 2
-        rig.sandbox.advance(600)
-        kernel.made(run)
-        assert kernel.withdrawn(run) == 0
-    kernel.run(plan_create(rig.campaign(2).assign(attempt=2), key="row_id"))
-    assert set(rig.created().values()) == {1}
-    assert outcomes(kernel.results(run)) == {"succeeded": 2}
-
-
 @pytest.mark.parametrize("answered", [True, False])
 def test_rule_14_a_post_deleted_within_five_minutes_is_not_told_succeeded_for_good(rig, answered):
     """Its row stays succeeded (rule 14), unless an answer alone has named it: that post does not exist (rule 12)."""

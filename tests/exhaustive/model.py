@@ -577,7 +577,7 @@ class Client:
         self.world = world
         self.kernel = kernel
         self.api_key = api_key
-        self.clock = kernel
+        self._clock = kernel
         self.requests = 0
         self.open = True  # whether the pace lets requests go
         self.posts, self.accounts = (
@@ -595,7 +595,7 @@ class Client:
         return datetime.fromtimestamp(self.kernel.monotonic() + self._offset, UTC)
 
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[Client]:
+    async def _permit(self) -> AsyncIterator[Client]:
         """The right to one try, when the pace allows."""
         while not self.open:
             await self.world.change()

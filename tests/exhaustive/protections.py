@@ -21,7 +21,7 @@ from tests.exhaustive.search import Case, Event, History, Search, judged, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
-from voxops.engine import bind, facts, opened, outcome, presence, read, reduce, rules, send
+from voxops.engine import bind, facts, opened, presence, read, reduce, rules, send
 from voxops.ledger import seen as seen_module
 from voxops.ledger.calls import Calls
 from voxops.ledger.ledger import Ledger
@@ -176,20 +176,6 @@ def others_calls_unread() -> Iterator[None]:
         mock.patch.object(opened.OpenCalls, "_take_of_all", opened.OpenCalls.take, create=True),
         mock.patch.object(opened.OpenCalls, "take", own_calls_only),
     ):
-        yield
-
-
-async def no_open_rows(made: Any, *args: Any) -> Any:
-    """The posts of a run, without its rows that are open."""
-    frame = await made(*args)
-    frame.attrs["open_rows"] = []
-    return frame
-
-
-@contextmanager
-def open_rows_left_out() -> Iterator[None]:
-    made = outcome.made
-    with mock.patch.object(outcome, "made", lambda *args: no_open_rows(made, *args)):
         yield
 
 

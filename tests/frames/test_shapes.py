@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tests.security.raw import answer, serve
 
-from voxops.client import AsyncClient, PostFields
+from voxops.client import AsyncClient
 from voxops.frames.records import build, targets
 
 
@@ -107,10 +107,10 @@ SINGLES: dict[str, tuple[Callable[[AsyncClient], Any], list[Any], Callable[[Any]
     "retry": (
         lambda c: c.posts.retry("post_1"),
         [{"id": "post_1", "status": "publishing", "retriedPlatforms": [], "skippedPlatforms": []}, {**POST, "status": "publishing"}],
-        lambda a: (a.id, a.kind, a.accepted["status"]), ("post_1", "post", "publishing"),
+        lambda a: (a.job.id, a.job.kind, a.job.accepted["status"]), ("post_1", "post", "publishing"),
     ),
-    "imported": (lambda c: c.media.import_from_url("https://x.example/a.jpg"), [{"id": "media_1"}, {"mediaId": "media_1"}], lambda a: (a.id, a.kind), ("media_1", "media")),
-    "tested": (lambda c: c.webhooks.test("wh_1"), [{"data": DELIVERY}, DELIVERY], lambda a: a["id"], "del_1"),
+    "imported": (lambda c: c.media.import_from_url(url="https://x.example/a.jpg"), [{"id": "media_1"}, {"mediaId": "media_1"}], lambda a: (a.job.id, a.job.kind), ("media_1", "media")),
+    "tested": (lambda c: c.webhooks.test(webhook_id="wh_1"), [{"data": DELIVERY}, DELIVERY], lambda a: a.record["id"], "del_1"),
     "identity": (lambda c: c.identity(), [{"workspaceId": "ws_1"}, {"data": {"workspaceId": "ws_1"}}], lambda a: a["workspaceId"], "ws_1"),
 }  # fmt: skip
 
@@ -132,14 +132,14 @@ OLD = [
 
 @pytest.mark.parametrize("status", [200, 201, 207, 422])
 def test_a_bulk_answer_is_read_item_by_item_whatever_its_status(status):
-    fields = [PostFields(content="x", account_ids=["a"], scheduled_for=T)] * 2
+    fields = [{"content": "x", "accountIds": ["a"], "scheduledFor": T}] * 2
     bodies = [
         {"dry_run": False, "total": 2, "created": 1, "failed": 1, "results": [ITEM, FAILED]},
         {"dryRun": False, "total": 2, "created": 1, "failed": 1, "results": [FAILED, ITEM]},
         {"results": OLD, "summary": {"total": 2, "succeeded": 1, "failed": 1}},
     ]
-    for found in ask(lambda c: c.posts.bulk(fields), *bodies, status=status, calls=len(bodies))[0]:
-        table = build("bulk_results", found["results"]).sort_values("index")
+    for found in ask(lambda c: c.posts.bulk(posts=fields), *bodies, status=status, calls=len(bodies))[0]:
+        table = build("bulk_results", found.json["results"]).sort_values("index")
         cells = table[["index", "status", "error_code", "error_message"]].astype(object)
         assert cells.where(cells.notna(), None).to_numpy().tolist() == [
             [0, "created", None, None], [1, "failed", "ACCOUNT_NOT_FOUND", "no such account"],

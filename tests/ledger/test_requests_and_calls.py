@@ -154,15 +154,6 @@ def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(led
     assert [each.id for each in ledger.requests.past(two.item.subject)] == [two.id], "what left may have had an effect"
 
 
-def test_half_an_emoji_is_kept_and_settled_like_any_text(ledger: Ledger) -> None:
-    half = "half \ud83d"
-    (one,) = add(ledger, replace(row("one"), seen={"row": half, "count": 2**70}))
-    assert one.item.seen == {"row": half, "count": 2**70}
-    ended(ledger, send(ledger, [one]), reason=Reason("answered", status=500, said=half))
-    ledger.requests.settle([settled(one, Outcome.FAILED, error_code=half, error_message=half, seen={"is": half})], NOW)
-    assert (now(ledger, one).error_message, now(ledger, one).seen) == ("half ?", {"is": half})
-
-
 # -- finding requests --------------------------------------------------------------------------------------------------
 
 

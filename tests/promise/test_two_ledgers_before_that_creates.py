@@ -140,7 +140,7 @@ def test_rule_19_copies_are_found_whoever_made_them_and_one_is_kept(rig):
     body = {name: record[name] for name in ("content", "scheduledFor", "metadata")}
     body["accountIds"] = [target["accountId"] for target in record["platforms"]]
     rig.sandbox.advance(1)  # of two posts of one moment nobody can tell which is the copy
-    eventloop.run(kernel.client.raw("POST", "/v1/posts", json=body))
+    eventloop.run(kernel.client.request("POST", "/v1/posts", json=body))
     found = kernel.copies(run)
     assert found["copy_of"].tolist() == [first]
     assert kernel.results(run)["notice"].dropna().str.contains("duplicates exist").sum() == 1

@@ -130,4 +130,4 @@ def uploaded(
         yield stored if head.startswith(b"PUT") else answer(json.dumps(place).encode())
 
     with serve(api) as server:
-        yield server, lambda: asked(server.url, lambda client: client.uploads.send(photo, sha256=sha256))
+        yield server, lambda: asked(server.url, lambda client: client.upload(photo, sha256=sha256))

@@ -1,6 +1,8 @@
-"""The address of a webhook is a password: wherever it is shown, only what is known to be a word is, and at most four characters of the rest."""
+"""The address of a webhook is a password: wherever it is shown, only its registered host is, and a short hash of the whole."""
 
 from __future__ import annotations
+
+import re
 
 import pandas as pd
 import pytest
@@ -8,27 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import voxops as vx
-from voxops._support.safe import address_labels, redact_address, redact_addresses, short_address
+from voxops._support.safe import redact_address, redact_addresses
 from voxops.cli import main
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
 ADDRESSES = [
-    (f"https://user:{TOKEN}@hooks.example/in", "https://hooks.example/in"),
-    (f"https://hooks.example/in?key={TOKEN}#{TOKEN}", "https://hooks.example/in?…"),
-    (f"https://hooks.slack.com/services/T012/B034/{TOKEN}", "https://hooks.slack.com/services/T…/B…/kGz9…"),
-    (f"https://discord.com/api/v10/webhooks/1234/{TOKEN}/slack", "https://discord.com/api/v10/webhooks/1234/kGz9…/slack"),
-    (f"https://api.telegram.org/bot99:{TOKEN}/sendMessage", "https://api.telegram.org/bot9…/sendMessage"),
-    (f"https://hooks.zapier.com/hooks/catch/77/{TOKEN[:6]}/", "https://hooks.zapier.com/hooks/catch/77/k…/"),
-    (f"https://maker.ifttt.com/trigger/e/with/key/{TOKEN}", "https://maker.ifttt.com/trigger/…/with/key/kGz9…"),
-    (f"https://a.example/token/{TOKEN[:3]}/in", "https://a.example/token/…/in"),
-    (f"https://hook.eu1.make.com/{TOKEN}", f"https://hook.eu1.make.com/{TOKEN[:4]}…"),
-    ("https://n8n.example/webhook/1b4e28ba-2fa1-11d2-883f-0016d3cca427", "https://n8n.example/webhook/1b4e…"),
-    (f"https://x.example/webhookb2/1b4e28ba-2fa1@{TOKEN}/in", "https://x.example/webhookb2/1b4e…/in"),
-    ("http://[", "…"), ("", ""),
-    *((words, words) for words in (
-        "https://hooks.aldercoffee.example/voxburst", "https://ingest.northpeak.example/v2/social", "http://127.0.0.1:8080/hook",
-        "https://shop.example/hooks/new-orders-for-the-warehouse", "http://[::1]:8080/hook", "http://localhost:9/api/v1/events.json",
-    )),
+    (f"https://user:{TOKEN}@hooks.example/in", "hooks.example"),
+    (f"https://hooks.example/in?key={TOKEN}#{TOKEN}", "hooks.example"),
+    (f"https://hooks.slack.com/services/T012/B034/{TOKEN}", "slack.com"),
+    (f"https://discord.com/api/v10/webhooks/1234/{TOKEN}/slack", "discord.com"),
+    (f"https://x.example/webhookb2/1b4e28ba-2fa1@{TOKEN}/in", "x.example"),
+    ("http://[", ""), ("", ""), ("http://127.0.0.1:8080/hook", "127.0.0.1:8080"), ("http://[::1]:8080/hook", "[::1]:8080"),
+    ("http://localhost:9/api/v1/events.json", "localhost:9"),
 ]  # fmt: skip
 TOKENS = [
     TOKEN, "kGz9XW3v", "kGzXvTqLwYbRmNpQsDfHjKl", "qkzxwvtqlwybrmnpshdfjkl", "hunter", "92837465018273645501", "92837",
@@ -46,7 +39,8 @@ HOSTS = [
 
 @pytest.mark.parametrize(("url", "shown"), ADDRESSES)
 def test_an_address_as_it_is_shown(url, shown):
-    assert redact_address(url) == shown
+    assert re.fullmatch(rf"{re.escape(shown)}/…#[0-9a-f]{{8}}", redact_address(url))
+    assert redact_address(redact_address(url)) == redact_address(url)
     assert TOKEN not in redact_addresses(f"connection refused: {url}, again later")
 
 
@@ -54,7 +48,7 @@ def test_an_address_as_it_is_shown(url, shown):
 def test_no_form_of_a_token_is_shown_whole(form):
     for token in TOKENS:
         address = form.format(token)
-        shown = [redact_address(address), short_address(address)]
+        shown = [redact_address(address)]
         if "://" in address:
             shown.append(redact_addresses(f"refused: '{address}', again"))
             assert shown[-1].endswith("', again")
@@ -68,18 +62,10 @@ def test_a_token_in_the_name_of_the_host_is_cut(form, token):
     assert token[:5].lower() not in redact_address(form.format(token)).lower()
 
 
-@given(st.text(min_size=5, max_size=40).filter(lambda text: not text.isdigit()))
-def test_of_a_text_that_is_no_word_at_most_four_characters_are_seen(token):
-    part = f"x{token}".replace("/", "").replace("?", "").replace("#", "")
-    shown = redact_address(f"https://hooks.example/in/{part}").removeprefix("https://hooks.example/in/")
-    assert len(shown) <= 4 + len("…?…") or shown == part.lower()
-    assert "#" not in redact_address(f"https://a.example/{token}")
-    assert isinstance(redact_address(token), str), "any text can be an address"
-
-
-@given(st.from_regex(r"[A-Za-z0-9:%]{1,30}", fullmatch=True))
-def test_what_stands_before_the_host_is_never_shown(secret):
-    assert redact_address(f"https://{secret}@a.example/in") == "https://a.example/in"
+@given(st.text())
+def test_any_text_can_be_an_address(text):
+    assert len(redact_address(f"https://hooks.example/{text}")) < 40
+    assert isinstance(redact_address(text), str)
 
 
 @pytest.fixture
@@ -105,7 +91,7 @@ def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypat
     made.to_html(tmp_path / "a.html")
     made.to_csv(tmp_path / "csv")
     shown = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(shown) > 5
+    assert len(shown) > 4
     shown += [repr(made), made._repr_html_()]
     redelivered = log[["delivery_id", "url"]].head(3).assign(
         outcome=pd.array(["failed"] * 3, dtype="string"), error_message=log["error"].head(3), run=pd.array(["run_1"] * 3)
@@ -118,16 +104,11 @@ def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypat
     monkeypatch.setattr(vx.Workspace, "deliveries", lambda *_, **__: log)
     main(["deliveries", "--sandbox", "--since", "30D"])
     shown.append(capsys.readouterr().out)
-    assert "hooks.slack.com" in repr(vx.view(log))
-    assert "hooks.slack.com" in shown[-1]
+    assert "slack.com/…#" in repr(vx.view(log))
+    assert "slack.com/…#" in shown[-1]
     assert not [text for text in shown if TOKEN in text]
 
 
-def test_addresses_that_read_alike_have_labels_of_their_own() -> None:
+def test_addresses_of_one_host_are_told_apart() -> None:
     hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB" for n in range(3)]
-    labels = address_labels([*hooks, *hooks, "https://example.com/webhook"])
-    assert len({short_address(url) for url in hooks}) == 1
-    assert len(set(labels.values())) == 4
-    assert all(labels[url].startswith(f"{short_address(url)} #") for url in hooks)
-    assert labels["https://example.com/webhook"] == "example.com/webhook"
-    assert labels == address_labels(["https://example.com/webhook", *hooks])
+    assert len({redact_address(url) for url in hooks}) == 3

@@ -81,10 +81,10 @@ def test_a_body_without_an_end_is_left_at_the_bound():
 def test_a_write_whose_answer_is_too_large_has_its_status():
     """The engine must learn that the request arrived, and that nothing is known of the outcome."""
     with serve(answer(bomb(80 * MEGABYTE), "201 Created", Content_Encoding="gzip")) as server:
-        reply = asked(server.url, lambda client: client.raw("POST", "/v1/posts/p/retry", idempotency_key="k"))
+        reply = asked(server.url, lambda client: client.request("POST", "/v1/posts/p/approve", idempotency_key="k"))
     assert reply.status == 201 and reply.broken
     with pytest.raises(DecodeError):
-        _ = reply.data
+        _ = reply.json
 
 
 @pytest.mark.parametrize(("body", "encoding", "error"), [

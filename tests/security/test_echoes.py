@@ -14,7 +14,7 @@ from tests.security.leaks import KEY, MARK
 from tests.security.raw import answer, asked, serve
 
 import voxops as vx
-from voxops.client import AsyncClient, Reply, Secret
+from voxops.client import Answer, AsyncClient, Secret
 from voxops.errors import ApiError, DecodeError
 
 ESCAPES: dict[str, Callable[[str], str]] = {
@@ -38,9 +38,9 @@ def spelled(thing: Any) -> list[str]:
     return [each for each in pieces if each.lower() in plain.lower()]
 
 
-async def read(client: AsyncClient) -> Reply:
+async def read(client: AsyncClient) -> Answer:
     found = await client.request("GET", "/v1/auth/me")
-    _ = found.data
+    _ = found.json
     return found
 
 
@@ -49,7 +49,7 @@ def kept(reply: bytes) -> list[str]:
     with serve(reply) as server:
         try:
             found = asked(server.url, read, KEY)
-            things = [found.body, found.headers, found.data, found.request_id]
+            things = [found.body, found.headers, found.json, found.request_id]
         except (ApiError, DecodeError) as error:
             things = [str(error), repr(error), *vars(error).values()]
     return [piece for thing in things for piece in spelled(thing)]

@@ -69,7 +69,7 @@ PATHS = ["/v1/posts/" + "a" * 70_000, "/v1/posts/\ud83d", "/v1/posts/\x00\x1b", 
 def test_a_path_that_can_t_be_written_is_refused_without_the_key(method, run):
     for path in PATHS:
         COUNT.clear()
-        assert isinstance(checked(lambda path=path: run(lambda client: client.raw(method, path))), VoxopsError)
+        assert isinstance(checked(lambda path=path: run(lambda client: client.request(method, path))), VoxopsError)
         assert COUNT["frames"] > 3, "the search walks the frames of our own"
 
 
@@ -111,7 +111,7 @@ def test_no_address_brings_the_key_out(host, prefix):
 )
 def test_no_request_brings_the_key_out(run, method, path, query, body, key):
     async def use(client: AsyncClient) -> None:
-        await client.raw(method, path, params=query, json=body, idempotency_key=key)
+        await client.request(method, path, params=query, json=body, idempotency_key=key)
 
     checked(lambda: run(use))
 
@@ -125,7 +125,7 @@ def test_no_id_brings_the_key_out(run, one, two):
             lambda: client.webhooks.retry_delivery(two, one),
             lambda: anext(client.posts.list(status=two, since=two).pages()),
             lambda: client.accounts.connect(two),
-            lambda: client.media.register(two, two),
+            lambda: client.media.register(url=two, filename=two),
         ):
             try:
                 await call()

@@ -15,7 +15,7 @@ from tests.sheets.offline import findings, uploaded
 import voxops as vx
 from voxops.acts.create import asked_hash, plan_create, resolved
 from voxops.acts.plan import Plan
-from voxops.api import fields
+from voxops.api import limits
 from voxops.api.reasons import Reason
 from voxops.loading.names import AccountNames
 from voxops.sheets import media
@@ -151,10 +151,10 @@ def test_a_file_that_can_not_be_sent_is_not_eligible_and_an_error_of_the_check(t
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
     with (tmp_path / "long.mp4").open("wb") as stream:
-        stream.truncate(fields.FILE_BYTES["video/mp4"] + 1)
+        stream.truncate(limits.FILE_BYTES["video/mp4"] + 1)
     monkeypatch.setattr(Path, "open", None)
     monkeypatch.setattr(media.hashlib, "file_digest", None)
-    most = fields.FILE_BYTES["video/mp4"]
+    most = limits.FILE_BYTES["video/mp4"]
     reason = Reason("media_too_large", value="long.mp4", count=most + 1, kind="video/mp4", most=most)
     assert look_at("long.mp4", str(tmp_path)) == reason
 
@@ -223,7 +223,7 @@ def test_the_shape_of_a_picture_is_a_warning_for_each_platform(tmp_path, size, p
 def test_a_picture_that_is_too_large_for_a_platform_is_a_warning(tmp_path):
     path = picture(tmp_path / "a.jpg")
     with path.open("ab") as stream:
-        stream.write(b"\0" * fields.PLATFORM_PICTURES["bluesky"].most_bytes)
+        stream.write(b"\0" * limits.PLATFORM_PICTURES["bluesky"].most_bytes)
     found = findings(sheet(tmp_path, "a.jpg", accounts="bluesky:@a;twitter:@a"))
     assert found[["code", "platform"]].to_numpy().tolist() == [["picture_too_large", "bluesky"]]
 

@@ -48,6 +48,11 @@ PAYLOADS = (
     "**b** <img src=x> [x](javascript:1) @maria #1 | `c`",
     "post_`x`|y",
     "a``b",
+    "+1+1",
+    "-1+1",
+    "@SUM(1)",
+    "\uff1d1+1",
+    "\t=1+1",
     "",
 )
 INVISIBLE = frozenset("\x00\x07\x08\x1b\u202e\u2066\u200f\ud800\ud83d")  # what a terminal or a page would obey

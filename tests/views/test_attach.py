@@ -45,7 +45,6 @@ def enabled(run: vx.Run) -> dict[str, bool]:
 
 
 def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Before: 0 s since the start, 0 requests, no last changes, and neither reason nor person."""
     ledger = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         first = ws.run(vx.plan_retry(triaged(ws)), reason="Monday's failures").wait(60)
@@ -55,7 +54,6 @@ def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Pat
         run, listed = ws.attach(first.id).wait(60), ws.runs().loc[first.id]
         shown, results = run.snapshot, run.results()
         assert shown.acts == acts > 0
-        assert f"{acts} acts sent" in repr(run)
         assert (
             f"started {listed['created_at']:%Y-%m-%d %H:%M:%S} by {listed['who']} · reason: Monday's failures"
             in repr(run)
@@ -82,10 +80,10 @@ def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends(sandbox: Sandb
         assert watched.results("pending")["waiting_for"].unique().tolist() == waits
 
 
-def test_a_sentence_is_said_once_and_names_a_call_that_works_anywhere(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_sentence_is_said_once(sandbox: Sandbox, ws: vx.Workspace) -> None:
     refused(sandbox, 2)
     run = ws.run(vx.plan_retry(triaged(ws))).wait(60)
-    why = run.snapshot.note.replace("run.resume()", f"ws.attach('{run.id}').resume()")
+    why = run.snapshot.note
     for said in (repr(run), repr(ws.attach(run.id).wait(60))):
         assert said.count(why) == 1
         assert "not sent yet" not in said

@@ -51,14 +51,16 @@ for shown in (samples[:8], samples[7:]):
                      {text: 2 for text in shown}, tuple(Transition(now, text, text, text, text, text) for text in shown),
                      note=' '.join(text[:80] for text in shown), reason=shown[0], who=shown[1])
     run = SimpleNamespace(snapshot=state, tz='UTC', observe=lambda _: None, pause=None, resume=None, cancel=None)
-    Live(lambda changed: Monitor(run, None, changed), lambda: '').show()
+    live = Live(lambda: '')
+    live.hold(Monitor(run, None, live.ask))
+    live.show()
 """
 
 PANELS = """
 panel, deliveries = ws.panel(triaged), ws.panel(log)
 for shown in (panel, deliveries):
-    shown._show_all()
-    shown._plan(shown._left)
+    shown._show_all(None)
+    shown._plan(shown.frame)
     shown._failed(' '.join(text[:60] for text in samples))
     display(shown)
 """

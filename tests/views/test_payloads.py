@@ -48,7 +48,7 @@ def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_pat
         log["success"] = pd.array([row % 3 > 0 for row in range(len(log))], dtype="boolean")
         plan = vx.plan_retry(evil.assign(verdict="retry", retryable=True, platform=failed["platform"].iloc[0]))
         title = " ".join(PAYLOADS[:8])
-        reports = [vx.report(evil, title=title, rows=100), vx.report(log, title=title, rows=100)]
+        reports = [vx.report(evil, title=title), vx.report(log, title=title)]
         owned = evil.assign(owner=evil["content"], verdict="fix content")
         for shown in (
             evil,
@@ -64,7 +64,7 @@ def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_pat
         assert_only_text(plan._repr_html_())
         assert_harmless(repr(plan))
         for report in reports:
-            assert_only_text(report.to_html(), page=True, links=True)
+            assert_only_text(report._drawn("report.html"), page=True, links=True)
             assert_harmless(repr(report))
             book = report.to_excel(tmp_path / "r.xlsx")
             with zipfile.ZipFile(book) as parts:
@@ -83,7 +83,7 @@ def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_pat
             assert all(line.startswith("    ") for line in text.split("\n") if line), "Markdown shows it as it is"
         for panel in (ws.panel(evil), ws.panel(log)):
             panel._failed(PAYLOADS[0])
-            panel._plan(panel._left)
+            panel._plan(panel.frame)
             assert_only_text(panel._repr_html_())
             assert_harmless(repr(panel))
             assert not INVISIBLE & set(json.dumps(panel._rows.table["cells"], ensure_ascii=False))

@@ -313,7 +313,7 @@ async def script(wait):
         print("script", notes(stop))
         raise
 
-with ws.client.clock._turn:
+with ws.client._clock._turn:
     for way in (cell, script):
         for wait in (lambda run: run.aio.wait(), lambda run: each(run.aio.events())):
             run = ws.run(plan)

@@ -110,10 +110,10 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
             for row in batch
         ]  # fmt: skip
         sandbox.set_switches(bulk_refuses_whole=False)
-        answer = eventloop.run(ws.client.raw("POST", "/v1/posts/bulk", json={"posts": posts, "dryRun": True}))
+        answer = eventloop.run(ws.client.request("POST", "/v1/posts/bulk", json={"posts": posts, "dryRun": True}))
         sandbox.set_switches(**switches)
-        would |= {batch[one["index"]]["row_id"]: one["status"].lower() == "valid" for one in answer.data["results"]}
-        refusals |= {error["issue"] for one in answer.data["results"] for error in one.get("errors", ())}
+        would |= {batch[one["index"]]["row_id"]: one["status"].lower() == "valid" for one in answer.json["results"]}
+        refusals |= {error["issue"] for one in answer.json["results"] for error in one.get("errors", ())}
     assert refusals == REFUSALS
     assert {row for row, valid in would.items() if valid} == {row["row_id"] for row in rows} - set(faults), (
         "of the API itself"

@@ -211,7 +211,7 @@ def test_a_post_that_is_stuck_in_publishing_needs_somebody(minutes, status, monk
         record.targets[0].status, record.targets[0].error = "publishing", None
         monkeypatch.setenv("VOXBURST_API_KEY", "vb_test_readonly")
         assert main(["triage", "--url", sandbox.url]) == status
-    assert f"1 target of 1 post failed or hang: 1 {'need' if status else 'resolve'}" in capsys.readouterr().out
+    assert f"1 failed or hang, 1 {'need' if status else 'resolve'}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("recovers", [1.0, 0.0])
@@ -403,3 +403,21 @@ def test_a_sync_reads_a_workbook_as_a_notebook_does(sandbox, tmp_path, monkeypat
     (post,) = [post for post in sandbox.world.posts.values() if post.content == "A"]
     assert datetime.fromtimestamp(post.scheduled_for / 1000, UTC) == datetime(2027, 4, 3, 7, tzinfo=UTC)
     assert len(post.media) == 1
+
+
+def test_a_sync_is_shown_done_and_withdraws_only_what_it_is_told_to(sandbox, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
+    path, ledger = tmp_path / "sheet.csv", tmp_path / "ledger.sqlite"
+    words = f"sync {path} --key row_id --campaign spring --url {sandbox.url} --ledger {ledger}".split()
+    rows = [f"{name},{name.upper()},twitter:@aldercoffee,2027-03-01T09:0{at}:00Z" for at, name in enumerate("ab")]
+    path.write_text("\n".join(["row_id,content,accounts,scheduled_for", *rows]))
+    assert main(words) == 3
+    assert "To create: 2 rows" in capsys.readouterr().out
+    assert not sandbox.effects("post.create")
+    assert main([*words, "--yes", "--reason", "monday"]) == main(words) == 0
+    path.write_text("\n".join(["row_id,content,accounts,scheduled_for", rows[0]]))
+    assert main([*words, "--yes"]) == main(words) == 3, "a row is gone, and nobody has asked for its withdrawal"
+    capsys.readouterr()
+    assert main([*words, "--withdraw", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["succeeded"] == 1
+    assert [len(sandbox.effects(f"post.{kind}")) for kind in ("create", "cancel")] == [2, 1]

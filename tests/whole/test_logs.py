@@ -112,7 +112,7 @@ def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog,
         ws.run(campaign(ws, 2)).wait(60)
         (tmp_path / "photo.jpg").write_bytes(bytes(1_000))
         sandbox.add_fault(Fault("status", status=503, times=2, path="/upload/**"))
-        eventloop.run(ws.client.uploads.send(tmp_path / "photo.jpg"))
+        eventloop.run(ws.client.upload(tmp_path / "photo.jpg"))
         logging.getLogger("voxops.client").warning("by mistake: %s", sandbox.api_key)
     assert len(records(caplog, "^retry: upload, try [23] after HTTP 503")) == 2
     query = urlsplit(addresses[0]).query

@@ -21,7 +21,6 @@ CALLS: dict[str, dict[str, Any]] = {
         "never delivered": vx.deliveries.lost,
         "report": lambda log: vx.report(log)._repr_html_(),
         "volume": plots.delivery_volume,
-        "delay": plots.delivery_delay,
         "latency": plots.latency_bands,
         "heat": plots.endpoint_heatmap,
         "view": vx.view,

@@ -19,7 +19,6 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop, loads
 from voxops.api.reasons import Reason
 from voxops.client import AsyncClient, SystemClock
-from voxops.client.uploads import FileUploads
 from voxops.connection import open_workspace
 from voxops.loading import upload
 from voxops.sheets.rules import sheet_rows
@@ -78,7 +77,7 @@ def errors(frame: pd.DataFrame) -> list[str | None]:
 
 def connected(url: str, key: str, ledger: Path) -> vx.Workspace:
     """A workspace of a server in another process."""
-    client = AsyncClient(key, url=url, clock=SystemClock(SPEED))
+    client = AsyncClient(key, url=url, _clock=SystemClock(SPEED))
     return eventloop.run(open_workspace(client, ledger=ledger))
 
 
@@ -265,16 +264,16 @@ def test_a_file_that_fails_does_not_stop_the_others_and_the_plan_says_why(sandbo
 def test_a_file_that_changes_during_its_upload_never_arrives(sandbox, folder, monkeypatch):
     """Its size stays the same, and so does its time."""
     path = film(folder)
-    stat, send = path.stat(), FileUploads.send
+    stat, send = path.stat(), AsyncClient.upload
     with workspace(sandbox) as ws:
 
-        async def late(uploads: FileUploads, file: str, **more: Any) -> Any:
+        async def late(client: AsyncClient, file: str, **more: Any) -> Any:
             if file == str(path):
                 path.write_bytes(b"\0\0\0\x18ftypmp42" + b"b" * 600_000)
                 os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
-            return await send(uploads, file, **more)
+            return await send(client, file, **more)
 
-        monkeypatch.setattr(FileUploads, "send", late)
+        monkeypatch.setattr(AsyncClient, "upload", late)
         uploaded = ws.upload(sheet(folder, "film.mp4", "tall.png"))
     assert uploaded["media_id"].notna().tolist() == [False, True]
     assert len(effects(sandbox, "upload")) == 1

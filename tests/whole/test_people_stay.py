@@ -10,7 +10,7 @@ from tests.sheets.offline import findings
 
 import voxops as vx
 from voxops.acts.create import plan_create
-from voxops.api.fields import METADATA_NAME_CHARACTERS, METADATA_TEXT_CHARACTERS
+from voxops.api.limits import METADATA_NAME_CHARACTERS, METADATA_TEXT_CHARACTERS
 from voxops.errors import ConfigError, PlanError
 
 FIELDS = {"owner_field": "metadata.owner", "campaign_field": "about.campaign"}

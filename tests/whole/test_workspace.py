@@ -21,7 +21,7 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client import Ending, Handle
+from voxops.client import Answer, Ending
 
 
 def failed_posts(ws: vx.Workspace) -> pd.DataFrame:
@@ -283,13 +283,13 @@ def test_the_client_of_a_workspace_is_at_work_on_many_loops_at_once(sandbox, ws)
 def test_an_act_of_the_client_is_awaited_and_watched(sandbox, ws):
     post = ws.posts(status="failed")["post_id"].iloc[0]
 
-    async def job() -> tuple[Handle, Ending]:
-        handle = await ws.client.posts.retry(post)
-        return handle, await handle
+    async def job() -> tuple[Answer, Ending]:
+        answer = await ws.client.posts.retry(post)
+        return answer, await ws.client.wait(answer)
 
-    handle, ending = asyncio.run(job())
+    answer, ending = asyncio.run(job())
     assert ending.outcome in {"succeeded", "failed"}
-    assert ws.watch(handle).wait().results()["outcome"].tolist() == [ending.outcome]
+    assert ws.watch(answer).wait().results()["outcome"].tolist() == [ending.outcome]
     assert len(sandbox.requests(acting=True)) == 1
 
 

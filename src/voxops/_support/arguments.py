@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Sized
-from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
 
@@ -118,76 +117,11 @@ def file_path(name: str, value: str | os.PathLike[str]) -> Path:
         If it is no path, or its home folder is unknown.
     """
     if not isinstance(value, str | os.PathLike) or not str(value).strip() or "\0" in str(value):
-        odd = "None" if value is None else repr(value) if isinstance(value, str) else type(value).__name__
-        raise ConfigError(f"{name}= takes a path, not {odd}.")
+        raise ConfigError(f"{name}= takes a path, not {value!r}.")
     try:
         return Path(value).expanduser()
     except RuntimeError as error:
         raise ConfigError(f"{name}={str(value)!r} begins with an unknown home folder; write the path out.") from error
-
-
-def folder_path(name: str, value: str | os.PathLike[str]) -> Path:
-    """Read the path of a folder, which need not exist; a ConfigError also if it is a file."""
-    path = file_path(name, value)
-    with suppress(OSError):  # an unreachable path fails when it is read or written
-        if path.is_file():
-            raise ConfigError(f"{name}= takes a folder, and {path} is a file. Name a folder, which need not exist yet")
-    return path
-
-
-def new_file(name: str, value: str | os.PathLike[str], example: str) -> Path:
-    """Read the path of a file to write.
-
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the message.
-    value : str or path
-        What was passed.
-    example : str
-        What such a file may be called, for the message.
-
-    Raises
-    ------
-    ConfigError
-        If it is no path, or a folder.
-    """
-    path = file_path(name, value)
-    if path.is_dir():
-        raise ConfigError(
-            f"{name}= takes the path of a file, and {path} is a folder. Name a file in it: {path / example}"
-        )
-    return path
-
-
-_FORMS = {".html": "HTML", ".htm": "HTML", ".md": "Markdown", ".xlsx": "Excel", ".csv": "CSV", ".parquet": "Parquet", ".pdf": "PDF"}  # fmt: skip
-
-
-def refuse_form(name: str, path: Path, *own: str) -> Path:
-    """Return a path, unless its suffix names a format other than the one that is written.
-
-    Parameters
-    ----------
-    name : str
-        The argument's name, for the message.
-    path : Path
-        What is to be written.
-    *own : str
-        Allowed suffixes, the usual one first; none for a folder.
-
-    Raises
-    ------
-    ConfigError
-        If it has the suffix of another format.
-    """
-    form = _FORMS.get(path.suffix.lower())
-    if form is not None and path.suffix.lower() not in own:
-        if not own:
-            raise ConfigError(
-                f"{name}= takes a folder, for a file of each table, and {path.name} is the name of one file"
-            )
-        raise ConfigError(f"{name}={str(path)!r} would be taken for a file in {form}; let its name end with {own[0]}")
-    return path
 
 
 def near(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:

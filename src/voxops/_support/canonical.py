@@ -7,7 +7,6 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -82,26 +81,21 @@ _dumps = partial(json.dumps, sort_keys=True, separators=(",", ":"))
 
 
 def encode(value: Any) -> str:
-    """Write JSON with sorted keys and no spaces."""
+    """Write JSON with sorted keys and no spaces; types unknown to JSON, such as times, become text."""
     try:
-        return msgspec.json.encode(value, order="sorted").decode()
+        return msgspec.json.encode(value, order="sorted", enc_hook=str).decode()
     except (UnicodeEncodeError, OverflowError):  # half an emoji, cut by a spreadsheet; a number of more than 64 bits
-        return _dumps(value)
+        return _dumps(value, default=str)
 
 
 def json_text(value: Any) -> str | None:
-    """Return a value as JSON, None as None; types unknown to JSON, such as times, become text."""
-    if value is None:
-        return None
-    try:
-        return encode(value)
-    except TypeError:
-        return _dumps(value, default=str)
+    """Return a value as JSON, None as None."""
+    return None if value is None else encode(value)
 
 
 def text(value: Any) -> str:
     """Return a text unchanged, anything else as JSON."""
-    return value if isinstance(value, str) else json_text(value) or "null"
+    return value if isinstance(value, str) else encode(value)
 
 
 def is_well_formed(text: str) -> bool:
@@ -152,17 +146,6 @@ def canonical(value: Any) -> bytes:
 def fingerprint(*parts: Any) -> str:
     """Return 32 hexadecimal digits that identify these parts in this order."""
     return hashlib.sha256(canonical(list(parts))).hexdigest()[:32]
-
-
-def fingerprints(*parts: Any, numbers: Iterable[int]) -> list[str]:
-    """Return ``fingerprint(*parts, number)`` for each number; shared parts are hashed once."""
-    shared = hashlib.sha256(canonical(list(parts))[:-1] + b",")
-    found = []
-    for number in numbers:
-        whole = shared.copy()
-        whole.update(b"%d]" % number)
-        found.append(whole.hexdigest()[:32])
-    return found
 
 
 _WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))\.0+")

@@ -16,16 +16,14 @@ import inspect
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Concatenate, Generic, NoReturn, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
-from voxops._support.arguments import did_you_mean
 from voxops.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
@@ -127,40 +125,26 @@ class _Work(Generic[T]):
         self._ended.wait(GRACE)
 
 
-class _Interrupts:
-    """The interrupts (SIGINT) that arrive while a run is awaited on the main thread.
+@contextmanager
+def interrupts() -> Iterator[Callable[[], bool]]:
+    """See the interrupts (SIGINT) within the block, and pass each on; yields a function that returns whether one has just arrived.
 
     A notebook's kernel and asyncio make a cancel of the awaiting task out of one, which looks like any other cancel.
     """
+    seen, before = [-math.inf], signal.getsignal(signal.SIGINT)
 
-    def __init__(self) -> None:
-        self._waits, self._last = 0, -math.inf
-        self._before: Any = None
+    def see(number: int, frame: Any) -> None:
+        seen[0] = time.monotonic()
+        cast("Any", before)(number, frame)
 
-    def _see(self, number: int, frame: Any) -> None:
-        self._last = time.monotonic()
-        self._before(number, frame)
-
-    @contextmanager
-    def seen(self) -> Iterator[Callable[[], bool]]:
-        """See them within the block, and pass each on; yields a function that returns whether one has just arrived in it."""
-        began, before = time.monotonic(), signal.getsignal(signal.SIGINT)
-        if threading.current_thread() is not threading.main_thread():
-            yield lambda: False
-            return
-        if callable(before) and before != self._see:  # not where interrupts are ignored
-            self._before = before
-            signal.signal(signal.SIGINT, self._see)
-        self._waits += 1
-        try:
-            yield lambda: self._last > max(began, time.monotonic() - JUST_NOW)
-        finally:
-            self._waits -= 1
-            if not self._waits and signal.getsignal(signal.SIGINT) == self._see:
-                signal.signal(signal.SIGINT, self._before)
-
-
-interrupts = _Interrupts()
+    listens = threading.current_thread() is threading.main_thread() and callable(before)  # else they are ignored
+    if listens:
+        signal.signal(signal.SIGINT, see)
+    try:
+        yield lambda: seen[0] > time.monotonic() - JUST_NOW
+    finally:
+        if listens and signal.getsignal(signal.SIGINT) is see:
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -296,34 +280,6 @@ async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_Class = TypeVar("_Class", bound=type)
-
-
-def never_copied(instead: Callable[[Any], str]) -> Callable[[_Class], _Class]:
-    """Let copying or pickling an object of a class raise a TypeError that names the class and what to do instead.
-
-    Parameters
-    ----------
-    instead : callable
-        Takes the object and returns what to do, such as ``call vx.connect() there``.
-    """
-
-    def bind(cls: _Class) -> _Class:
-        def refuse(self: object, _: object) -> NoReturn:
-            name = type(self).__name__
-            raise TypeError(f"{name} can't be copied or pickled, as it belongs to its process; {instead(self)}")
-
-        cls.__reduce_ex__ = refuse  # type: ignore[method-assign, assignment]  # asked by copy, deepcopy and pickle alike
-        return cls
-
-    return bind
-
-
-def by_id(run: str) -> str:
-    """Return how to get a run in another process; a watch is in no ledger."""
-    return f"attach it by its id: ws.attach({run!r})" if run.startswith("run_") else "start it again there"
-
-
 def paused(run: str) -> str:
     """Return the effect of an interrupt on a run, and how to go on."""
     how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
@@ -333,25 +289,7 @@ def paused(run: str) -> str:
 P = ParamSpec("P")
 
 
-class Begins(Protocol):
-    """A run, which begins only once its caller has it, so that a cancelled call leaves none that sends (rule 16)."""
-
-    id: str
-
-    def begin(self) -> Self:
-        """Begin, unless it has."""
-
-    def show(self) -> Self:
-        """Show it in the running cell."""
-
-    def pause(self) -> Self:
-        """Send nothing more."""
-
-    def left(self) -> str:
-        """Pause it, as nobody has taken it, and say so; ``""`` where it sends nothing anyway."""
-
-
-R = TypeVar("R", bound=Begins)
+R = TypeVar("R")
 
 
 def blocking(
@@ -388,14 +326,18 @@ def awaitable(
 
 
 def showing(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]]) -> Callable[Concatenate[Any, P], R]:
-    """A method that returns a run as a blocking call, which begins the run and shows it in the cell."""
+    """A method that returns a run as a blocking call, which begins the run and shows it in the cell.
+
+    A run begins only once its caller has it, so that a cancelled call leaves none that sends (rule 16).
+    """
 
     @functools.wraps(method)
     def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        got: list[R] = []
+        got: list[Any] = []
         try:
             run(_keep(got, method, self, args, kwargs))
-            return got[0].begin().show()
+            begun: R = got[0].begin().show()
+            return begun
         except KeyboardInterrupt as stop:
             why = got[0].left() if got else "; ".join(getattr(stop, "__notes__", ()))
             if not why:
@@ -413,13 +355,14 @@ def beginning(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[
 
     @functools.wraps(method)
     async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        got: list[R] = []
+        got: list[Any] = []
         try:
             await arun(_keep(got, work, self._owner, args, kwargs))
         except BaseException as stop:
             _note(stop, filter(None, (each.left() for each in got)))
             raise
-        return got[0].begin()
+        begun: R = got[0].begin()
+        return begun
 
     return call
 
@@ -435,11 +378,6 @@ def _call(
     """Call a method of a workspace or run; the error about a wrong argument names the public method."""
     noun, signature = self._noun, inspect.signature(method)
     known = [each for each in signature.parameters if each != "self"]
-    for name in kwargs:
-        if name not in known:
-            raise TypeError(
-                f"{noun}.{method.__name__}() has no argument {name!r}; {did_you_mean(name, known) if known else 'it takes none'}"
-            )
     try:
         signature.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -457,13 +395,6 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
-
-
-def running_cell() -> int | None:
-    """Return the number of the running notebook cell, None outside a kernel; this does not import IPython."""
-    ipython = sys.modules.get("IPython")
-    shell: Any = ipython.get_ipython() if ipython is not None else None
-    return int(shell.execution_count) if hasattr(shell, "kernel") else None
 
 
 _LOSES_CELLS = (7, 1)  # from this ipykernel on, nest_asyncio 1.6 silently drops the cells queued behind a blocking one

@@ -3,15 +3,13 @@
 A file is written beside its target under a new name, which must not exist and is never followed as a link, and then renamed over
 the target. Readers see the old file or the new one, and a link in the target's place is replaced, not written through.
 
-Files and folders are private to their owner, except reports and other exports. If the umask leaves files writable for the group, such as 002, they are meant to be
-shared, and the group gets the owner's rights.
+Files and folders are private to their owner, except reports and other exports.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,9 +18,6 @@ from typing import BinaryIO
 from voxops.errors import ConfigError
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-# The owner's rights, and write for the group: the umask removes it unless files are shared. Nobody else can read the file before
-# its rights are final.
-_PROBE = 0o020
 
 
 def short_path(path: Path) -> str:
@@ -51,13 +46,11 @@ def make_folder(path: Path, *, flush: bool = False, private: bool = True) -> Non
         return
     make_folder(path.parent, flush=flush, private=private)
     try:
-        path.mkdir(0o700 | _PROBE if private else 0o777)
+        path.mkdir(0o700 if private else 0o777)
     except FileExistsError:
         if not path.is_dir():  # else another process has just created it
             raise
         return
-    if private:
-        _share(path, path.stat().st_mode, 0o070)
     if flush:
         flush_folder(path.parent)
 
@@ -79,11 +72,7 @@ def create_file(path: Path, *, private: bool = True) -> BinaryIO:
     OSError
         If it can't be made.
     """
-    handle = os.open(path, _NEW, 0o600 | _PROBE if private else 0o666)
-    file = os.fdopen(handle, "wb")
-    if private:
-        _share(handle, os.fstat(handle).st_mode, 0o060)
-    return file
+    return os.fdopen(os.open(path, _NEW, 0o600 if private else 0o666), "wb")
 
 
 @contextmanager
@@ -138,6 +127,16 @@ def write_file(path: Path, data: bytes | str, *, private: bool = True) -> None:
         file.write(data.encode() if isinstance(data, str) else data)
 
 
+def export(path: Path, data: bytes | str) -> Path:
+    """Write a file that others may read, and its folder; return its path, or raise a ConfigError that says why it can't be written."""
+    try:
+        make_folder(path.parent, private=False)
+        write_file(path, data, private=False)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    return path
+
+
 def unreadable(path: Path, error: OSError) -> str:
     """Return the error of an unreadable file: why, and where a relative path was looked for."""
     here = "" if path.is_absolute() else f" It was looked for in {Path.cwd()}."
@@ -146,11 +145,7 @@ def unreadable(path: Path, error: OSError) -> str:
 
 def unwritable(path: Path, error: OSError) -> ConfigError:
     """Return the error of an unwritable file, with what to do."""
-    file = next((each for each in path.parents if each.is_file()), None)
-    why = error.strerror or error if file is None else f"{file} is a file"
-    taken = file is None and isinstance(error, FileExistsError)
-    other = "another name" if taken else "a folder in which you may write"
-    return ConfigError(f"{path} can't be written: {why}. Choose {other}.")
+    return ConfigError(f"{path} can't be written: {error.strerror or error}. Choose another place or name.")
 
 
 def flush_folder(path: Path) -> None:
@@ -162,9 +157,3 @@ def flush_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _share(made: Path | int, mode: int, group: int) -> None:
-    """Give the group the owner's rights on a new file or folder if the umask left it writable; else give none."""
-    if os.name == "posix" and mode & _PROBE:
-        os.chmod(made, stat.S_IMODE(mode) | group)  # noqa: PTH101 - an open file has no path that nobody could exchange

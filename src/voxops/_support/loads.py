@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from voxops._support import eventloop, safe
+from voxops._support import display, eventloop, safe
 from voxops.errors import Interrupted
 
 T = TypeVar("T")
@@ -70,19 +70,18 @@ class Load:
         return [f"{self._rows / seconds:,.0f} rows a second"] if self._rows else ["waiting for an answer"]
 
 
-_load: ContextVar[Load | None] = ContextVar("load", default=None)
+_UNSEEN = Load("", print)  # shows nothing, since nobody calls its `tick`
+_load: ContextVar[Load] = ContextVar("load", default=_UNSEEN)
 
 
 def page(rows: int) -> None:
     """Count a page of a list for the load that is under way here, if any."""
-    if (load := _load.get()) is not None:
-        load.page(rows)
+    _load.get().page(rows)
 
 
 def reach(done: int, total: int, of: str) -> None:
     """Note how much is done of all that is known, for the load that is under way here, if any."""
-    if (load := _load.get()) is not None:
-        load.reach(done, total, of)
+    _load.get().reach(done, total, of)
 
 
 def run(noun: str, work: Coroutine[Any, Any, T], kept: str = "nothing was changed") -> T:
@@ -116,10 +115,8 @@ def run(noun: str, work: Coroutine[Any, Any, T], kept: str = "nothing was change
 
 def _line() -> Callable[[str | None], object]:
     """Return what shows a line in place of the last one."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython else None
-    if hasattr(shell, "kernel"):
-        return _notebook_line(shell)
+    if display.kernel_shell() is not None:
+        return _notebook_line()
     return _terminal_line if sys.stderr.isatty() else lambda _: None
 
 
@@ -128,12 +125,12 @@ def _terminal_line(line: str | None) -> None:
     sys.stderr.flush()
 
 
-def _notebook_line(shell: Any) -> Callable[[str | None], object]:
-    place, shown = {"display_id": uuid.uuid4().hex}, list[str]()
+def _notebook_line() -> Callable[[str | None], object]:
+    place, shown = uuid.uuid4().hex, list[str]()
 
     def show(line: str | None) -> None:
         if line is not None:
-            shell.display_pub.publish({"text/plain": line}, transient=place, update=bool(shown))
+            display.publish({"text/plain": line}, place, bool(shown))
             shown.append(line)
 
     return show

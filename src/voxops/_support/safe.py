@@ -10,7 +10,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 from urllib.parse import urlsplit
@@ -89,11 +89,6 @@ def middle(value: object, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
-def number(value: float | None) -> str:
-    """Return a number with grouped digits, such as ``12,345``; an en dash for none."""
-    return "–" if pd.isna(value) else f"{value:,.0f}"
-
-
 def percent(share: float, digits: int = 1) -> str:
     """Return a share such as ``99.9 %``; 100 % means all."""
     return f"{100 * below_all(share, digits + 2):.{digits}f} %"
@@ -153,63 +148,28 @@ def _visible(char: str) -> str:
 
 # A quotation mark within an address is part of it, since a token may have one; after it, it is not.
 _ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
-# The words of addresses that may be shown. Any other text may be a token: letters alone, escapes, and short ones are used, too.
-_WORDS = frozenset(
-    """
-    a account accounts action actions admin alert alerts all analytics and api app apps automation automations backend bot bots
-    build call callback callbacks campaign campaigns catch channel channels chat chats client clients cloud com connect connector
-    content core crm custom customer customers data deliveries delivery demo dev discord edge endpoint endpoints error errors eu
-    event events example external failed failures feed feeds flow flows for from function functions gateway github gitlab handler
-    hook hooks http https id in inbound inbox incoming incident incidents ingest input int integration integrations internal invoke
-    ip job jobs json key lambda library listen listener live local localhost log logs mail make maker manual marketing media message
-    messages monitor monitoring n8n net new notification notifications notify of office on one ops order orders org out page pages
-    path pipeline pipelines post posts prod production proxy public publish published push queue receive receiver
-    receivers report reports rest run safe sales sandbox secret send sendmessage server service services shop site slack social
-    staging standard status store stream support system target targets task tasks team teams telegram test tests the ticket tickets
-    to token topic topics track tracking trigger triggers two update updates us user users voxburst voxops warehouse watch web
-    webhook webhookb2 webhooks with work worker workers workflow workflows workspace workspaces www xml zapier
-    """.split()  # noqa: SIM905  a list would have a line for each
-)
-_HOST = re.compile(r"[\w-]{1,63}(?::\d{1,5})?")  # a name of a host, the last one with its port
-_KEPT = 4  # visible characters at most of what is no word, to distinguish two endpoints of one host
+
+# The last two names, which somebody had to register; one before them may be a token. Or a whole number of the network.
+_HOST = re.compile(r"(?:^[\d.]+|^\[[\da-f:]+\]|(?:^|(?<=\.))[\w-]{1,63}(?:\.[\w-]{1,63})?)(?::\d{1,5})?\Z", re.ASCII)
+_REDACTED = re.compile(r"[^/]*/…#[0-9a-f]{8}")
 
 
 def redact_address(url: object) -> str:
-    """Return an address without user, password and fragment; its query and what is no word in it are cut.
-
-    The last two names of the host, which somebody had to register, and numbers of up to four digits stay.
-    """
+    """Return the host of an address and a short hash of the whole, since path, query and user may be secret: ``a.example/…#1f0c2d34``."""
     text = str(url)
+    if _REDACTED.fullmatch(text):
+        return text
     try:
-        parts = urlsplit(text)
-        host = parts.netloc.rpartition("@")[2]
-    except ValueError:  # not an address, such as ``http://[``, so any part may be secret
-        return "…"
-    scheme = f"{parts.scheme}://" if parts.netloc else f"{parts.scheme}:" if parts.scheme else ""
-    path = parts.path if parts.netloc or not parts.scheme else parts.path.rpartition("@")[2]
-    names = host.split(".")
-    last = [name if _HOST.fullmatch(name) else _word(name) for name in names[-2:]]
-    shown = host if host.startswith("[") else ".".join([*map(_word, names[:-2]), *last])  # an IPv6 address
-    return f"{scheme}{shown}{'/'.join(map(_word, path.split('/')))}{'?…' if parts.query else ''}"
-
-
-def short_address(url: object) -> str:
-    """Return an address as `redact_address` does, without its scheme, which distinguishes no endpoints."""
-    return redact_address(url).removeprefix("https://").removeprefix("http://")
-
-
-def address_labels(addresses: Iterable[object]) -> dict[str, str]:
-    """Return full address -> `short_address`, told apart: two receivers on one host may differ only in the token that nothing shows."""
-    return told_apart({str(url): short_address(url) for url in addresses})
+        host = _HOST.search(urlsplit(text).netloc.rpartition("@")[2])
+    except ValueError:  # not an address, such as ``http://[``
+        host = None
+    return f"{host[0] if host else ''}/…{_short_hash(text)}"
 
 
 def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
     """Return value -> label; where two values have equal labels, each has a short hash of its value at its end."""
     counts = Counter(labels.values())
-    return {
-        value: label if counts[label] == 1 else f"{label} #{hashlib.sha256(value.encode()).hexdigest()[:6]}"
-        for value, label in labels.items()
-    }
+    return {value: label if counts[label] == 1 else f"{label} {_short_hash(value)}" for value, label in labels.items()}
 
 
 def redact_addresses(text: object) -> str:
@@ -217,9 +177,6 @@ def redact_addresses(text: object) -> str:
     return _ADDRESS.sub(lambda found: redact_address(found[0]), str(text))
 
 
-def _word(part: str) -> str:
-    """Return a part of an address if it consists of words or is a short number, else its beginning."""
-    words = all(piece.lower() in _WORDS or not piece for piece in re.split("[-_.]", part))
-    if words or re.fullmatch(r"\d{1,4}|(?:v|eu|us)\d{1,2}", part, re.ASCII):
-        return part
-    return f"{part[: min(_KEPT, len(part) // 4)]}…"
+def _short_hash(text: str) -> str:
+    """Return a mark that tells texts apart and shows nothing of them."""
+    return f"#{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"

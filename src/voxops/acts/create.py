@@ -31,7 +31,7 @@ from voxops.acts.act import (
 )
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
-from voxops.api.fields import METADATA_TEXT_CHARACTERS
+from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError

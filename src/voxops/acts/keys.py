@@ -8,14 +8,13 @@ changes: golden values in the tests hold it (rule 8).
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from voxops._support.arguments import near_name
-from voxops._support.canonical import as_kept, canonical, fingerprint, fingerprints, fold_text, well_formed
+from voxops._support.canonical import as_kept, canonical, fingerprint, fold_text, well_formed
 
 KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
 # Signs that spreadsheets and text processors put in place of typed ones (rule 5).
@@ -54,7 +53,7 @@ def mark(campaign: str, key: str, attempt: int) -> str:
 @lru_cache(KEPT)
 def marks(campaign: str, key: str, last: int) -> Mapping[str, int]:
     """Return the marks of the attempts 1 to `last` at a row, each with its number."""
-    return dict(zip(fingerprints("mark", campaign, key, numbers=range(1, last + 1)), itertools.count(1)))
+    return {fingerprint("mark", campaign, key, attempt): attempt for attempt in range(1, last + 1)}
 
 
 @lru_cache(KEPT)

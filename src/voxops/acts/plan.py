@@ -23,8 +23,7 @@ from voxops._support.canonical import fingerprint
 from voxops._support.display import Displayed
 from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
 from voxops.api.evidence import common_time
-from voxops.api.fields import BULK_POSTS
-from voxops.api.limits import PAGE_RECORDS
+from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason
 from voxops.errors import PlanError
 from voxops.frames.checks import as_whole_number, attempt_in, attempts, flags, instants, plain_values

@@ -32,12 +32,12 @@ _ALL, _TAKEN = "_all", {"_all", "latency_ms"}  # columns of the statistics' own
 _COLUMNS = (
     "deliveries", "succeeded", "failed", "in_flight", "success_rate", *DELIVERED_BY, "attempts", "attempts_mean", *PERCENTS,
 )  # fmt: skip
-_NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
+NEEDED = ("success", "status_code", "latency_ms", "retry_count", "error", "created_at")
 
 
 def need_log(log: pd.DataFrame, call: str, names: Iterable[str]) -> pd.DataFrame:
     """Return a deliveries frame with the columns that statistics need and these, or raise a PlanError that names what is missing."""
-    needed = dict.fromkeys([*_NEEDED, *names])
+    needed = dict.fromkeys([*NEEDED, *names])
     times = [name for name in ("created_at", "delivered_at") if name in needed]
     return need(log, needed, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=times)
 

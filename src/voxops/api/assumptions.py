@@ -20,9 +20,9 @@ KEY_EARLY = 3600.0
 # other 4xx stores the key, and so does every request that took effect, whatever its status; a 5xx without effect does not.
 UNDECIDED = {409: "IDEMPOTENCY_IN_PROGRESS", 429: ""}
 
-# A webhook's delivery history, newest first, and the query that it takes.
+# A webhook's delivery history, newest first, and the query that it takes: names in Python and in the API.
 DELIVERIES_PATH = "/v1/webhooks/:id/deliveries"
-DELIVERIES_QUERY = {"since": "from", "until": "to", "event_type": "eventType", "success": "success", "limit": "limit"}
+DELIVERIES_QUERY = "since=from until=to event_type=eventType success"
 
 
 def deliveries_path(webhook_id: str) -> str:

@@ -6,15 +6,14 @@ that becomes a frame needs a schema in `voxops.frames.schemas`, too. After a cha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from inspect import Parameter, Signature
 from textwrap import fill, indent
 from typing import Any
 
-from voxops.api import fields as f
 from voxops.api.assumptions import (
     BULK_PRESIGN_LIST,
     BULK_VALIDATE_LIST,
@@ -22,75 +21,25 @@ from voxops.api.assumptions import (
     CONNECT_RETURN,
     DELIVERIES_PATH,
     DELIVERIES_QUERY,
+    DRAFT_FLAG_SENT,
     DRIVE_FILE,
 )
-from voxops.api.fields import Check, as_is, https, ident, if_true, instant, mapping, refuse
-from voxops.api.limits import PAGE_RECORDS
-from voxops.api.matrix import MATRIX, Endpoint, Resend, may_resend, polled
+from voxops.api.matrix import MATRIX, Endpoint, may_resend, polled
 
-REQUIRED: Any = object()
+UNSET: Any = ...  # the default of a field that is not sent; None is sent as null
 
 
-class Place(StrEnum):
-    """Where the value of a field goes: ``WHOLE`` is a body by itself, ``OPTION`` one of `AsyncClient.request`."""
-
-    PATH = "path"
-    QUERY = "query"
-    BODY = "body"
-    WHOLE = "whole"
-    OPTION = "option"
+def wire_name(name: str) -> str:
+    """Return a name as the API spells it: ``account_ids`` is ``accountIds`` (contract: SCH)."""
+    first, *rest = name.split("_")
+    return first + "".join(map(str.title, rest))
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A parameter of a method.
-
-    Attributes
-    ----------
-    name, type : str
-        Its name and annotation in Python.
-    says : str
-        One line for the docstring.
-    check : callable
-        Checks a value and returns it as it is sent.
-    place : Place
-        Where it goes.
-    default : object
-        `REQUIRED`, or the value if it is omitted; None is not sent.
-    sent : str
-        Its name in the API; by default that in Python, in camel case.
-    keyword : bool
-        Whether it is keyword-only.
-    """
-
-    name: str
-    type: str
-    says: str
-    check: Check = as_is
-    place: Place = Place.BODY
-    default: Any = REQUIRED
-    sent: str = ""
-    keyword: bool = False
-
-    @property
-    def wire(self) -> str:
-        """Its name in the API."""
-        return self.sent or f.wire_name(self.name)
-
-
-class Gives(StrEnum):
-    """What a method returns."""
-
-    VALUE = "value"  # one record
-    ANY = "any"  # the JSON as it is
-    ITEMS = "items"  # a record with `results`, each of which must be read whatever the status was
-    LIST = "list"  # a `Listing` of records
-    HANDLE = "handle"  # a `Handle`, to await the outcome
-    HANDLES = "handles"  # one `Handle` per item
-    ADDRESS = "address"  # where to upload a file
-
-
-_RETURNS = {Gives.LIST: "Listing[{}]", Gives.HANDLE: "Handle", Gives.HANDLES: "tuple[Handle, ...]"}
+def _draft_without_time(body: dict[str, Any]) -> dict[str, Any]:
+    """Send a post without a time as a draft, since sources differ on the default."""
+    if DRAFT_FLAG_SENT and body.get("scheduledFor") is None and not body.get("queue"):
+        body.setdefault("saveAsDraft", True)
+    return body
 
 
 @dataclass(frozen=True)
@@ -100,44 +49,36 @@ class Operation:
     Attributes
     ----------
     name : str
-        Group and method: ``posts.create`` is ``client.posts.create``.
+        Group and method: ``posts.create`` is ``client.posts.create``; a name without a group is a method of the client itself.
     at : int or str
-        The row of the matrix, which has its method and path; for other endpoints these, such as ``GET /v1/posts/:id``.
-    takes : tuple of Field
-        Its parameters; those of the path in the path's order.
-    gives : Gives
-        What it returns.
-    record : str
-        The type of a record, in `voxops.api.records`; `Presigned` is the client's.
+        The row of the matrix, which has its method and path; for a read these, such as ``GET /v1/posts/:id``.
+    ids : str
+        Names of the parameters in its path, in their order.
+    takes : str
+        Names of its fields: of the query of a read, else of the body. ``since=from`` is `since` in Python and ``from`` in the API.
+        An ellipsis means that its other fields are not documented, so that any are sent.
     says : str
         What it does, in one line.
     more : str
-        The docstring's second paragraph.
-    returns : str
-        What the result means.
-    key : bool
-        Whether it takes an idempotency key.
-    read_first : bool
-        Whether the subject is read before the act, since only a change shows that it was tried again.
-    rule : callable or None
-        Checks the values together, by their names in the API.
+        What else must be known.
+    listed : bool
+        Whether it reads a list, page by page.
+    completes : callable
+        Completes the body.
     """
 
     name: str
     at: int | str
-    takes: tuple[Field, ...]
-    gives: Gives
-    record: str
+    ids: str
+    takes: str
     says: str
     more: str = ""
-    returns: str = ""
-    key: bool = True
-    read_first: bool = False
-    rule: Callable[[Mapping[str, Any]], object] | None = None
+    listed: bool = False
+    completes: Callable[[dict[str, Any]], dict[str, Any]] = dict
 
     @cached_property
     def row(self) -> Endpoint | None:
-        """Its row of the matrix."""
+        """Its row of the matrix, None for a read."""
         return next((row for row in MATRIX if row.row == self.at), None)
 
     @property
@@ -146,94 +87,88 @@ class Operation:
         method, _, path = str(self.row or self.at).partition(" ")
         return method, path
 
-    @property
-    def kind(self) -> str | None:
-        """The kind of thing whose record shows the outcome, None if the answer is the outcome."""
-        return None if self.row is None else polled(self.row)
+    @cached_property
+    def fields(self) -> dict[str, str]:
+        """Name in Python -> name in the API."""
+        named = (each.partition("=") for each in self.takes.replace("...", "").split())
+        return {name: sent or wire_name(name) for name, _, sent in named}
 
     @property
-    def fields(self) -> tuple[Field, ...]:
-        """The parameters of the method: a write that may be repeated takes a key."""
-        keyed = self.key and self.row is not None and self.row.resend is not Resend.NEVER
-        return (*self.takes, KEY) if keyed else self.takes
+    def is_open(self) -> bool:
+        """Whether it takes fields of any name."""
+        return "..." in self.takes
+
+    @property
+    def options(self) -> list[str]:
+        """Names of further parameters, which are arguments of `AsyncClient.request`."""
+        if self.row is None:
+            return ["page_size"] if self.listed else []
+        keyed = ["idempotency_key"] if self.row.idempotent else []
+        return [*(["version"] if self.row.note == "use version token" else []), *keyed, "timeout"]
 
     @property
     def returned(self) -> str:
         """The annotation of the result."""
-        return _RETURNS.get(self.gives, "{}").format(self.record)
+        return "Listing" if self.listed else "dict[str, Any]" if self.row is None else "Answer"
 
 
-def _id(name: str, says: str, check: Check = ident, sent: str = "id") -> Field:
-    return Field(name, "str", says, check, Place.PATH, sent=sent)
-
-
-def _query(name: str, kind: str, says: str, check: Check = as_is, sent: str = "") -> Field:
-    return Field(name, f"{kind} | None", says, check, Place.QUERY, None, sent, keyword=True)
-
-
-def _whole(name: str, kind: str, says: str, check: Check = mapping, default: Any = REQUIRED) -> Field:
-    return Field(name, kind, says, check, Place.WHOLE, default)
-
-
-def _option(name: str, kind: str, says: str, check: Check = as_is, sent: str = "") -> Field:
-    return Field(name, f"{kind} | None", says, check, default=None, sent=sent, keyword=True)
-
-
-def _platform(name: str, value: Any) -> str:
-    return ident(name, value).lower()
-
-
-def _returns_to(_: str, value: Any) -> dict[str, Any]:
-    return {CONNECT_RETURN: value}
-
-
-def _excludes(name: str, other: str) -> Callable[[Mapping[str, Any]], None]:
-    def check(values: Mapping[str, Any]) -> None:
-        if name in values and other in values:
-            refuse(name, f"can't be used with {other}")
-
-    return check
-
-
-def _changes(values: Mapping[str, Any]) -> None:
-    if not values:
-        refuse("webhook", "nothing to change")
-
-
-POST_ID = _id("post_id", "Id of the post.")
-TARGET_ID = _id("target_id", "The target's ``postPlatformId``, which only a single post shows.")
-ACCOUNT_ID = _id("account_id", "Id of the account.")
-MEDIA_ID = _id("media_id", "Id of the media file.")
-WEBHOOK_ID = _id("webhook_id", "Id of the webhook.")
-DELIVERY_ID = _id("delivery_id", "Id of the delivery.")
-TO_CONNECT = _id("platform", "Such as ``linkedin``.", _platform, "platform")
-
-STATUS = _query("status", "str", "One status, or ``all``; not every server supports each filter.")
-MEDIA_STATUS = _query("status", "str", "``pending processing ready failed``; by default all.")
-ACCOUNT_STATUS = _query(
-    "status", "str", "``active inactive error disconnected all``; by default the API omits disconnected ones."
-)
-PLATFORM = _query("platform", "str", "One platform.")
-SINCE = _query("since", "datetime | str", "First instant; ISO text needs an offset.", instant, "from")
-UNTIL = _query("until", "datetime | str", "Last instant; ISO text needs an offset.", instant, "to")
-PAGE_SIZE = Field(
-    "page_size", "int", "Records per page, 1 to 100.", place=Place.QUERY, default=PAGE_RECORDS, sent="limit", keyword=True
-)  # fmt: skip
-PERIOD = (
-    _query("start", "datetime", "First instant; the API's default is 30 days.", sent="startDate"),
-    _query("end", "datetime", "Last instant; the API may shorten a longer period.", sent="endDate"),
-)
-BODY = _whole("body", "Mapping[str, Any] | None", "More fields; they pass through.", default=None)
-WEB_FILE = Field("url", "str", "https address of the file.", https)
-FILE_NAME = _option("filename", "str", "Its name.")
-VALUE, ANY, ITEMS, LIST = Gives.VALUE, Gives.ANY, Gives.ITEMS, Gives.LIST
-HANDLE, HANDLES, ADDRESS = Gives.HANDLE, Gives.HANDLES, Gives.ADDRESS
-
-KEY = Field(
-    "idempotency_key", "str | None",
-    "Pass the same key to repeat the same request. Only ``ws.run`` prevents duplicates across calls and crashes.",
-    place=Place.OPTION, default=None, sent="idempotency_key", keyword=True,
-)  # fmt: skip
+# Parameter -> its type, and what it means. `tests.client_stub` and the reference read this, too.
+PARAMETERS: Mapping[str, tuple[str, str]] = {
+    "account_id": ("str", "Id of the account."),
+    "account": ("str", "One account id."),
+    "account_ids": ("Sequence[str]", "Accounts to post to; they determine the platforms."),
+    "code": ("str", "The code of the consent."),
+    "content": ("str", "The text, at most 10,000 characters; platforms allow fewer."),
+    "content_type": ("str", "Of a post, such as ``CAROUSEL``; of a file, such as ``image/jpeg``."),
+    "delivery_id": ("str", "Id of the delivery."),
+    "dry_run": ("bool", "Only validate them."),
+    "enabled": ("bool", "Whether it is on."),
+    "end": ("datetime | str", "Last instant; the API may shorten a longer period."),
+    "event_type": ("str", "Such as ``post.failed``."),
+    "events": ("Sequence[str]", "Such as ``post.failed``; ``*`` for all."),
+    "file_id": ("str", "Id of the file in the drive."),
+    "filename": ("str", "Name of the file."),
+    "files": ("Sequence[dict[str, Any]]", "Files as ``{filename, contentType, sizeBytes}``."),
+    "first_comment": ("str", "The first comment, at most 2,200 characters."),
+    "first_comment_delay": ("int", "Seconds, 0 to 60."),
+    "idempotency_key": ("str", "The same key repeats the same request; by default a random one."),
+    "include_archived": ("bool", "Include archived ones; the API ignores it if `status` is given."),
+    "media": ("Sequence[Any]", "Media ids; to validate, ``{type, url?, mimeType?, sizeBytes?, durationMs?}``."),
+    "media_id": ("str", "Id of the media file."),
+    "media_ids": ("Sequence[str]", "Ids of media files."),
+    "media_url": ("str", "https address of the new media."),
+    "metadata": ("dict[str, Any]", "Your own fields: texts of at most 1,000 characters."),
+    "page_id": ("str", "Id of the page; an empty one clears the selection."),
+    "page_name": ("str", "Name of the page."),
+    "page_size": ("int", "Records per page, 1 to 100."),
+    "persona_id": ("str", "Id of the persona."),
+    "platform": ("str", "One platform, such as ``linkedin``."),
+    "platform_metadata": ("dict[str, Any]", "Platform -> its own fields."),
+    "platform_overrides": ("dict[str, Any]", 'Platform -> fields that differ on it, such as ``{"content": ...}``.'),
+    "platforms": ("Sequence[str]", "Platforms, in upper case."),
+    "post_id": ("str", "Id of the post."),
+    "posts": ("Sequence[dict[str, Any]]", "At most 50 posts, under the API's own names of fields."),
+    "queue": ("bool", "Use the next free slot; excludes `scheduled_for`."),
+    "refresh_media": ("bool", "Re-encode the first image as JPEG; not together with `media_url`."),
+    "return_url": ("str", "Address that the browser returns to."),
+    "save_as_draft": ("bool", "Save it as a draft; overrides `scheduled_for`."),
+    "scheduled_for": ("datetime | str", "When it goes out; ISO text needs an offset."),
+    "since": ("datetime | str", "First instant; ISO text needs an offset."),
+    "size_bytes": ("int", "Its size."),
+    "start": ("datetime | str", "First instant; the API's default is 30 days."),
+    "state": ("str", "The state of the consent."),
+    "status": ("str", "One status, or ``all``; not every server supports each filter."),
+    "success": ("bool", "Only delivered, or only failed ones."),
+    "tags": ("Sequence[str]", "Free words."),
+    "target_id": ("str", "The target's ``postPlatformId``, which only a single post shows."),
+    "thread_posts": ("Sequence[dict[str, Any]]", "``{sequence, content, mediaIds?}``, at most 25, numbered from 1."),
+    "timeout": ("float | str", 'Seconds, or such as ``"30s"``; by default the client\'s.'),
+    "until": ("datetime | str", "Last instant; ISO text needs an offset."),
+    "url": ("str", "https address: of a file, or of the receiver of events."),
+    "version": ("str", "The post's ``updatedAt`` as last read; a ConflictError then means that it changed after that."),
+    "videos": ("Sequence[dict[str, Any]]", "At most 20 videos, of at most 20 GB in total."),
+    "webhook_id": ("str", "Id of the webhook."),
+}
 
 # Group -> its docstring.
 GROUPS: Mapping[str, str] = {
@@ -246,131 +181,77 @@ GROUPS: Mapping[str, str] = {
     "analytics": "Figures of posts, accounts and the workspace, as the API sends them, in several shapes (contract: 8.7).",
     "media": "Images, videos, documents and captions; posts refer to them by id once their status is ``ready``.",
     "webhooks": "Webhooks of the workspace, and their delivery history.",
-    "uploads": "Uploads of files from this machine.",
 }
+
+_POST = (
+    "content account_ids scheduled_for content_type save_as_draft platform_overrides platform_metadata media tags persona_id queue "
+    "thread_posts first_comment first_comment_delay metadata"
+)
+_PERIOD = "start=startDate end=endDate"
 
 # fmt: off
 ENDPOINTS: tuple[Operation, ...] = (
+    Operation("identity", "GET /v1/auth/me", "", "", "Read the owner of the API key: at least ``workspaceId workspaceName plan``."),
+    Operation("health", "GET /v1/health", "", "", "Read the API's own health report."),
     # -- posts
-    Operation("posts.list", "GET /v1/posts", (
-        STATUS, PLATFORM, _query("account", "str", "One account id.", sent="accountId"), SINCE, UNTIL, PAGE_SIZE,
-    ), LIST, "Post", "Read posts, newest created first."),
-    Operation("posts.get", "GET /v1/posts/:id", (POST_ID,), VALUE, "Post", "Read one post."),
-    Operation("posts.create", 1, (_whole("fields", "PostFields", "The post; it needs a content and accounts.", f.new_post),),
-              VALUE, "Post", "Create a post; without `scheduled_for` or `queue` it is a draft."),
-    Operation("posts.update", 2, (
-        POST_ID, _whole("fields", "PostFields", "The fields to change; None clears a field.", f.changed_post),
-        Field("version", "str | None", "The post's ``updatedAt`` as last read; a ConflictError then means that it changed after that.",
-              f.VERSION, Place.OPTION, None, keyword=True),
-    ), VALUE, "Post", "Update a draft or scheduled post."),
-    Operation("posts.delete", 3, (POST_ID,), VALUE, "Deleted", "Delete a draft or scheduled post.", returns="``{}`` if the answer has no body."),
-    Operation("posts.publish", 4, (POST_ID,), HANDLE, "Post", "Queue a post for publication."),
-    Operation("posts.retry", 5, (POST_ID,), HANDLE, "Post", "Queue every failed, pending and stuck target of a post again.", read_first=True,
-              returns="``accepted`` lists ``retriedPlatforms`` and ``skippedPlatforms``."),
-    Operation("posts.cancel", 6, (POST_ID,), VALUE, "Post", "Cancel a draft or scheduled post."),
-    Operation("posts.clone", 7, (POST_ID,), VALUE, "Post", "Clone a post into a new draft."),
-    Operation("posts.duplicate", 8, (POST_ID, BODY), VALUE, "Post", "Duplicate a post; its fields are not documented."),
-    Operation("posts.unpublish", 9, (POST_ID, BODY), VALUE, "Post", "Unpublish a post."),
-    Operation("posts.fix", 10, (
-        POST_ID, TARGET_ID, _option("content", "str", "New text on that platform only.", f.CONTENT),
-        _option("media_url", "str", "https address of the new media.", https),
-        Field("refresh_media", "bool", "Re-encode the first image as JPEG; not together with `media_url`.", if_true, default=False, keyword=True),
-    ), HANDLE, "Post", "Fix one target of a post and queue it again; without changes it is only queued again.", read_first=True,
-        rule=_excludes("refreshMedia", "mediaUrl")),
-    Operation("posts.bulk", 11, (
-        Field("posts", "Sequence[PostFields]", "1 to 50; each needs a time, unless it is a dry run.", f.bulk_posts),
-        Field("dry_run", "bool", "Only validate them.", default=False, keyword=True),
-    ), ITEMS, "BulkResult", "Create up to 50 posts in one request.", rule=f.each_has_a_time),
-    Operation("posts.bulk_video", 12, (
-        Field("videos", "Sequence[Mapping[str, Any]]", "Items pass through; only ``content`` and ``scheduledFor`` are checked.", f.bulk_videos),
-    ), ITEMS, "BulkResult", "Create up to 20 video posts in one request."),
-    Operation("posts.validate", 13, (
-        Field("content", "str", "Its text.", keyword=True),
-        Field("platforms", "Sequence[str]", "In any case.", f.platforms_to_validate, keyword=True),
-        _option("media_ids", "Sequence[str]", "Its media, by id.", f.texts),
-        _option("media", "Sequence[Mapping[str, Any]]", "Its media, as ``{type, url?, mimeType?, sizeBytes?, durationMs?}``.", f.validated_media),
-        _option("first_comment", "str", "Its first comment."),
-        _option("platform_metadata", "Mapping[str, Any]", "As in `PostFields`."),
-    ), VALUE, "Validation", "Validate a post for each platform, without creating it.", key=False),
-    Operation("posts.set_recurrence", 14, (POST_ID, _whole("rule", "Mapping[str, Any]", "The rule; it passes through.")),
-              VALUE, "Post", "Set a post's recurrence."),
-    Operation("posts.update_recurrence", 15, (POST_ID, _whole("changes", "Mapping[str, Any]", "The changes; they pass through.")),
-              VALUE, "Post", "Change a post's recurrence."),
-    Operation("posts.delete_recurrence", 16, (POST_ID,), VALUE, "Deleted", "Delete a post's recurrence."),
+    Operation("posts.list", "GET /v1/posts", "", "status platform account=accountId since=from until=to", "Read posts, newest created first.", listed=True),
+    Operation("posts.get", "GET /v1/posts/:id", "post_id", "", "Read one post."),
+    Operation("posts.create", 1, "", _POST, "Create a post; without `scheduled_for` or `queue` it is a draft.", completes=_draft_without_time),
+    Operation("posts.update", 2, "post_id", _POST, "Update a draft or scheduled post; None clears a field."),
+    Operation("posts.delete", 3, "post_id", "", "Delete a draft or scheduled post."),
+    Operation("posts.publish", 4, "post_id", "", "Queue a post for publication."),
+    Operation("posts.retry", 5, "post_id", "", "Queue every failed, pending and stuck target of a post again."),
+    Operation("posts.cancel", 6, "post_id", "", "Cancel a draft or scheduled post."),
+    Operation("posts.clone", 7, "post_id", "", "Clone a post into a new draft."),
+    Operation("posts.duplicate", 8, "post_id", "...", "Duplicate a post."),
+    Operation("posts.unpublish", 9, "post_id", "...", "Unpublish a post."),
+    Operation("posts.fix", 10, "post_id target_id", "content media_url refresh_media", "Fix one target of a post and queue it again; without changes it is only queued again."),
+    Operation("posts.bulk", 11, "", "posts dry_run", "Create up to 50 posts in one request.", "Give each a time: one without might be published at once."),
+    Operation("posts.bulk_video", 12, "", "videos", "Create up to 20 video posts in one request."),
+    Operation("posts.validate", 13, "", "content platforms media_ids media first_comment platform_metadata", "Validate a post for each platform, without creating it."),
+    Operation("posts.set_recurrence", 14, "post_id", "...", "Set a post's recurrence."),
+    Operation("posts.update_recurrence", 15, "post_id", "...", "Change a post's recurrence."),
+    Operation("posts.delete_recurrence", 16, "post_id", "", "Delete a post's recurrence."),
     # -- accounts
-    Operation("accounts.list", "GET /v1/accounts", (
-        ACCOUNT_STATUS, PLATFORM,
-        Field("include_archived", "bool", "Include archived ones; the API ignores it if `status` is given.", if_true, Place.QUERY, False, keyword=True),
-        PAGE_SIZE,
-    ), LIST, "Account", "Read accounts."),
-    Operation("accounts.get", "GET /v1/accounts/:id", (ACCOUNT_ID,), VALUE, "Account", "Read one account."),
-    Operation("accounts.pages", "GET /v1/accounts/:id/pages", (ACCOUNT_ID,), ANY, "Any", "Read the pages that an account may post to."),
-    Operation("accounts.connect", 17, (
-        TO_CONNECT, _whole("return_url", "str | None", "Address that the browser returns to.", _returns_to, None),
-    ), VALUE, "Consent", "Start to connect an account.",
-        returns="``state``, and the address at which the account's owner consents: ``authUrl``, ``authorizationUrl`` or ``url``."),
-    Operation("accounts.callback", 18, (
-        TO_CONNECT, Field("code", "str", "The code of the consent."), Field("state", "str", "The state of the consent."),
-    ), VALUE, "Connected", "Finish connecting an account: never sent again, because a code can't be replayed.",
-        "After a TransportError or ServerError, check `list` before you connect again."),
-    Operation("accounts.delete", 19, (ACCOUNT_ID,), VALUE, "Deleted", "Disconnect an account.", returns="``{}`` if the answer has no body."),
-    Operation("accounts.refresh", 20, (ACCOUNT_ID,), VALUE, "Success", "Refresh an account's token.", returns="``success`` says whether it worked."),
-    Operation("accounts.test", 21, (ACCOUNT_ID,), VALUE, "Success", "Test an account.", returns="``success`` reports its health, the HTTP status does not."),
-    Operation("accounts.select_page", 22, (
-        ACCOUNT_ID, Field("page_id", "str", "Id of the page; an empty one clears the selection.", f.page_id),
-        Field("page_name", "str | None", "Name of the page.", default=None),
-    ), VALUE, "Success", "Select the page that an account posts to."),
-    Operation("accounts.backfill", 23, (ACCOUNT_ID, BODY), HANDLE, "Account", "Backfill an account's analytics."),
-    # -- analytics; these reads are not in the matrix
-    Operation("analytics.post", "GET /v1/analytics/posts/:id", (POST_ID, *PERIOD), ANY, "Any", "Read the figures of one post."),
-    Operation("analytics.account", "GET /v1/analytics/accounts/:id", (ACCOUNT_ID, *PERIOD), ANY, "Any", "Read the figures of one account."),
-    Operation("analytics.overview", "GET /v1/analytics/overview", PERIOD, ANY, "Any", "Read the figures of the whole workspace."),
-    # -- media
-    Operation("media.list", "GET /v1/media", (MEDIA_STATUS, PAGE_SIZE), LIST, "MediaFile", "Read media."),
-    Operation("media.get", "GET /v1/media/:id", (MEDIA_ID,), VALUE, "MediaFile", "Read one media file.", returns="Its status may come in either case."),
-    Operation("media.delete", 25, (MEDIA_ID,), VALUE, "Deleted", "Delete a media file.", returns="``{}`` if the answer has no body."),
-    Operation("media.validate", 26, (MEDIA_ID,), HANDLE, "MediaFile", "Let the API validate a media file again."),
-    Operation("media.register", 27, (WEB_FILE, Field("content_type", "str", "Such as ``image/jpeg``."), FILE_NAME),
-              VALUE, "MediaFile", "Register a file on the web as a media file.", returns="Its id is ``id``, not ``mediaId``."),
-    Operation("media.bulk_validate", 30, (Field("media_ids", "Sequence[str]", "1 to 100 ids.", f.media_ids, sent=BULK_VALIDATE_LIST),),
-              HANDLES, "MediaFile", "Let the API validate many media files again.",
-              returns="One per id, in their order; ``accepted`` is the item's result, ``{}`` if it has none. An item of status ``failed`` was not queued."),
-    Operation("media.import_from_url", 31, (WEB_FILE, FILE_NAME, _option("content_type", "str", "Such as ``image/jpeg``.")),
-              HANDLE, "MediaFile", "Let the API import a file from the web; ``metadata.importStatus`` shows its status."),
-    Operation("media.import_from_drive", 32, (Field("file_id", "str", "Id of the file in the drive.", ident, sent=DRIVE_FILE), BODY),
-              HANDLE, "MediaFile", "Let the API import a file from a connected drive."),
+    Operation("accounts.list", "GET /v1/accounts", "", "status platform include_archived", "Read accounts; without `status` the API omits disconnected ones.", listed=True),
+    Operation("accounts.get", "GET /v1/accounts/:id", "account_id", "", "Read one account."),
+    Operation("accounts.pages", "GET /v1/accounts/:id/pages", "account_id", "", "Read the pages that an account may post to.", listed=True),
+    Operation("accounts.connect", 17, "platform", f"return_url={CONNECT_RETURN}", "Start to connect an account.",
+              "The answer has ``state`` and the address at which the account's owner consents: ``authUrl``, ``authorizationUrl`` or ``url``."),
+    Operation("accounts.callback", 18, "platform", "code state", "Finish connecting an account: never sent again, because a code can't be replayed.",
+              "After a TransportError or ServerError, check `list` before you connect again."),
+    Operation("accounts.delete", 19, "account_id", "", "Disconnect an account."),
+    Operation("accounts.refresh", 20, "account_id", "", "Refresh an account's token; ``success`` in the answer says whether it worked."),
+    Operation("accounts.test", 21, "account_id", "", "Test an account; ``success`` in the answer reports its health, the HTTP status does not."),
+    Operation("accounts.select_page", 22, "account_id", "page_id page_name", "Select the page that an account posts to."),
+    Operation("accounts.backfill", 23, "account_id", "...", "Backfill an account's analytics."),
+    # -- analytics
+    Operation("analytics.post", "GET /v1/analytics/posts/:id", "post_id", _PERIOD, "Read the figures of one post."),
+    Operation("analytics.account", "GET /v1/analytics/accounts/:id", "account_id", _PERIOD, "Read the figures of one account."),
+    Operation("analytics.overview", "GET /v1/analytics/overview", "", _PERIOD, "Read the figures of the whole workspace."),
+    # -- media; `AsyncClient.upload` sends files
+    Operation("media.list", "GET /v1/media", "", "status", "Read media.", listed=True),
+    Operation("media.get", "GET /v1/media/:id", "media_id", "", "Read one media file; its status may come in either case."),
+    Operation("media.presign", 24, "", "filename content_type size_bytes", "Request an upload address for a new media file, valid for 15 minutes."),
+    Operation("media.delete", 25, "media_id", "", "Delete a media file."),
+    Operation("media.validate", 26, "media_id", "", "Let the API validate a media file again."),
+    Operation("media.register", 27, "", "url content_type filename", "Register a file on the web as a media file; its id is ``id``, not ``mediaId``."),
+    Operation("media.bulk_presign", 28, "", f"files={BULK_PRESIGN_LIST}", "Request upload addresses for many media files."),
+    Operation("media.bulk_video_urls", 29, "", f"videos={BULK_VIDEO_LIST}", "Request upload addresses for up to 20 videos of at most 20 GB in total."),
+    Operation("media.bulk_validate", 30, "", f"media_ids={BULK_VALIDATE_LIST}", "Let the API validate many media files again."),
+    Operation("media.import_from_url", 31, "", "url filename content_type", "Let the API import a file from the web; ``metadata.importStatus`` shows its status."),
+    Operation("media.import_from_drive", 32, "", f"file_id={DRIVE_FILE} ...", "Let the API import a file from a connected drive."),
     # -- webhooks
-    Operation("webhooks.list", "GET /v1/webhooks", (PAGE_SIZE,), LIST, "Webhook", "Read webhooks."),
-    Operation("webhooks.get", "GET /v1/webhooks/:id", (WEBHOOK_ID,), VALUE, "Webhook", "Read one webhook."),
-    Operation("webhooks.create", 34, (
-        Field("url", "str", "Address that receives the events.", f.web_address),
-        Field("events", "Sequence[str]", "Such as ``post.failed``; ``*`` for all.", f.event_names),
-    ), VALUE, "Webhook", "Create a webhook.", returns="With its ``secret``, which no later read returns: store it, and don't print it."),
-    Operation("webhooks.update", 35, (
-        WEBHOOK_ID, _option("url", "str", "Address that receives the events.", f.web_address),
-        _option("events", "Sequence[str]", "Such as ``post.failed``; ``*`` for all.", f.event_names), _option("enabled", "bool", "Whether it is on."),
-    ), VALUE, "Webhook", "Update a webhook; None leaves a field unchanged.", rule=_changes),
-    Operation("webhooks.delete", 36, (WEBHOOK_ID,), VALUE, "Deleted", "Delete a webhook.", returns="``{}`` if the answer has no body."),
-    Operation("webhooks.rotate_secret", 37, (WEBHOOK_ID,), VALUE, "NewSecret", "Replace a webhook's secret: never sent again, because each call changes it.",
+    Operation("webhooks.list", "GET /v1/webhooks", "", "", "Read webhooks.", listed=True),
+    Operation("webhooks.get", "GET /v1/webhooks/:id", "webhook_id", "", "Read one webhook."),
+    Operation("webhooks.create", 34, "", "url events", "Create a webhook.", "No later read returns its ``secret``: store it, and don't print it."),
+    Operation("webhooks.update", 35, "webhook_id", "url events enabled", "Update a webhook."),
+    Operation("webhooks.delete", 36, "webhook_id", "", "Delete a webhook."),
+    Operation("webhooks.rotate_secret", 37, "webhook_id", "", "Replace a webhook's secret: never sent again, because each call changes it.",
               "After a TransportError or ServerError the valid secret is unknown: rotate it once more by hand."),
-    Operation("webhooks.test", 38, (Field("webhook_id", "str", "Id of the webhook, which must be enabled.", ident),),
-              VALUE, "Delivery", "Send a test event to a webhook.", returns="Its ``success`` says whether it was accepted."),
-    Operation("webhooks.deliveries", f"GET {DELIVERIES_PATH}", (
-        WEBHOOK_ID, *(replace(field, sent=DELIVERIES_QUERY[field.name]) for field in (
-            SINCE, UNTIL, _query("event_type", "str", "Such as ``post.failed``."), _query("success", "bool", "Only delivered, or only failed ones."),
-        )), PAGE_SIZE,
-    ), LIST, "Delivery", "Read a webhook's delivery history, newest first (assumed)."),
-    Operation("webhooks.retry_delivery", 39, (WEBHOOK_ID, DELIVERY_ID), HANDLE, "Delivery", "Queue a delivery again.", read_first=True),
-    # -- uploads; `voxops.client.uploads` sends files
-    Operation("uploads.presign", 24, (
-        Field("filename", "str", "Its name."), Field("content_type", "str", "Such as ``image/jpeg``."), Field("size", "int", "Its bytes.", sent="sizeBytes"),
-    ), ADDRESS, "Presigned", "Request an upload address for a new media file.", returns="It is valid for 15 minutes.", rule=partial(f.file_item, "file")),
-    Operation("uploads.bulk_presign", 28, (
-        Field("files", "Sequence[Mapping[str, Any]]", "1 to 100 files as ``{filename, contentType, sizeBytes}``.", f.bulk_files, sent=BULK_PRESIGN_LIST),
-    ), ITEMS, "BulkAddresses", "Request upload addresses for many media files."),
-    Operation("uploads.bulk_video_urls", 29, (
-        Field("videos", "Sequence[Mapping[str, Any]]", "1 to 20 files as ``{filename, contentType, sizeBytes}``.", f.bulk_video_files, sent=BULK_VIDEO_LIST),
-    ), ITEMS, "BulkAddresses", "Request upload addresses for up to 20 videos of at most 20 GB in total."),
+    Operation("webhooks.test", 38, "", "webhook_id", "Send a test event to an enabled webhook; ``success`` in the answer says whether it was accepted."),
+    Operation("webhooks.deliveries", f"GET {DELIVERIES_PATH}", "webhook_id", DELIVERIES_QUERY, "Read a webhook's delivery history, newest first (assumed).", listed=True),
+    Operation("webhooks.retry_delivery", 39, "webhook_id delivery_id", "", "Queue a delivery again."),
 )
 # fmt: on
 
@@ -379,39 +260,44 @@ ENDPOINTS: tuple[Operation, ...] = (
 
 _WIDTH = 128
 _MEANS = {
-    Gives.ANY: "As the API sends it.",
-    Gives.ITEMS: "``results`` has one entry per item, identified by its ``index``; read each, whatever the HTTP status was.",
-    Gives.LIST: "``async for`` yields its records, `pages` its pages; requests are sent then.",
-    Gives.HANDLE: "``await`` it for the outcome.",
+    "Listing": "``async for`` yields its records, `pages` its pages; requests are sent then.",
+    "dict[str, Any]": "The record, as the API sent it.",
 }
 
 
 def signature_of(operation: Operation) -> Signature:
     """Return the signature of a method; annotations are text, as in any module with postponed ones."""
-    parameters = [Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)] + [
-        Parameter(
-            field.name, Parameter.KEYWORD_ONLY if field.keyword else Parameter.POSITIONAL_OR_KEYWORD,
-            default=Parameter.empty if field.default is REQUIRED else field.default, annotation=field.type,
-        )
-        for field in operation.fields
-    ]  # fmt: skip
+    parameters = [Parameter("self", Parameter.POSITIONAL_ONLY)]
+    for name in operation.ids.split():
+        parameters.append(Parameter(name, Parameter.POSITIONAL_OR_KEYWORD, annotation=PARAMETERS[name][0]))
+    for name in (*operation.fields, *operation.options):
+        kind = f"{PARAMETERS[name][0]} | None"
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=UNSET, annotation=kind))
+    if operation.is_open:
+        parameters.append(Parameter("fields", Parameter.VAR_KEYWORD, annotation="Any"))
     return Signature(parameters, return_annotation=operation.returned)
 
 
 def docstring(operation: Operation) -> str:
     """Return the docstring of a method."""
-    row = operation.row
+    row, returned = operation.row, operation.returned
     law = "a read; it may be sent again" if row is None else f"row {row.row} of the matrix; it {_resent(row)}"
     queued = "" if row is None or not row.is_async else "; a 2xx only means that it is queued"
-    first = " The subject is read first: only a change shows that it was tried again." if operation.read_first else ""
-    parts = [operation.says, fill(f"``{' '.join(operation.call)}``: {law}{queued}.{first} {operation.more}", _WIDTH)]
-    if operation.fields:
-        parts.append("Parameters\n----------\n" + "\n".join(map(_parameter, operation.fields)))
-    means = " ".join(filter(None, (_MEANS.get(operation.gives, ""), operation.returns)))
-    parts.append(f"Returns\n-------\n{operation.returned}" + (f"\n{_inner(means)}" if means else ""))
-    unfit = "ValidationError\n    With status 0, if a value exceeds a documented limit: nothing was sent."
-    when = "ApiError, TransportError, DecodeError, WaitTooLong\n    As for `AsyncClient.request`."
-    parts.append(f"Raises\n------\n{unfit}\n{when}")
+    parts = [operation.says, fill(f"``{' '.join(operation.call)}``: {law}{queued}. {operation.more}", _WIDTH)]
+    names = [*operation.ids.split(), *operation.fields, *operation.options]
+    lines = [f"{name} : {PARAMETERS[name][0]}\n{_inner(PARAMETERS[name][1])}" for name in names]
+    if operation.is_open:
+        lines.append("**fields\n    They pass through: they are not documented.")
+    if lines:
+        parts.append("Parameters\n----------\n" + "\n".join(lines))
+    means = _MEANS.get(returned) or (
+        "Its `job` is what ``await client.wait(answer)`` follows." if row and polled(row) else ""
+    )
+    means += " Its `items` have one entry per item; read each." if row and row.partial else ""
+    parts.append(f"Returns\n-------\n{returned}" + (f"\n{_inner(means)}" if means else ""))
+    parts.append(
+        "Raises\n------\nApiError, TransportError, DecodeError, WaitTooLong\n    As for `AsyncClient.request`."
+    )
     return "\n\n".join(parts) + "\n"
 
 
@@ -421,10 +307,5 @@ def _resent(row: Endpoint) -> str:
     return "may be sent again under the same key only" if may_resend(row, with_key=True) else "is never sent again"
 
 
-def _parameter(field: Field) -> str:
-    kind = field.type.removesuffix(" | None") + ("" if field.default is REQUIRED else ", optional")
-    return f"{field.name} : {kind}\n{_inner(field.says)}"
-
-
 def _inner(text: str) -> str:
-    return indent(fill(text, _WIDTH - 4), "    ")
+    return indent(fill(re.sub(" +", " ", text.strip()), _WIDTH - 4), "    ")

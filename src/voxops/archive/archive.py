@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 
 from voxops._support import loads, safe
-from voxops._support.arguments import empties, folder_path, list_of_text, true_or_false
+from voxops._support.arguments import empties, file_path, list_of_text, true_or_false
 from voxops.archive.store import (
     COLUMNS,
     DELETE,
@@ -74,7 +74,12 @@ class Archive:
         tz: str = "UTC",
         people: Mapping[str, str] | None = None,
     ) -> None:
-        self._store = Store(folder_path("path", path))
+        root = file_path("path", path)
+        if root.is_file():
+            raise ConfigError(
+                f"an archive needs a folder, and {root} is a file; name a folder, which need not exist yet"
+            )
+        self._store = Store(root)
         self._client, self._workspace, self._acted = client, workspace, acted
         self._tz, self._people = zone(tz), dict(people or {})
         self._warned = False

@@ -164,7 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     campaign = commands.add_parser(
         "sync", help="what a campaign needs so that it shows its sheet: create, change, withdraw", epilog=_SYNC_STATUS
     )
-    campaign.add_argument("path", metavar="SHEET", type=Path, help="the whole sheet, CSV or Excel")
+    campaign.add_argument("path", metavar="PATH", type=Path, help="the whole sheet, CSV or Excel")
     campaign.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook that has several")
     campaign.add_argument(
         "--header", type=_count, metavar="N", help="number of the row with the column headers, from 1"

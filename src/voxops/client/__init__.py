@@ -1,38 +1,32 @@
-"""The API as an async client: `AsyncClient` and the types that its calls take and return.
+"""The API as an async client: `AsyncClient` and the types that its calls return.
 
-One module per step, outermost first: `groups` has the typed methods, which `_methods` makes from the table `voxops.api.endpoints`.
-`_client` looks up the matrix, waits for the rate limiter in `_pace` and sends; `_retries` decides whether a call is sent again.
-`_pages` reads lists; `_transport` is the network and `_reply` the answer.
+One module per step, outermost first: `methods` makes a method of each row of the table `voxops.api.endpoints`. `_client` looks up the
+matrix, waits for the rate limiter in `_pace` and sends; `_retries` decides whether a call is sent again. `_pages` reads lists, `_jobs`
+follows what is asynchronous, `_upload` sends files; `_transport` is the network and `_answer` what came back.
 """
 
 from __future__ import annotations
 
 from voxops._support.clocks import SteppedClock, SystemClock
-from voxops.api.fields import PostFields
 from voxops.client._address import is_loopback
+from voxops.client._answer import Answer, Kind, Polled
 from voxops.client._client import AsyncClient
-from voxops.client._handles import Ending, Followed, Handle, Kind, read_record
+from voxops.client._jobs import Ending, Followed, read_record
 from voxops.client._pages import Listing, Page, prefetch
-from voxops.client._reply import Reply
 from voxops.client._secret import Secret
-from voxops.client._upload import Presigned, Progress, Uploaded
 
 __all__ = [
+    "Answer",
     "AsyncClient",
     "Ending",
     "Followed",
-    "Handle",
     "Kind",
     "Listing",
     "Page",
-    "PostFields",
-    "Presigned",
-    "Progress",
-    "Reply",
+    "Polled",
     "Secret",
     "SteppedClock",
     "SystemClock",
-    "Uploaded",
     "is_loopback",
     "prefetch",
     "read_record",

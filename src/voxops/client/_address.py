@@ -4,18 +4,46 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
+from typing import Any, NoReturn
 from urllib.parse import SplitResult, quote, urlsplit
 
+from voxops._support import safe
+from voxops._support.canonical import is_well_formed
 from voxops.api.assumptions import DEFAULT_URL
-from voxops.api.fields import refuse, shown
 from voxops.api.limits import ADDRESS_CHARACTERS
-from voxops.errors import ConfigError
+from voxops.errors import ConfigError, ValidationError
 
 _NOT_VALID = f"url= is not a valid web address; write it as {DEFAULT_URL}"
 # Messages repeat an address only if it is plainly a host: anything else may be a misplaced key, or contain a password.
 _PLAIN = re.compile(
     r"(https?://)?(localhost|([a-z0-9-]+\.)+[a-z]{2,}|([0-9]{1,3}\.){3}[0-9]{1,3})(:[0-9]{1,5})?(/v1)?/?"
 )
+
+
+def refuse(name: str, why: str, code: str = "VALIDATION_ERROR") -> NoReturn:
+    """Raise a ValidationError of status 0: the request was not sent."""
+    raise ValidationError(f"{name}: {why}; nothing was sent", status=0, code=code, details={"field": name})
+
+
+def shown(value: Any) -> str:
+    """Return a value as messages quote it: shortened, without invisible characters."""
+    try:
+        return safe.plain(repr(value), 100)
+    except ValueError:  # a number of thousands of digits
+        return f"a {type(value).__name__}"
+
+
+def filled(path: str, ids: Iterable[Any]) -> str:
+    """Return a path with ids in the place of its variable parts, each quoted as one segment; any text is an id (contract: SCH)."""
+    left, parts = iter(ids), path.split("/")
+    for at, name in enumerate(parts):
+        if name.startswith(":"):
+            one = next(left)
+            if not isinstance(one, str) or not one or not is_well_formed(one):
+                refuse(name[1:], f"{shown(one)} is not a valid id")
+            parts[at] = quote(one, safe="")
+    return "/".join(parts)
 
 
 def base_url(url: str) -> str:

@@ -1,45 +1,39 @@
-"""The client: typed methods over one rate limiter and one connection pool."""
+"""The client: one method for each endpoint over one rate limiter and one connection pool."""
 
 from __future__ import annotations
 
+import asyncio
+import os
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID
 
 from httpx import AsyncBaseTransport
 
-from voxops._support import safe
 from voxops._support.clocks import SteppedClock, SystemClock
-from voxops._support.eventloop import never_copied
-from voxops.api import limits
-from voxops.api.assumptions import DEFAULT_URL
-from voxops.api.fields import batch_operations, http_method, refuse
-from voxops.api.matrix import find, may_resend
-from voxops.api.records import BatchResult, Health, Identity
-from voxops.client._address import base_url, safe_path
-from voxops.client._calls import READS, Call, KeyBook, encoded, freeze
-from voxops.client._clock import ServerClock
+from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL
+from voxops.api.matrix import Endpoint, find, may_resend
+from voxops.api.timing import WATCH_FOR
+from voxops.client._address import base_url
+from voxops.client._answer import Answer, error_of, items_of
+from voxops.client._calls import Call, KeyBook, freeze
+from voxops.client._jobs import Ending, accepted, follow, job_of, read_before
 from voxops.client._loop import LoopRunner, OwnLoop
-from voxops.client._pace import Pace
+from voxops.client._pace import Pace, ServerClock
 from voxops.client._pages import Page, pages
-from voxops.client._reply import Reply, error_of, single
 from voxops.client._retries import Retries
 from voxops.client._secret import Secret
 from voxops.client._transport import Transport, Verify
-from voxops.client._upload import Storage
-from voxops.client.groups import Groups
-from voxops.errors import ApiError, ConfigError
+from voxops.client._upload import Notice, source_of, upload
+from voxops.client.methods import Methods
+from voxops.errors import ApiError, ConfigError, DecodeError
 from voxops.frames.times import seconds
 from voxops.model import Clock, PaceInfo
-
-T = TypeVar("T")
-
-_BATCH_PATIENCE = limits.BATCH_SECONDS + 15.0  # seconds to wait for the answer to a batch
 
 
 def _seconds(name: str, value: Any) -> float:
@@ -52,6 +46,11 @@ def _seconds(name: str, value: Any) -> float:
     return float(number)
 
 
+def environment(name: str) -> str | None:
+    """Read an environment variable; a separate function, since a verbose traceback prints the values in its lines."""
+    return os.environ.get(name)
+
+
 class Permit:
     """Permission for one try of a planned act, granted by the rate limiter (rule 9).
 
@@ -61,8 +60,8 @@ class Permit:
         Sends a call once.
     """
 
-    def __init__(self, send: Callable[[Call], Awaitable[Reply]]) -> None:
-        self._send: Callable[[Call], Awaitable[Reply]] | None = send
+    def __init__(self, send: Callable[[Call], Awaitable[Answer]]) -> None:
+        self._send: Callable[[Call], Awaitable[Answer]] | None = send
 
     def revoke(self) -> None:
         """End the permission, used or not."""
@@ -76,7 +75,7 @@ class Permit:
         key: str,
         version: str | None = None,
         may_go: Callable[[], bool] | None = None,
-    ) -> Reply:
+    ) -> Answer:
         """Send these bytes once, under this key and version token, and return the answer whatever its status.
 
         The precondition `may_go` is checked on the open connection before the headers are sent, and again before the body is.
@@ -93,8 +92,7 @@ class Permit:
         return await send(replace(call, body=body, may_go=may_go))
 
 
-@never_copied(lambda _: "create a new client there")
-class AsyncClient(Groups):
+class AsyncClient(Methods):
     """The VoxBurst API for scripts and services; notebooks use ``vx.connect``.
 
     Reads are sent again after a lost connection, a 429 or a 5xx. Writes are sent again only as their row of the matrix allows, under
@@ -106,21 +104,19 @@ class AsyncClient(Groups):
 
     Parameters
     ----------
-    api_key : str or Secret
-        The API key. It is sent to the API's own host only and is in no repr, ``vars``, pickle or traceback.
-    url, concurrency, proxy, verify, transport
-        As for ``vx.connect``; by default the public API.
+    api_key : str, optional
+        The API key; default: ``VOXBURST_API_KEY``. It is sent to the API's own host only and is in no repr, ``vars``, pickle or traceback.
+    url : str, optional
+        The API's address; default: ``VOXBURST_API_URL``, then the public API.
     max_wait, timeout : float, str or timedelta
         As for ``vx.connect``; a number is one of seconds.
-    clock : Clock, optional
-        Elapsed seconds and sleep; real time by default.
-    rng : random.Random, optional
-        Source of jitter and of keys; the system's by default.
+    concurrency, proxy, verify, transport
+        As for ``vx.connect``.
 
     Attributes
     ----------
-    posts, accounts, media, webhooks, uploads, analytics
-        The typed methods for each endpoint, by part of the API.
+    posts, accounts, media, webhooks, analytics
+        A method for each endpoint, by part of the API.
     url : str
         The API's address, without ``/v1``.
     requests : int
@@ -130,50 +126,57 @@ class AsyncClient(Groups):
     ------
     ConfigError
         If there is no key, the address is not valid, or a setting can't be used.
+
+    Examples
+    --------
+    >>> async with vx.AsyncClient() as client:  # doctest: +SKIP
+    ...     answer = await client.posts.retry("post_1")
+    ...     (await client.wait(answer)).status
+    'published'
     """
 
     url: str = ""  # tracebacks may show the repr of a client whose __init__ failed
 
     def __init__(
         self,
-        api_key: str | Secret,
+        api_key: str | Secret | None = None,
         *,
-        url: str = DEFAULT_URL,
+        url: str | None = None,
         max_wait: float | str | timedelta = 300.0,
         timeout: float | str | timedelta = 30.0,
         concurrency: int = 10,
-        clock: Clock | None = None,
-        rng: random.Random | None = None,
         transport: AsyncBaseTransport | None = None,
         proxy: str | None = None,
         verify: Verify = True,
+        _clock: Clock | None = None,
+        _rng: random.Random | None = None,
     ) -> None:
-        self._secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
-        unfit = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
-        del api_key  # tracebacks may show local variables
-        if unfit:
-            raise ConfigError(f"api_key= is of type {unfit}, not a key")
+        kind = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
+        key = Secret(environment("VOXBURST_API_KEY")) if api_key is None else api_key
+        self._secret = key if isinstance(key, Secret) else Secret(key)
+        del api_key, key  # tracebacks may show local variables
+        if kind:
+            raise ConfigError(f"api_key= is of type {kind}, not a key")
         self._secret.check()
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigError(f"concurrency={concurrency!r}; it must be a whole number, at least 1")
         if not isinstance(transport, AsyncBaseTransport | None):
             raise ConfigError(f"transport= takes an httpx.AsyncBaseTransport, not {type(transport).__name__}")
         patience, timeout = _seconds("max_wait", max_wait), _seconds("timeout", timeout)
-        self.url = base_url(url)
-        self.clock: Clock = SystemClock() if clock is None else clock
-        self._rng = random.SystemRandom() if rng is None else rng
+        self.url = base_url(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
+        self._clock: Clock = SystemClock() if _clock is None else _clock
+        self._rng = random.SystemRandom() if _rng is None else _rng
         self.requests: int = 0
-        self._server = ServerClock(self.clock.monotonic)
+        self._server = ServerClock(self._clock.monotonic)
         self._transport = Transport(
             self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify,
         )  # fmt: skip
-        self._pace = Pace(self.clock, self.now, concurrency=concurrency, max_wait=patience)
-        if isinstance(self.clock, SteppedClock):
-            self.clock.attend(lambda: self._pace.busy)
-        self._retries = Retries(self.clock, self._rng)
+        self._pace = Pace(self._clock, self.now, concurrency=concurrency, max_wait=patience)
+        if isinstance(self._clock, SteppedClock):
+            self._clock.attend(lambda: self._pace.busy)
+        self._retries = Retries(self._clock, self._rng)
         self._loop = OwnLoop(self._renew)
         self._keys = KeyBook()
-        self.storage: Storage = Storage(self.url, self._put, self.now, self._retries, self._loop)
         super().__init__()
 
     async def aclose(self) -> None:
@@ -201,13 +204,9 @@ class AsyncClient(Groups):
         """Return the server's time in UTC; before the first answer, this machine's."""
         return self._server.now()
 
-    def bind_loop(self, runner: LoopRunner) -> None:
+    def _bind_loop(self, runner: LoopRunner) -> None:
         """Bind the client to one event loop: `runner` runs a coroutine there, and can be awaited from any other loop."""
         self._loop.run_by(runner)
-
-    def fingerprint(self, digest: Callable[[str], T]) -> T:
-        """Return the result of a one-way function of the API key, such as a ledger's salted hash."""
-        return self._secret.expose_to(digest)
 
     async def request(
         self,
@@ -218,9 +217,12 @@ class AsyncClient(Groups):
         json: Any = None,
         idempotency_key: str | None = None,
         version: str | None = None,
-        accept: Collection[int] = (),
-    ) -> Reply:
+        timeout: float | str | timedelta | None = None,
+    ) -> Answer:
         """Send a request, with retries where its row of the matrix allows them; reads are always retried.
+
+        A write without a row, such as a batch, is sent once. The subject of a retry, a fix or a redelivery is read first: only a change
+        shows that it was tried again.
 
         Parameters
         ----------
@@ -229,17 +231,17 @@ class AsyncClient(Groups):
         params : mapping, optional
             The query; None values are left out, times need an offset.
         json : object, optional
-            The body.
+            The body; the API judges it.
         idempotency_key : str, optional
-            For a write; a random one by default. All tries use the same key.
+            For a write. All tries use the same key; a write with a row has a random one by default.
         version : str, optional
             The version token of an update.
-        accept : collection of int
-            Statuses other than 2xx that are returned, not raised.
+        timeout : float, str or timedelta, optional
+            How long this request may take; default: the client's own.
 
         Returns
         -------
-        Reply
+        Answer
 
         Raises
         ------
@@ -247,55 +249,59 @@ class AsyncClient(Groups):
             If the API answered with an error; a ConflictError with status 0 if this client used the key for another request.
         TransportError
             If no answer was received.
+        DecodeError
+            If the answer to a write of the matrix is not JSON, or the outcome of its items is unknown.
         WaitTooLong
             If the rate limit requires a wait longer than `max_wait`; nothing was sent.
         ValidationError
-            With status 0, if the request was not sent: it exceeds a limit, or is a write without a row in the matrix.
+            With status 0, if the request can't be encoded; nothing was sent.
         """
-        method, path = http_method(method), safe_path(path)
-        reads = method in READS
-        row = None if reads else find(method, path)
-        if not reads and row is None:
-            where = safe.plain(f"{method} {path}")
-            refuse("path", f"no row of the matrix governs {where}; send it once with client.raw()")
-        if not reads and idempotency_key is None:
-            idempotency_key = str(UUID(int=self._rng.getrandbits(128), version=4))
-        resend = reads or may_resend(row, with_key=True)
-        call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, resend=resend)
-        return await self._loop.run(self._send_retried(call, accept, check_key=True))
+        patience = None if timeout is None else _seconds("timeout", timeout)
+        call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, timeout=patience)
+        row = None if call.reads else find(call.method, call.path)
+        if row is not None and idempotency_key is None:
+            key = str(UUID(int=self._rng.getrandbits(128), version=4))
+            call = replace(call, headers={"Idempotency-Key": key, **call.headers})
+        call = replace(call, resend=call.reads or may_resend(row, with_key=True))
+        return await self._loop.run(self._governed(call, row, json))
 
-    async def _send_retried(self, call: Call, accept: Collection[int] = (), *, check_key: bool = False) -> Reply:
-        """Send a call, with retries where allowed; runs on the client's own loop, since only that writes the key book."""
-        if check_key:
-            self._keys.check(call)
+    async def _governed(self, call: Call, row: Endpoint | None, json: Any) -> Answer:
+        """Send a call as its row says, and read of the answer what the row promises; runs on the client's own loop."""
+        self._keys.check(call)  # here, since only this loop writes the book
+        job = None if row is None else job_of(row, call.path, json)
+        if row is not None and job is not None and (row.partial or job.kind == "delivery"):
+            job = replace(job, before=await read_before(job, self))
 
-        def failure_of(reply: Reply) -> ApiError | None:
-            return (
-                None
-                if reply.status in accept
-                else error_of(reply, url=self.url, now=self.now(), redact=self._secret.redact_json)
-            )
+        def failure_of(answer: Answer) -> ApiError | None:
+            if row is not None and row.partial and answer.status in BULK_READ_STATUSES and _has_results(answer):
+                return None
+            return error_of(answer, url=self.url, now=self.now(), redact=self._secret.redact_json)
 
-        return await self._retries.send(call, self._once, failure_of)
+        answer = await self._retries.send(call, self._once, failure_of)
+        if row is None:
+            return answer
+        answer.record  # noqa: B018  what can't be read is not taken for a success
+        items = items_of(row, answer) if row.partial else ()
+        return replace(answer, row=row, items=items, job=None if job is None else accepted(job, answer))
 
-    async def _once(self, call: Call) -> Reply:
+    async def _once(self, call: Call) -> Answer:
         """Wait for the rate limiter and send once."""
         self._loop.bind()
         async with self._pace.slot():
             return await self._send(call)
 
-    async def _send(self, call: Call) -> Reply:
+    async def _send(self, call: Call) -> Answer:
         """Send once, now; the server clock and the rate limiter learn from the answer."""
         self.requests += 1
-        sent = self.clock.monotonic()
-        reply = await self._transport.send(call)
-        received = self.clock.monotonic()
-        if reply.date is not None:
-            self._server.learn(reply.date, sent, received)
-        self._pace.learn(reply, sent=sent, received=received)
-        return reply
+        sent = self._clock.monotonic()
+        answer = await self._transport.send(call)
+        received = self._clock.monotonic()
+        if answer.date is not None:
+            self._server.learn(answer.date, sent, received)
+        self._pace.learn(answer, sent=sent, received=received)
+        return answer
 
-    async def _put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
+    async def _put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Answer:
         with self._pace.aside():
             return await self._transport.put(url, headers, content, size)
 
@@ -304,53 +310,8 @@ class AsyncClient(Groups):
         self._transport.renew()
         self._pace.renew()
 
-    async def raw(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        idempotency_key: str | None = None,
-    ) -> Reply:
-        """Send any request once, without retries, and return the answer; errors are raised as by `request`.
-
-        For calls that are not in the matrix. Without `idempotency_key` no key is sent.
-        """
-        call = freeze(method, path, params=params, json=json, key=idempotency_key)
-        return await self._loop.run(self._send_retried(call))
-
-    async def batch(
-        self,
-        operations: Sequence[Mapping[str, Any]],
-        *,
-        continue_on_error: bool = True,
-        idempotency_key: str | None = None,
-    ) -> BatchResult:
-        """Send up to 100 writes in one request, once, without retries (contract: BATCH-n).
-
-        Parameters
-        ----------
-        operations : sequence of mapping
-            ``{id, method, path, body?, headers?}``; ids of 1 to 64 characters, bodies of at most 100 KB, 5 MB in all.
-        continue_on_error : bool
-            False skips all operations after the first failure; earlier ones are not undone.
-        idempotency_key : str, optional
-            No key is sent by default.
-
-        Returns
-        -------
-        BatchResult
-            ``results``, each with its own ``id``, ``status``, ``body`` and ``error``, and ``summary``.
-        """
-        checked = batch_operations(operations, lambda body: 0 if body is None else len(encoded(body)))
-        body = {"operations": checked, "continueOnError": continue_on_error}
-        call = freeze("POST", "/v1/batch", json=body, key=idempotency_key, timeout=_BATCH_PATIENCE)
-        result: BatchResult = single(await self._loop.run(self._send_retried(call)))
-        return result
-
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[Permit]:
+    async def _permit(self) -> AsyncIterator[Permit]:
         """Wait for the rate limiter, then permit one try; for the engine, since only it resends planned acts (rule 9).
 
         An unused permit frees its slot.
@@ -368,8 +329,15 @@ class AsyncClient(Groups):
             finally:
                 permit.revoke()
 
-    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page[dict[str, Any]]]:
+    def pages(self, path: str, params: Mapping[str, Any] | None = None) -> AsyncIterator[Page]:
         """Read a list to its end, page by page.
+
+        Parameters
+        ----------
+        path : str
+            Such as ``/v1/posts``.
+        params : mapping, optional
+            The query of the first page.
 
         Raises
         ------
@@ -379,17 +347,90 @@ class AsyncClient(Groups):
             If a page is not a list, or the list repeats itself.
         """
 
-        async def fetch(query: Mapping[str, Any]) -> Reply:
+        async def fetch(query: Mapping[str, Any]) -> Answer:
             return await self.request("GET", path, params=query)
 
         return pages(fetch, params or {})
 
-    async def identity(self) -> Identity:
-        """Return the owner of the API key: at least ``workspaceId``, ``workspaceName`` and ``plan``."""
-        identity: Identity = single(await self.request("GET", "/v1/auth/me"))
-        return identity
+    async def wait(self, answer: Answer, *, timeout: float | str | timedelta = WATCH_FOR) -> Ending:
+        """Follow the job of an asynchronous call to its end: poll its post, media files, account or delivery.
 
-    async def health(self) -> Health:
-        """Return the API's own health report."""
-        health: Health = single(await self.request("GET", "/v1/health"))
-        return health
+        A state from before the act is not taken for its outcome (rule 13).
+
+        Parameters
+        ----------
+        answer : Answer
+            What the call returned.
+        timeout : float, str or timedelta
+            How long to wait, half an hour by default; what has not ended by then is ``pending``.
+
+        Returns
+        -------
+        Ending
+            ``status outcome records``.
+
+        Raises
+        ------
+        ConfigError
+            If the call was not asynchronous.
+        ApiError, TransportError, DecodeError, WaitTooLong
+            As by `request`.
+        """
+        if answer.job is None:
+            raise ConfigError(f"{answer.endpoint} has no job to wait for; its answer is the outcome")
+        return await self._loop.run(follow(answer.job, self, _seconds("timeout", timeout)))
+
+    async def upload(
+        self,
+        file: str | os.PathLike[str],
+        *,
+        content_type: str | None = None,
+        progress: Notice | None = None,
+        place: Mapping[str, Any] | None = None,
+        sha256: str | None = None,
+    ) -> str:
+        """Upload one file (rows 24 and 33); posts can use the media file once its status is ``ready``.
+
+        The file is read piece by piece, and sent to the storage host only, without API key and cookies.
+
+        Parameters
+        ----------
+        file : path
+            A file of any size.
+        content_type : str, optional
+            Derived from the file's name by default.
+        progress : callable, optional
+            Called with the bytes sent and all bytes after each piece, on the client's loop (in another thread for ``ws.client``); it must
+            return at once.
+        place : mapping, optional
+            Where to: the answer of ``client.media.presign``, or ``{"mediaId": id}`` of one whose bytes have not arrived; by default a new
+            media file is requested.
+        sha256 : str, optional
+            The hash of the file's bytes in hexadecimal digits; another file is not uploaded.
+
+        Returns
+        -------
+        str
+            The media id.
+
+        Raises
+        ------
+        ValidationError
+            With status 0, if the file can't be read or has changed.
+        ApiError, TransportError
+            If the API or its storage refused the file, or could not be reached.
+        """
+
+        async def work() -> str:
+            source = await asyncio.to_thread(source_of, file, content_type, sha256)
+            return await upload(self, source, progress or (lambda *_: None), place)
+
+        return await self._loop.run(work())
+
+
+def _has_results(answer: Answer) -> bool:
+    """Whether an answer lists the outcome of each item, whatever its status is."""
+    try:
+        return isinstance(answer.record.get("results"), list)
+    except DecodeError:
+        return False

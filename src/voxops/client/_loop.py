@@ -39,7 +39,18 @@ class OwnLoop:
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on the client's loop: the runner's, or the running one."""
-        return await (work if self._runner is None else self._runner(work))
+        if self._runner is not None:
+            result: T = await self._runner(work)
+            return result
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            work.close()
+            raise ConfigError(
+                "this is awaited outside of asyncio, which voxops needs; under trio run it in a thread, "
+                "such as await trio.to_thread.run_sync(asyncio.run, main())"
+            ) from None
+        return await work
 
     def bind(self) -> None:
         """Bind to the running loop, and renew everything bound to a closed one; refuse if the client is closed, or on another loop."""

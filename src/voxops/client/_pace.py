@@ -8,10 +8,10 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from voxops.api.timing import retry_after
-from voxops.client._reply import Reply
+from voxops.client._answer import Answer
 from voxops.errors import WaitTooLong
 from voxops.model import Clock, PaceInfo
 
@@ -24,6 +24,38 @@ SHORTEST_PAUSE = 0.5  # seconds, for "Retry-After: 0"
 LONGEST_PAUSE = 30.0  # seconds, for a 429 without Retry-After
 LONGEST_WINDOW = 86_400.0  # seconds; a later reset is not plausible
 _FOREVER = 365 * 86_400.0  # seconds; longer pauses are shortened to this, so that they fit into a date
+
+
+class ServerClock:
+    """The server's time, estimated from the ``Date`` headers of its answers.
+
+    A header is the server's time, in whole seconds, at some instant between sending and receiving. Each answer therefore bounds the
+    offset between that clock and `monotonic`, and the bounds of all answers are intersected. Disjoint bounds mean that the clock
+    was reset: the new bounds replace the old ones. `now` uses the lower bound, so it is never ahead of the server.
+
+    Parameters
+    ----------
+    monotonic : callable
+        Elapsed seconds.
+    """
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._low: float | None = None
+        self._high = 0.0
+
+    def learn(self, date: datetime, sent: float, received: float) -> None:
+        """Update the bounds by an answer's date and by when its request was sent and it was received (`monotonic`)."""
+        low, high = date.timestamp() - received, date.timestamp() + 1.0 - sent
+        if self._low is not None and max(low, self._low) <= min(high, self._high):
+            low, high = max(low, self._low), min(high, self._high)
+        self._low, self._high = low, high
+
+    def now(self) -> datetime:
+        """Return the server's time in UTC; before the first answer, this machine's."""
+        if self._low is None:
+            return datetime.now(UTC)
+        return datetime.fromtimestamp(self._low + self._monotonic(), UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,25 +194,25 @@ class Pace:
         )
         return WaitTooLong(text, seconds=seconds)
 
-    def learn(self, reply: Reply, *, sent: float, received: float) -> None:
+    def learn(self, answer: Answer, *, sent: float, received: float) -> None:
         """Update the window and the pause by an answer, and by when its request was sent and it was received (`monotonic`)."""
-        self._see_window(reply)
-        after, before = retry_after(reply.headers.get("retry-after"), self._now()), self._resumes
-        if reply.status == 429:
+        self._see_window(answer)
+        after, before = retry_after(answer.headers.get("retry-after"), self._now()), self._resumes
+        if answer.status == 429:
             self._refused(after, sent, received)
-        elif reply.status == 503 and after is not None:
+        elif answer.status == 503 and after is not None:
             self._resumes = max(self._resumes, received + min(after, _FOREVER))
         elif sent >= self._resumes:
             self._refusals = 0
         if self._resumes > before:
-            _log.info("cooldown: %.1f s without a request after HTTP %d", self._resumes - received, reply.status)
+            _log.info("cooldown: %.1f s without a request after HTTP %d", self._resumes - received, answer.status)
 
-    def _see_window(self, reply: Reply) -> None:
+    def _see_window(self, answer: Answer) -> None:
         """Read the rate headers (contract: section 4); implausible values are ignored."""
-        left, reset = _number(reply, "x-ratelimit-remaining"), _number(reply, "x-ratelimit-reset")
+        left, reset = _number(answer, "x-ratelimit-remaining"), _number(answer, "x-ratelimit-reset")
         if left is None or reset is None or not 0 < reset - self._now().timestamp() <= LONGEST_WINDOW:
             return
-        limit = _number(reply, "x-ratelimit-limit")
+        limit = _number(answer, "x-ratelimit-limit")
         known = self._window
         if known is not None and reset < known.reset:
             return  # a late answer, of a window that is over
@@ -216,9 +248,9 @@ class Pace:
         return PaceInfo(window.limit, window.left, resets_in, pause)
 
 
-def _number(reply: Reply, name: str) -> float | None:
+def _number(answer: Answer, name: str) -> float | None:
     """Return a header as a non-negative number, else None."""
-    text = reply.headers.get(name, "")
+    text = answer.headers.get(name, "")
     try:
         number = float(text)
     except ValueError:

@@ -6,16 +6,13 @@ import asyncio
 from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from voxops._support import loads
 from voxops._support.safe import many
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import LIST_BYTES, LIST_PAGES, LIST_RECORDS, PAGE_RECORDS, PAGE_TIMES
-from voxops.client._reply import Reply
-from voxops.errors import DecodeError
-
-T = TypeVar("T")
+from voxops.client._answer import Answer
 
 _NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists that accompany a message
 
@@ -24,11 +21,11 @@ _FOLLOWING = ("next", "nextPage", "next_page", "nextUrl", "next_url")
 _DIGITS = 16  # a page number has fewer
 _TURNS_TO_SEND = 5  # turns of the event loop after which a request has been sent
 
-Fetch = Callable[[Mapping[str, Any]], Awaitable[Reply]]
+Fetch = Callable[[Mapping[str, Any]], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page:
     """One page of a list.
 
     Attributes
@@ -37,7 +34,7 @@ class Page(Generic[T]):
         As the API sent them.
     cursor : str or None
         Start of the next page, None on the last one.
-    raw : Reply
+    raw : Answer
         The whole answer.
     param : str
         Query parameter for the cursor: ``cursor``, or ``page`` if the list numbers its pages.
@@ -47,15 +44,15 @@ class Page(Generic[T]):
         Number of records by the answer's count, if it reports neither a next page nor the end.
     """
 
-    records: list[T]
+    records: list[dict[str, Any]]
     cursor: str | None
-    raw: Reply = field(repr=False)
+    raw: Answer = field(repr=False)
     param: str = "cursor"
     says_more: bool = True
     total: int | None = None
 
 
-class Listing(Generic[T]):
+class Listing:
     """A list of the API: ``async for`` yields its records, and `pages` its pages. Each iteration reads it from the beginning.
 
     Parameters
@@ -64,10 +61,10 @@ class Listing(Generic[T]):
         Begins to read it, page by page.
     """
 
-    def __init__(self, read: Callable[[], AsyncIterator[Page[T]]]) -> None:
+    def __init__(self, read: Callable[[], AsyncIterator[Page]]) -> None:
         self._read = read
 
-    def pages(self) -> AsyncIterator[Page[T]]:
+    def pages(self) -> AsyncIterator[Page]:
         """Read it page by page, to its end.
 
         Raises
@@ -77,13 +74,13 @@ class Listing(Generic[T]):
         """
         return self._read()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
+    async def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
         async for page in self._read():
             for record in page.records:
                 yield record
 
 
-async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[dict[str, Any]]]:
+async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page]:
     """Read a list to its end, at least one page; `fetch` reads a page, `params` is the query of the first.
 
     Raises
@@ -99,26 +96,26 @@ async def pages(fetch: Fetch, params: Mapping[str, Any]) -> AsyncIterator[Page[d
     while True:
         page = read_page(await fetch(query))
         if len(page.records) > wanted * PAGE_TIMES:
-            raise _broken(page.raw, f"answered with {len(page.records):,} records where {wanted} were requested")
+            page.raw.refuse(f"answered with {len(page.records):,} records where {wanted} were requested")
         loads.page(len(page.records))
         yield page
         count += 1
         records += len(page.records)
         size += len(page.raw.body)
         if page.cursor is None and from_top and page.total is not None and 0 < records < page.total:
-            raise _broken(page.raw, f"counts {page.total:,} records, but gives no way to read more than {records:,}")
+            page.raw.refuse(f"counts {page.total:,} records, but gives no way to read more than {records:,}")
         if page.cursor is None:
             return
         if count >= LIST_PAGES or records >= LIST_RECORDS or size >= LIST_BYTES:
             read = f"{many(count, 'page')}, {many(records, 'record')} and {size / 1e6:,.0f} MB"
-            raise _broken(page.raw, f"has not ended after {read}; narrow the list, for example by time")
+            page.raw.refuse(f"has not ended after {read}; narrow the list, for example by time")
         if page.cursor in seen:
-            raise _broken(page.raw, f"repeats a cursor after {count} pages and would never end")
+            page.raw.refuse(f"repeats a cursor after {count} pages and would never end")
         seen.add(page.cursor)
         query[page.param] = page.cursor
 
 
-async def prefetch(source: AsyncIterator[Page[T]]) -> AsyncIterator[Page[T]]:
+async def prefetch(source: AsyncIterator[Page]) -> AsyncIterator[Page]:
     """Request the next page of a list while the caller processes the last one.
 
     For lists that are read to their end: stopping early wastes one request.
@@ -135,7 +132,7 @@ async def prefetch(source: AsyncIterator[Page[T]]) -> AsyncIterator[Page[T]]:
         await asyncio.gather(following, return_exceptions=True)
 
 
-def read_page(reply: Reply) -> Page[dict[str, Any]]:
+def read_page(answer: Answer) -> Page:
     """Read one page in any of the envelopes.
 
     A missing pagination object means the last page. A page that reports more but gives no cursor is an error: a list that silently
@@ -146,14 +143,14 @@ def read_page(reply: Reply) -> Page[dict[str, Any]]:
     DecodeError
         If it is not a list of objects.
     """
-    data = reply.data
-    records, holder = _records(data, reply.endpoint.rpartition("/")[2])
+    data = answer.json
+    records, holder = _records(data, answer.endpoint.rpartition("/")[2])
     if records is None or not set(map(type, records)) <= {dict}:
-        raise _broken(reply, "answered with something that is not a list of objects")
+        answer.refuse("answered with something that is not a list of objects")
     if not isinstance(data, dict):
-        return Page(records, None, reply, says_more=False)
+        return Page(records, None, answer, says_more=False)
     if bears_error(data):  # an empty list would prove that nothing exists (rule 11)
-        raise _broken(reply, "answered with an error instead of a list")
+        answer.refuse("answered with an error instead of a list")
     parts = [
         part[name] for name in ("pagination", "meta") for part in (holder, data) if isinstance(part.get(name), dict)
     ]
@@ -161,20 +158,20 @@ def read_page(reply: Reply) -> Page[dict[str, Any]]:
     cursor = _first(place, "nextCursor", "next_cursor")
     more = _first(place, "hasMore", "has_more")
     if more is False:
-        return Page(records, None, reply)
+        return Page(records, None, answer)
     if cursor not in (None, ""):
-        return Page(records, str(cursor), reply)
+        return Page(records, str(cursor), answer)
     if more:
-        raise _broken(reply, "reports more records, but gives no cursor")
+        answer.refuse("reports more records, but gives no cursor")
     ends = bool({"nextCursor", "next_cursor"} & place.keys())
     counted = None if ends else _whole(_first(place, "total", "totalCount"))
     number, says_more = _next_number(place, len(records))
     links = place.get("links")
     following = [part for part in (links, place) if isinstance(part, Mapping)]
     if number is None and not ends and any(_first(part, *_FOLLOWING) for part in following):
-        raise _broken(reply, "reports more records, but in an unknown form")
+        answer.refuse("reports more records, but in an unknown form")
     says_more = says_more or ends or (more is not None if counted is None else counted <= len(records))
-    return Page(records, number, reply, "page", says_more, counted)
+    return Page(records, number, answer, "page", says_more, counted)
 
 
 def _records(data: Any, name: str) -> tuple[list[Any] | None, dict[str, Any]]:
@@ -218,7 +215,3 @@ def _next_number(data: Mapping[str, Any], count: int) -> tuple[str | None, bool]
         return None, False
     goes_on = number < last if last is not None else limit is not None and 0 < limit <= count
     return str(number + 1) if goes_on else None, True
-
-
-def _broken(reply: Reply, what: str) -> DecodeError:
-    return DecodeError(f"{reply.endpoint} {what}", endpoint=reply.endpoint, status=reply.status, body=reply.body)

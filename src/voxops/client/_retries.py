@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 
 from voxops.api.assumptions import UNDECIDED
 from voxops.api.timing import Backoff, delay, is_ambiguous
+from voxops.client._answer import Answer
 from voxops.client._calls import Call
-from voxops.client._reply import Reply
 from voxops.errors import ApiError, TransportError, WaitTooLong
 from voxops.model import Clock
 
@@ -31,8 +31,8 @@ class Retries:
         await self._clock.sleep(delay(self.backoff, attempt, self._rng))
 
     async def send(
-        self, call: Call, once: Callable[[Call], Awaitable[Reply]], failure_of: Callable[[Reply], ApiError | None]
-    ) -> Reply:
+        self, call: Call, once: Callable[[Call], Awaitable[Answer]], failure_of: Callable[[Answer], ApiError | None]
+    ) -> Answer:
         """Send a call by `once` and return its answer; `failure_of` returns the error of an answer, None for a success.
 
         Raises
@@ -49,7 +49,7 @@ class Retries:
             if failure is not None and not _throttled(failure):  # after a 429 the rate limiter pauses
                 await self.pause(attempt)
             try:
-                reply = await once(call)
+                answer = await once(call)
             except TransportError as error:
                 failure = error
             except WaitTooLong:
@@ -57,9 +57,9 @@ class Retries:
                     raise
                 break  # "nothing was sent" would be false: the outcome of the last try is unknown
             else:
-                failure = failure_of(reply)
+                failure = failure_of(answer)
                 if failure is None:
-                    return reply
+                    return answer
             if not (call.resend and _may_pass(failure)):
                 break
         assert failure is not None

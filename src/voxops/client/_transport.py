@@ -11,7 +11,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -21,17 +21,15 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from voxops.api.fields import refuse
 from voxops.api.limits import ANSWER_BYTES, STORAGE_ANSWER_BYTES
-from voxops.client._address import is_loopback_url, upload_host
+from voxops.client._address import is_loopback_url, refuse, upload_host
+from voxops.client._answer import Answer
 from voxops.client._body import ENCODINGS, read_body
 from voxops.client._calls import Call
 from voxops.client._logs import keep_from_logs, kept_from_logs
-from voxops.client._reply import Reply
 from voxops.client._secret import Secret
 from voxops.errors import ConfigError, TransportError
 
-# What may see each request and answer: ``{"request": [function], "response": [function]}``, as the HTTP library calls it.
 AsyncTransport = httpx.AsyncBaseTransport
 Verify = Literal[True] | str | os.PathLike[str] | ssl.SSLContext
 
@@ -110,7 +108,7 @@ class Transport:
         await self._api.aclose()
         await self._storage.aclose()
 
-    async def send(self, call: Call) -> Reply:
+    async def send(self, call: Call) -> Answer:
         """Send a call to the API once, and return the answer whatever its status.
 
         Raises
@@ -144,7 +142,7 @@ class Transport:
             raise outcome
         return outcome
 
-    async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Reply:
+    async def put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Answer:
         """Put bytes to a presigned address once, without API key and cookies.
 
         Raises
@@ -177,7 +175,7 @@ class Transport:
         endpoint: str,
         bounds: _Bounds,
         may_go: Callable[[], bool] | None = None,
-    ) -> Reply | BaseException:
+    ) -> Answer | BaseException:
         """Send the request; the only place that does. Failures are returned, since a traceback from here would contain the key."""
         request.extensions["trace"] = begun = _Begun(may_go, has_body=request.headers.get("content-length", "0") != "0")
         try:
@@ -185,14 +183,17 @@ class Transport:
                 answer = await connections.send(request, stream=True)
                 try:
                     encoding = answer.headers.get("content-encoding", "")
-                    body, broken = await read_body(answer.aiter_raw(), encoding, bounds.size)
+                    # A transport that keeps or shows answers hands over a body that it has read and decompressed already.
+                    read = answer.is_stream_consumed
+                    pieces = _once(await answer.aread()) if read else answer.aiter_raw()
+                    body, broken = await read_body(pieces, "" if read else encoding, bounds.size)
                 finally:
                     await answer.aclose()
             headers = {name.lower(): value for name, value in answer.headers.items()}
             said = "\n".join([*headers, *headers.values()])
             if self._secret.redact_json(said) != said:
                 headers = self._secret.redact_json(headers)
-            return Reply(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
+            return Answer(endpoint, answer.status_code, headers, self._secret.redact(body), broken)
         except _TooLateError as error:
             what = "aborted before its body was sent" if error.begun else "not sent"
             return TransportError(f"{endpoint}: {what}, because its deadline passed first", sent=error.begun)
@@ -204,6 +205,10 @@ class Transport:
         except BaseException as error:  # noqa: BLE001  the caller raises it
             error.__cause__ = error.__context__ = None
             return error.with_traceback(None)
+
+
+async def _once(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 class _TooLateError(Exception):

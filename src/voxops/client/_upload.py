@@ -1,4 +1,4 @@
-"""The upload of one file: its presigned address, its bytes piece by piece, and renewal of an expired address."""
+"""The upload of one file: its presigned address, its bytes piece by piece, and renewal of an expired address (row 33)."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
-from voxops.api.assumptions import PRESIGN_NAMES
-from voxops.api.fields import FILE_TYPES, check_file, refuse
+from voxops.api.assumptions import PRESIGN_NAMES, polled_status
+from voxops.api.limits import FILE_TYPES
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.api.timing import is_ambiguous
-from voxops.client._loop import OwnLoop
-from voxops.client._reply import Reply, single
-from voxops.client._retries import Retries, log_retry
-from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError, VoxopsError
+from voxops.client._address import filled, refuse
+from voxops.client._answer import Answer
+from voxops.client._retries import log_retry
+from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError
 
 CHUNK = 256 * 1024  # bytes read at once
 MARGIN = 15.0  # an address counts as expired this many seconds early
@@ -29,164 +29,101 @@ _ARRIVED = frozenset({"processing", "ready"})
 # Row 33: a PUT of the same bytes to the same place.
 _RESEND = may_resend(next(row for row in MATRIX if row.method == "PUT"), with_key=False)
 
+Notice = Callable[[int, int], object]  # takes the bytes that were sent, from 0 with each try, and all bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A local file."""
+    """A local file; `sha256` is the hash that its bytes must have, if that is known: else nothing is uploaded."""
 
     path: Path  # absolute
     content_type: str
     size: int
-    sha256: str | None = None  # the hash that its bytes must have, if that is known; else nothing is uploaded
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Presigned:
-    """The upload address of one media file.
-
-    Attributes
-    ----------
-    media_id : str
-        The media file.
-    url : str
-        The address. Anybody who has it can upload, so it is not in the repr.
-    headers : mapping
-        Headers to send with the bytes.
-    expires_at : datetime or None
-        When it expires, None if the API does not say.
-    """
+class _Place:
+    """The upload address of one media file; `expires_at` is None if the API does not say when it expires."""
 
     media_id: str
-    url: str = field(repr=False)
+    url: str = field(repr=False)  # anybody who has it can upload
     headers: Mapping[str, str] = field(repr=False)
     expires_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Progress of the file at `path`: `sent` of `size` bytes; `sent` restarts at 0 with each try."""
-
-    path: Path
-    sent: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """The outcome of one file.
-
-    Attributes
-    ----------
-    path : Path
-        The file.
-    media_id : str or None
-        The media file, None if the upload failed.
-    error : VoxopsError or None
-        Why it failed.
-    """
-
-    path: Path
-    media_id: str | None
-    error: VoxopsError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """The storage host, and the parts of the client that an upload uses."""
-
-    url: str  # of the API that presigns
-    put: Callable[[str, Mapping[str, str], AsyncIterable[bytes], int], Awaitable[Reply]]  # once
-    now: Callable[[], datetime]
-    retries: Retries
-    loop: OwnLoop
-
-
-class Presigner(Protocol):
-    """Presigns addresses, and reads which bytes have arrived."""
-
-    @property
-    def presign(self) -> Callable[..., Awaitable[Presigned]]:
-        """Return an address for a new media file: its name, content type and size."""
-
-    async def renew(self, media_id: str) -> Presigned:
-        """Return a new address for a media file whose bytes have not arrived."""
-
-    async def status(self, media_id: str) -> str:
-        """Return a media file's status in lower case."""
-
-
-def source_of(file: Path, content_type: str | None) -> Source:
-    """Return the type and size of a local file; ValidationError if it is unreadable or not accepted."""
+def source_of(file: Any, content_type: str | None, sha256: str | None) -> Source:
+    """Return the type and size of a local file; ValidationError if it is unreadable."""
+    if not isinstance(file, str | os.PathLike):
+        refuse("file", f"takes a path, not {type(file).__name__}")
+    path = Path(file)
     try:
-        stat = file.stat()
-        absolute = file.resolve()
+        size, absolute = path.stat().st_size, path.resolve()
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
-    if not absolute.is_file():
-        refuse("file", f"{file} is not a file")
-    kind = content_type or FILE_TYPES.get(file.suffix.lower(), "")
+        refuse("file", f"{path} can't be read ({getattr(error, 'strerror', error)})")
+    if not absolute.is_file() or not size:
+        refuse("file", f"{path} is {'empty' if absolute.is_file() else 'not a file'}")
+    kind = content_type or FILE_TYPES.get(path.suffix.lower(), "")
     if not kind:
-        refuse("contentType", f"can't be derived from the name {file.name!r}; pass content_type=")
-    check_file(file.name, kind, stat.st_size)
-    return Source(absolute, kind, stat.st_size)
+        refuse("content_type", f"can't be derived from the name {path.name!r}; pass content_type=")
+    return Source(absolute, kind, size, sha256)
 
 
-async def upload(
-    presigner: Presigner,
-    storage: Storage,
-    source: Source,
-    notice: Callable[[Progress], None],
-    given: Presigned | None = None,
-) -> Uploaded:
-    """Upload one file; to the `given` address, or to no other medium than its.
+async def upload(client: Any, source: Source, notice: Notice, given: Mapping[str, Any] | None) -> str:
+    """Upload one file, and return its media id; to a `given` address, or to no other media file than its.
 
     Raises
     ------
     ApiError, TransportError
         If it could not be uploaded.
     """
-    known = None if given is None else given.media_id
-    place: Presigned | Literal["there", "gone"] = given or "gone"
+    place = None if given is None else _place(given)
     renewals = 0
     failure: ApiError | TransportError | None = None
-    for attempt in range(storage.retries.backoff.tries):
+    for attempt in range(client._retries.backoff.tries):
         if failure is not None:
             log_retry("upload", attempt, failure)
-            await storage.retries.pause(attempt)
+            await client._retries.pause(attempt)
         refused = isinstance(failure, ApiError) and failure.status == 403  # object stores answer so after expiry
-        if isinstance(place, Presigned) and (refused or _expired(place, storage.now())):
-            known, renewals = place.media_id, renewals + refused
-            place = await _arrived(presigner, known)
-        if place == "there":
-            return Uploaded(source.path, known)
-        if not isinstance(place, Presigned) and given is not None:
-            raise NotFoundError(f"the media file {known} is gone or has failed", status=404)
-        if not isinstance(place, Presigned):
-            place = await presigner.presign(source.path.name, source.content_type, source.size)
-        failure = await _put(storage, source, place, notice)
+        if place is not None and (refused or not place.url or _expired(place, client.now())):
+            renewals += refused
+            renewed = await _renewed(client, place.media_id)
+            if renewed == "there":
+                return place.media_id
+            if renewed is None and given is not None:
+                raise NotFoundError(f"the media file {place.media_id} is gone or has failed", status=404)
+            place = renewed
+        if place is None:
+            place = await _presigned(client, source)
+        failure = await _put(client, source, place, notice)
         if failure is None:
-            return Uploaded(source.path, place.media_id)
+            return place.media_id
         if not _passing(failure, renewals):
             break
     assert failure is not None
     raise failure
 
 
-async def _put(
-    storage: Storage, source: Source, place: Presigned, notice: Callable[[Progress], None]
-) -> ApiError | TransportError | None:
+async def _presigned(client: Any, source: Source) -> _Place:
+    """Request an address for a new media file."""
+    about = {"filename": source.path.name, "contentType": source.content_type, "sizeBytes": source.size}
+    answer = await client.request("POST", "/v1/media/upload", json=about)
+    return _address(answer, _place(answer.record))
+
+
+async def _put(client: Any, source: Source, place: _Place, notice: Notice) -> ApiError | TransportError | None:
     """Put the bytes once; return the error, if any."""
     pieces = _pieces(source, notice)
     try:
-        reply = await storage.put(place.url, place.headers, pieces, source.size)
+        answer: Answer = await client._put(place.url, place.headers, pieces, source.size)
     except TransportError as error:
         return error
     finally:
         await pieces.aclose()
-    return None if reply.ok else _refusal(reply, source)
+    return None if answer.ok else _refusal(answer, source)
 
 
-async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGenerator[bytes, None]:
+async def _pieces(source: Source, notice: Notice) -> AsyncGenerator[bytes, None]:
     """Yield a file piece by piece, none of another one than was to be uploaded: it is hashed through the descriptor that is sent."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
@@ -205,29 +142,31 @@ async def _pieces(source: Source, notice: Callable[[Progress], None]) -> AsyncGe
             if sent == source.size and source.sha256 not in {None, digest.hexdigest()}:
                 refuse("file", f"{source.path} changed before it was uploaded")
             yield piece
-            notice(Progress(source.path, sent, source.size))
+            notice(sent, source.size)
     finally:
         file.close()
 
 
-async def _arrived(presigner: Presigner, media_id: str) -> Presigned | Literal["there", "gone"]:
-    """Return whether a media file's bytes have arrived; if not, a new address for them, if the API gives one."""
+async def _renewed(client: Any, media_id: str) -> _Place | Literal["there"] | None:
+    """Return a new address for a media file, ``there`` if its bytes have arrived, None if it is gone or the API gives no address."""
+    where = filled("/v1/media/:id", [media_id])
     for _ in range(2):
         try:
-            status = await presigner.status(media_id)
-            if status == "failed":
-                return "gone"
+            status = polled_status("media", (await client.request("GET", where)).record)
             if status in _ARRIVED:
                 return "there"
-            return await presigner.renew(media_id)
+            if status == "failed":
+                return None
+            answer = await client.request("POST", f"{where}/refresh-presign")  # no row governs it: it is sent once
+            return _address(answer, replace(_place(answer.record), media_id=media_id))
         except ConflictError:
             continue  # the bytes arrived between the two calls
         except (NotFoundError, DecodeError):
-            return "gone"
-    return "gone"
+            return None
+    return None
 
 
-def _expired(place: Presigned, now: datetime) -> bool:
+def _expired(place: _Place, now: datetime) -> bool:
     """Return whether an address has expired, or is about to."""
     return place.expires_at is not None and (place.expires_at - now).total_seconds() < MARGIN
 
@@ -239,35 +178,31 @@ def _passing(failure: ApiError | TransportError, renewals: int) -> bool:
     return _RESEND and (isinstance(failure, TransportError) or failure.status == 429 or is_ambiguous(failure.status))
 
 
-def _refusal(reply: Reply, source: Source) -> ApiError:
+def _refusal(answer: Answer, source: Source) -> ApiError:
     """Return the storage's error; object stores answer in XML."""
-    found = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", reply.body)
+    found = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", answer.body)
     code = found.group(1).decode() if found else ""
-    words = f"the storage did not accept {source.path.name}: {reply.status} {code}".rstrip()
-    kind = ServerError if reply.status >= 500 else ApiError
-    return kind(words, status=reply.status, code=code, request_id=reply.request_id, body=reply.body)
+    words = f"the storage did not accept {source.path.name}: {answer.status} {code}".rstrip()
+    kind = ServerError if answer.status >= 500 else ApiError
+    return kind(words, status=answer.status, code=code, request_id=answer.request_id, body=answer.body)
 
 
-def presigned(reply: Reply, media_id: str | None) -> Presigned:
-    """Read an address from an answer, under any of its field names.
-
-    Raises
-    ------
-    DecodeError
-        If the answer contains no address.
-    """
-    data = single(reply)
+def _place(data: Mapping[str, Any]) -> _Place:
+    """Read an address, under any of its field names; its parts are empty if they are missing."""
 
     def named(what: str) -> Any:
         return next((data[name] for name in PRESIGN_NAMES[what] if data.get(name)), None)
 
-    url, headers, media = named("url"), named("headers") or {}, media_id or named("id")
-    if not isinstance(url, str) or not isinstance(headers, Mapping) or not media:
-        text = f"{reply.endpoint} answered without an upload address"
-        raise DecodeError(text, endpoint=reply.endpoint, status=reply.status, body=reply.body)
-    return Presigned(
-        str(media), url, {str(name): str(value) for name, value in headers.items()}, _time(named("expires"))
-    )
+    url, headers = named("url"), named("headers")
+    shown = {str(name): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
+    return _Place(str(named("id") or ""), url if isinstance(url, str) else "", shown, _time(named("expires")))
+
+
+def _address(answer: Answer, place: _Place) -> _Place:
+    """Return a place that the API has answered with; a DecodeError if it is none."""
+    if not place.url or not place.media_id:
+        answer.refuse("answered without an upload address")
+    return place
 
 
 def _time(text: Any) -> datetime | None:

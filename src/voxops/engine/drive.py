@@ -154,7 +154,7 @@ class Driver:
         self._commit = commit
         known.sending = lambda: [run for run, current in self._passes.items() if current.sends]
         self._rng = rng
-        self._clock = client.clock
+        self._clock = client._clock
         self._passes: dict[str, Pass] = {}
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -224,7 +224,7 @@ class Driver:
 
     def close(self) -> None:
         """End the loop's own tasks; runs have ended before."""
-        for task in [*self._readers.values(), *([self._task] if self._task else [])]:
+        for task in filter(None, [*self._readers.values(), self._task]):
             task.cancel()
 
     # Beginning.

@@ -68,8 +68,8 @@ class Engine:
         self.ledger: Ledger = ledger
         self.rng: random.Random = rng or random.Random()
         self._writer = Writer(ledger)
-        if isinstance(client.clock, SteppedClock):
-            client.clock.attend(lambda: self._writer.unwritten > 0)
+        if isinstance(client._clock, SteppedClock):
+            client._clock.attend(lambda: self._writer.unwritten > 0)
         self.known: Knowledge = Knowledge(
             ledger, Readings(), client.now, credential=credential, retention=retention, alone=alone
         )

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
+from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import pandas as pd
 
+from voxops._support import eventloop
 from voxops.acts.plan import Plan
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
@@ -18,13 +23,16 @@ from voxops.engine import outcome
 from voxops.engine.drive import Pass
 from voxops.engine.lists import rest
 from voxops.engine.progress import Reporter
+from voxops.engine.watching import Watch
 from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger import audit
-from voxops.model import Observer, Snapshot, Transition
+from voxops.model import MOVES, Observer, Snapshot, Transition
 
 if TYPE_CHECKING:
     from voxops.engine.engine import Engine
 
+
+_log = logging.getLogger("voxops.engine")
 
 PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
 
@@ -79,7 +87,7 @@ class Execution:
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
-        current, clock = self.current, self._engine.client.clock
+        current, clock = self.current, self._engine.client._clock
         until = clock.monotonic() + PAUSES_WITHIN
         while current.under_way and (left := until - clock.monotonic()) > 0:
             await rest(clock, current.idle, left)
@@ -189,3 +197,27 @@ class Execution:
         except VoxopsError as error:
             current.blind = True
             current.break_off(error)
+
+
+Job: TypeAlias = Execution | Watch  # what a run does
+
+
+def begin(job: Job, shown: Observer) -> Future[Snapshot]:
+    """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
+    _log.info("run %s %s: %s", job.id, "begun" if job.sends else "watched", job.snapshot.title)
+    future = eventloop.submit(job.go())
+    future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
+    return future
+
+
+def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
+    """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
+    error = None if future.cancelled() else future.exception()
+    if error is not None and job.snapshot.phase in MOVES:
+        why = (
+            str(error)
+            if isinstance(error, VoxopsError)
+            else f"It broke down, which is a fault of voxops: {type(error).__name__}."
+        )
+        _log.error("run %s stopped: %s", job.id, type(error).__name__)
+        shown.notice(replace(job.snapshot, phase="stopped", note=why))

@@ -39,7 +39,7 @@ from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.model import IN_FLIGHT_STATUSES, Clock
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient, Reply
+    from voxops.client import Answer, AsyncClient
 
 SINGLES = 3  # so few posts are read one by one without a thought
 WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
@@ -220,12 +220,12 @@ class CreatedList:
 
     def _holds(self, walk: Walk, since: datetime) -> bool:
         """Whether a walk still says what stands below the top."""
-        age = self._client.clock.monotonic() - walk.began
+        age = self._client._clock.monotonic() - walk.began
         return not self._comes_late and walk.since <= since and age <= max(WALK_HOLDS_FOR, WALK_SHARE * walk.took)
 
     async def _go(self, listed: Listed, since: datetime) -> Walk | None:
         """Walk through the list; None if its posts don't say when they were created."""
-        clock, before = self._client.clock, self._walk
+        clock, before = self._client._clock, self._walk
         began = clock.monotonic()
         newest = await self._list(listed, "all", since)
         if before is not None and before.missed(listed.posts.values()):
@@ -280,7 +280,7 @@ def _with_top(listed: Listed, top: Listed) -> Listed:
     return listed
 
 
-def _unreadable(raw: Reply, what: str) -> DecodeError:
+def _unreadable(raw: Answer, what: str) -> DecodeError:
     """The error of a list that proves nothing."""
     return DecodeError(f"{raw.endpoint} {what}", endpoint=raw.endpoint, status=raw.status, body=raw.body)
 
@@ -332,7 +332,7 @@ class Reader:
         if len(left) > SINGLES:
             await self._take(IN_FLIGHT, left, seen)
             for status in self._places(left):
-                listing, now = self._listings[status], self._client.clock.monotonic()
+                listing, now = self._listings[status], self._client._clock.monotonic()
                 if listing.is_worth_reading(len(left - listing.absent), now, last=not _any_in_flight(seen)):
                     await self._take(status, left, seen)
             if _any_in_flight(seen):
@@ -351,7 +351,7 @@ class Reader:
         """Take what one list shows, and note what it does not hold."""
         listing = self._listings[status]
         listing.pages, whole = await self._from_list(status, left, seen)
-        listing.read_at = self._client.clock.monotonic()
+        listing.read_at = self._client._clock.monotonic()
         if whole and status != IN_FLIGHT:
             listing.absent |= left
 
@@ -420,7 +420,7 @@ class Reader:
         An answer that is no such post proves nothing, least of all that there is none: it raises a DecodeError.
         """
         try:
-            reply = await self._client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")
+            answer = await self._client.request("GET", f"/v1/posts/{quote(post_id, safe='')}")
         except NotFoundError as error:
             if says_absent(error):
                 return None
@@ -430,10 +430,10 @@ class Reader:
                 status=error.status,
                 body=error.body,
             ) from None
-        state = read_post(reply.data)
+        state = read_post(answer.json)
         if state is None or state.post_id != post_id:
-            raise _unreadable(reply, f"answered {reply.status} without that post; whether it exists is not known")
-        return reply.data, state
+            raise _unreadable(answer, f"answered {answer.status} without that post; whether it exists is not known")
+        return answer.json, state
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""

@@ -7,19 +7,17 @@ import logging
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from statistics import median
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from voxops._support import eventloop, safe
+from voxops._support import safe
 from voxops.acts.plan import reasons
 from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
-from voxops.errors import LedgerError, VoxopsError
+from voxops.errors import LedgerError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Transition
@@ -27,10 +25,6 @@ from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Tra
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.drive import Pass
-    from voxops.engine.execution import Execution
-    from voxops.engine.watching import Watch
-
-    Job: TypeAlias = Execution | Watch  # what a run does
 
 REFRESH = 0.25  # real seconds between two snapshots
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
@@ -39,27 +33,6 @@ LONGEST_REFRESH = 3.0  # the same for thousands of rows; a monitor that stands s
 ENDS, KNOWS = 15, 3  # promised ends of which the median is shown, and how many it needs
 RECENT = 8  # transitions that a Snapshot keeps
 _log = logging.getLogger("voxops.engine")
-
-
-def begin(job: Job, shown: Observer) -> Future[Snapshot]:
-    """Start a pass of a run on our own loop; one that breaks down says so also where nobody waits for it."""
-    _log.info("run %s %s: %s", job.id, "begun" if job.sends else "watched", job.snapshot.title)
-    future = eventloop.submit(job.go())
-    future.add_done_callback(partial(_say_why_it_broke_down, job, shown))
-    return future
-
-
-def _say_why_it_broke_down(job: Job, shown: Observer, future: Future[Snapshot]) -> None:
-    """Show that nothing more is sent, without asking the ledger, which may be what is gone."""
-    error = None if future.cancelled() else future.exception()
-    if error is not None and job.snapshot.phase in MOVES:
-        why = (
-            str(error)
-            if isinstance(error, VoxopsError)
-            else f"It broke down, which is a fault of voxops: {type(error).__name__}."
-        )
-        _log.error("run %s stopped: %s", job.id, type(error).__name__)
-        shown.notice(replace(job.snapshot, phase="stopped", note=why))
 
 
 def notify(observer: Observer, snapshot: Snapshot) -> None:

@@ -59,7 +59,7 @@ class Eyes:
 
     def moment(self) -> Moment:
         """Now, as readings count it."""
-        return Moment(self._client.now().timestamp(), self._client.clock.monotonic())
+        return Moment(self._client.now().timestamp(), self._client._clock.monotonic())
 
     # Posts and deliveries that acts are about.
 

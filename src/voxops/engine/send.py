@@ -120,7 +120,7 @@ class Sender:
 
     async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, write the call of a group as sent, and send it once."""
-        async with self._client.permit() as permit:
+        async with self._client._permit() as permit:
             clocks, taken = await self._commit(lambda: (self._clocks(), self.take(group, gate())))
             if not isinstance(taken, Call):
                 return Sent(decision=taken)
@@ -128,13 +128,13 @@ class Sender:
 
     async def send_again(self, call: int, gate: Callable[[], Gate]) -> Sent:
         """Wait for a permit, and send a call once more under its key."""
-        async with self._client.permit() as permit:
+        async with self._client._permit() as permit:
             clocks, taken = await self._commit(lambda: (self._clocks(), self.take_again(call, gate())))
             return Sent() if taken is None else await self._exchange(permit, taken, clocks)
 
     def _clocks(self) -> tuple[float, float]:
         """Elapsed seconds, and those of the wall's clock."""
-        clock = self._client.clock
+        clock = self._client._clock
         return clock.monotonic(), clock.wall()
 
     def _may_leave(self, committed: tuple[float, float]) -> bool:

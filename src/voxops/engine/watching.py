@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops.api.timing import WATCH_FOR
-from voxops.client import Followed, Handle, Kind, read_record
+from voxops.client import Answer, Followed, Kind, Polled, read_record
 from voxops.engine.lists import Reader, interval, rest
 from voxops.engine.progress import Progress, cells_of
 from voxops.errors import (
@@ -43,15 +43,15 @@ _DELIVERY = {
 }  # fmt: skip
 
 
-def things_of(things: Any, kind: str) -> dict[Handle, str]:
+def things_of(things: Any, kind: str) -> dict[Polled, str]:
     """What to follow, each with the platform or group that the monitor counts it under.
 
     Parameters
     ----------
-    things : DataFrame, Handle, str or iterable of Handle or str
+    things : DataFrame, Answer, str or iterable of str
         A frame needs the column ``post_id``, ``media_id``, ``account_id`` or ``delivery_id``, as `kind` says.
     kind : str
-        What ids are; a handle knows its own kind.
+        What ids are; an answer knows its own kind.
 
     Raises
     ------
@@ -64,18 +64,17 @@ def things_of(things: Any, kind: str) -> dict[Handle, str]:
         raise ConfigError(f"kind={kind!r}; ws.watch follows {', '.join(map(repr, get_args(Kind)))}")
     if isinstance(things, pd.DataFrame):
         return _of_frame(things, kind)  # type: ignore[arg-type]
-    several = isinstance(things, Iterable) and not isinstance(things, str)
-    values = list(things) if several else [things]
-    if not all(isinstance(value, str | Handle) for value in values):
+    if isinstance(things, Answer) and things.job is not None:
+        return dict.fromkeys(things.job.parts, "")
+    ids = [things] if isinstance(things, str) else list(things) if isinstance(things, Iterable) else [None]
+    if not all(isinstance(value, str) for value in ids):
         raise ConfigError("ws.watch takes a frame, ids, or what an asynchronous call of ws.client returned")
-    if kind == "delivery" and not all(isinstance(value, Handle) for value in values):
-        raise ConfigError(
-            "a delivery is followed by its row of ws.deliveries() or by its handle; an id alone names no webhook"
-        )
-    return {value if isinstance(value, Handle) else Handle(value, kind): "" for value in values}  # type: ignore[arg-type]
+    if kind == "delivery":
+        raise ConfigError("a delivery is followed by its row of ws.deliveries(); an id alone names no webhook")
+    return {Polled(kind, (value,)): "" for value in ids}  # type: ignore[arg-type]
 
 
-def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Handle, str]:
+def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Polled, str]:
     """The things of a frame."""
     column = f"{kind}_id"
     wanted = [column, *(["webhook_id"] if kind == "delivery" else [])]
@@ -87,20 +86,20 @@ def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Handle, str]:
     else:
         groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
     names = (column, "webhook_id", *_DELIVERY.values())
-    found: dict[Handle, str] = {}
+    found: dict[Polled, str] = {}
     for group, item, webhook, *values in zip(groups, *(plain_values(frame, name) for name in names), strict=True):
         if item is None or (kind == "delivery" and webhook is None):
             continue
-        handle = Handle(str(item), kind)
+        polled = Polled(kind, (str(item),))
         if kind == "delivery":
             before = {"id": item, **dict(zip(_DELIVERY, values, strict=True))}
             # One that has arrived is not expected to change.
-            handle = replace(handle, webhook_id=webhook, before=None if before["success"] else before)
-        found[handle] = group
+            polled = replace(polled, webhook_id=webhook, before=None if before["success"] else before)
+        found[polled] = group
     return found
 
 
-async def refuse_unknown(client: AsyncClient, things: Collection[Handle]) -> None:
+async def refuse_unknown(client: AsyncClient, things: Collection[Polled]) -> None:
     """Refuse ids that name nothing: a word that was mistyped would be followed, and said to be gone.
 
     Raises
@@ -108,15 +107,15 @@ async def refuse_unknown(client: AsyncClient, things: Collection[Handle]) -> Non
     ConfigError
         If one of a few ids, as people type them, is not there.
     """
-    typed = [handle for handle in things if handle.kind != "delivery"]
-    for handle in typed if len(typed) <= _TYPED else ():
+    typed = [polled for polled in things if polled.kind != "delivery"]
+    for polled in typed if len(typed) <= _TYPED else ():
         try:
-            known = await read_record(handle, client) is not None
+            known = await read_record(polled, client) is not None
         except ValidationError:  # a malformed id is refused before it is looked up
             known = False
         if not known:
             raise ConfigError(
-                f"there is no {handle.kind} {handle.id[:60]!r} in this workspace; ws.watch takes a frame, ids as ws.posts() shows them, "
+                f"there is no {polled.kind} {polled.id[:60]!r} in this workspace; ws.watch takes a frame, ids as ws.posts() shows them, "
                 f"or with kind= those of {', '.join(name for name in get_args(Kind) if name != 'post')}"
             )
 
@@ -156,7 +155,7 @@ class Watch:
     client : AsyncClient
         The one client of the workspace.
     things : mapping
-        Handle -> what it belongs to: the platform or group that the monitor counts it under.
+        What is polled -> what it belongs to: the platform or group that the monitor counts it under.
     observer : Observer
         Who is notified of each new snapshot.
 
@@ -169,11 +168,11 @@ class Watch:
     plan = None  # nothing was planned
     sends = False
 
-    def __init__(self, client: AsyncClient, things: Mapping[Handle, str], observer: Observer) -> None:
+    def __init__(self, client: AsyncClient, things: Mapping[Polled, str], observer: Observer) -> None:
         self._client = client
         self._reader = Reader(client)
-        self._things = {handle.id: _Thing(handle, group=group) for handle, group in things.items()}
-        kinds = {handle.kind for handle in things}
+        self._things = {polled.id: _Thing(polled, group=group) for polled, group in things.items()}
+        kinds = {polled.kind for polled in things}
         noun = kinds.pop() if len(kinds) == 1 else "thing"
         plural = {"media": "media", "delivery": "deliveries"}.get(noun, "")
         run, title = f"watch_{secrets.token_hex(5)}", f"watch {safe.many(len(self._things), noun, plural)}"
@@ -218,7 +217,7 @@ class Watch:
 
     def notify(self, subject: str) -> bool:
         """Look at a thing next; False if it has ended, or is not followed."""
-        if subject not in {thing.handle.id for thing in self._left()}:
+        if subject not in {thing.job.id for thing in self._left()}:
             return False
         self._notified.add(subject)
         self._wake.set()
@@ -226,13 +225,13 @@ class Watch:
 
     async def go(self) -> Snapshot:
         """Look until everything has ended or the deadline has passed; what a webhook names is looked at when it comes."""
-        clock, rng, looks, why = self._client.clock, random.Random(), 0, ""
+        clock, rng, looks, why = self._client._clock, random.Random(), 0, ""
         until = self._client.now().timestamp() + WATCH_FOR
         due = clock.monotonic()
         while (left := self._left()) and not self._paused:
             on_time, notified, self._notified = clock.monotonic() >= due, self._notified, set()
             try:
-                moves = await self._look([thing for thing in left if on_time or thing.handle.id in notified])
+                moves = await self._look([thing for thing in left if on_time or thing.job.id in notified])
             except (TransportError, ServerError, DecodeError) as error:
                 moves = []  # an outage of minutes, or a proxy's page, is read through; only the deadline ends the wait
                 self._progress.show(replace(self.snapshot, note=f"{error}; reading goes on"))
@@ -274,21 +273,21 @@ class Watch:
                 continue
             if thing.outcome is not Outcome.PENDING:
                 thing.settled_at = pd.Timestamp(at)
-            moves.append(Transition(at, thing.handle.id, thing.group, shown, thing.status or "", thing.error))
+            moves.append(Transition(at, thing.job.id, thing.group, shown, thing.status or "", thing.error))
         return moves
 
     async def _read(self, things: Iterable[_Thing]) -> list[tuple[_Thing, Any]]:
         """These with what was read of them, by the read that their kind calls for; a post that is looked at later is left out."""
         found: list[tuple[_Thing, Any]] = []
         posts, webhooks = dict[str, _Thing](), dict[str, dict[str, _Thing]]()
-        for thing in sorted(things, key=lambda thing: thing.handle.id):
-            handle = thing.handle
-            if handle.kind == "post":
-                posts[handle.id] = thing
-            elif handle.kind == "delivery":
-                webhooks.setdefault(handle.webhook_id or "", {})[handle.id] = thing
+        for thing in sorted(things, key=lambda thing: thing.job.id):
+            job = thing.job
+            if job.kind == "post":
+                posts[job.id] = thing
+            elif job.kind == "delivery":
+                webhooks.setdefault(job.webhook_id or "", {})[job.id] = thing
             else:
-                found.append((thing, await read_record(handle, self._client)))
+                found.append((thing, await read_record(job, self._client)))
         states = await self._reader.follow(posts)
         found += [(thing, states[post]) for post, thing in posts.items() if post in states]
         for webhook, group in webhooks.items():
@@ -302,8 +301,8 @@ class Watch:
         Where posts are watched, ``post_id`` (string) stands beside ``id``, so that the rows join with those of ``ws.posts()``.
         """
         things = list(self._things.values())
-        ids = [thing.handle.id for thing in things]
-        posts = [thing.handle.id if thing.handle.kind == "post" else None for thing in things]
+        ids = [thing.job.id for thing in things]
+        posts = [thing.job.id if thing.job.kind == "post" else None for thing in things]
         text: dict[str, list[Any]] = {
             "id": ids,
             **({"post_id": posts} if any(posts) else {}),

@@ -377,8 +377,8 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "planned rows",
         "eligible reason idempotency_key",
-        "eligible reason row_id owner cause platform account_name accounts new_scheduled_for new_content content "
-        "media scheduled_for event_type url status_code post_id delivery_id attempt",
+        "eligible reason row_id owner cause platform account_name accounts new_content new_scheduled_for new_tags new_account_ids "
+        "new_media_url content media scheduled_for event_type url status_code post_id delivery_id attempt",
         "eligible",
         "those to be sent first",
     ),

@@ -169,7 +169,7 @@ async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[st
 async def _answer(call: Any) -> tuple[dict[str, Any], str]:
     """Return the response to a call, or its error. A refused key or a too long pause affects every account and is raised."""
     try:
-        return await call, ""
+        return (await call).record, ""
     except (AuthError, WaitTooLong):
         raise
     except (ApiError, TransportError, DecodeError) as error:

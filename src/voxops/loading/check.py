@@ -260,18 +260,18 @@ async def _by_api(client: AsyncClient, row: Mapping[str, Any], known: _Known) ->
     comment, own, groups = row["first_comment"], own_texts(row), dict[str, list[str]]()
     for platform in platforms:
         groups.setdefault(own.get(platform, str(row["content"] or "")), []).append(platform)
+    optional: dict[str, Any] = {"media_ids": _ids(row), "media": list(_to_come(row))}
+    optional["first_comment"] = str(comment) if comment is not None and str(comment).strip() else ""
+    optional = {name: value for name, value in optional.items() if value}
     for content, some in groups.items():
         try:
-            answer = await client.posts.validate(
-                content=content,
-                platforms=some,
-                media_ids=_ids(row) or None,
-                media=list(_to_come(row)) or None,
-                first_comment=str(comment) if comment is not None and str(comment).strip() else None,
+            said = await client.posts.validate(
+                content=content, platforms=[platform.upper() for platform in some], **optional
             )
         except ValidationError as error:
             found.append(Finding("", "error", Reason(error.code or "validation_error", words=str(error))))
             continue
+        answer = said.record
         results = _results(answer)
         for platform in some:
             judged = _verdict(platform, {"valid": answer.get("valid"), **(results.get(platform) or answer)})

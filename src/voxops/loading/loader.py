@@ -95,7 +95,7 @@ def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
 
 async def read_list(
     columns: Columns,
-    listing: Listing[Any],
+    listing: Listing,
     *,
     enough: int | None = None,
     counts: Callable[[pd.DataFrame], pd.Series] | None = None,

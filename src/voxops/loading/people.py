@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._support.arguments import near
-from voxops.api.fields import METADATA_NAME_CHARACTERS
+from voxops.api.limits import METADATA_NAME_CHARACTERS
 from voxops.errors import ConfigError
 from voxops.frames.cells import metadata_value, texts_of
 from voxops.frames.schemas import LABEL, LIST

@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,11 @@ from voxops._support.eventloop import all_or_none
 from voxops._support.safe import redact_address
 from voxops.acts import keys
 from voxops.api.assumptions import polled_status
+from voxops.api.endpoints import UNSET
 from voxops.api.error_bodies import read_error, says_absent
 from voxops.api.reasons import Reason
 from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, STUCK_AFTER
-from voxops.client import AsyncClient, Presigned, Progress
-from voxops.client.uploads import PARALLEL
+from voxops.client import Answer, AsyncClient
 from voxops.errors import ApiError, AuthError, DecodeError, NotFoundError, ServerError, TransportError, WaitTooLong
 from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE
@@ -40,6 +39,7 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]  # does a piece of work i
 ARRIVED = frozenset({"processing", "ready"})  # statuses of a medium whose bytes are there
 GONE = frozenset({"failed", "error", "gone", "expired", "deleted"})  # and of one that never becomes ready
 LOOKS = 4  # at a medium that was just requested and is not found
+PARALLEL = 3  # files uploaded at once
 KEYS = 5  # media that one source is requested as in one call, each under its own key, where the earlier ones are gone
 
 
@@ -143,10 +143,10 @@ class Uploads:
         """
         receipt = self._receipts.get([source]).get(source)
         first = 0 if receipt is None else receipt.number
-        place: Presigned | None
+        place: Mapping[str, Any] | None
         for number in range(first, first + KEYS):
             if receipt is not None and number == first:
-                medium, place = receipt, Presigned(receipt.media_id, "", {}, datetime.min.replace(tzinfo=UTC))
+                medium, place = receipt, {"mediaId": receipt.media_id}
                 status, said = await self._status(medium.media_id)
             else:
                 media_id, place = await self._request(source, file, number)
@@ -154,38 +154,39 @@ class Uploads:
                 await self._keep(medium)
                 status, said = await self._status(media_id, LOOKS)  # what was just created may not show at once
             if file is not None and place is not None and status not in GONE | ARRIVED:
-                status = await self._put(file, place)
+                status = await self._put(file, medium.media_id, place)
             if status not in GONE:
                 break
         return medium, status, said
 
-    async def _request(self, source: str, file: MediaFile | None, number: int) -> tuple[str, Presigned | None]:
+    async def _request(self, source: str, file: MediaFile | None, number: int) -> tuple[str, Mapping[str, Any] | None]:
         """Request a medium: the key names the source, so that a lost answer and another laptop get the same one."""
         if file is None:
             key = keys.stable_key("POST", "/v1/media/import-from-url", source, number)
-            kind = content_type_of(source) or None
-            return (await self._client.media.import_from_url(source, content_type=kind, idempotency_key=key)).id, None
+            kind = content_type_of(source) or UNSET
+            answer = await self._client.media.import_from_url(url=source, content_type=kind, idempotency_key=key)
+            return _named(answer), None
         key = keys.stable_key("POST", "/v1/media/upload", [source, file.name, file.type, file.size], number)
-        place = await self._client.uploads.presign(file.name, file.type, file.size, idempotency_key=key)
-        return place.media_id, place
+        answer = await self._client.media.presign(
+            filename=file.name, content_type=file.type, size_bytes=file.size, idempotency_key=key
+        )
+        return _named(answer), answer.record
 
-    async def _put(self, file: MediaFile, place: Presigned) -> str:
+    async def _put(self, file: MediaFile, media_id: str, place: Mapping[str, Any]) -> str:
         """Send the bytes of a file to a medium, at a new address if that one has expired; the medium's status."""
 
-        def notice(piece: Progress) -> None:
-            self._sent[file.source] = piece.sent
+        def notice(sent: int, _: int) -> None:
+            self._sent[file.source] = sent
             self._progress()
 
         digest = file.source.partition(":")[2]
         try:
-            await self._client.uploads.send(
-                file.path, content_type=file.type, progress=notice, place=place, sha256=digest
-            )
+            await self._client.upload(file.path, content_type=file.type, progress=notice, place=place, sha256=digest)
         except NotFoundError:  # the API gives no new address
-            status, _ = await self._status(place.media_id)
+            status, _ = await self._status(media_id)
             return "gone" if status == "pending" else status
         except (TransportError, ServerError):
-            status, _ = await self._status(place.media_id)
+            status, _ = await self._status(media_id)
             if status not in ARRIVED:  # else only the answer was lost
                 raise
         return "processing"
@@ -195,7 +196,7 @@ class Uploads:
         began, look = self._now, 0
         while status not in GONE and status != "ready" and self._now - began <= STUCK_AFTER.total_seconds():
             # Many that wait are read less often, a tenth of a second for each.
-            await self._client.clock.sleep(max(min(LONGEST_LOOK, FIRST_LOOK * 1.5**look), self._count / 10))
+            await self._client._clock.sleep(max(min(LONGEST_LOOK, FIRST_LOOK * 1.5**look), self._count / 10))
             look += 1
             status, said = await self._status(medium.media_id)
         return status, said
@@ -204,7 +205,7 @@ class Uploads:
         """A medium's status, ``gone`` if it does not exist after so many looks, and what the API says of it."""
         for look in range(looks):
             if look:
-                await self._client.clock.sleep(FIRST_LOOK)
+                await self._client._clock.sleep(FIRST_LOOK)
             try:
                 record = await self._client.media.get(media_id)
             except NotFoundError as error:
@@ -225,6 +226,12 @@ class Uploads:
     def _progress(self) -> None:
         sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
         loads.reach(self._ended, self._count, f"media, {sent:,.1f} of {size:,.1f} MB")
+
+
+def _named(answer: Answer) -> str:
+    """The id of the medium that the API has created."""
+    named = answer.record.get("mediaId") or answer.record.get("id")
+    return str(named) if named else answer.refuse("answered without the id of the media file")
 
 
 def _cells(row: Mapping[str, Any], fault: Reason | None, outcomes: Mapping[str, Outcome]) -> tuple[str | None, ...]:

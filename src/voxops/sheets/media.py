@@ -19,7 +19,7 @@ import pandas as pd
 
 from voxops._support.canonical import is_well_formed
 from voxops._support.safe import redact_address
-from voxops.api.fields import FILE_BYTES, FILE_TYPES, PLATFORM_PICTURES
+from voxops.api.limits import FILE_BYTES, FILE_TYPES, PLATFORM_PICTURES
 from voxops.api.reasons import Reason
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)

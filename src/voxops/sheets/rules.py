@@ -14,7 +14,12 @@ import pandas as pd
 
 from voxops._support.arguments import near
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
-from voxops.api.fields import COMMENT, CONTENT, METADATA_TEXT_CHARACTERS, PLATFORM_CHARACTERS
+from voxops.api.limits import (
+    COMMENT_CHARACTERS,
+    CONTENT_CHARACTERS,
+    METADATA_TEXT_CHARACTERS,
+    PLATFORM_CHARACTERS,
+)
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
@@ -366,8 +371,8 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         yield _error("content_type", Reason("content_type_form", value=str(kind)[:40], types=types))
     if comment is not None and (not isinstance(comment, str | int | float) or is_written_missing(comment)):
         yield _error("first_comment", Reason("comment_not_text", value=str(comment)[:40]))
-    elif comment is not None and (count := len(str(comment))) > COMMENT.most:
-        yield _error("first_comment", Reason("comment_too_long", count=count, most=COMMENT.most))
+    elif comment is not None and (count := len(str(comment))) > COMMENT_CHARACTERS:
+        yield _error("first_comment", Reason("comment_too_long", count=count, most=COMMENT_CHARACTERS))
     for column in PEOPLE:
         if (cell := row[column]) is not None and (
             not isinstance(cell, str | int | float)
@@ -399,8 +404,8 @@ def _text_errors(column: str, text: Any) -> Iterator[Finding]:
         yield _error(column, Reason("content_not_text", kind=type(text).__name__))
     elif is_written_missing(text):
         yield _error(column, Reason("content_written_missing", value=text))
-    elif (count := len(str(text))) > CONTENT.most:
-        yield _error(column, Reason("content_too_long", count=count, platform="the API", most=CONTENT.most))
+    elif (count := len(str(text))) > CONTENT_CHARACTERS:
+        yield _error(column, Reason("content_too_long", count=count, platform="the API", most=CONTENT_CHARACTERS))
 
 
 def texts_without_account(row: Mapping[str, Any], platforms: Iterable[str]) -> Iterator[Finding]:

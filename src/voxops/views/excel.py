@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, time
-from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +17,9 @@ import numpy as np
 import pandas as pd
 
 from voxops._support import files, safe
-from voxops._support.arguments import new_file
+from voxops._support.arguments import file_path
 from voxops._support.safe import INEXACT_FROM
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.cells import Json
 from voxops.frames.checks import restored
 from voxops.frames.times import shown_zone, zone
 from voxops.sheets.campaign import in_its_form
@@ -37,10 +34,10 @@ __all__ = ["to_excel", "write_csv", "write_workbook"]
 
 ROWS = 1_048_575  # of a sheet, without its head
 _CHARACTERS = 32_767  # of a cell
+_WIDEST = 440  # pixels of a column
 _CUT = "… (cut: a cell of Excel holds no more)"
 _LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined by semicolons, as in a campaign sheet
-_NESTED = (list, tuple, dict, set, Json)
-_NO_SHEET = str.maketrans(dict.fromkeys("[]:*?/\\;|", "-"))  # forbidden, or may part cells
+_NESTED = (list, tuple, dict, set)
 _NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters in Unicode and XML
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
 _TEXT_ONLY = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
@@ -94,18 +91,18 @@ def to_excel(
     >>> vx.to_excel(Path(mkdtemp()) / "figures.xlsx", figures=pd.DataFrame({"a": [1]})).name
     'figures.xlsx'
     """
-    if unnamed:
-        raise PlanError("to_excel() needs a name for each sheet, such as to_excel('fix.xlsx', rows=failed)")
-    if not sheets:
-        raise PlanError("to_excel() needs a frame for each sheet, such as to_excel(path, plan=plan, results=run)")
+    if unnamed or not sheets:
+        raise PlanError("to_excel() needs a name and a frame for each sheet: to_excel(path, plan=plan, results=run)")
     frames = {name: frame_of(frame) for name, frame in sheets.items()}
-    return write_workbook(frames, new_file("path", path, "frames.xlsx"), tz)
+    return write_workbook(frames, file_path("path", path), tz)
 
 
 def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | None = None) -> Path:
     """Write frames as a workbook; see `to_excel`."""
     if path.suffix.lower() != ".xlsx":
         raise ConfigError(f"{path.name} is not the name of a workbook; it must end with .xlsx")
+    from xlsxwriter.exceptions import XlsxWriterException
+
     tz, made, layouts = None if tz is None else zone(tz), BytesIO(), {}
     with pd.ExcelWriter(made, engine="xlsxwriter", engine_kwargs={"options": _TEXT_ONLY}) as writer:
         writer.book.set_properties({"created": _MADE})
@@ -114,89 +111,66 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
         for name, frame in frames.items():
             if len(frame) > ROWS:
                 raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
-            title, layout, cells = _sheet_name(name, writer.sheets), Layout.of(frame), _cells(frame, tz)
-            cells.to_excel(writer, sheet_name=title, index=False, freeze_panes=(1, 0))
+            layout, cells = Layout.of(frame), _cells(frame, tz)
+            try:
+                cells.to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0), autofilter=True)
+            except XlsxWriterException as error:
+                raise ConfigError(f"no sheet can be called {name!r}: {error}") from error
+            sheet = writer.sheets[name]
             for at, (head, values) in enumerate(cells.items()):
-                width = max(len(str(head)) + 2, *(len(str(value)) for value in values.head(200)), 6)
-                typed = head in layout.columns.values() and values.map(type).isin([str, type(None)]).all()
-                writer.sheets[title].set_column(at, at, min(width + 2, 60), text if typed else None)
+                if head in layout.columns.values() and values.map(type).isin([str, type(None)]).all():
+                    sheet.set_column(at, at, None, text)
                 for row, value in enumerate(values, start=1):
                     if isinstance(value, time):  # pandas would make text of it
-                        writer.sheets[title].write_datetime(row, at, value, clock)
-            if len(cells.columns):
-                writer.sheets[title].autofilter(0, 0, len(frame), len(cells.columns) - 1)
+                        sheet.write_datetime(row, at, value, clock)
+            sheet.autofit(_WIDEST)
             if layout.columns:
-                layouts[title] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
+                layouts[name] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
         if layouts:
             pd.Series(layouts).map(_text).to_excel(writer, sheet_name=LAYOUTS, header=False)
             writer.sheets[LAYOUTS].hide()
-    try:
-        files.make_folder(path.parent, private=False)
-        files.write_file(path, made.getvalue(), private=False)
-    except OSError as error:
-        raise files.unwritable(path, error) from error
-    return path
+    return files.export(path, made.getvalue())
 
 
 def write_csv(frame: pd.DataFrame, path: Path, tz: str | None = None) -> Path:
     """Write a frame for a spreadsheet, with the byte order mark that Excel needs to recognise UTF-8."""
     cells = _cells(frame, tz).map(lambda value: str(value)[:19] if isinstance(value, datetime) else value)
-    text = cells.to_csv(index=False, lineterminator="\r\n")
-    files.write_file(path, text.encode("utf-8-sig", "replace"), private=False)
-    return path
+    return files.export(path, cells.to_csv(index=False, lineterminator="\r\n").encode("utf-8-sig", "replace"))
 
 
 def _cells(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
     """Return a frame as cells of a spreadsheet, under heads that name the zone of their times."""
-    tz, names = tz or shown_zone(frame), Counter[str]()
-    columns: dict[str, pd.Series[Any]] = {}
+    tz, heads, columns = tz or shown_zone(frame), list[str](), list[Any]()
     for theirs, name, column in in_its_form(restored(frame)):
         timed = isinstance(column.dtype, pd.DatetimeTZDtype)
         values = map(_bare, column.dt.tz_convert(tz)) if timed else column
-        head = _text(safe.zoned(theirs, tz) if timed else theirs)
-        names[head] += 1
-        head = head if names[head] == 1 else f"{head}.{names[head] - 1}"
-        columns[head] = pd.Series([_written(name, value) for value in values], dtype=object)
-    return pd.DataFrame(columns)
+        heads.append(_text(safe.zoned(theirs, tz) if timed else theirs))
+        columns.append(pd.Series([_written(name, value) for value in values], dtype=object))
+    return pd.DataFrame(dict(enumerate(columns))).set_axis(heads, axis=1)
 
 
 def _bare(value: pd.Timestamp) -> Any:
     """Return a time without its zone, which the head names; with it if that would lose anything."""
     if pd.isna(value) or value.replace(fold=0).utcoffset() != value.replace(fold=1).utcoffset():
         return value
-    return value.to_pydatetime().replace(tzinfo=None) if value.microsecond % 1000 == 0 and value.year >= 1901 else value
+    return value.to_pydatetime().replace(tzinfo=None) if value.year >= 1901 else value
 
 
 def _written(name: str, value: Any) -> Any:
     """Return a value as its cell has it; text if a cell would change the value, None if it is missing."""
+    if isinstance(value, bytes):  # JSON of the API, also as Parquet returns it
+        return _text(value.decode(errors="replace"))
     if isinstance(value, _NESTED):
-        if (
-            name in _LISTS
-            and isinstance(value, list | tuple)
-            and all(isinstance(text, str) and ";" not in text for text in value)
-        ):
-            return _text("; ".join(value))
-        if isinstance(value, Json):
-            return _text(str(value))
-        return _text(json.dumps(sorted(value) if isinstance(value, set) else value, ensure_ascii=False, default=str))
+        rows: Any = sorted(value) if isinstance(value, set) else value
+        if name in _LISTS and all(isinstance(text, str) and ";" not in text for text in rows):
+            return _text("; ".join(rows))
+        return _text(json.dumps(rows, ensure_ascii=False, default=str))
     if pd.isna(value):
         return None
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.isoformat()
-    if isinstance(value, bool | date | time) or (
-        isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
-    ):
-        return value
-    exact = isinstance(value, Decimal) and Decimal(float(value)) == value
-    return float(value) if exact else _text(str(value))
-
-
-def _sheet_name(name: str, taken: Collection[str]) -> str:
-    """Return a name that Excel accepts: at most 31 characters, none that it forbids, unique, and no formula."""
-    wanted = safe.guard(safe.plain(name, 28).translate(_NO_SHEET).strip("'") or "sheet").replace("'", "_")
-    others = {LAYOUTS, "history", *map(str.lower, taken)}
-    names = (wanted, *(f"{wanted} {number}" for number in range(2, len(others) + 3)))
-    return next(name for name in names if name.lower() not in others)
+    number = isinstance(value, int | float | np.number) and abs(float(value)) < INEXACT_FROM
+    return value if number or isinstance(value, bool | date | time) else _text(str(value))
 
 
 def _text(text: str) -> str:

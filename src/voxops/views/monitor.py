@@ -7,23 +7,23 @@ second tab and a reopened notebook show the present. Work that a button starts h
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import partial
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
-from ipywidgets import HTML, Button, HBox, Layout, Text, VBox, Widget
+from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
 
-from voxops._support import eventloop, safe
-from voxops.model import WATCH, WENT_THROUGH, Outcome, Snapshot
+from voxops._support import display, eventloop, safe
+from voxops.model import MOVES, WATCH, Outcome, Snapshot
 from voxops.views.pages import draw
 from voxops.views.snapshot import ENDED, render_html
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
-    from voxops.views._protocols import RunLike
 
 __all__ = ["Live", "Monitor", "Plans"]
 
@@ -39,39 +39,27 @@ _BUTTONS: Mapping[str, tuple[str, str]] = {
 _log = logging.getLogger("voxops.views")
 
 
-class Part(Protocol):
-    """What a live display shows."""
-
-    widget: Widget
-
-    def draw(self) -> str:
-        """Bring the widgets up to date; return the same as HTML."""
-
-
 class Painter:
     """Draws what has changed, in one thread for all displays of a kernel; `rest` is how it waits between two updates."""
 
     def __init__(self, rest: Callable[[float], object] = time.sleep) -> None:
         self._rest = rest
-        self._due: set[Live] = set()
-        self._lock, self._wake = threading.Lock(), threading.Event()
-        self._thread: threading.Thread | None = None
+        self._due: SimpleQueue[Live] = SimpleQueue()
+        self._lock, self._thread = threading.Lock(), threading.Thread()
 
     def ask(self, live: Live) -> None:
         """Draw this soon."""
+        self._due.put(live)
         with self._lock:
-            self._due.add(live)
-            if self._thread is None or not self._thread.is_alive():  # also after a fork
+            if not self._thread.is_alive():  # also after a fork
                 self._thread = threading.Thread(target=self._paint, name="voxops-displays", daemon=True)
                 self._thread.start()
-        self._wake.set()
 
     def _paint(self) -> None:
         while True:
-            self._wake.wait()
-            with self._lock:
-                due, self._due = self._due, set()
-                self._wake.clear()
+            due = {self._due.get()}
+            while not self._due.empty():
+                due.add(self._due.get())
             for live in due:
                 try:
                     live.draw()
@@ -88,37 +76,36 @@ class Live:
 
     Parameters
     ----------
-    make : callable
-        Returns the part; gets a callable that has it drawn soon, or at once with True.
     text : callable
         Returns the same as text.
     painter, publish
         For tests; ``publish(bundle, display_id, update)``.
     """
 
+    part: Any  # has a `widget`, and `draw`, which brings it up to date and returns the same as HTML
+
     def __init__(
         self,
-        make: Callable[[Callable[[bool], None]], Part],
         text: Callable[[], str],
         painter: Painter = _painter,
-        publish: Callable[[dict[str, Any], str, bool], None] | None = None,
+        publish: Callable[[dict[str, Any], str, bool], None] = display.publish,
     ) -> None:
-        self.id, self._text, self._painter = f"vx-{uuid.uuid4().hex}", text, painter
-        self._publish = publish or _publish
+        self.id, self._text, self._painter, self._publish = f"vx-{uuid.uuid4().hex}", text, painter, publish
         self.turn = threading.RLock()  # a run's thread must not overtake the cell that shows the display
         self._shown = False
-        self.part = make(self.ask)
-        self.box = awake(VBox([self.part.widget]))
+
+    def hold(self, part: Any) -> None:
+        """Take the part, which was made with `ask`."""
+        self.part = part
+        self.box = awake(VBox([part.widget]))
         for name in (f"{self.id}-live", "tex2jax_ignore", "mathjax_ignore"):
             self.box.add_class(name)
 
     def ask(self, at_once: bool = False) -> None:
         """Draw it soon, or now, as at the end of a run, after which a kernel may end."""
-        if not self._shown:
-            return
-        if at_once:
+        if self._shown and at_once:
             self.draw()
-        else:
+        elif self._shown:
             self._painter.ask(self)
 
     def show(self) -> None:
@@ -126,8 +113,7 @@ class Live:
         with self.turn:
             self._shown = True
             copy = self._copy()
-            made: Any = self.box._repr_mimebundle_()
-            self._publish({**made, "text/plain": _NO_RUN}, f"{self.id}-live", False)
+            self._publish({**self.box._repr_mimebundle_(), "text/plain": _NO_RUN}, f"{self.id}-live", False)
             self._publish(copy, self.id, False)
 
     def draw(self) -> None:
@@ -144,37 +130,14 @@ class Live:
 
 
 class Plans:
-    """The plans that a person has made here: the newest, and those that were run, with their monitors.
+    """The plans that a person has made here: the newest, and those that were run, with their monitors."""
 
-    Parameters
-    ----------
-    workspace : Workspace or None
-        Where they run; None if they are only shown.
-    changed : callable
-        Has the display drawn.
-    ended : callable, optional
-        Gets each run that has ended.
-    """
-
-    def __init__(
-        self,
-        workspace: Any,
-        changed: Callable[[bool], None],
-        ended: Callable[[RunLike], object] | None = None,
-    ) -> None:
-        self._workspace, self._changed, self._ended = workspace, changed, ended
+    def __init__(self) -> None:
         self.boxes: list[PlanBox | Monitor] = []
         self.widget = awake(VBox())
 
-    def add(self, plan: Plan) -> None:
-        """Show a plan; an older one that was not run goes."""
-        self._show(PlanBox(plan, self._workspace, self._changed, self._ended))
-
-    def follow(self, run: RunLike) -> None:
-        """Show a run that somebody opens."""
-        self._show(Monitor(run, self._workspace, self._changed, self._ended))
-
-    def _show(self, box: PlanBox | Monitor) -> None:
+    def show(self, box: PlanBox | Monitor) -> None:
+        """Show a plan or a run; an older plan that was not run goes."""
         self.boxes = [*(each for each in self.boxes if each.run), box]
         self.widget.children = [each.widget for each in self.boxes]
 
@@ -186,59 +149,39 @@ class Plans:
 class PlanBox:
     """One plan with its own Run button, which can run no other; pressed twice, or in two tabs, it runs once."""
 
-    def __init__(
-        self,
-        plan: Plan,
-        workspace: Any,
-        changed: Callable[[bool], None],
-        ended: Callable[[RunLike], object] | None,
-    ) -> None:
-        self.plan, self.monitor = plan, None
-        self._workspace, self._changed, self._ended = workspace, changed, ended
-        self._pressed = threading.Lock()
-        self._html, self._problem = plan._repr_html_(), ""
+    run: Any = None
+
+    def __init__(self, plan: Plan, workspace: Any, changed: Callable[[bool], None]) -> None:
+        self.plan, self._plans = plan, Plans()
+        self._workspace, self._changed, self._pressed = workspace, changed, threading.Lock()
         self._reason = awake(Text(placeholder="why, for the audit trail", description="Reason"))
         label = f"Run: {plan.act.verb} {safe.many(plan.eligible, 'row')}"
-        self._run = awake(Button(description=label, button_style="primary", layout=Layout(width="auto")))
-        self._run.on_click(lambda _: in_thread(self._begin, self._failed))
-        self._said = awake(HTML())
-        form = [HBox([self._reason, self._run]), self._said] if workspace is not None and plan.eligible else []
-        self.widget = awake(VBox([awake(HTML(self._html)), *map(awake, form)]))
-
-    monitor: Monitor | None
-
-    @property
-    def run(self) -> RunLike | None:
-        """The run of this plan, if it was run."""
-        return self.monitor.run if self.monitor else None
+        self._button = push(label, lambda _: in_thread(self._begin, self._failed), button_style="primary")
+        self._plan, self._said = awake(HTML(plan._repr_html_())), awake(HTML())
+        form = [awake(HBox([self._reason, self._button])), self._said] if workspace and plan.eligible else []
+        self.widget = awake(VBox([self._plan, *form]))
 
     def _begin(self) -> None:
         """Run the plan."""
-        reason, workspace = self._reason.value.strip(), self._workspace
-        if not reason or workspace is None:
-            return self._failed(
-                "A run needs a reason for the audit trail, so nothing was sent. Type one, then run the plan."
-            )
-        if not self._pressed.acquire(blocking=False):
-            return None
-        try:
-            run = eventloop.run(workspace.aio.run(self.plan, reason=reason))
-        except BaseException:
-            self._pressed.release()  # nothing has begun
-            raise
-        self.monitor = Monitor(run, workspace, self._changed, self._ended)
-        self.widget.children = [self.widget.children[0], self.monitor.widget]
-        self._failed("")
-        return None
+        if not (reason := self._reason.value.strip()):
+            self._failed("A run needs a reason for the audit trail, so nothing was sent. Type one, then run the plan.")
+        elif self._pressed.acquire(blocking=False):
+            try:
+                self.run = eventloop.run(self._workspace.aio.run(self.plan, reason=reason))
+            except BaseException:
+                self._pressed.release()  # nothing has begun
+                raise
+            self._plans.show(Monitor(self.run, self._workspace, self._changed))
+            self.widget.children = [self._plan, self._plans.widget]
+            self._failed("")
 
     def _failed(self, why: str) -> None:
-        self._problem = why
         self._said.value = why and draw("problem.html", problem=why)
         self._changed(False)
 
     def draw(self) -> str:
         """Bring the widgets up to date; return the same as HTML."""
-        return f"{self._html}{self._said.value}{self.monitor.draw() if self.monitor else ''}"
+        return f"{self._plan.value}{self._said.value}{self._plans.draw()}"
 
 
 class Monitor:
@@ -252,58 +195,38 @@ class Monitor:
         Where a plan of what failed is run.
     changed : callable
         Has the display drawn, at once with True.
-    ended : callable, optional
-        Gets the run when it has ended.
     """
 
-    def __init__(
-        self,
-        run: RunLike,
-        workspace: Any,
-        changed: Callable[[bool], None],
-        ended: Callable[[RunLike], object] | None = None,
-    ) -> None:
-        self.run, self._changed, self._ended = run, changed, ended
+    def __init__(self, run: Any, workspace: Any, changed: Callable[[bool], None]) -> None:
+        self.run, self._workspace, self._changed = run, workspace, changed
         self._last, self._problem = run.snapshot, ""
-        self.plans = Plans(workspace, changed, ended)
-        self._html = awake(HTML())
-        works: Mapping[str, Callable[[], object]] = {
-            "pause": run.pause, "resume": run.resume, "cancel": run.cancel, "plan": self._plan,
-        }  # fmt: skip
-        self.buttons = {}
-        for name, (label, hint) in _BUTTONS.items():
-            button = awake(Button(description=label, tooltip=hint, disabled=True, layout=Layout(width="auto")))
-            button.on_click(lambda pressed, work=works[name]: self._press(pressed, work))
-            self.buttons[name] = button
+        self.plans, self._html = Plans(), awake(HTML())
+        works = {"pause": run.pause, "resume": run.resume, "cancel": run.cancel, "plan": self._plan}
+        self.buttons = {
+            name: push(label, partial(self._press, works[name]), tooltip=hint, disabled=True)
+            for name, (label, hint) in _BUTTONS.items()
+        }
         self._row = awake(HBox(list(self.buttons.values())))
         self.widget = awake(VBox([self._html, self._row, self.plans.widget]))
         run.observe(self)
-
-    @property
-    def plan(self) -> Plan | None:
-        """The plan of the run."""
-        return self.run.plan
 
     def notice(self, snapshot: Snapshot) -> None:
         """Take the newest state; it is drawn at once if it is the end."""
         ends = snapshot.phase in ENDED and self._last.phase not in ENDED
         self._last = snapshot
         self._changed(ends)
-        if ends and self._ended is not None and snapshot.phase in WENT_THROUGH:
-            in_thread(lambda: self._ended and self._ended(self.run), self._failed)
 
-    def _press(self, button: Button, work: Callable[[], object]) -> None:
+    def _press(self, work: Callable[[], object], button: Button) -> None:
         """Do what a button says; a page that shows an older state may press one that is disabled by now."""
         if not button.disabled:
             self._problem = ""
             in_thread(lambda: (work(), self._changed(False)), self._failed)
 
     def _plan(self) -> None:
-        plan = self.run.replan()
-        if plan is None:
+        if (plan := self.run.replan()) is None:
             self._failed("Nothing here can be planned again.")
         else:
-            self.plans.add(plan)
+            self.plans.show(PlanBox(plan, self._workspace, self._changed))
 
     def _failed(self, why: str) -> None:
         self._problem = why
@@ -321,21 +244,19 @@ class Monitor:
 
 def _sensible(snapshot: Snapshot) -> set[str]:
     """Return the buttons that make sense in this state."""
+    phase, watches, moves = snapshot.phase, snapshot.action == WATCH, snapshot.phase in MOVES and snapshot.sends
     waits = snapshot.count(Outcome.UNKNOWN) or snapshot.waits.keys() - {_ACCEPTED}
-    all_sent = snapshot.phase == "watching" and snapshot.action != WATCH and not waits
-    known = {
-        "sending": {"pause", "cancel"},
-        "watching": {"pause", "cancel"},
-        "paused": {"resume", "cancel"},
-        "stopped": {"resume"},
-    }.get(snapshot.phase, set())
-    if not snapshot.sends:  # attached: it is only watched until it is resumed here
-        known = {"resume", "cancel"} if snapshot.phase == "watching" else known
-    elif all_sent:
-        known = set()
-    stands = snapshot.phase in ENDED | {"paused"} or not snapshot.sends
-    again = stands and snapshot.action != WATCH and snapshot.count(Outcome.FAILED) > 0
-    return known | {"plan"} if again else known
+    stoppable = moves and (phase == "sending" or watches or waits)  # what the API has accepted is not
+    idle = phase == "paused" or (
+        phase == "watching" and not snapshot.sends
+    )  # attached: watched until it is resumed here
+    sensible = {
+        "pause": stoppable,
+        "resume": idle or phase == "stopped",
+        "cancel": stoppable or idle,
+        "plan": not moves and not watches and snapshot.count(Outcome.FAILED),
+    }
+    return {name for name, makes_sense in sensible.items() if makes_sense}
 
 
 def awake(widget: Any) -> Any:
@@ -351,6 +272,13 @@ def awake(widget: Any) -> Any:
     return widget
 
 
+def push(label: str, work: Callable[[Button], object], **more: Any) -> Button:
+    """Return a button that does some work."""
+    button: Button = awake(Button(description=label, layout=Layout(width="auto"), **more))
+    button.on_click(work)
+    return button
+
+
 def in_thread(work: Callable[[], object], failed: Callable[[str], object]) -> None:
     """Do a button's work beside the kernel; `failed` gets the error, which nobody would see."""
 
@@ -361,12 +289,3 @@ def in_thread(work: Callable[[], object], failed: Callable[[str], object]) -> No
             failed(f"{type(error).__name__}: {error}")
 
     threading.Thread(target=guarded, name="voxops-button", daemon=True).start()
-
-
-def _publish(bundle: dict[str, Any], display_id: str, update: bool) -> None:
-    """Show a MIME bundle through IPython, or replace it; a terminal can't replace, so it shows only the first text."""
-    ipython = sys.modules.get("IPython")  # nothing can be shown if it was never imported
-    shell = ipython.get_ipython() if ipython else None
-    if shell is None or (not hasattr(shell, "kernel") and (update or "text/html" not in bundle)):
-        return
-    shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": display_id}, update=update)

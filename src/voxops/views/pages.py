@@ -30,7 +30,7 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters["number"] = safe.number
+_ENVIRONMENT.filters["number"] = "{:,}".format
 
 
 def draw(template: str, **context: Any) -> str:

@@ -46,7 +46,7 @@ function render({ model, el }) {
     box.setAttribute("aria-label", `tick ${cells.slice(0, 3).map(cell => cell[0]).join(", ")}`);
     box.addEventListener("change", () => model.send({ tick: id, on: box.checked }));
     model.get("heads").forEach((column, at) => {
-      const [text, colour, hint] = cells[at], cell = make("td", row, undefined, column.shape);
+      const [text, hint, colour] = cells[at], cell = make("td", row, undefined, column.shape);
       if (colour) make("i", cell, undefined, "dot").style.background = colour;
       make("span", cell, text).dir = "auto";
       cell.title = hint;

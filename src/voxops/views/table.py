@@ -17,7 +17,7 @@ from voxops.frames.cells import Json, is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, Kind, column_of, kind_of
 from voxops.frames.times import shown_zone
-from voxops.model import Outcome, Verdict
+from voxops.model import Outcome
 from voxops.sheets.rules import as_instants
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "Part",
     "Table",
     "cell_of",
-    "flat",
     "in_reading_order",
     "redacted",
     "shown_columns",
@@ -39,10 +38,11 @@ _LONG = 24  # characters; a column with a longer text wraps
 _ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, since people paste them
 _BODY = 100  # characters of a post's text or a response; causes, messages, remedies and reasons are whole
 _BODIES = frozenset({"content", "first_comment", "response_body"})
-_TERMINAL = (100, 300)  # characters of a cell in text, and of the last of its row
+_LONGEST = 4_000  # characters of a cell; no cause, message or remedy is longer
+_TERMINAL = 200  # characters of a cell in text
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
-_ADDRESSES, _TEXTS = ("url", "endpoint"), ("error", "response_body", "symptom", "error_message")
+_SECRETS = ("url", "error", "response_body", "symptom", "error_message")  # columns that may have addresses of webhooks
 
 
 class Cell(NamedTuple):
@@ -71,13 +71,10 @@ class Table(NamedTuple):
 
     def text(self) -> str:
         """Return the table as lines for a terminal."""
-        columns = []
-        for at, head in enumerate(self.columns):
-            most = _TERMINAL[at == len(self.columns) - 1]
-            texts = [safe.plain(head.title), *(safe.plain(row[at].text, most) for row in self.rows)]
-            width = max(map(len, texts))
-            columns.append([text.rjust(width) if head.shape == "number" else text.ljust(width) for text in texts])
-        return "\n".join("  ".join(line).rstrip() for line in zip(*columns, strict=True)) if self.rows else ""
+        texts = ([safe.plain(cell.text, _TERMINAL) for cell in row] for row in self.rows)
+        lines = [[safe.plain(head.title) for head in self.columns], *texts]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines) if self.rows else ""
 
 
 class Part(NamedTuple):
@@ -105,7 +102,7 @@ def table_of(
     most: int | None = None,
 ) -> Table:
     """Return the first `most` rows of a frame as a table; by default the columns that matter, in the frame's time zone."""
-    part, kind, tz = flat(frame).head(len(frame) if most is None else most), kind_of(frame), tz or shown_zone(frame)
+    part, kind, tz = frame.head(len(frame) if most is None else most), kind_of(frame), tz or shown_zone(frame)
     links = part.get("platform_post_url", pd.Series(None, part.index, dtype=object))
     part = redacted(part[shown_columns(frame) if names is None else list(dict.fromkeys(names))])
     heads, cells = [], []
@@ -121,11 +118,10 @@ def table_of(
 
 def cell_of(value: Any, column: Column, tz: str | tzinfo, link: object = None) -> Cell:
     """Return one cell: short in its row, in full on hovering; only an address of the web is a link."""
-    text, full = text_of(value, column, tz) or "–", _full(value, tz)
-    full = safe.redact_address(full) if column.kind == "address" else full
+    text, full = safe.plain(text_of(value, column, tz) or "–", _LONGEST), safe.plain(_full(value, tz), 1000)
     colour = look(LOOKS[column.look], value).colour if column.look and full else ""
     address = str(link) if str(link).startswith(("https://", "http://")) else ""
-    return Cell(text, full[:1000] if full != text else "", colour, address)
+    return Cell(text, "" if full == text or column.kind == "address" else full, colour, address)
 
 
 def text_of(value: Any, column: Column, tz: str | tzinfo) -> str:
@@ -137,10 +133,10 @@ def text_of(value: Any, column: Column, tz: str | tzinfo) -> str:
     if column.kind == "share" and pd.api.types.is_float(value):
         return safe.percent(float(value))
     text = _full(value, tz)
-    if column.kind == "id":
-        return text if len(text) <= _RUN_ID else safe.middle(text, _ID)
+    if column.kind == "id" and len(text) > _RUN_ID:
+        return safe.middle(text, _ID)
     if column.kind == "address":
-        return safe.middle(safe.short_address(text), _ADDRESS)
+        return safe.middle(safe.redact_address(text), _ADDRESS)
     return safe.clip(text, _BODY) if column.name.partition(":")[0] in _BODIES else text
 
 
@@ -162,20 +158,13 @@ def _full(value: Any, tz: str | tzinfo) -> str:
     return str(value)
 
 
-def flat(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with each column once, the first of those with one name."""
-    return frame.loc[:, ~frame.columns.duplicated()]
-
-
 def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
     """Return the columns that matter for this kind of frame and are not empty; of an empty frame all that matter."""
     names: list[Any] = [name for name in kind_of(frame).columns if name in frame] or list(frame.columns)
     if "content" in names:  # beside it, texts for one platform
         names += [name for name in frame if str(name).startswith("content:")]
-    frame = flat(frame)
-    return [name for name in names if frame.empty or any(_full(value, "UTC") for value in frame[name])][:most] or names[
-        :most
-    ]
+    filled = [name for name in names if any(_full(value, "UTC") for value in frame[name])]
+    return (filled or names)[:most]
 
 
 def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
@@ -187,22 +176,18 @@ def in_reading_order(frame: pd.DataFrame, kind: Kind) -> pd.DataFrame:
     values = frame[kind.order].astype(object)
     if kind.order == "outcome":
         rank = values.map(_ORDER.index)
-    elif kind.order == "eligible":
-        rank = ~values.astype(bool)
-    else:  # what was tried again in vain comes after the other failures
-        again = frame["last_outcome"].eq(Outcome.FAILED).fillna(False) if "last_outcome" in frame else False
-        rank = 2 * values.isna() + (again & frame["verdict"].eq(Verdict.RETRY).fillna(False)).astype(int)
+    else:
+        rank = ~values.astype(bool) if kind.order == "eligible" else values.isna()
     return frame.iloc[np.argsort(rank.to_numpy(int), kind="stable")]
 
 
-def redacted(frame: pd.DataFrame, columns: Sequence[str] = (*_ADDRESSES, *_TEXTS)) -> pd.DataFrame:
-    """Return the frame without the secret parts of addresses of webhooks in these columns.
+def redacted(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame without the secret parts of addresses of webhooks.
 
     An error message is redacted only in deliveries: a platform's message about the links in a post stays.
     """
-    made = frame.copy(deep=False)
-    kept = set() if {"delivery_id", "url"} & {*frame} else {"error_message"}
-    for name in ({*columns} & {*frame}) - kept:
-        clean = safe.redact_address if name in _ADDRESSES else safe.redact_addresses
-        made[name] = frame[name].map(lambda value, clean=clean: clean(value) if isinstance(value, str) else value)
+    made, deliveries = frame.copy(deep=False), {"delivery_id", "url"} & {*frame}
+    for name in {*(_SECRETS if deliveries else _SECRETS[:-1])} & {*frame}:
+        clean = safe.redact_address if name == "url" else safe.redact_addresses
+        made[name] = frame[name].map(clean, na_action="ignore")
     return made

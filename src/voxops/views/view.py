@@ -12,12 +12,12 @@ from voxops._support import safe
 from voxops._support.arguments import list_of_text, whole_number
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
-from voxops.frames.checks import kind_name
+from voxops.frames.checks import need
 from voxops.frames.registry import kind_of
-from voxops.frames.times import shown_zone, zone
+from voxops.frames.times import shown_zone
 from voxops.views.pages import draw
 from voxops.views.plan import ROWS, plan_parts
-from voxops.views.table import Part, flat, in_reading_order, shown_columns, table_of
+from voxops.views.table import Part, in_reading_order, shown_columns, table_of
 
 if TYPE_CHECKING:
     from voxops.views._protocols import RunLike
@@ -59,12 +59,11 @@ class View:
         """Return a heading and the first rows, or what a plan says."""
         if self._plan is not None:
             return plan_parts(self._plan, most, self.tz)
-        kind, frame = kind_of(self.frame), in_reading_order(flat(self.frame), kind_of(self.frame))
+        kind, frame = kind_of(self.frame), in_reading_order(self.frame, kind_of(self.frame))
         rows, others = len(frame), len(set(frame.columns) - set(self.columns))
         timed = any(isinstance(frame[name].dtype, pd.DatetimeTZDtype) for name in self.columns)
         notes = (
             f"the first {most:,} are shown" if most < rows else "",
-            kind.first if rows > 1 else "",
             f"{safe.many(others, 'other column')} in the frame" if others else "",
             f"times in {self.tz}" if timed else "",
         )
@@ -122,14 +121,9 @@ def view(
     table = frame_of(frame)
     rows = whole_number(rows, PlanError(f"view(rows={rows!r}): rows must be a whole number, 1 or more"))
     wanted = list_of_text("columns", columns)
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise PlanError(
-            f"the frame has no column {', '.join(missing)}; it has {', '.join(map(str, table.columns))[:400]}"
-        )
-    place = zone(tz) if tz is not None else shown_zone(table)
+    need(table, wanted or table.columns, "view() can't show these columns", "Name columns of the frame.")
     plan = frame if isinstance(frame, Plan) and not wanted else None
-    return View(table, tuple(wanted or shown_columns(table)), rows, place, plan)
+    return View(table, tuple(wanted or shown_columns(table)), rows, shown_zone(table, tz), plan)
 
 
 def displayed(thing: pd.DataFrame | Plan) -> View:
@@ -142,12 +136,7 @@ def frame_of(thing: object) -> pd.DataFrame:
     frame: Any = thing
     if not isinstance(thing, pd.DataFrame):
         results = getattr(thing, "results", None)
-        frame = results() if callable(results) else getattr(thing, "frame", None)
-    if not isinstance(frame, pd.DataFrame):
-        raise PlanError(f"a frame, a plan or a run is needed, not {kind_name(thing)}")
-    table: pd.DataFrame = frame
-    named = [at for at, name in enumerate(table.index.names) if name is not None and name not in table.columns]
-    if named:
-        table = table.reset_index(level=named, allow_duplicates=True)
-        table.attrs = dict(frame.attrs)
-    return table
+        frame = results() if callable(results) else getattr(thing, "frame", thing)
+    table = need(frame, (), "a frame, a plan or a run is needed", "Pass what a call of voxops returned.")
+    named = [name for name in table.index.names if name is not None and name not in table]
+    return table.reset_index(level=named) if named else table

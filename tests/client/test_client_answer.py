@@ -17,15 +17,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voxops import errors
-from voxops.client import Page, Reply
+from voxops.client import Answer, Page
+from voxops.client._answer import decode, error_of
 from voxops.client._pages import pages, read_page
-from voxops.client._reply import decode, error_of, single
 from voxops.errors import ApiError, DecodeError, RateLimitError
 
 
-def reply(body: Any, status: int = 200, endpoint: str = "GET /v1/posts", **headers: str) -> Reply:
+def reply(body: Any, status: int = 200, endpoint: str = "GET /v1/posts", **headers: str) -> Answer:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Reply(endpoint, status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
+    return Answer(endpoint, status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
 values = st.recursive(
@@ -53,14 +53,14 @@ def test_whole_numbers_stay_exact_however_long(number):
     (b'\xef\xbb\xbf{"a": 1}', {"a": 1}), (b"", None), (b" \n", None),
 ])  # fmt: skip
 def test_invalid_but_common_json_is_read(text, value):
-    assert reply(text).data == value
+    assert reply(text).json == value
     assert math.isnan(decode(b'{"rate": NaN}')["rate"])
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b'{"a":1}x', b"\xff\xfe\xfa", b"[" * 100_000, b"9" * 5_000])
 def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body):
     with pytest.raises(DecodeError, match="GET /v1/posts answered 200") as caught:
-        _ = reply(body).data
+        _ = reply(body).json
     assert (caught.value.body, caught.value.endpoint, caught.value.status) == (body, "GET /v1/posts", 200)
     assert caught.value.__context__ is None
 
@@ -69,9 +69,9 @@ def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body):
     ({"id": "a", "data": {"x": 1}}, {"id": "a", "data": {"x": 1}}), ({"data": {"id": "a"}}, {"id": "a"}), (b"", {}),
 ])  # fmt: skip
 def test_a_single_object_is_taken_bare_or_wrapped(body, record):
-    assert single(reply(body)) == record
+    assert reply(body).record == record
     with pytest.raises(DecodeError, match="one object"):
-        single(reply([1]))
+        _ = reply([1]).record
 
 
 # Errors.
@@ -220,7 +220,7 @@ def walk(answers: list[Any], **params: Any) -> tuple[list[Page], list[Mapping[st
     asked: list[Mapping[str, Any]] = []
     read: list[Page] = []
 
-    async def fetch(query: Mapping[str, Any]) -> Reply:
+    async def fetch(query: Mapping[str, Any]) -> Answer:
         asked.append(dict(query))
         return reply(answers[min(len(asked), len(answers)) - 1])
 

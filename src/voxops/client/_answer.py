@@ -1,0 +1,289 @@
+"""The API's answer: its JSON, read leniently, and its error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any, Literal, NoReturn
+
+from voxops._support import canonical, safe
+from voxops._support.eventloop import collector_paused
+from voxops.api.error_bodies import ErrorBody, read_answer, read_error
+from voxops.api.matrix import Endpoint
+from voxops.api.timing import retry_after
+from voxops.errors import (
+    ApiError,
+    AuthError,
+    ConflictError,
+    DecodeError,
+    NotFoundError,
+    RateLimitError,
+    ServerError,
+    ValidationError,
+)
+
+_REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
+NO_CLOCK_SHOWS = (
+    2262  # a later year is a fault: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
+)
+_LONGEST = 500  # characters of a server's message in an error text
+
+
+Kind = Literal["post", "media", "account", "delivery"]
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What is read until it has ended: the job of an asynchronous call, or what a watch follows.
+
+    Attributes
+    ----------
+    kind : str
+        ``post``, ``media``, ``account`` or ``delivery``.
+    ids : tuple of str
+        Ids of the post, media files, account or delivery.
+    webhook_id : str or None
+        The webhook of a delivery, None for the other kinds.
+    accepted : mapping
+        The answer that accepted it, as the API sent it. It is not the outcome.
+    accepted_at : datetime or None
+        When it was accepted, by the server's clock.
+    before : mapping or None
+        A delivery or a post before the act: only a change shows that it was tried again. None if unknown or not needed.
+    """
+
+    kind: Kind
+    ids: tuple[str, ...]
+    webhook_id: str | None = None
+    accepted: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    accepted_at: datetime | None = None
+    before: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+
+    @property
+    def id(self) -> str:
+        """Its id, the first of several."""
+        return self.ids[0]
+
+    @property
+    def parts(self) -> list[Polled]:
+        """One job per id."""
+        return [replace(self, ids=(one,)) for one in self.ids]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the API.
+
+    Attributes
+    ----------
+    endpoint : str
+        Method and path of the request.
+    status : int
+        HTTP status.
+    headers : mapping
+        Names in lower case.
+    body : bytes
+        As received.
+    broken : str
+        Why `body` is incomplete, such as ``with more than 67,108,864 bytes``; ``""`` if it is complete.
+    row : Endpoint or None
+        The row of the matrix that governs the request, None for a read.
+    items : tuple of dict
+        For the six rows that can half succeed, one per item: ``index status id error``, so that ``pd.DataFrame(answer.items)`` is a
+        frame; empty for the others. Read each, whatever the status of the whole was.
+    job : Polled or None
+        For the nine asynchronous rows, what ``await client.wait(answer)`` follows: their 2xx only means "queued" (contract: SEED).
+    """
+
+    endpoint: str
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    broken: str = ""
+    row: Endpoint | None = None
+    items: tuple[dict[str, Any], ...] = field(default=(), repr=False)
+    job: Polled | None = None
+
+    @cached_property
+    def json(self) -> Any:
+        """The body as JSON, None if it is empty.
+
+        Raises
+        ------
+        DecodeError
+            If the body is not JSON, or is incomplete.
+        """
+        if self.broken:
+            self.refuse(f"answered {self.status} {self.broken}; it was not read")
+        if not self.body.strip():
+            return None
+        try:
+            return decode(self.body)
+        except ValueError:
+            what = "a web page" if _is_page(self) else f"{len(self.body)} bytes that are not JSON"
+        return self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The one object in the body, bare or as ``{data: {…}}`` (contract: section 2); ``{}`` for an empty body, else DecodeError."""
+        data = {} if self.json is None else self.json
+        if not isinstance(data, dict):
+            self.refuse(f"answered with a {type(data).__name__} where one object was expected")
+        inner = data.get("data")
+        return inner if isinstance(inner, dict) and "id" not in data else data
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise a DecodeError that says what is wrong with it."""
+        raise DecodeError(f"{self.endpoint} {what}", endpoint=self.endpoint, status=self.status, body=self.body)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is a 2xx."""
+        return 200 <= self.status < 300
+
+    @cached_property
+    def date(self) -> datetime | None:
+        """The time in the ``Date`` header, in whole seconds."""
+        return _parse_date(self.headers.get("date"))
+
+    @property
+    def request_id(self) -> str | None:
+        """The server's id of the request."""
+        named = next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
+        return None if named is None else safe.plain(named)
+
+
+def decode(body: bytes) -> Any:
+    """Read JSON, as leniently as `voxops._support.canonical.decode`; ValueError if it is not JSON."""
+    with collector_paused():
+        return canonical.decode(body)
+
+
+def items_of(row: Endpoint, answer: Answer) -> tuple[dict[str, Any], ...]:
+    """Return the items of an answer to a row that can half succeed: ``index status id error`` of each.
+
+    Raises
+    ------
+    DecodeError
+        If the answer to many things at once has no results: the outcome of its items is unknown.
+    """
+    data = answer.record
+    results = data.get("results")
+    if row.is_async:  # one post: what of it was queued again, and what was not
+        entries = [("retried", entry) for entry in _list(data, "retriedPlatforms")]
+        entries += [("skipped", entry) for entry in _list(data, "skippedPlatforms")]
+        entries = entries or [("", data)]
+    elif isinstance(results, list):
+        entries = [("", entry) for entry in results if isinstance(entry, Mapping)]
+    else:
+        answer.refuse(f"answered {answer.status} without results; the outcome of its items is unknown")
+    return tuple(_item(number, status, entry) for number, (status, entry) in enumerate(entries))
+
+
+def _list(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    values = data.get(name)
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
+def _item(number: int, status: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    error = read_error(
+        entry.get("errors") or entry.get("error") or (status == "skipped" and entry.get("reason")) or None
+    )
+    said = ": ".join(filter(None, (error.code, error.message))) or None
+    named = ("postId", "mediaId", "platformId", "accountId", "id")
+    return {
+        "index": entry.get("index", number),
+        "status": status or str(entry.get("status") or ("failed" if said else "succeeded")).lower(),
+        "id": next((str(entry[name]) for name in named if entry.get(name)), None),
+        "error": said,
+    }
+
+
+def error_of(
+    answer: Answer, *, url: str = "", now: datetime | None = None, redact: Callable[[Any], Any] = lambda value: value
+) -> ApiError | None:
+    """Return the error of a answer, None if it is a success.
+
+    `redact` removes the API key from a decoded value: a server may echo it in a form that redaction of the raw body misses.
+    """
+    if answer.ok:
+        return None
+    error = ErrorBody(*redact(list(_error_body(answer))))
+    # The server's text may be printed in a terminal, so control characters are removed.
+    code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
+    said: dict[str, Any] = {
+        "code": code,
+        "details": error.details,
+        "request_id": answer.request_id,
+        "body": answer.body,
+    }
+    words = f"{answer.endpoint} answered {' '.join(filter(None, (str(answer.status), code)))}"
+    words += f": {message}" if message else ""
+    words += _hint(answer, url)
+    if answer.status == 429:
+        now = now or answer.date
+        pause = None if now is None else retry_after(answer.headers.get("retry-after"), now)
+        return RateLimitError(words, status=429, retry_after=pause, **said)
+    return _kind(answer.status)(words, status=answer.status, **said)
+
+
+def _kind(status: int) -> type[ApiError]:
+    """Return the class of an error, which depends on the status only (contract: ERR)."""
+    if status >= 500:
+        return ServerError
+    kinds: dict[int, type[ApiError]] = {
+        400: ValidationError,
+        401: AuthError,
+        402: AuthError,
+        403: AuthError,
+        404: NotFoundError,
+        409: ConflictError,
+        422: ValidationError,
+    }
+    return kinds.get(status, ApiError)
+
+
+def _error_body(answer: Answer) -> ErrorBody:
+    """Read the body of an error; a web page is only named as one."""
+    try:
+        return read_answer(answer.json)
+    except DecodeError:
+        return ErrorBody(message="a web page" if _is_page(answer) else "")
+
+
+def _hint(answer: Answer, url: str) -> str:
+    """Return what to do about a configuration error."""
+    if answer.status == 402:
+        return ". The plan's quota is used up"
+    if 300 <= answer.status < 400:
+        return ". Redirects are not followed, so that the API key stays with its host; give the final address as url="
+    if _is_page(answer) and answer.status < 500:
+        return f". Is {url or 'this'} the API's address? Check url= or VOXBURST_API_URL"
+    if answer.status == 401:
+        return ". Check the API key: VOXBURST_API_KEY or api_key="
+    if answer.status == 403:
+        return ". The API key lacks the scope for this call; scopes are set in the dashboard"
+    return ""
+
+
+def _is_page(answer: Answer) -> bool:
+    return (
+        "html" in answer.headers.get("content-type", "")
+        or re.match(rb"\s*<(!doctype|html)", answer.body, re.IGNORECASE) is not None
+    )
+
+
+def _parse_date(text: str | None) -> datetime | None:
+    """Return the instant of a ``Date`` header; None if it is absent or unreadable, or of a year that no clock can show yet."""
+    if not text:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+        date = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
+        return date if date.year < NO_CLOCK_SHOWS else None
+    except (ValueError, OverflowError):  # the offset may lead to a year out of range
+        return None
