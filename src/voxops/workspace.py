@@ -32,7 +32,7 @@ from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
-from voxops.frames.columns import metadata_value
+from voxops.frames.cells import metadata_value
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -206,6 +206,8 @@ class Session(BoardLoader):
     async def upload(
         self,
         media: pd.DataFrame | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        folder: str | Path | None = None,
     ) -> pd.DataFrame:
         """Upload what a sheet names, or files, three at once, and wait until posts can use them.
 
@@ -217,6 +219,8 @@ class Session(BoardLoader):
         media : pandas.DataFrame, path or iterable of path
             A sheet, such as from ``vx.read_campaign``, whose column ``media`` names files in its folder, https addresses and ids. Or
             pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
+        folder : str or Path, optional
+            Where the files of a sheet are; by default where this process has read it. Files outside of it are refused.
 
         Returns
         -------
@@ -245,8 +249,7 @@ class Session(BoardLoader):
         >>> size = (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
         >>> ws.upload([folder / "menu.pdf"])[["name", "status", "reused"]].to_numpy().tolist()
         [['menu.pdf', 'ready', False]]
-        >>> sheet.attrs["folder"] = str(folder)
-        >>> ws.upload(sheet.assign(media="menu.pdf"))["media_uploaded"].to_list()
+        >>> ws.upload(sheet.assign(media="menu.pdf"), folder=folder)["media_uploaded"].to_list()
         ['menu.pdf', 'menu.pdf']
         """
         paths: list[Any] = []
@@ -259,7 +262,7 @@ class Session(BoardLoader):
         uploads = Uploads(self.client, engine.ledger.media, engine.commit)
         if not isinstance(media, pd.DataFrame):
             return await uploads.files(paths)
-        sheet = await uploads.sheet(media)
+        sheet = await uploads.sheet(media, folder)
         sheet.attrs["campaigns"] = self._campaigns()
         return sheet
 

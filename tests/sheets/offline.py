@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 
@@ -12,9 +13,9 @@ from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile
 from voxops.sheets.rules import media_faults, sheet_rows
 
 
-def findings(sheet: pd.DataFrame, now: datetime | None = None) -> pd.DataFrame:
+def findings(sheet: pd.DataFrame, now: datetime | None = None, folder: Path | None = None) -> pd.DataFrame:
     """As ``ws.check(sheet, ask=False)``, by a clock of one's own or by none."""
-    return findings_table(sheet, by_rules(sheet, sheet_rows(sheet, reads=True), now))
+    return findings_table(sheet, by_rules(sheet, sheet_rows(sheet, reads=True, folder=folder), now))
 
 
 def uploaded(sheet: pd.DataFrame) -> pd.DataFrame:

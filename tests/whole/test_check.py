@@ -51,7 +51,7 @@ def cells(world):
         "content_required": [{"content": None}, {"content": " \n"}], "comment_too_long": [{"first_comment": "y" * 2201}],
         "media_required": [{"accounts": by["instagram"]}, {"accounts": next(each.id for each in good if each.platform == "instagram")}],
         "media_not_ready": [{"media": files[status]} for status in ("pending", "failed")], "media_unknown": [{"media": "media_none"}],
-        "media_address": [{"media": "http://x.example/a.jpg"}], "media_missing": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
+        "media_address": [{"media": "http://x.example/a.jpg"}], "media_folder": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
     }  # fmt: skip
     ours = {
         "time_passed": [{"scheduled_for": "2026-01-01T00:00Z"}],

@@ -35,7 +35,7 @@ from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError
-from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
+from voxops.frames.checks import attempt_in, flags, need, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
@@ -275,16 +275,16 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
     if not isinstance(one_by_one, bool):
         raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
-    need_columns(sheet, ("content", "scheduled_for"), "use vx.read_campaign(path)")
+    accounts = [] if "account_ids" in getattr(sheet, "columns", ()) else ["accounts"]
+    what, maker = "plan_create() needs a campaign", "Use vx.read_campaign(path)."
+    need(sheet, ("content", "scheduled_for", *accounts), what, maker)
     if key not in sheet.columns:
-        _, cures = absent(sheet, [key], did_you_mean(key, map(str, sheet.columns)))
-        raise PlanError(f"key={key!r} names no column of the frame; {'; '.join(cures)}")
+        hint = "use reset_index()" if key in sheet.index.names else did_you_mean(key, map(str, sheet.columns))
+        raise PlanError(f"key={key!r} names no column of the frame; {hint}")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
         )
-    if "account_ids" not in sheet.columns:
-        need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
     written = _campaign_of(sheet, campaign)
     name = keys.campaign_name(written)

@@ -13,7 +13,7 @@ from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
-from voxops.frames.columns import need_columns, plain_values, table_of
+from voxops.frames.checks import need, plain_values, table_of
 from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE
 from voxops.loading.filters import Words
@@ -120,7 +120,7 @@ def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.Da
     if account is None:
         return known
     if isinstance(account, pd.DataFrame):
-        need_columns(account, ["account_id"], "use ws.accounts() or vx.targets(posts)")
+        need(account, ["account_id"], "account= needs account_id", "Use ws.accounts() or vx.targets(posts).")
         wanted = [str(value) for value in plain_values(account, "account_id") if value is not None]
     else:
         wanted = list_of_text("account", account)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from voxops._support import loads
 from voxops._support.eventloop import all_or_none
+from voxops._support.safe import redact_address
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, ValidationError
-from voxops.frames.columns import flags, need_frame, table_of, warn_of_typos
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import flags, need, table_of, warn_of_typos
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
 from voxops.loading.names import UNKNOWN, AccountNames, media_statuses, no_account, why_not_attached
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
@@ -65,13 +68,14 @@ async def check(
     limits: Limits,
     list_waiting: Callable[[], Awaitable[pd.DataFrame]],
     sent: Collection[str],
+    folder: str | Path | None,
 ) -> pd.DataFrame:
     """Return the findings for each row, without `list_accounts` only those that need no request; see ``ws.check``.
 
-    `sent` are the columns of people that are sent.
+    `sent` are the columns of people that are sent, `folder` is where the sheet's files are.
     """
-    need_frame(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
-    rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)  # while runs go on
+    need(sheet, NEEDED[1:], "ws.check() needs a campaign", "Use vx.read_campaign(path).")
+    rows = await asyncio.to_thread(sheet_rows, sheet, reads=True, folder=folder)  # while runs go on
     found, names, placed = by_rules(sheet, rows, client.now()), AccountNames(()), []
     if "owner" not in sent:  # a campaign's name also tells rows apart
         for number in [number for number, row in enumerate(rows) if "owner" in people_of(row)][:1]:
@@ -139,9 +143,11 @@ def by_rules(sheet: pd.DataFrame, rows: Sequence[Row], now: datetime | None) -> 
     for number, row in enumerate(rows):
         if address := next(filter(None, (one.get("url") for one in _to_come(row))), None):
             found[number].append(
-                Finding("media", "warning", Reason("media_imported", value=address.partition("?")[0][:100]))
+                Finding("media", "warning", Reason("media_imported", value=redact_address(address)[:100]))
             )
             break
+    for code, value in json.loads(sheet.attrs.get("notes", "[]")) if found else ():
+        found[0].append(Finding("", "warning", Reason(code, value=value)))
     texts = ((number, name, str(row[name] or "")) for number, row in enumerate(rows) for name in _TEXTS)
     # The first text whose letters depend on an encoding that was guessed.
     for number, name, text in texts if "guessed" in sheet.attrs else ():

@@ -14,7 +14,7 @@ from voxops._support.arguments import did_you_mean, list_of_text, near, near_nam
 from voxops.acts import keys
 from voxops.api.states import as_mark
 from voxops.errors import ConfigError
-from voxops.frames.columns import metadata_value, texts_of
+from voxops.frames.cells import metadata_value, texts_of
 from voxops.frames.schemas import status_spelling
 from voxops.frames.times import When
 from voxops.loading.names import account_names, no_account

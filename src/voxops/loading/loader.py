@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,6 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
-from voxops.frames.columns import PEOPLE, metadata_field, with_people
 from voxops.frames.records import Columns, build, targets, with_rows, with_tries
 from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
@@ -35,6 +35,7 @@ from voxops.loading.filters import (
     words,
 )
 from voxops.loading.names import account_names
+from voxops.loading.people import PEOPLE, metadata_field, with_people
 from voxops.sheets.collisions import Limits
 
 
@@ -402,6 +403,7 @@ class Loader:
         most_a_day: int | None = None,
         blackout: str | Sequence[str] | None = None,
         night: str | None = None,
+        folder: str | Path | None = None,
     ) -> pd.DataFrame:
         """Return everything that would fail or collide, row by row and platform by platform, before anything is created.
 
@@ -425,6 +427,8 @@ class Loader:
             workspace's zone; a last day is included.
         night : str, optional
             Hours of the workspace's zone in which nothing should go out, such as ``"22:00-06:00"``.
+        folder : str or Path, optional
+            Where the files are that the column ``media`` names; by default where this process has read the sheet.
 
         Returns
         -------
@@ -451,7 +455,7 @@ class Loader:
         accounts = self.listed_accounts if true_or_false("ask", ask) else None
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
         waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
-        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
+        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people, folder)
 
     def _described(
         self,

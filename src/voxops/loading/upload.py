@@ -13,6 +13,7 @@ import pandas as pd
 
 from voxops._support import loads
 from voxops._support.eventloop import all_or_none
+from voxops._support.safe import redact_address
 from voxops.acts import keys
 from voxops.api.assumptions import polled_status
 from voxops.api.endpoints import UNSET
@@ -21,7 +22,7 @@ from voxops.api.reasons import Reason
 from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, STUCK_AFTER
 from voxops.client import Answer, AsyncClient
 from voxops.errors import ApiError, AuthError, DecodeError, NotFoundError, ServerError, TransportError, WaitTooLong
-from voxops.frames.columns import need_frame, table_of
+from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.ledger.media import Media
 from voxops.ledger.records import Medium
@@ -89,10 +90,10 @@ class Uploads:
             rows.append(row | {"status": "failed" if why else "ready"} | said)
         return table_of(rows, UPLOADED)
 
-    async def sheet(self, sheet: pd.DataFrame) -> pd.DataFrame:
+    async def sheet(self, sheet: pd.DataFrame, folder: str | Path | None = None) -> pd.DataFrame:
         """Upload what a sheet names; the sheet with the columns of its uploads."""
-        need_frame(sheet, ["media"], "ws.upload() needs a campaign, or paths", "Use vx.read_campaign(path).")
-        rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)
+        need(sheet, ["media"], "ws.upload() needs a campaign, or paths", "Use vx.read_campaign(path).")
+        rows = await asyncio.to_thread(sheet_rows, sheet, reads=True, folder=folder)
         faults = [next(media_faults(row), None) for row in rows]
         wanted: dict[str, MediaFile | None] = {}
         for row in rows:
@@ -113,8 +114,7 @@ class Uploads:
         return dict(zip(wanted, outcomes, strict=True))
 
     async def _one(self, source: str, file: MediaFile | None) -> Outcome:
-        # What an address asks for may be a secret.
-        name = source.partition("?")[0][-100:] if file is None else file.name
+        name = redact_address(source)[-100:] if file is None else file.name
         try:
             async with self._room:
                 medium, status, said = await self._bring(source, file, name)
