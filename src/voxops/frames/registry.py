@@ -17,7 +17,6 @@ from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT
 
 LOOKS = {"outcome": OUTCOME, "platform": PLATFORM, "status": STATUS, "verdict": VERDICT, "what": VERDICT}  # of columns
 _ONE = {
-    "duplicates": "duplicate",
     "causes in weeks": "cause in a week",
     "deliveries": "delivery",
     "rows to mend": "row to mend",
@@ -484,5 +483,6 @@ def columns(frame: pd.DataFrame) -> pd.DataFrame:
     kind = kind_of(frame).name
     found = [(str(name), column_named(str(name), kind), str(dtype)) for name, dtype in frame.dtypes.items()]
     rows = [(name, each.title, each.meaning or None, each.unit or None, dtype) for name, each, dtype in found]
-    names = ["column", "title", "meaning", "unit", "dtype"]
-    return pd.DataFrame(rows, columns=names, dtype="string").set_index("column")
+    return pd.DataFrame(rows, columns=["column", "title", "meaning", "unit", "dtype"], dtype="string").set_index(
+        "column"
+    )
