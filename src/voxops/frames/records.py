@@ -101,7 +101,7 @@ class Columns:
         columns = {}
         for column in SCHEMAS[self._kind]:
             if column.shown:
-                columns[column.name] = column.kind.array(plain[column.name])
+                columns[column.name] = (column.kind.pack or column.kind.array)(plain[column.name])
                 if column.kind.parsed:
                     missing = raw[column.name].count(None)
                     self._unread[column.name] += int(columns[column.name].isna().sum()) - missing

@@ -120,7 +120,7 @@ def _objects(cells: Iterable[Any]) -> Any:
 class Kind(NamedTuple):
     """The conversion of a column: raw JSON values to plain ones, and these to an array; `parsed` values may be unreadable.
 
-    The bytes in an array become a `cell` in the frame.
+    A kind with a `cell` is packed as bytes first, of which each becomes a cell.
     """
 
     name: str
@@ -128,10 +128,19 @@ class Kind(NamedTuple):
     array: Callable[[Sequence[Any]], Any]
     parsed: bool = False
     cell: type[Json] | None = None
+    pack: Callable[[Sequence[Any]], Any] | None = None
 
 
 def _strings(values: Sequence[Any]) -> Any:
     return pd.array(values, dtype=STRING_DTYPE)
+
+
+def _cells(cell: type[Json], packed: Iterable[Any]) -> Any:
+    return _objects(value if value is None else cell(value) for value in packed)
+
+
+def _targets(groups: Iterable[Sequence[Target]]) -> Any:
+    return _objects(map(msgspec.json.encode, groups))
 
 
 def _json(values: Sequence[Any]) -> Any:
@@ -155,8 +164,8 @@ TIME = Kind(
     lambda values: parse_times(values).array, parsed=True,
 )  # fmt: skip
 LIST = Kind("list", _lists, _objects)
-JSON = Kind("json", list, _json, cell=Json)
-TARGETS = Kind("targets", list, lambda groups: _objects(map(msgspec.json.encode, groups)), cell=Targets)
+JSON = Kind("json", list, lambda values: _cells(Json, _json(values)), cell=Json, pack=_json)
+TARGETS = Kind("targets", list, lambda groups: _cells(Targets, _targets(groups)), cell=Targets, pack=_targets)
 
 
 class Column(NamedTuple):
