@@ -216,7 +216,7 @@ def test_files_with_other_columns_are_asked_like_the_others(archive, place):
 def test_filters_and_columns_give_what_the_frame_would(archive, ws):
     log = archive.deliveries()
     some = archive.deliveries(since="10D", until="3D", success=True, columns=["delivery_id", "error"])
-    now = pd.Timestamp(archive._store.state()["synced_at"])
+    now = pd.Timestamp(max(archive._store.state()["read_at"].values()))
     inside = log["created_at"].between(now - pd.Timedelta("10D"), now - pd.Timedelta("3D"), inclusive="left")
     assert list(some.columns) == ["delivery_id", "error"]
     assert set(some["delivery_id"]) == set(log[inside & log["success"]]["delivery_id"])

@@ -291,8 +291,7 @@ class Archive:
 
     def _synced_at(self) -> datetime | None:
         """Return when anything was read last, in the server's time."""
-        state = self._store.state()
-        return max([*state["read_at"].values(), *filter(None, [state.get("synced_at")])], default=None)
+        return max(self._store.state()["read_at"].values(), default=None)
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """Read a span of time; offsets count back from the last sync."""

@@ -65,9 +65,8 @@ def _targets(values: Any, missing: Any) -> Any:
 # A file of a few kilobytes can repeat one long text in each of its rows, so an answer may take this many bytes, and no more.
 _ANSWER, _TIMES_THE_FILES = 100_000_000, 1_000
 _MEMORY, _SPILL = "2GB", "8GB"  # of DuckDB, in memory and in a temporary folder
-# The bytes of a value, by the type of its column; any other takes eight.
+# The bytes of a value beside eight for each, by the type of its column.
 _SIZES = {
-    "VARCHAR": "strlen({})",
     _LIST: "list_sum(list_transform({}, lambda each: strlen(each)))",
     _TARGETS: "list_sum(list_transform({}, lambda each: "
     + " + ".join(f"coalesce(strlen(each.{name}), 0)" for name in Target.__struct_fields__ if name != "retry_count")
@@ -79,11 +78,11 @@ def bounded(source: str, types: Mapping[str, str], files: Iterable[Path]) -> str
     """Return SQL for the columns of a source; it fails as soon as its values take more than files of this size may hold."""
     most = _ANSWER + _TIMES_THE_FILES * sum(path.stat().st_size for path in files)
     names = {name: _quoted(name) for name in types}
-    nested = re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL)
-    forms = {
-        name: _SIZES.get(kind, "strlen({}::VARCHAR)" if nested.fullmatch(kind) else "8") for name, kind in types.items()
-    }
-    size = " + ".join(f"coalesce({form.format(names[name])}, 8)" for name, form in forms.items())
+    nested = re.compile(r"VARCHAR|.*\]|STRUCT.*|MAP.*", re.DOTALL)
+    forms = {name: _SIZES.get(kind, "strlen({}::VARCHAR)") for name, kind in types.items() if nested.fullmatch(kind)}
+    size = " + ".join(
+        [f"{8 * len(names)}", *(f"coalesce({form.format(names[name])}, 0)" for name, form in forms.items())]
+    )
     total = f"sum({size}) OVER (ROWS UNBOUNDED PRECEDING) AS voxops_size"
     fits = f"CASE WHEN voxops_size > {most} THEN error('the answer takes over {most:,} bytes, too many for its files') ELSE true END"
     return f"SELECT {', '.join(names.values())} FROM (SELECT *, {total} FROM {source}) WHERE {fits}"
@@ -219,7 +218,6 @@ class State(TypedDict):
     deliveries: dict[str, Span]
     read_at: dict[str, _Instant]
     check_at: dict[str, _Instant]
-    synced_at: NotRequired[_Instant]
 
 
 UNKNOWN_DAY = "unknown"  # the day of records without a time; the others are named as 2026-03-02
@@ -336,7 +334,7 @@ class Store:
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
         instants = chain(*state["deliveries"].values(), state["read_at"].values(), state["check_at"].values())
-        if not all(BEGINNING <= instant < _END for instant in [*instants, state.get("synced_at", BEGINNING)]):
+        if not all(BEGINNING <= instant < _END for instant in instants):
             raise ConfigError(f"{path} has times outside of its calendar; move it away and sync again")
         return state
 

@@ -114,8 +114,6 @@ class Sync:
         webhooks = [str(record["id"]) async for record in listed if record.get("id")]
         await self._sync_posts(full=full)
         await self._sync_deliveries(webhooks, since or BEGINNING, full=full)
-        self._state["synced_at"] = self._client.now()
-        self._store.save(self._state)
         counts = {kind: len(ids) for kind, ids in self._fetched.items()}
         return Synced(**counts, files=self._files, requests=self._client.requests - before, late=self._late)
 
