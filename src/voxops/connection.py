@@ -26,8 +26,10 @@ from voxops.model import Clock
 from voxops.workspace import Resources, Session, Workspace
 
 if TYPE_CHECKING:
+    from httpx import AsyncBaseTransport
+
     from voxburst_sandbox import Sandbox
-    from voxops.client._transport import AsyncTransport, Verify
+    from voxops.client.transport import Verify
 
 
 SANDBOX_SPEED = 20.0  # speed of the embedded sandbox's clock during waits: its queue takes minutes
@@ -45,7 +47,7 @@ def connect(
     concurrency: int = 10,
     proxy: str | None = None,
     verify: Verify = True,
-    transport: AsyncTransport | None = None,
+    transport: AsyncBaseTransport | None = None,
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
@@ -146,7 +148,7 @@ async def aconnect(
     concurrency: int = 10,
     proxy: str | None = None,
     verify: Verify = True,
-    transport: AsyncTransport | None = None,
+    transport: AsyncBaseTransport | None = None,
     tz: str | None = None,
     owner_field: str | None = None,
     campaign_field: str | None = None,
