@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import logging
 import os
+import re
 import shutil
 import tempfile
 import warnings
@@ -662,6 +664,22 @@ class Awaitables:
     panel: Final = awaitable(Workspace.panel, here=True)
     close: Final = awaitable(Workspace.close)
 
+
+def _show_as_called(kind: type) -> None:
+    """Let help show the methods of a class under its own name, with their types spelt out."""
+    spelt = {"Words": "str | list[str] | None", "When": "str | datetime | timedelta | None"}
+    for name, method in vars(kind).items():
+        if hasattr(method, "__wrapped__"):
+            signature = inspect.signature(method)
+            owner, *parameters = signature.parameters.values()
+            texts = [re.sub("Words|When", lambda alias: spelt[alias[0]], each.annotation) for each in parameters]
+            parameters = [each.replace(annotation=text) for each, text in zip(parameters, texts, strict=True)]
+            method.__signature__ = signature.replace(parameters=[owner, *parameters])
+            method.__module__, method.__qualname__ = kind.__module__, f"{kind.__name__}.{name}"
+
+
+_show_as_called(Workspace)
+_show_as_called(Awaitables)
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 

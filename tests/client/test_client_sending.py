@@ -14,6 +14,7 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops._support.canonical import canonical
 from voxops.client import AsyncClient
+from voxops.client import client as client_module
 from voxops.connection import _identity
 from voxops.errors import (
     ApiError,
@@ -102,6 +103,47 @@ def test_two_writes_have_two_keys_and_a_given_key_is_used(client, sandbox):
     keys = [request["key"] for request in sandbox.requests(acting=True)]
     assert len(set(keys)) == 3
     assert keys[2:] == [KEY, KEY]
+
+
+async def refused(client: AsyncClient, method: str, path: str, body: Any, key: str) -> tuple[int, str]:
+    """Send a request that is refused in any case; status 0 if by the client."""
+    with pytest.raises(ApiError) as caught:
+        await client.request(method, path, json=body, idempotency_key=key)
+    assert key not in str(caught.value)
+    return caught.value.status, caught.value.code
+
+
+BODY, OTHER = {"a": 1, "b": 2}, "00000000-0000-4000-8000-000000000002"
+
+
+@pytest.mark.parametrize(("second", "sent"), [
+    (("POST", "/v1/posts", BODY, KEY), True), (("POST", "/v1/posts", {"b": 2, "a": 1}, KEY), True),
+    (("POST", "/v1/posts", {"a": 1}, KEY), False), (("POST", "/v1/posts", None, KEY), False),
+    (("POST", "/v1/posts/a/retry", BODY, KEY), False), (("PATCH", "/v1/posts/a", BODY, KEY), False),
+    (("POST", "/v1/posts", {"a": 1}, OTHER), True), (("PATCH", "/v1/posts/a", BODY, OTHER), True),
+])  # fmt: skip
+def test_a_key_belongs_to_one_request_however_often_it_is_sent(client, second, sent):
+    first = eventloop.run(refused(client, "POST", "/v1/posts", BODY, KEY))
+    found = eventloop.run(refused(client, *second))
+    assert first[0] == 400
+    if sent:
+        assert client.requests == 2
+        assert found[0] in (400, 404)
+    else:
+        assert client.requests == 1
+        assert found == (0, "IDEMPOTENCY_CONFLICT")
+
+
+def test_only_the_latest_keys_are_remembered(client, monkeypatch):
+    monkeypatch.setattr(client_module, "_REMEMBERED", 2)
+
+    async def main() -> None:
+        for key in ("key-of-1", "key-of-2", "key-of-1", "key-of-3"):  # the second is the least recently used
+            await refused(client, "POST", "/v1/posts", BODY, key)
+        assert (await refused(client, "POST", "/v1/posts", {"a": 1}, "key-of-2"))[0] == 409, "the server knows it"
+        assert (await refused(client, "POST", "/v1/posts", {"a": 1}, "key-of-3"))[0] == 0
+
+    eventloop.run(main())
 
 
 @pytest.mark.parametrize("path", ["/v1/posts/p/approve", "/v1/batch"])

@@ -90,7 +90,7 @@ def test_a_write_whose_answer_is_too_large_has_its_status():
 
 
 @pytest.mark.parametrize(("body", "encoding", "error"), [
-    (b"not gzip", "gzip", TransportError), (gzip.compress(b'{"a": 1}', mtime=0)[:-9], "gzip", DecodeError),
+    (b"not gzip", "gzip", TransportError), (gzip.compress(b'{"a": 1}', mtime=0)[:-12], "gzip", DecodeError),
     (zlib.compress(b"{}"), "deflate", DecodeError), (b"{}", "br", DecodeError),
     (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip", DecodeError),
 ])  # fmt: skip
@@ -117,7 +117,7 @@ def read(wire: bytes, encoding: str, most: int, cut: int) -> tuple[bytes, str]:
     return asyncio.run(_body(answer, most))
 
 
-@given(st.binary(max_size=300), st.integers(0, 250), st.integers(1, 40), st.booleans())
+@given(st.binary(min_size=1, max_size=300), st.integers(0, 250), st.integers(1, 40), st.booleans())
 def test_a_body_is_whole_exactly_up_to_its_bound(body, most, cut, packed):
     found, broken = read(gzip.compress(body, mtime=0) if packed else body, "gzip" if packed else "", most, cut)
     assert (broken == "") == (len(body) <= most)

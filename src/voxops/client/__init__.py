@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from voxops._support.clocks import SteppedClock, SystemClock
 from voxops.client.answer import Answer, Kind, Polled
-from voxops.client.client import AsyncClient
+from voxops.client.client import AsyncClient, environment
 from voxops.client.jobs import Ending, Followed, read_record
 from voxops.client.pages import Listing, Page, prefetch
 from voxops.client.request import is_loopback
@@ -27,6 +27,7 @@ __all__ = [
     "Secret",
     "SteppedClock",
     "SystemClock",
+    "environment",
     "is_loopback",
     "prefetch",
     "read_record",

@@ -15,8 +15,6 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from httpx import AsyncBaseTransport
-
 from voxops._support.clocks import SteppedClock, SystemClock
 from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL, UNDECIDED
 from voxops.api.matrix import Endpoint, find, may_resend
@@ -28,14 +26,15 @@ from voxops.client.pace import Pace, ServerClock
 from voxops.client.pages import Page, pages
 from voxops.client.request import Call, base_url, encoded, freeze
 from voxops.client.secret import Secret
-from voxops.client.transport import Transport, Verify
+from voxops.client.transport import AsyncTransport, Transport, Verify
 from voxops.client.upload import Notice, upload
-from voxops.errors import ApiError, ConfigError, DecodeError, RateLimitError, TransportError, WaitTooLong
+from voxops.errors import ApiError, ConfigError, ConflictError, DecodeError, RateLimitError, TransportError, WaitTooLong
 from voxops.frames.times import seconds
 from voxops.model import Clock, PaceInfo
 
 T = TypeVar("T")
 
+_REMEMBERED = 10_000  # keys
 _log = logging.getLogger("voxops.client")
 
 
@@ -146,7 +145,7 @@ class AsyncClient(Methods):
         max_wait: float | str | timedelta = 300.0,
         timeout: float | str | timedelta = 30.0,
         concurrency: int = 10,
-        transport: AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
         proxy: str | None = None,
         verify: Verify = True,
         _clock: Clock | None = None,
@@ -161,7 +160,7 @@ class AsyncClient(Methods):
         self._secret.check()
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigError(f"concurrency={concurrency!r}; it must be a whole number, at least 1")
-        if not isinstance(transport, AsyncBaseTransport | None):
+        if not isinstance(transport, AsyncTransport | None):
             raise ConfigError(f"transport= takes an httpx.AsyncBaseTransport, not {type(transport).__name__}")
         patience, timeout = _seconds("max_wait", max_wait), _seconds("timeout", timeout)
         self.url = base_url(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
@@ -169,6 +168,7 @@ class AsyncClient(Methods):
         self._rng = _rng or random.SystemRandom()
         self._backoff = Backoff()
         self.requests: int = 0
+        self._keys: dict[str, int] = {}  # the latest keys, and the hash of the request of each
         self._server = ServerClock(self._clock.monotonic)
         self._transport = Transport(
             self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify,
@@ -286,7 +286,7 @@ class AsyncClient(Methods):
         Raises
         ------
         ApiError
-            If the API answered with an error.
+            If the API answered with an error; a ConflictError with status 0 if this client used the key for another request.
         TransportError
             If no answer was received.
         DecodeError
@@ -308,6 +308,7 @@ class AsyncClient(Methods):
 
     async def _governed(self, call: Call, row: Endpoint | None, json: Any) -> Answer:
         """Send a call as its row says, and read of the answer what the row promises; runs on the client's own loop."""
+        self._claim(call)
         if row is None:
             return await self._retried(call, resend=call.reads)
         job = job_of(row, call.path, json)
@@ -317,6 +318,18 @@ class AsyncClient(Methods):
         answer.record  # noqa: B018  what can't be read is not taken for a success
         items = items_of(row, answer) if row.partial else ()
         return replace(answer, row=row, items=items, job=None if job is None else accepted(job, answer))
+
+    def _claim(self, call: Call) -> None:
+        """Remember the key of a call: a key is never sent with a second request."""
+        key, use = call.headers.get("Idempotency-Key"), hash((call.method, call.path, call.body))
+        if key is None:
+            return
+        self._keys[key] = known = self._keys.pop(key, use)
+        if known != use:
+            text = f"idempotency_key was already used for a request other than this {call.method} {call.path}; nothing was sent"
+            raise ConflictError(text, status=0, code="IDEMPOTENCY_CONFLICT")
+        if len(self._keys) > _REMEMBERED:
+            del self._keys[next(iter(self._keys))]
 
     async def _retried(self, call: Call, *, resend: bool, partial: bool = False) -> Answer:
         """Send a call until it has a final answer, its tries are used up, or it may not be sent again."""

@@ -194,9 +194,9 @@ def _parsed(text: str) -> httpx.URL | None:
     """Return an address as the library that sends to it understands it; None if it is not valid."""
     try:
         url = httpx.URL(text if len(text) <= ADDRESS_CHARACTERS else "")
-    except (TypeError, httpx.InvalidURL):
+        return url if re.fullmatch(r"[\w.:-]+", url.host, re.ASCII) and (url.port or 0) < 2**16 else None
+    except (ValueError, httpx.InvalidURL):  # ValueError: a host whose Punycode is wrong
         return None
-    return url if re.fullmatch(r"[\w.:-]+", url.host, re.ASCII) and (url.port or 0) < 2**16 else None
 
 
 def is_loopback(host: str) -> bool:

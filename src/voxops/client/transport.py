@@ -25,6 +25,7 @@ from voxops.client.request import Call, is_loopback, refuse, upload_host
 from voxops.client.secret import Secret, keep_from_logs, kept_from_logs
 from voxops.errors import ConfigError, TransportError
 
+AsyncTransport = httpx.AsyncBaseTransport
 Verify = Literal[True] | str | os.PathLike[str] | ssl.SSLContext
 
 _UPLOADS = 4  # connections besides those of the API's requests
@@ -54,7 +55,7 @@ class Transport:
         *,
         timeout: float,
         concurrency: int,
-        transport: httpx.AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
         proxy: str | None = None,
         verify: Verify = True,
     ) -> None:
@@ -250,6 +251,8 @@ async def _body(response: httpx.Response, most: int) -> tuple[bytes, str]:
         size += len(piece)
         if size > most:
             return b"".join(pieces)[:_KEPT], f"with more than {many(most, 'byte')}"
+    if not size and response.num_bytes_downloaded:
+        return b"", "with a compressed body that ends early"
     body = b"".join(pieces)
     # Counting takes a while, and each value has at least a byte.
     if size > ANSWER_VALUES and sum(map(body.count, (b",", b"{", b"["))) > ANSWER_VALUES:
@@ -261,7 +264,7 @@ def _connections(
     most: int,
     *,
     trust_env: bool,
-    transport: httpx.AsyncBaseTransport | None,
+    transport: AsyncTransport | None,
     proxy: str | None,
     verify: ssl.SSLContext,
 ) -> httpx.AsyncClient:
