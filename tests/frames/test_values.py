@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.frames.makers import NOW, UTC_US
 
 from voxops._support.canonical import in_calendar
-from voxops.frames.nested import Target
+from voxops.frames.cells import Target
 from voxops.frames.records import Columns, build, read_post, read_posts, targets, times_text
 from voxops.frames.schemas import to_bool
 from voxops.frames.times import parse_times
@@ -114,7 +114,7 @@ def test_a_post_without_platforms_keeps_its_row_and_does_not_claim_to_have_none_
     assert posts["failed_targets"].tolist() == [pd.NA, pd.NA, 0]
     rows = targets(posts)
     assert list(rows["post_id"]) == ["a", "b", "c"]
-    assert rows[list(Target._fields)].isna().all(axis=None)
+    assert rows[list(Target.__struct_fields__)].isna().all(axis=None)
 
 
 def test_the_first_spelling_with_a_value_wins_in_an_envelope_or_without():

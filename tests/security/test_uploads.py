@@ -9,7 +9,7 @@ import pytest
 from tests.security.raw import answer, uploaded
 
 from voxops.client.request import upload_host
-from voxops.errors import ApiError, ConfigError
+from voxops.errors import ApiError, ConfigError, ValidationError
 
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
 
@@ -92,3 +92,14 @@ def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path, caplog):
         send()
     assert "https://bucket.example/a.jpg?***" in caplog.text
     assert not [value for value in VALUES.values() if value in caplog.text]
+
+
+def test_nothing_of_a_file_leaves_that_is_another_one_than_was_looked_at(tmp_path):
+    with uploaded(tmp_path, answer(b""), sha256="0" * 64) as (server, send):
+        (tmp_path / "photo.jpg").unlink()
+        (tmp_path / "photo.jpg").symlink_to(tmp_path / "private.jpg")
+        (tmp_path / "private.jpg").write_bytes(b"private" * 300_000)
+        with pytest.raises(ValidationError, match="changed before it was uploaded"):
+            send()
+    assert not [head for head, _ in server.requests if head.startswith(b"PUT")]
+    assert not any(server.cut)

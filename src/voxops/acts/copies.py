@@ -11,7 +11,8 @@ import pandas as pd
 from voxops.acts import keys
 from voxops.acts.create import shown_hash
 from voxops.api.states import as_mark
-from voxops.frames.columns import metadata_value, need_posts, plain_values
+from voxops.frames.cells import metadata_value
+from voxops.frames.checks import need_posts, plain_values
 from voxops.frames.records import targets_in
 from voxops.model import NEVER_OUT
 from voxops.sheets.rules import utc_text
@@ -93,7 +94,7 @@ def copies(posts: pd.DataFrame) -> pd.DataFrame:
     >>> vx.copies(posts)["copy_of"].to_list()
     []
     """
-    need_posts(posts, _NEEDED, "use ws.posts()")
+    need_posts(posts, _NEEDED, "copies() needs posts", "Use ws.posts().")
     columns = {name: plain_values(posts, name) for name in _NEEDED}
     rows = (_marked(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True))
     places = {post: place for place, post in enumerate(rows)}  # frames may overlap

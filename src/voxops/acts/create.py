@@ -33,9 +33,9 @@ from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
-from voxops.api.states import PostState, as_mark
+from voxops.api.states import PostState, account_spelling, as_mark
 from voxops.errors import PlanError
-from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
+from voxops.frames.checks import attempt_in, flags, need, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
@@ -93,7 +93,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
-    if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
+    if item.path != BULK and media and any(account_spelling(f"instagram:{one}") in accounts for one in ids):
         body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if item.seen.get("film") else "IMAGE")
     return replace(item, body=body)
 
@@ -275,16 +275,16 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
     if not isinstance(one_by_one, bool):
         raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
-    need_columns(sheet, ("content", "scheduled_for"), "use vx.read_campaign(path)")
+    accounts = [] if "account_ids" in getattr(sheet, "columns", ()) else ["accounts"]
+    what, maker = "plan_create() needs a campaign", "Use vx.read_campaign(path)."
+    need(sheet, ("content", "scheduled_for", *accounts), what, maker)
     if key not in sheet.columns:
-        _, cures = absent(sheet, [key], did_you_mean(key, map(str, sheet.columns)))
-        raise PlanError(f"key={key!r} names no column of the frame; {'; '.join(cures)}")
+        hint = "use reset_index()" if key in sheet.index.names else did_you_mean(key, map(str, sheet.columns))
+        raise PlanError(f"key={key!r} names no column of the frame; {hint}")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
         )
-    if "account_ids" not in sheet.columns:
-        need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
     written = _campaign_of(sheet, campaign)
     name = keys.campaign_name(written)

@@ -14,7 +14,7 @@ from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
 from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, need_columns
+from voxops.frames.checks import flags, need
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
@@ -88,7 +88,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     """
     if not isinstance(force, bool):
         raise PlanError(f"force= must be True or False, not {type(force).__name__}")
-    need_columns(deliveries, (*DELIVERY_EPISODE, "created_at", "event_type"), "use ws.deliveries(since='7D')")
+    needed = (*DELIVERY_EPISODE, "created_at", "event_type")
+    need(deliveries, needed, "plan_redeliver() needs deliveries", "Use ws.deliveries(since='7D').")
     now, again = fetched_at(deliveries), flags(deliveries, "again")
 
     def judge(number: int, row: Row) -> Judged:

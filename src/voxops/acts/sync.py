@@ -23,7 +23,8 @@ from voxops.api.reasons import Reason
 from voxops.api.states import as_mark
 from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, instants, metadata_value, need_posts, plain_values
+from voxops.frames.cells import metadata_value
+from voxops.frames.checks import flags, instants, need_posts, plain_values
 from voxops.frames.records import targets_in
 from voxops.frames.times import parse_times
 from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES
@@ -310,7 +311,7 @@ def plan_sync(
     withdraw = true_or_false("withdraw", withdraw)
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
-    need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
+    need_posts(posts, NEEDED, "plan_sync() needs posts", "Use ws.posts(campaign=…).")
     now = fetched_at(posts)
     if now is None:
         raise PlanError(

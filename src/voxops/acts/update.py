@@ -48,8 +48,8 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import RESEND_UNANSWERED
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import need_posts, plain_values, warn_of_typos
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import need_posts, plain_values, warn_of_typos
 from voxops.frames.records import read_post
 from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.model import Outcome
@@ -338,8 +338,9 @@ def plan_update(
     {Timedelta('3 days 00:00:00')}
     """
     moved = to is not None or by is not None
-    maker = f"use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}"
-    need_posts(posts, ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else [])), maker)
+    maker = f"Use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}."
+    needed = ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else []))
+    need_posts(posts, needed, "plan_update() needs posts", maker)
     warn_of_typos(posts, FIELDS)
     if to is not None and by is not None:
         raise PlanError("plan_update takes to= (a time) or by= (how much later), not both")

@@ -23,7 +23,7 @@ import pandas as pd
 from voxops._support.safe import below_all, printable
 from voxops.api.reasons import NEED_NOBODY
 from voxops.errors import AuthError, ConfigError, PlanError, VoxopsError
-from voxops.frames.columns import plain_values
+from voxops.frames.checks import plain_values
 from voxops.model import OUTCOMES
 
 if TYPE_CHECKING:

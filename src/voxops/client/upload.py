@@ -128,9 +128,14 @@ async def _put(client: Any, source: _Source, place: _Place, notice: Notice) -> A
 
 
 async def _pieces(source: _Source, notice: Notice) -> AsyncGenerator[bytes, None]:
-    """Yield a file piece by piece; stop before the last one if it is not the file any more that was to be uploaded."""
+    """Yield a file piece by piece, none of another one than was to be uploaded: it is hashed through the descriptor that is sent."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
+        if source.sha256 is not None:
+            found = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
+            if found.hexdigest() != source.sha256:
+                refuse("file", f"{source.path} changed before it was uploaded")
+            file.seek(0)
         sent, digest = 0, hashlib.sha256()
         while sent < source.size:
             piece = await asyncio.to_thread(file.read, min(CHUNK, source.size - sent))

@@ -18,7 +18,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import SKEW
 from voxops.engine.read import note_posts
 from voxops.errors import PlanError
-from voxops.frames.columns import plain_values
+from voxops.frames.checks import plain_values
 from voxops.frames.records import build, read_posts
 from voxops.frames.times import parse_times
 from voxops.ledger import audit

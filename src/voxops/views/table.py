@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._support import safe
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import Json, is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, column_of, kind_of
 from voxops.frames.times import shown_zone
@@ -148,6 +148,7 @@ def _full(value: Any, tz: str | tzinfo) -> str:
         return safe.instant(pd.Timestamp(value).to_pydatetime(warn=False), tz=tz)
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
+    value = value.value if isinstance(value, Json) else value
     if isinstance(value, dict):
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     if hasattr(value, "__iter__") and not isinstance(value, str):
