@@ -30,7 +30,7 @@ PLAIN = {
     r"\b(what(ever)?|see what) (has )?bec[ao]mes? of\b": "the outcome of",
     r"\bby itself\b": "separately, automatically",
     r"\bat once\b": "immediately, together",
-    r"\bfor ever\b": "permanently",
+    r"\bnames? .{1,20} for ever\b": "the permanent id",
     r"\b(of nobody|nobody's|nobody knows|by now|meanwhile)\b": "unmarked, unknown, or nothing",
     r"\bknown to (fail|be)\b": "will fail, is",
     r"\bworth a look\b": "look at",
@@ -53,7 +53,7 @@ def too_long(text: str) -> list[str]:
 
 def paragraphs(page: str) -> Iterator[str]:
     """Each heading, paragraph, item and cell of a page; a line that begins with a colon defines the term above it."""
-    page = re.sub(r"\A---\n.*?^---$|<!-- generated.*<!-- end", "", page, flags=re.DOTALL | re.MULTILINE)
+    page = re.sub(r"\A---\n.*?^---$", "", page, flags=re.DOTALL | re.MULTILINE)
     for token in MARKDOWN.parse(re.sub(r"^(:::|%).*$", "", page, flags=re.MULTILINE)):
         if token.type == "inline":
             parts = ["`code`" if part.type == "code_inline" else part.content or " " for part in token.children or ()]
