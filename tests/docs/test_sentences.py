@@ -32,7 +32,7 @@ PLAIN = {
     r"\bat once\b": "immediately, together",
     r"\bnames? .{1,20} for ever\b": "the permanent id",
     r"\b(of nobody|nobody's|nobody knows|by now|meanwhile)\b": "unmarked, unknown, or nothing",
-    r"\bknown to (fail|be)\b": "will fail, is",
+    r"\bknown to fail\b": "will fail",
     r"\bworth a look\b": "look at",
     r"\b(goes|go) by (itself|themselves)\b": "is sent separately",
     r"(?:^|[.;] )(?:Of|Whoever) \w": "begin with the subject",
@@ -85,7 +85,8 @@ def test_sentences_are_short(where):
 
 @pytest.mark.parametrize("where", [where for where in texts() if where.endswith(".md") and where != "CHANGELOG.md"])
 def test_sentences_are_plain(where):
-    assert [phrase for text in texts()[where] for phrase in translated(text)] == []
+    written, _, _ = (HOME / where).read_text("utf-8").partition("<!-- generated")
+    assert [phrase for text in paragraphs(written) for phrase in translated(text)] == []
 
 
 @pytest.mark.parametrize(
