@@ -134,7 +134,7 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
     differ = {
         (code, said[row]) for row, code in faults.items() if code != "several" and said[row] not in {code, "ready"}
     }
-    assert differ == {("media_missing", "media_not_uploaded")}, "a plan reads no file"
+    assert differ == {("media_folder", "media_not_uploaded")}, "a plan reads no file"
     sent = {code for row, code in faults.items() if said[row] == "ready"}
     assert sent <= {"content_too_long", "comment_too_long", "several"}, "only the API knows these limits"
     assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= REFUSALS - {

@@ -59,7 +59,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "title": title,
         "aside": f"{_phase(snapshot)} · {snapshot.updated_at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}",
         "origin": f"started {safe.instant(snapshot.started_at, tz=tz, headed=True)}{who}{reason}",
-        "parts": [(name, snapshot.count(name), *OUTCOME[name][:2]) for name in OUTCOMES],
+        "parts": [(name, snapshot.count(name), *OUTCOME[name]) for name in OUTCOMES],
         "done": _done(snapshot),
         "speed": _speed(snapshot, tz),
         "waits": [f"{count:,} · {why}" for why, count in waits[:_KINDS]]

@@ -119,7 +119,7 @@ def table_of(
 def cell_of(value: Any, column: Column, tz: str | tzinfo, link: object = None) -> Cell:
     """Return one cell: short in its row, in full on hovering; only an address of the web is a link."""
     text, full = safe.plain(text_of(value, column, tz) or "–", _LONGEST), safe.plain(_full(value, tz), 1000)
-    colour = look(LOOKS[column.look], value).colour if column.look and full else ""
+    colour = look(LOOKS[column.name], value).colour if column.name in LOOKS and full else ""
     address = str(link) if str(link).startswith(("https://", "http://")) else ""
     return Cell(text, "" if full == text or column.kind == "address" else full, colour, address)
 
