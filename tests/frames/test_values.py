@@ -137,7 +137,7 @@ def test_what_is_no_record_is_counted_and_the_list_fills_what_its_records_lack()
     assert frame.attrs["unread"] == {"record": 3, "created_at": 1}
 
 
-def test_bulk_results_name_the_field_or_say_the_error_in_words():
+def test_bulk_results_say_the_error_in_words():
     """What else they say, in both editions: `test_shapes.py`."""
     long = {"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}
     frame = build("bulk_results", [
@@ -145,7 +145,6 @@ def test_bulk_results_name_the_field_or_say_the_error_in_words():
         {"index": 2, "success": False, "error": "Content too long"},
     ])  # fmt: skip
     assert frame["status"].tolist() == ["failed", "valid", "failed"]
-    assert frame["error_field"].tolist() == ["content", pd.NA, pd.NA]
     assert frame["error_message"].tolist() == ["300 of 280", pd.NA, "Content too long"]
 
 

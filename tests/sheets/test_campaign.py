@@ -18,13 +18,13 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
-from tests.sheets.offline import findings
+from tests.sheets.offline import findings, listed
 
 import voxops as vx
 from voxops.acts.create import plan_create
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, PlanError
-from voxops.loading.names import AccountNames, no_account
+from voxops.loading.names import AccountNames
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
 from voxops.sheets.rules import split_list, utc_text
 
@@ -351,13 +351,13 @@ def test_rows_of_one_key_are_shown_with_what_differs_and_nothing_says_to_drop_th
 def test_a_name_that_two_accounts_share_stands_for_neither():
     """Not for the active one either: they may be two pages of one name."""
     shared = [("TWITTER", "Brand", "acc_1", "expired"), ("twitter", "@brand", "acc_2", "active")]
-    names = AccountNames([*shared, ("bluesky", "brand", "acc_3", "active")])
+    names = AccountNames(listed(*shared, ("bluesky", "brand", "acc_3", "active")))
     assert names.get("twitter:@brand") is None
-    said = no_account(["twitter:@Brand"], names)
-    assert all(each in said for each in ("2 accounts", "twitter:acc_1 (expired)", "twitter:acc_2 (active)"))
-    assert no_account(["twitter:@brant"], names) == "no account twitter:@brant in this workspace"
-    assert "Twitter:brand" not in names
-    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"], names.get("acc_1")) == ("acc_2", "acc_3", None)
+    message = names.unknown(["twitter:@Brand"])
+    assert all(part in message for part in ("2 accounts", "twitter:acc_1 (expired)", "twitter:acc_2 (active)"))
+    assert names.unknown(["twitter:@brant"]) == "no account twitter:@brant in this workspace"
+    assert "twitter:@brand" not in names
+    assert (names["twitter:@acc_2"], names["bluesky:@brand"], names.get("acc_1")) == ("acc_2", "acc_3", None)
     platforms = {account: name.partition(":")[0] for name, account in names.items()}
     assert platforms == {"acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.sheets.offline import findings, uploaded
+from tests.sheets.offline import findings, listed, uploaded
 
 import voxops as vx
 from voxops.acts.create import asked_hash, plan_create, resolved
@@ -203,7 +203,7 @@ def test_the_content_type_for_instagram_follows_from_the_file(tmp_path, cell, ki
     (tmp_path / "film.mp4").write_bytes(FILM + b"mp42")
     frame = uploaded(sheet(tmp_path, cell, accounts="instagram:@a"))
     (item,) = plan_create(frame, key="row_id", one_by_one=True).items
-    known = AccountNames([("instagram", "a", "acc_1", "active")], whole=True)
+    known = AccountNames(listed(("instagram", "a", "acc_1", "active")))
     assert resolved(item, known).requested["contentType"] == kind
 
 

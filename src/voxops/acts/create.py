@@ -33,7 +33,7 @@ from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
-from voxops.api.states import PostState, as_mark
+from voxops.api.states import PostState, account_spelling, as_mark
 from voxops.errors import PlanError
 from voxops.frames.checks import attempt_in, flags, need, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
@@ -93,7 +93,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
-    if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
+    if item.path != BULK and media and any(account_spelling(f"instagram:{one}") in accounts for one in ids):
         body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if item.seen.get("film") else "IMAGE")
     return replace(item, body=body)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from voxops._support.arguments import near
 from voxops.errors import PlanError
 from voxops.frames.cells import is_missing
-from voxops.frames.schemas import STRING_DTYPE
+from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE, parse_times
 
 
@@ -36,7 +36,9 @@ def need(frame: object, columns: Iterable[str], what: str, maker: str, *, times:
     if not isinstance(frame, pd.DataFrame):
         if callable(getattr(type(frame), "made", None)):
             maker = "Use run.failed() for its failed rows, or run.made() for the posts that it created."
-        raise PlanError(f"{what}, not {kind_name(frame)}. {maker}")
+        kind = type(frame)
+        library = "" if kind.__module__.startswith(("builtins", "voxops")) else f"{kind.__module__.partition('.')[0]}."
+        raise PlanError(f"{what}, not {'None' if frame is None else library + kind.__name__}. {maker}")
     if frame.columns.nlevels > 1:
         raise PlanError(f"{what}; its columns have several levels, as after agg or pivot: flatten them. {maker}")
     wanted = list(columns)
@@ -98,19 +100,6 @@ def warn_of_typos(frame: pd.DataFrame, names: Iterable[str]) -> None:
             warnings.warn(f"column {head!r} is ignored; if you mean {meant!r}, rename it", stacklevel=3)
 
 
-def kind_name(thing: object) -> str:
-    """Return the kind of an object, with its library, such as ``polars.DataFrame``; None is ``None``."""
-    kind = type(thing)
-    library = kind.__module__.partition(".")[0]
-    return (
-        "None"
-        if thing is None
-        else kind.__name__
-        if library in {"builtins", "voxops"}
-        else f"{library}.{kind.__name__}"
-    )
-
-
 def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
     """Return a column as plain values: None for missing, times as ISO text in UTC, whole numbers as int; all None if absent."""
     if name not in frame.columns:
@@ -119,9 +108,7 @@ def plain_values(frame: pd.DataFrame, name: str) -> list[Any]:
     missing = column.isna().to_numpy(dtype=bool)
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         column = column.dt.tz_convert("UTC").map(pd.Timestamp.isoformat, na_action="ignore")
-    values: list[Any] = [None if gone else value for value, gone in zip(column.astype(object), missing, strict=True)]
-    # Parquet returns lists as arrays.
-    return [value.tolist() if isinstance(value, np.generic | np.ndarray) else value for value in values]
+    return [None if gone else _plain(value) for value, gone in zip(column.astype(object), missing, strict=True)]
 
 
 def restored(frame: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +119,7 @@ def restored(frame: pd.DataFrame) -> pd.DataFrame:
         if isinstance(column.dtype, pd.CategoricalDtype) and pd.api.types.is_string_dtype(column.cat.categories):
             plain.isetitem(at, column.astype(STRING_DTYPE).array)
         elif column.dtype == object and any(isinstance(value, np.ndarray) for value in column):
-            plain.isetitem(at, pd.Series([_listed(value) for value in column], dtype=object).array)
+            plain.isetitem(at, pd.Series([_plain(value) for value in column], dtype=object).array)
     return plain
 
 
@@ -146,13 +133,13 @@ def unnamed_index(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis(frame.index.set_names([None] * frame.index.nlevels))
 
 
-def _listed(value: Any) -> Any:
-    """Return a value with arrays as lists, at any depth."""
-    if isinstance(value, np.ndarray):
-        return [_listed(entry) for entry in value.tolist()]
-    if isinstance(value, dict):
-        return {name: _listed(entry) for name, entry in value.items()}
-    return value
+def _plain(value: Any) -> Any:
+    """Return a value as Python's own: Parquet returns lists as arrays, at any depth."""
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return {name: _plain(entry) for name, entry in value.items()} if isinstance(value, dict) else value
 
 
 def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
@@ -168,21 +155,18 @@ def times_of(frame: pd.DataFrame, name: str) -> pd.DatetimeIndex:
     return parse_times(list(column))
 
 
-_YES_AND_NO = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
-
-
 def booleans(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     """Return a column of booleans with the frame's index; text of a file is read, and missing values stay missing.
 
     Raises
     ------
     PlanError
-        If a value is not a boolean; a word such as "no" would count as true.
+        If a value is not a boolean, nor a word for one; any other word would count as true.
     """
-    found = []
-    for row, value in enumerate(plain_values(frame, name)):
-        found.append(None if value is None else _YES_AND_NO.get(str(value).strip().lower()))
-        if found[-1] is None and value is not None:
+    values = plain_values(frame, name)
+    found = [None if value is None else to_bool(value) for value in values]
+    for row, value in enumerate(values):
+        if found[row] is None and value is not None:
             raise PlanError(f"row {row}: {name} is {str(value)[:40]!r}; it must be True or False")
     return pd.Series(found, index=frame.index, name=name, dtype="boolean")
 
@@ -213,11 +197,12 @@ def attempts(frame: pd.DataFrame) -> list[int]:
     PlanError
         If a value is not a whole number from 1 to 1,000.
     """
-    values = plain_values(frame, "attempt")
-    numbers = [number for number in map(attempt_in, values) if number is not None]
-    if len(numbers) < len(values):
-        row = next(row for row, value in enumerate(values) if attempt_in(value) is None)
-        raise PlanError(f"row {row}: attempt is {values[row]!r}; it must be {ATTEMPTS}")
+    numbers = []
+    for row, value in enumerate(plain_values(frame, "attempt")):
+        number = attempt_in(value)
+        if number is None:
+            raise PlanError(f"row {row}: attempt is {value!r}; it must be {ATTEMPTS}")
+        numbers.append(number)
     return numbers
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -21,7 +22,7 @@ from voxops.errors import PlanError
 from voxops.frames.cells import Target, Targets, value_in
 from voxops.frames.checks import need, times_of
 from voxops.frames.schemas import SCHEMAS, TARGET, entries_of, read, read_targets
-from voxops.frames.times import TIME_DTYPE, parse_times
+from voxops.frames.times import EPOCH, NAT, TIME_DTYPE, stamps
 from voxops.model import IN_FLIGHT_STATUSES
 
 _BLOCK = 1000  # records that become columns together; a block that fits the processor's cache is fastest
@@ -40,7 +41,7 @@ class Columns:
         self._kind = kind
         self._waiting: list[Mapping[str, Any]] = []
         self._blocks: list[pd.DataFrame] = []
-        self._unread: dict[str, int] = {}
+        self._unread: Counter[str] = Counter()
         self._rows = 0
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class Columns:
         """
         page = list(records)
         kept = [record for record in page if isinstance(record, dict)]
-        self._lose("record", len(page) - len(kept))
+        self._unread["record"] += len(page) - len(kept)
         self._rows += len(kept)
         self._waiting += [{**fill, **record} for record in kept] if fill else kept
         if len(self._waiting) >= _BLOCK:
@@ -85,7 +86,7 @@ class Columns:
             self._convert()
         self._blocks = [pd.concat(self._blocks, ignore_index=True)]
         frame = self._blocks[0].copy(deep=False)
-        frame.attrs.update(kind=self._kind, **attrs, unread=dict(self._unread))
+        frame.attrs.update(kind=self._kind, **attrs, unread=dict(+self._unread))
         return frame
 
     @collector_paused()
@@ -96,15 +97,11 @@ class Columns:
         for column in SCHEMAS[self._kind]:
             if column.shown:
                 columns[column.name] = column.kind.array(plain[column.name])
-                if column.kind.parsed and (lost := raw[column.name]):
-                    self._lose(column.name, int(columns[column.name].isna().sum()) - lost.count(None))
+                if column.kind.parsed:
+                    missing = raw[column.name].count(None)
+                    self._unread[column.name] += int(columns[column.name].isna().sum()) - missing
         self._blocks.append(pd.DataFrame(columns, index=pd.RangeIndex(len(self._waiting))))
         self._waiting = []
-
-    def _lose(self, column: str, values: int) -> None:
-        """Count the unreadable values of a column."""
-        if values > 0:
-            self._unread[column] = self._unread.get(column, 0) + values
 
 
 def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:
@@ -138,7 +135,8 @@ def _plain(kind: str, records: Iterable[Any]) -> dict[str, Any]:
 
 def times_text(values: Sequence[Any]) -> list[str | None]:
     """Return times as ISO text in UTC, as in frames; None for none."""
-    return [None if pd.isna(when) else when.isoformat() for when in parse_times(values)]
+    times = stamps(values).tolist()
+    return [None if time == NAT else (EPOCH + timedelta(microseconds=time)).isoformat() for time in times]
 
 
 # The fields of a delivery that a further try changes, and its keys (rule 13).
@@ -149,7 +147,7 @@ _state_of = attrgetter(*(field.name for field in fields(TargetState)))
 
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:
-    """Read posts by id, in every known shape, by the schema of the posts frame."""
+    """Read posts by id, in every known shape, by the schema of the posts frame; a version must fit into a header."""
     plain = _plain("posts", records)
     names = (
         "status",
@@ -169,15 +167,9 @@ def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, Pos
             known = tuple(TargetState(*_state_of(target)) for target in targets if target.platform is not None)
             states[post_id] = PostState(
                 post_id, status or "", updated, created, scheduled, content,
-                metadata if isinstance(metadata, Mapping) else None, known, source, tags, _token(version),
+                metadata if isinstance(metadata, Mapping) else None, known, source, tags, version if re.fullmatch(r"[!-~]{1,64}", version or "") else None,
             )  # fmt: skip
     return states
-
-
-def _token(value: str | None) -> str | None:
-    """Return a time stamp as a version token: as sent, if it fits into a header."""
-    fits = value is not None and re.fullmatch(r"[!-~]{1,64}", value)
-    return value if fits else None
 
 
 def read_post(record: Any) -> PostState | None:
@@ -196,7 +188,7 @@ def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
 
 def read_bulk_results(
     results: Sequence[Any],
-) -> list[tuple[int | None, str | None, str | None, str | None, str | None]]:
+) -> list[tuple[Any, ...]]:
     """Read items of a bulk response as ``(index, status, post_id, error_code, error_message)``, as far as possible."""
     plain = _plain("bulk_results", results)
     names = ("index", "status", "post_id", "error_code", "error_message")
@@ -204,12 +196,8 @@ def read_bulk_results(
 
 
 # Columns of the targets frame from the post: column -> the post's column.
-_OF_POST = {
-    "post_status": "status",
-    "updated_at": "updated_at",
-    "scheduled_for": "scheduled_for",
-    "content": "content",
-    "workspace_id": "workspace_id",
+_OF_POST = {"post_status": "status"} | {
+    name: name for name in ("updated_at", "scheduled_for", "content", "workspace_id")
 }
 TARGET_KEY = ("post_id", "platform", "account_id")  # identify the target of a row
 TRIED_TYPES: Mapping[str, Any] = {
@@ -292,12 +280,10 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
             columns[name] = posts[name].array.take(of_post)
     if "tried" in posts.columns:
         tries: list[Mapping[str, Any]] = []
-        for platform, account, cell in zip(
-            columns["platform"], columns["account_id"], posts["tried"].array.take(of_post), strict=True
-        ):
+        cells = posts["tried"].array.take(of_post)
+        for *place, cell in zip(columns["platform"], columns["account_id"], cells, strict=True):
             known = cell if isinstance(cell, list | np.ndarray) else ()  # an array of Parquet
-            same = (row for row in known if (row["platform"], row["account_id"]) == (platform, account))
-            tries.append(next(same, {}))
+            tries.append(next((row for row in known if [row["platform"], row["account_id"]] == place), {}))
         columns |= {name: pd.Series([row.get(name) for row in tries], dtype=of) for name, of in TRIED_TYPES.items()}
     frame = pd.DataFrame(columns, index=pd.RangeIndex(len(of_post)))
     frame.attrs = {**posts.attrs, "kind": "targets", "open_targets": _open_targets(frame)}
@@ -313,7 +299,7 @@ def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping
     for (post, platform, account), of_target in tries.items():
         known.setdefault(post, []).append({"platform": platform, "account_id": account, **of_target})
     cells = list(map(known.get, posts["post_id"].to_list()))
-    return _joined(posts, tried=pd.Series(cells, posts.index, object)) if any(cells) else posts
+    return posts.assign(tried=pd.Series(cells, posts.index, object)) if any(cells) else posts
 
 
 def with_rows(posts: pd.DataFrame, rows: Mapping[str, tuple[str | None, datetime | None]]) -> pd.DataFrame:
@@ -322,13 +308,7 @@ def with_rows(posts: pd.DataFrame, rows: Mapping[str, tuple[str | None, datetime
         return posts
     found = [rows.get(post, (None, None)) for post in posts["post_id"]]
     names = pd.Series([row for row, _ in found], posts.index, "string")
-    return _joined(posts, row=names, sync_withdrew_at=pd.Series([at for _, at in found], posts.index, TIME_DTYPE))
-
-
-def _joined(posts: pd.DataFrame, **columns: pd.Series[Any]) -> pd.DataFrame:
-    joined = posts.assign(**columns)
-    joined.attrs = posts.attrs
-    return joined
+    return posts.assign(row=names, sync_withdrew_at=pd.Series([at for _, at in found], posts.index, TIME_DTYPE))
 
 
 def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:

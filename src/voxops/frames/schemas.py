@@ -6,7 +6,7 @@ string or null. An unreadable value becomes NA, and the caller counts it; nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, reduce
 from itertools import chain, islice
 from operator import attrgetter, itemgetter
@@ -24,7 +24,7 @@ from voxops.frames.cells import Json, Target, Targets
 from voxops.frames.times import parse_times
 
 STRING_DTYPE = pd.StringDtype("python")
-_TRUE, _FALSE = frozenset({"true", "yes", "1"}), frozenset({"false", "no", "0"})
+_TRUE, _FALSE = frozenset({"true", "yes", "1", "1.0"}), frozenset({"false", "no", "0", "0.0"})
 _NO_ERROR = ErrorBody()
 _encode = msgspec.json.Encoder(order="sorted").encode
 _INT64 = range(-(2**63), 2**63)
@@ -219,15 +219,9 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("account_id", TEXT, "id accountId"),
         ("platform", WORD),
         ("username", TEXT),
-        ("display_name", TEXT),
-        ("account_type", WORD),
         ("status", WORD),
-        ("followers", COUNT),
-        ("connected_at", TIME),
         ("scope_status", WORD, "scopeHealth.status"),
         ("scope_message", TEXT, "scopeHealth.message scopeHealth.reason"),
-        ("avatar_url", TEXT),
-        ("workspace_id", LABEL),
     ),
     "webhooks": _table(
         ("webhook_id", TEXT, "id webhookId"),
@@ -244,7 +238,6 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("post_id", TEXT, "postId post.id"),
         ("error_code", CODE, ""),
         ("error_message", TEXT, ""),
-        ("error_field", LABEL, ""),
         ("errors", JSON, "errors error"),
         ("_success", FLAG),
     ),
@@ -312,6 +305,13 @@ def read(kind: str, records: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Seq
     return raw, plain | _DERIVED.get(kind, dict)(plain)
 
 
+def records_of(kind: str, ids: Collection[str], records: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the records of a page with one of these ids, by id, so that only they are decoded."""
+    column = SCHEMAS[kind][0]
+    names = column.kind.clean(pull(list(map(_bare, records)), [column])[column.name])
+    return {name: record for name, record in zip(names, records, strict=True) if name in ids}
+
+
 def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Remove the envelope ``{"data": {…}}`` of a single object."""
     inner = record.get("data")
@@ -372,14 +372,12 @@ def _of_deliveries(plain: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any
 
 def _of_bulk_results(plain: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return the columns of an item's first error, and its status if an old server sends ``success`` instead (contract: BATCH-o)."""
-    firsts = [errors[0] if isinstance(errors, list) and errors else errors for errors in plain["errors"]]
     parts = list(map(error_parts, plain["errors"]))
     words = [None if ok is None else "created" if ok else "failed" for ok in plain["_success"]]
     return {
         "status": first_of(plain["status"], words),
         "error_code": CODE.clean([code for code, _ in parts]),
         "error_message": [message for _, message in parts],
-        "error_field": LABEL.clean([_inside(error, "field") for error in firsts]),
     }
 
 

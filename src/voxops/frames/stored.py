@@ -39,11 +39,10 @@ def store(frame: pd.DataFrame) -> bytes:
         `restore` returns the frame with the index from 0 and the dtypes of voxops: times in UTC, categories as text.
     """
     columns = [[str(name), _kind(frame[name]), plain_values(frame, name)] for name in frame.columns]
-    cells = [
-        [name, kind, [None if value is None else str(value) for value in values] if kind in _CELLS else values]
-        for name, kind, values in columns
-    ]
-    return (json_text({"rows": len(frame), "columns": cells, "attrs": frame.attrs}) or "").encode()
+    for column in columns:
+        if column[1] in _CELLS:
+            column[2] = [None if value is None else str(value) for value in column[2]]
+    return (json_text({"rows": len(frame), "columns": columns, "attrs": frame.attrs}) or "").encode()
 
 
 def restore(data: bytes) -> pd.DataFrame:

@@ -63,7 +63,7 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
         else:
             columns[name] = LABEL.array([", ".join(texts_of(value)) or None for value in found])
     table = posts.assign(**columns)
-    table.attrs = {**posts.attrs, "people": dict(fields)}
+    table.attrs["people"] = dict(fields)
     return table
 
 

@@ -52,9 +52,9 @@ def to_excel(
     path : str or Path
         The file; one that exists is replaced.
     *unnamed : object
-        Refused, since each sheet needs a name.
+        Refused, because each sheet needs a name.
     tz : str, optional
-        Time zone of the times, named in the headers of their columns, since Excel knows no zones. Default: that of the
+        Time zone of the times, named in the headers of their columns, because Excel knows no zones. Default: that of the
         workspace each frame was loaded from, else UTC. Times of a campaign sheet stay in the sheet's zone.
     **sheets : DataFrame, Plan or Run
         Name of a sheet -> its content: a frame, the frame of a plan, or the results of a run.
