@@ -174,7 +174,7 @@ def _endpoints() -> Iterator[str]:
     """Yield the client's methods for the endpoints: a table for each group, then their parameters, each once."""
     yield _heading("Methods for each endpoint", "-")
     yield (
-        "Each method sends at once. Whether it is sent again after a lost answer is in :doc:`matrix`; "
+        "Each method sends immediately. Whether it is sent again after a lost answer is in :doc:`matrix`; "
         "``help(client.posts.create)`` shows its errors, too. The API judges what the fields may be."
     )
     for group in ("", *GROUPS):
@@ -393,7 +393,7 @@ def reasons_page() -> str:
             [_rule_row(code, rule) for rule in RULES for code in rule.codes],
         ),
         "## Guesses from the message",
-        "A failure whose code is unknown or missing is judged by the words of its message. A guess is never retried by itself.",
+        "A failure whose code is unknown or missing is judged by the words of its message. A guess is never retried automatically.",
         _table(
             ("message contains", "verdict", "what to do"),
             [(f"`{_bars(rule.pattern)}`", str(rule.verdict), _plain(rule.remedy)) for rule in RULES if rule.pattern],
