@@ -21,6 +21,7 @@ from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
 import voxops as vx
+from voxburst_sandbox import Switches
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
 from voxops.analysis.triage import RULES, Rule
 from voxops.api.endpoints import ENDPOINTS, GROUPS, PARAMETERS, Operation, signature_of
@@ -58,7 +59,7 @@ WORKSPACE: Groups = {
 }
 RUN: Groups = {
     "Wait and follow": "wait events show running snapshot",
-    "What became of the rows": "results failed to_mend made copies",
+    "Results of the rows": "results failed to_mend made copies",
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
@@ -572,6 +573,29 @@ def _matrix_row(row: Endpoint) -> tuple[str, ...]:
     )
 
 
+# The sandbox's switches.
+
+
+def switches_page() -> str:
+    """Return the switches of the sandbox with their defaults, from their docstring."""
+    listed = inspect.cleandoc(Switches.__doc__ or "").partition("----------\n")[2]
+    described = re.findall(r"^(\w[\w, ]*) : .+\n((?:    .+\n?)+)", listed, re.MULTILINE)
+    rows = [
+        (
+            ", ".join(f"`{name}`" for name in names.split(", ")),
+            ", ".join(dict.fromkeys(f"`{getattr(Switches(), name)}`" for name in names.split(", "))),
+            _md(text),
+        )
+        for names, text in described
+    ]
+    return (
+        f"<!-- {_COMMENT} -->\n# Switches of the sandbox\n\nWhere the API's documents are silent or contradict themselves, a switch of "
+        "[the sandbox](../sandbox.md) chooses the reading. The defaults give a client less to rely on, or are more dangerous.\n\n"
+        + _table(("switch", "default", "reading"), rows)
+        + "\n"
+    )
+
+
 # Writing them.
 
 
@@ -583,6 +607,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "commands.md": commands_page,
     "matrix.md": matrix_page,
+    "switches.md": switches_page,
 }
 
 
