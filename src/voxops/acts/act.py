@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -156,19 +156,6 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """What a workspace puts in place of what a row names; none of it is in a key or a mark, since two laptops may differ in it.
-
-    Attributes
-    ----------
-    people : mapping of str to str
-        ``owner``, ``campaign`` and so on -> the metadata field under which it is sent.
-    """
-
-    people: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """One thing that an analyst wants once, as the ledger keeps it, whatever run wanted it.
 
@@ -228,9 +215,6 @@ _MISSING = frozenset(
 )  # messages that a CSV file loses (rule 5)
 
 
-NO_WIRE = Wire()
-
-
 class Act:
     """One kind of act.
 
@@ -241,7 +225,7 @@ class Act:
     about : str
         How its subject is read: ``post``, ``delivery``, or ``create`` for what does not exist yet.
     place : str
-        Method and path of its calls, with what the subject puts in place; ``*`` stands for one more part.
+        Method and path of its calls, with what the subject puts in place; ``*`` stands for a target.
     rounds : int
         Readings of its subjects that a plan's cost counts.
     alone : bool
@@ -264,7 +248,7 @@ class Act:
 
     name: ClassVar[str]
     verb: ClassVar[str]
-    about: ClassVar[About]
+    about: ClassVar[About] = "post"
     place: ClassVar[str]
     rounds: ClassVar[int] = 4
     alone: ClassVar[bool] = False
@@ -276,8 +260,18 @@ class Act:
     creates: ClassVar[bool] = False
     gone: ClassVar[Reason] = Reason("post_gone")
 
-    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002  few acts depend on them
-        """The call of these items; `state` is the post as just read, None while planning."""
+    def item(self, row: Row, subject: Subject, identity: str, seen: Row, **details: Any) -> Item:
+        """The item of a row of a frame, as `plan.plain_rows` reads it."""
+        target = f"{row.get('platform')}~{row.get('account_id')}"
+        method, path = self.place.replace("*", "{1}").format(subject, target).split(" ", 1)
+        return Item(row["number"], self.name, identity, row["attempt"], subject, path, seen, method=method, **details)
+
+    def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
+        """The call of these items; `state` is the post as just read, None while planning.
+
+        `people` is the metadata field under which ``owner`` or ``campaign`` is sent. No key and no mark has it, since two laptops may
+        send it under other fields.
+        """
         first = items[0]
         return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
 
@@ -344,7 +338,6 @@ class Act:
 class PostAct(Act):
     """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
 
-    about: ClassVar[About] = "post"
     sends: ClassVar[bool] = True
 
     def decodes(self, data: Any) -> bool:
@@ -374,8 +367,7 @@ class PostAct(Act):
 
         `reply` is the answer to an accepted try.
         """
-        found = (self.became(request, state, tried) for request in requests)
-        return [one for one in found if one is not None]
+        return list(filter(None, (self.became(request, state, tried) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """The request, as the present state of the post settles or blocks it, or with why it waits; None where it says nothing."""
@@ -402,7 +394,7 @@ def changed_since_loaded(seen: Row, state: PostState, *ignored: str) -> Reason |
 
 
 def differing(seen: Row, now: Row) -> Reason | None:
-    """Why a row is blocked of which some field is not as it was seen; None if all are."""
+    """Why a row is blocked if a field differs from what the frame showed; None if none does."""
     names = sorted(name for name, value in now.items() if name in seen and not _same(name, seen[name], value))
     return Reason("changed_since_loaded", fields=", ".join(names)) if names else None
 

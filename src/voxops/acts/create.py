@@ -10,32 +10,17 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from voxops._support.arguments import did_you_mean
+from voxops._support.arguments import true_or_false
 from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
-from voxops.acts.act import (
-    BULK,
-    NO_WIRE,
-    About,
-    Act,
-    Form,
-    Item,
-    Judged,
-    Request,
-    Requests,
-    Row,
-    Subject,
-    Wire,
-    key_of,
-    settled,
-)
+from voxops.acts.act import BULK, About, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, as_mark
 from voxops.errors import PlanError
-from voxops.frames.columns import absent, attempt_in, flags, need_columns, plain_values, warn_of_typos
+from voxops.frames.columns import attempt_in, flags, metadata_value, need_columns, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
@@ -93,7 +78,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
-    if item.path != BULK and media and any(f"instagram:{one}" in accounts for one in ids):
+    if item.path != BULK and media and any(f"instagram:{account}" in accounts for account in ids):
         body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if item.seen.get("film") else "IMAGE")
     return replace(item, body=body)
 
@@ -110,10 +95,10 @@ class CreateAct(Act):
     reverts = True
     bulk = True
 
-    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002
+    def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
         """The rows in the order of their identities, however the sheet is sorted (rule 8), each with its marks."""
         rows = sorted(items, key=lambda item: item.identity)
-        bodies = [_marked(item, wire) for item in rows]
+        bodies = [_marked(item, people or {}) for item in rows]
         body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
         return Form("POST", rows[0].path, canonical(body), key_of(rows))
 
@@ -123,9 +108,8 @@ class CreateAct(Act):
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """An answer may show marks, of the post or of its items."""
-        posts = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
-        metadata = [post.get("metadata") for post in posts if isinstance(post, Mapping)]
-        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)}
+        posts = [data, *(metadata_value(result, ["post"]) for result in _results(data) or ())]
+        shown = {as_mark(metadata_value(post, ["metadata", "voxopsOp"])) for post in posts}
         return not shown <= {None, *(request.item.mark for request in requests)}
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
@@ -174,8 +158,8 @@ class _CreateOne(CreateAct):
 CREATE, CREATE_ONE = CreateAct(), _CreateOne()
 
 
-def _marked(item: Item, wire: Wire) -> dict[str, Any]:
-    """What is sent for a row: what is requested, and the marks that find the post again (rule 10)."""
+def _marked(item: Item, fields: Row) -> dict[str, Any]:
+    """What is sent for a row: what is requested, its people in these fields, and the marks that find the post again (rule 10)."""
     marks = {
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
@@ -185,11 +169,11 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
     }
     people = item.seen.get("people") or {}
     metadata: dict[str, Any] = {}
-    for name in people.keys() & wire.people.keys():
-        *path, last = wire.people[name].split(".")
+    for name in people.keys() & fields.keys():
+        *path, last = fields[name].split(".")
         place = metadata
-        for each in path:
-            place = place.setdefault(each, {})
+        for part in path:
+            place = place.setdefault(part, {})
         place[last] = people[name]
     body = {**item.requested, "metadata": {**metadata, **marks}}
     return body | ({"media": item.media_ids} if "media" in body else {})
@@ -213,8 +197,8 @@ def read_items(data: Any) -> dict[int, dict[str, Any]]:
         if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
             items[index] = {"outcome": Outcome.SUCCEEDED, "result_id": post_id}
         elif status == "failed":
-            said = message or "the server gave no reason"
-            items[index] = {"outcome": Outcome.FAILED, "error_code": code or "FAILED", "error_message": said}
+            why = message or "the server gave no reason"
+            items[index] = {"outcome": Outcome.FAILED, "error_code": code or "FAILED", "error_message": why}
     return items
 
 
@@ -225,8 +209,8 @@ def _results(data: Any) -> list[Any] | None:
     for name in ("results", "items"):
         if isinstance(data.get(name), list):
             return list(data[name])
-    around = (_results(data.get(name)) for name in ("data", "error", "details"))
-    return next((found for found in around if found is not None), None)
+    inner = (_results(data.get(name)) for name in ("data", "error", "details"))
+    return next((results for results in inner if results is not None), None)
 
 
 def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
@@ -273,47 +257,34 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     """
     if not isinstance(key, str):
         raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
-    if not isinstance(one_by_one, bool):
-        raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
-    need_columns(sheet, ("content", "scheduled_for"), "use vx.read_campaign(path)")
-    if key not in sheet.columns:
-        _, cures = absent(sheet, [key], did_you_mean(key, map(str, sheet.columns)))
-        raise PlanError(f"key={key!r} names no column of the frame; {'; '.join(cures)}")
+    act = CREATE_ONE if true_or_false("one_by_one", one_by_one) else CREATE
+    maker = "use vx.read_campaign(path)"
+    need_columns(sheet, ("content", "scheduled_for"), maker)
+    need_columns(sheet, [] if "account_ids" in sheet else ["accounts"], maker)
+    need_columns(sheet, [key], "key= names the column that tells the rows apart")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
         )
-    if "account_ids" not in sheet.columns:
-        need_columns(sheet, ["accounts"], "use vx.read_campaign(path)")
     warn_of_typos(sheet, OPTIONAL)
     written = _campaign_of(sheet, campaign)
     name = keys.campaign_name(written)
-    act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
-    names = [fingerprint("create", name, label) for label in labels]
 
-    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
+    def judge(number: int, row: dict[str, Any], reason: Reason | None) -> Judged:
         if reason is not None:
             return reason, None
-        seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
-        seen |= {"force": True} if forced[number] else {}
         people = people_of(row)
         if campaign and written and keys.campaign_name(people.get("campaign", written)) == name:
             people["campaign"] = written
-        seen |= {"people": people} if people else {}
-        seen |= {"media": row["uploaded"]} if row["uploaded"] else {}
-        seen |= {"film": True} if content_type_of((row["media"] or [""])[0]).startswith("video/") else {}
-        item = Item(
-            row=number,
-            act=act.name,
-            identity=names[number],
-            attempt=attempt_in(row["attempt"]) or 1,
-            subject=Subject("row", names[number]),
-            path="/v1/posts" if one_by_one else BULK,
-            seen=seen,
-            body=_body_of(row),
-            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
-        )
+        film = content_type_of((row["media"] or [""])[0]).startswith("video/")
+        more = {"force": forced[number], "people": people, "media": row["uploaded"], "film": film}
+        seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
+        seen |= {part: value for part, value in more.items() if value}
+        identity = fingerprint("create", name, labels[number])
+        row |= {"number": number, "attempt": attempt_in(row["attempt"]) or 1}
+        platform = "+".join(sorted(set(platforms_of(row["accounts"]))))
+        item = act.item(row, Subject("row", identity), identity, seen, body=_body_of(row), platform=platform)
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
@@ -329,14 +300,15 @@ def _body_of(row: Row) -> dict[str, Any]:
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
     media = [row["found"].get(part, part) for part in row["media"]]
-    body |= {name: value for name, value in (("media", media), ("tags", row["tags"])) if value}
-    if own := own_texts(row):
-        body["platformOverrides"] = {name.upper(): {"content": text} for name, text in own.items()}
-    if row["first_comment"] is not None and str(row["first_comment"]).strip():
-        body["firstComment"] = str(row["first_comment"])
-    if row["content_type"] is not None and str(row["content_type"]).strip():
-        body["contentType"] = str(row["content_type"]).strip().upper()
-    return body
+    comment, kind = ("" if row[name] is None else str(row[name]) for name in ("first_comment", "content_type"))
+    more = {
+        "media": media,
+        "tags": row["tags"],
+        "platformOverrides": {name.upper(): {"content": text} for name, text in own_texts(row).items()},
+        "firstComment": comment if comment.strip() else "",
+        "contentType": kind.strip().upper(),
+    }
+    return body | {name: value for name, value in more.items() if value}
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
@@ -353,8 +325,8 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
         names.setdefault(keys.campaign_name(written), written)
     if len(names) > 1:
         raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-    known = frame.attrs.get("campaign")
-    return "".join(names.values()) or (_in_one_line(known) if isinstance(known, str) else "")
+    loaded = frame.attrs.get("campaign")
+    return "".join(names.values()) or (_in_one_line(loaded) if isinstance(loaded, str) else "")
 
 
 def _campaign_in(value: Any) -> str:
@@ -377,15 +349,16 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
         names = [row_key(value) for value in plain_values(frame, key)]
     except PlanError as error:
         raise PlanError(f"column {key!r}: {error}") from None
-    faults = {row: found[0].reason for row, found in enumerate(name_errors(names, frame)) if found}
+    faults = {row: errors[0].reason for row, errors in enumerate(name_errors(names, frame)) if errors}
     if faults:
-        rows = [row for row in faults if faults[row] == next(iter(faults.values()))]
-        known = Places.of(frame)
-        numbers = known.numbers(frame)
-        cells = [known.cell(numbers[row], key) for row in rows[:5]]
+        fault = next(iter(faults.values()))
+        rows = [row for row in faults if faults[row] == fault]
+        places = Places.of(frame)
+        numbers = places.numbers(frame)
+        cells = [places.cell(numbers[row], key) for row in rows[:5]]
         where = f"frame.iloc[{rows[:5]}]" if None in cells else ", ".join(map(str, cells))
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-        raise PlanError(f"column {key!r}: {faults[rows[0]]} ({where}{more})")
+        raise PlanError(f"column {key!r}: {fault} ({where}{more})")
     return [name for name in names if name is not None]
 
 
@@ -404,9 +377,8 @@ def _fit_rows(
                     f"row {number}: column {column!r} holds {part!r}, a number that a file has made of an id; read the column as "
                     f"text, for example pd.read_csv(path, dtype={{{column!r}: 'string'}})"
                 )
-    known, rows = Places.of(frame), sheet_rows(frame)
-    judged = zip(rows, errors_of_all(rows, names, meant), known.numbers(frame), strict=True)
+    places, rows = Places.of(frame), sheet_rows(frame)
     return [
-        (row, errors[0].reason.at(known.cell(number, errors[0].column)) if errors else None)
-        for row, errors, number in judged
+        (row, errors[0].reason.at(places.cell(number, errors[0].column)) if errors else None)
+        for row, errors, number in zip(rows, errors_of_all(rows, names, meant), places.numbers(frame), strict=True)
     ]
