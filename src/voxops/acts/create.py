@@ -83,17 +83,16 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     return replace(item, body=body)
 
 
-class CreateAct(Act):
-    """Rows share calls; each item of an answer counts by itself, and what was created is found by its mark."""
+class CreateOne(Act):
+    """Each row is a request of its own: safe where two laptops send overlapping sheets at once. A post is found by its mark."""
 
-    name = "create"
-    place = f"POST {BULK}"
+    name = "create_one"
+    place = "POST /v1/posts"
     verb = "create"
     about: ClassVar[About] = "create"
     creates: ClassVar[bool] = True
     rounds = 0
     reverts = True
-    bulk = True
 
     def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
         """The rows in the order of their identities, however the sheet is sorted (rule 8), each with its marks."""
@@ -103,14 +102,36 @@ class CreateAct(Act):
         return Form("POST", rows[0].path, canonical(body), key_of(rows))
 
     def decodes(self, data: Any) -> bool:
-        """A list of items."""
-        return _results(data) is not None
+        """The post; an id with the status of something else, such as what a gateway has taken, is none."""
+        if not isinstance(data, Mapping) or bears_error(data) or not isinstance(data.get("id") or None, str | int):
+            return False
+        return "status" not in data or str(data["status"]).lower() in POST_STATUSES
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """An answer may show marks, of the post or of its items."""
         posts = [data, *(metadata_value(result, ["post"]) for result in _results(data) or ())]
         shown = {as_mark(metadata_value(post, ["metadata", "voxopsOp"])) for post in posts}
         return not shown <= {None, *(request.item.mark for request in requests)}
+
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """The post exists."""
+        return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
+        """Create what failed, as the next attempt."""
+        return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
+
+
+class Create(CreateOne):
+    """Rows share calls; each item of an answer counts by itself."""
+
+    name = "create"
+    place = f"POST {BULK}"
+    bulk = True
+
+    def decodes(self, data: Any) -> bool:
+        """A list of items."""
+        return _results(data) is not None
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
@@ -128,34 +149,8 @@ class CreateAct(Act):
         shows = results is not None and (results or data.get("created"))
         return self.settle_answer(requests, data, first=True) if shows else []
 
-    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
-        """Create what failed, as the next attempt."""
-        return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
 
-
-class _CreateOne(CreateAct):
-    """Each row is a request of its own: safe where two laptops send overlapping sheets at once."""
-
-    name = "create_one"
-    place = "POST /v1/posts"
-    bulk = False
-
-    def decodes(self, data: Any) -> bool:
-        """The post; an id with the status of something else, such as what a gateway has taken, is none."""
-        if not isinstance(data, Mapping) or bears_error(data) or not isinstance(data.get("id") or None, str | int):
-            return False
-        return "status" not in data or str(data["status"]).lower() in POST_STATUSES
-
-    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
-        """The post exists."""
-        return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
-
-    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
-        """A refusal is about the row."""
-        return []
-
-
-CREATE, CREATE_ONE = CreateAct(), _CreateOne()
+CREATE, CREATE_ONE = Create(), CreateOne()
 
 
 def _marked(item: Item, fields: Row) -> dict[str, Any]:

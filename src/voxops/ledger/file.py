@@ -59,7 +59,6 @@ SCHEMA = """
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
-    CREATE INDEX calls_by_subject ON calls (subject);
     CREATE TABLE call_rows (
         call INTEGER NOT NULL REFERENCES calls (id), position INTEGER NOT NULL, request INTEGER NOT NULL REFERENCES requests (id),
         void INTEGER NOT NULL DEFAULT 0, -- it is proved that nothing of it happened
@@ -87,13 +86,11 @@ SCHEMA = """
     ) STRICT;
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
-    CREATE INDEX seen_by_campaign ON seen (campaign_mark);
     CREATE INDEX seen_by_shown ON seen (shown);
     CREATE TABLE media ( -- receipts of uploads and imports
         source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
         media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
-        state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed')), reason TEXT NOT NULL,
-        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL
+        state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed'))
     ) STRICT;
     INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
 """

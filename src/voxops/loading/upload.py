@@ -117,12 +117,12 @@ class Uploads:
         name = source.partition("?")[0][-100:] if file is None else file.name
         try:
             async with self._room:
-                medium, status, said = await self._bring(source, file, name)
+                medium, status, said = await self._bring(source, file)
             put = source in self._sent
             status, said = await self._ready(medium, status, said)
             why = None if status == "ready" else Reason("media_failed", value=name, said=said or status)
             state = "failed" if status in GONE else "ready" if why is None else medium.state
-            await self._keep(replace(medium, state=state, reason=said if why else "", at=self._now))
+            await self._keep(replace(medium, state=state))
             outcome = Outcome(None if why else medium.media_id, put, why)
         except (AuthError, WaitTooLong):
             raise
@@ -135,7 +135,7 @@ class Uploads:
         self._progress()
         return outcome
 
-    async def _bring(self, source: str, file: MediaFile | None, name: str) -> tuple[Medium, str, str]:
+    async def _bring(self, source: str, file: MediaFile | None) -> tuple[Medium, str, str]:
         """The medium of a source whose bytes have arrived, its status, and what the API says of it.
 
         It is the one of the receipt, if that is there; an interrupted upload goes on. Else one is requested under a key that another
@@ -150,7 +150,7 @@ class Uploads:
                 status, said = await self._status(medium.media_id)
             else:
                 media_id, place = await self._request(source, file, number)
-                medium = Medium(source, media_id, number, "sent", "", self._now, file.size if file else 0, name)
+                medium = Medium(source, media_id, number, "sent")
                 await self._keep(medium)
                 status, said = await self._status(media_id, LOOKS)  # what was just created may not show at once
             if file is not None and place is not None and status not in GONE | ARRIVED:
