@@ -49,10 +49,8 @@ def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]
 def send(ledger: Ledger, requests: Sequence[Request], **options: Any) -> Call:
     """Write their call as sent."""
     form = CREATE.form([one.item for one in requests])
-    details = {
-        "run": "run", "baseline": {"x": 1}, "credential": "c", **options,
-    }  # fmt: skip
-    return ledger.calls.send(form, requests, now=START, **details)
+    details = {"run": "run", "baseline": {"x": 1}, "credential": "c", "now": START, **options}
+    return ledger.calls.send(form, requests, **details)
 
 
 def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: Any) -> None:
