@@ -206,7 +206,7 @@ def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
     blocked = Counter(why for why, eligible in rows if not eligible)
-    return sorted(blocked.items(), key=lambda each: (-each[1], str(each[0])))
+    return sorted(blocked.items(), key=lambda reason: (-reason[1], str(reason[0])))
 
 
 def build_plan(
@@ -310,11 +310,9 @@ def why_no_id(row: Row, *columns: str) -> Reason | None:
 
 def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
     """Why new values can't be requested, by the rules of a sheet; None if they can."""
-    if not isinstance(
-        text := values.get("content", ""), str
-    ):  # a number that a file has made of a text, or what is none
+    if not isinstance(text := values.get("content", ""), str):  # such as a number that a file has made of a text
         return Reason("content_not_text", kind=type(text).__name__)
-    return next((each.reason for each in errors_of(_FIT | values, now)), None)
+    return next((error.reason for error in errors_of(_FIT | values, now)), None)
 
 
 def episode_identity(action: str, seen: Row, *more: Any) -> str:

@@ -34,6 +34,7 @@ PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"withdraw": plan_cancel, 
 NEEDED = ("post_id", "status", "content", "scheduled_for", "created_at", "updated_at", "targets", "tags", "metadata")
 ATTEMPTS_BEYOND = 29  # attempts beyond the sheet's own under which a row may have been created
 _SHOWN = {"content": "content", "scheduledFor": "scheduled_for", "tags": "tags", "accountIds": "accounts"}
+_ELIGIBLE = frozenset({"ready", "sync_returns", "new_values", "sync_gone"})
 _NAMES = _SHOWN | {"media": "media", "firstComment": "first_comment"}
 
 
@@ -152,34 +153,37 @@ class _Need:
 
     act: Literal["create", "change", "withdraw", "none"]
     reason: Reason
-    eligible: bool = False
     post: _Post | None = None
     body: Mapping[str, Any] | None = None
     attempt: int = 0  # 0 for the sheet's
+
+    @property
+    def eligible(self) -> bool:
+        return self.reason.code in _ELIGIBLE
 
 
 def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -> _Need:
     """What a row needs whose create is planned, by the posts that bear its mark."""
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
-        return _Need("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), post=live[0])
+        return _Need("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), live[0])
     if live:  # somebody has copied it and made another post of the copy, which shows something else (rule 19)
         return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
     attempts = {post.post_id: numbers.get(post.op_mark or "", 1) for post in posts}
     last = max(posts, key=lambda post: (attempts[post.post_id], post.created, post.post_id), default=None)
     if last is None or (item.attempt > attempts[last.post_id] and last.status != "failed"):
-        return _Need("create", Reason("ready"), eligible=True, attempt=item.attempt)
+        return _Need("create", Reason("ready"), attempt=item.attempt)
     again = attempts[last.post_id] + 1
     if last.by_sync:
-        return _Need("create", Reason("sync_returns", post=last.post_id, attempt=again), eligible=True, attempt=again)
+        return _Need("create", Reason("sync_returns", post=last.post_id, attempt=again), attempt=again)
     if last.status == "draft":
         reason = Reason("sync_draft", post=last.post_id)
     elif last.status in WITHDRAWN_STATUSES:
         reason = Reason("withdrawn_since", post=last.post_id, status=last.status, attempt=again)
     else:
         reason = Reason("sync_failed", post=last.post_id, status=last.status)
-    return _Need("none", reason, post=last)
+    return _Need("none", reason, last)
 
 
 def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Need:
@@ -198,7 +202,7 @@ def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Need:
     elif post.status not in WAITING_STATUSES:
         reason = Reason("sync_too_late", status=post.status, fields=_fields([*other, *more]))
     if reason:
-        return _Need("none", reason, post=post)
+        return _Need("none", reason, post)
     if post.status != "scheduled":
         reason = Reason("not_changeable", status=post.status)
     elif edited and not override:
@@ -206,7 +210,7 @@ def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Need:
     elif more and not override:
         reason = Reason("created_otherwise", post=post.post_id, fields=_fields(more))
     body = {name: wanted[name] for name in other} if reason is None else None
-    return _Need("change", reason or Reason("new_values", fields=_fields(other)), reason is None, post, body)
+    return _Need("change", reason or Reason("new_values", fields=_fields(other)), post, body)
 
 
 def _fields(names: Sequence[str]) -> str:
@@ -216,16 +220,17 @@ def _fields(names: Sequence[str]) -> str:
 def _of_gone(post: _Post, *, withdraw: bool) -> _Need:
     """What becomes of a post whose row the sheet does not have."""
     if post.status not in WAITING_STATUSES:
-        return _Need("none", Reason("sync_out", status=post.status), post=post)
+        return _Need("none", Reason("sync_out", status=post.status), post)
     edited = post.edited() + ["row"] * (post.row_mark is None) + ["withdrawal"] * (post.withdrew is not None)
-    reason = None
     if post.status not in {"draft", "scheduled"}:
         reason = Reason("not_cancellable", status=post.status)
     elif not withdraw:
         reason = Reason("withdraw_not_asked", many=1, of=1)
     elif edited and not post.override:
         reason = Reason("sync_edited", post=post.post_id, fields=_fields(edited))
-    return _Need("withdraw", reason or Reason("sync_gone", many=1, of=1), eligible=reason is None, post=post)
+    else:
+        reason = Reason("sync_gone", many=1, of=1)
+    return _Need("withdraw", reason, post)
 
 
 def _hold_look_alikes(needs: dict[int, _Need], makes: Mapping[int, str], posts: Sequence[_Post]) -> dict[int, _Need]:
@@ -246,25 +251,25 @@ def _hold_look_alikes(needs: dict[int, _Need], makes: Mapping[int, str], posts: 
     gone = {need.post.post_id for need in needs.values() if need.post and need.reason.code == "withdraw_not_asked"}
     held: dict[int, tuple[_Post, bool]] = {}  # row -> the post in its way, and whether a withdrawal would resolve it
     while True:
-        found = {}
+        blocks = {}
         for row, shows in makes.items():
             own = needs[row].post
             if row in held or (own and own.looks == shows):
                 continue
             stays = [post for post in alike[shows] if post is not own and post.post_id not in moved]
             if stays:
-                found[row] = stays[0], all(post.post_id in gone for post in stays)
-        if not found:
+                blocks[row] = stays[0], all(post.post_id in gone for post in stays)
+        if not blocks:
             break
-        held |= found
-        stuck = [(needs[row].post, by_withdrawal) for row, (_, by_withdrawal) in found.items()]
+        held |= blocks
+        stuck = [(needs[row].post, by_withdrawal) for row, (_, by_withdrawal) in blocks.items()]
         moved -= {post.post_id for post, _ in stuck if post}
         gone |= {post.post_id for post, by_withdrawal in stuck if post and by_withdrawal}
     count = sum(by_withdrawal for _, by_withdrawal in held.values())
     for row, (post, by_withdrawal) in held.items():
         by_row = Reason("looks_like_row", post=post.post_id, of="")
         why = Reason("sync_held", post=post.post_id, count=count) if by_withdrawal else by_row
-        needs[row] = replace(needs[row], reason=why, eligible=False)
+        needs[row] = replace(needs[row], reason=why)
     return needs
 
 
@@ -338,33 +343,32 @@ def plan_sync(
         )
     labels = row_names(sheet, key)
     marks = [keys.row_mark(name, label) for label in labels]
-    known, by_row = list(_posts(posts, name)), defaultdict[str | None, list[_Post]](list)
-    for post in known:
+    ours, by_row = list(_posts(posts, name)), defaultdict[str | None, list[_Post]](list)
+    for post in ours:
         by_row[post.row_mark].append(post)
     items = {item.row: item for item in created.items}
     override, tags, accounts = flags(sheet, "override"), "tags" in sheet.columns, posts.attrs.get("accounts") or {}
     needs: dict[int, _Need] = {}
     makes: dict[int, str] = {}
     for row, mark in enumerate(marks):
-        own = by_row.get(mark, [])
         if row not in items:
-            needs[row] = _Need("none", created.why[row], post=next(iter(own), None))
+            needs[row] = _Need("none", created.why[row], post=next(iter(by_row[mark]), None))
             continue
         item = resolved(items[row], accounts)
-        need = _of_row(item, own, override=override[row], tags=tags)
+        need = _of_row(item, by_row[mark], override=override[row], tags=tags)
         if need.act == "create" and CREATE.has_passed(item, now):
             need = _Need("none", Reason("time_passed"))
         elif need.eligible and not item.seen["twin"]:
             makes[row] = shown_of_body(item.requested)
         needs[row] = need
-    gone = [post for post in known if post.row_mark not in marks and post.status not in WITHDRAWN_STATUSES]
+    gone = [post for post in ours if post.row_mark not in marks and post.status not in WITHDRAWN_STATUSES]
     needs |= {len(sheet) + at: _of_gone(post, withdraw=withdraw) for at, post in enumerate(gone)}
-    needs = _hold_look_alikes(needs, makes, known)
+    needs = _hold_look_alikes(needs, makes, ours)
     # A withdrawal says how many of how many posts of the campaign are withdrawn.
     withdrawals = [row for row, need in needs.items() if need.reason.code in {"sync_gone", "withdraw_not_asked"}]
     for row in withdrawals:
-        needs[row] = replace(needs[row], reason=needs[row].reason.having(many=len(withdrawals), of=len(known)))
-    compared = [*((mark, by_row.get(mark, [])) for mark in marks), *(("", [post]) for post in gone)]
+        needs[row] = replace(needs[row], reason=needs[row].reason.having(many=len(withdrawals), of=len(ours)))
+    compared = [*((mark, by_row[mark]) for mark in marks), *(("", [post]) for post in gone)]
     checked = {
         row: (mark, {post.post_id: (post.status, utc_text(post.updated)) for post in own})
         for row, (mark, own) in enumerate(compared)

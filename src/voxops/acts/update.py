@@ -428,21 +428,23 @@ def _for_each(to: Any, posts: pd.DataFrame) -> Any:
 
 def _time(to: Any, tz: str) -> str:
     """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
-    zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
-    refusal = PlanError(
-        f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
-    )
-    if not isinstance(to, date | str):
-        raise refusal
+    text = None
     try:
-        time = pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
+        time = (
+            pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
+            if isinstance(to, date | str)
+            else pd.NaT
+        )
         text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
     except (ValueError, TypeError):
-        raise refusal from None
+        pass
     except ConfigError as error:
         raise PlanError(str(error)) from None
     if text is None:
-        raise refusal
+        zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
+        raise PlanError(
+            f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
+        )
     return text
 
 
@@ -456,18 +458,17 @@ def _later(text: str, step: timedelta) -> str | None:
 
 def _step(by: Any) -> timedelta:
     """How much later."""
-    refusal = PlanError(
-        f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
-        "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
-    )
     try:
-        step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
+        step: Any = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
     except (ValueError, TypeError):
-        raise refusal from None
+        step = pd.NaT
     bare = isinstance(by, bool | int | float) or (
         isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
     )
     if bare or pd.isna(step) or not step:  # a number without a unit would be nanoseconds
-        raise refusal
+        raise PlanError(
+            f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
+            "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
+        )
     length: timedelta = step.to_pytimedelta()
     return length

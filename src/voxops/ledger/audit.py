@@ -275,17 +275,17 @@ def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[R
     """Requests, of these or of all, for which several live posts were created, each with these: the one to keep first."""
     requests = ledger.requests.duplicated(ids)
     by_mark: dict[str | None, list[Seen]] = {}
-    for post in ledger.seen.of_rows([one.item.row_mark for one in requests]):
+    for post in ledger.seen.of_rows([request.item.row_mark for request in requests]):
         by_mark.setdefault(post.row_mark, []).append(post)
-    found = []
-    for one in requests:
-        asked, shown = asked_hash(one.item.requested), shown_of_body(one.item.requested)
+    copies = []
+    for request in requests:
+        asked, shown = asked_hash(request.item.requested), shown_of_body(request.item.requested)
         posts = [
             Marked(post.post_id, post.status, post.created, post.op_mark, post.shown, post.is_as_shown(asked, shown))
-            for post in by_mark.get(one.item.row_mark, ())
+            for post in by_mark.get(request.item.row_mark, ())
         ]
-        found += [(one, [keep, *others]) for keep, others in created_twice(posts)]
-    return found
+        copies += [(request, [keep, *others]) for keep, others in created_twice(posts)]
+    return copies
 
 
 def count_runs(ledger: Ledger) -> int:

@@ -63,8 +63,8 @@ class Store:
     def _look(self) -> tuple[int, int] | None:
         """Which file the ledger's name stands for; None for none."""
         with suppress(OSError):
-            found = self.path.stat()
-            return found.st_dev, found.st_ino
+            stat = self.path.stat()
+            return stat.st_dev, stat.st_ino
         return None
 
     def _check_file(self) -> None:
