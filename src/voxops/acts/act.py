@@ -1,7 +1,7 @@
-"""What an analyst wants once (`Item`, `Request`), and what can be done about it: an act is everything in which they differ.
+"""What an analyst wants once (`Item`, `Request`), and the acts: an act has everything in which two requests differ.
 
-`table` lists the acts. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act.
-Nothing here reads or sends: states, answers and evidence are arguments.
+A new act is one module with a planner and a subclass, and one line in `table`; the engine names no act. Nothing here reads or sends:
+states, answers and evidence are arguments.
 """
 
 from __future__ import annotations
@@ -25,17 +25,7 @@ BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a request is about.
-
-    Attributes
-    ----------
-    kind : str
-        ``post``, ``delivery``, or ``row`` (a create, whose post does not exist yet).
-    id : str
-        Which one.
-    parent : str
-        The webhook of a delivery; ``""`` for other kinds.
-    """
+    """What a request is about: a ``post``, a ``delivery`` with its webhook as parent, or a ``row``, whose post does not exist yet."""
 
     kind: str
     id: str
@@ -160,9 +150,9 @@ class Request:
     """One thing that an analyst wants once, as the ledger keeps it, whatever run wanted it.
 
     `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
-    it is blocked. `seen` is the state that settled it, `position` its place in its call. `asked` is the attempt that the analyst's frame
-    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show.
-    `alone` says that it goes in a call of its own, since a batch with it was refused. `page` is the status under which a proxy's page refused it.
+    it is blocked. `seen` is the state that settled it, `position` its place in its call, `asked` the attempt in the analyst's frame.
+    `confirmed`: a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show. `alone`: it goes in
+    a call of its own, because a batch with it was refused. `page` is the status under which a proxy's page refused it.
     """
 
     id: int
@@ -210,9 +200,8 @@ Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, 
 
 TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
 MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
-_MISSING = frozenset(
-    {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
-)  # messages that a CSV file loses (rule 5)
+# Messages that a CSV file loses (rule 5).
+_MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"})
 
 
 class Act:
@@ -226,8 +215,6 @@ class Act:
         How its subject is read: ``post``, ``delivery``, or ``create`` for what does not exist yet.
     place : str
         Method and path of its calls, with what the subject puts in place; ``*`` stands for a target.
-    rounds : int
-        Readings of its subjects that a plan's cost counts.
     alone : bool
         Whether its subject is read by itself just before it is sent.
     reverts : bool
@@ -250,7 +237,6 @@ class Act:
     verb: ClassVar[str]
     about: ClassVar[About] = "post"
     place: ClassVar[str]
-    rounds: ClassVar[int] = 4
     alone: ClassVar[bool] = False
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False

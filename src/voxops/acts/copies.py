@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import pandas as pd
 
-from voxops.acts import keys
-from voxops.acts.create import shown_hash
-from voxops.acts.plan import in_rows
-from voxops.api.states import as_mark
-from voxops.frames.columns import metadata_value, need_posts, plain_values
-from voxops.frames.records import targets_in
+from voxops.acts.posts import COLUMNS, FramePost, read_posts
+from voxops.frames.columns import need_posts
 from voxops.model import NEVER_OUT
-from voxops.sheets.rules import utc_text
-
-_NEEDED = ("post_id", "status", "content", "scheduled_for", "created_at", "targets", "metadata")
 
 
 class Marked(NamedTuple):
@@ -53,18 +46,11 @@ def _order(post: Marked) -> tuple[bool, str, str]:
     return post.status != "published" or not post.as_requested, post.created, post.post_id
 
 
-def _marked(row: Mapping[str, Any]) -> Marked:
-    """A row of a posts frame."""
-    when, targets = utc_text(row["scheduled_for"]), targets_in(row["targets"])
-    accounts = [target.account_id for target in targets if target.account_id]
-    shown, as_requested = None, when is not None or row["status"] == "published"  # without a time it is a clone
-    if row["content"] and when and accounts and len(accounts) == len(targets):
-        shown = shown_hash(row["content"], accounts, when)
-        wanted = keys.field_marks({"content": row["content"], "scheduledFor": when, "accountIds": accounts})
-        marks = metadata_value(row["metadata"], ["voxopsChanges"])
-        as_requested = all(as_mark(metadata_value(marks, [name])) == mark for name, mark in wanted.items())
-    mark = as_mark(metadata_value(row["metadata"], ["voxopsOp"]))
-    return Marked(str(row["post_id"]), str(row["status"]), str(row["created_at"]), mark, shown, as_requested)
+def _marked(post: FramePost) -> Marked:
+    as_requested = post.shown["scheduledFor"] is not None or post.status == "published"
+    if post.looks:
+        as_requested = all(post.was_asked(name, post.shown[name]) for name in ("content", "scheduledFor", "accountIds"))
+    return Marked(post.post_id, post.status, post.created, post.op_mark, post.looks, as_requested)
 
 
 def copies(posts: pd.DataFrame) -> pd.DataFrame:
@@ -94,9 +80,8 @@ def copies(posts: pd.DataFrame) -> pd.DataFrame:
     >>> vx.copies(posts)["copy_of"].to_list()
     []
     """
-    need_posts(posts, _NEEDED, "use ws.posts()")
-    rows = in_rows({name: plain_values(posts, name) for name in _NEEDED})
-    latest = {post.post_id: (place, post) for place, post in enumerate(map(_marked, rows))}  # frames may overlap
-    twice = created_twice(post for _, post in latest.values())
-    kept = {latest[other][0]: keep for keep, others in twice for other in others}
+    need_posts(posts, COLUMNS, "use ws.posts()")
+    latest = {post.post_id: post for post in read_posts(posts)}  # frames may overlap
+    twice = created_twice(map(_marked, latest.values()))
+    kept = {latest[other].place: keep for keep, others in twice for other in others}
     return posts.iloc[sorted(kept)].assign(copy_of=pd.array([kept[place] for place in sorted(kept)], dtype="string"))

@@ -91,7 +91,6 @@ class CreateOne(Act):
     verb = "create"
     about: ClassVar[About] = "create"
     creates: ClassVar[bool] = True
-    rounds = 0
     reverts = True
 
     def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002

@@ -29,6 +29,7 @@ from voxops.errors import PlanError
 from voxops.frames.columns import as_whole_number, attempt_in, attempts, flags, instants, plain_values
 from voxops.sheets.rules import PEOPLE, errors_of
 
+ROUNDS = 4  # readings of a list until an asynchronous act has ended, for the cost of a plan
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
     "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
@@ -125,7 +126,8 @@ class Plan(Displayed):
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
         acts = sum(len(_calls(items)) for _, items in self.chunks())
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
-        requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
+        rounds = 0 if self.act.creates else ROUNDS
+        requests = acts + self.reads + rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
     def chunks(self) -> list[tuple[int, list[Item]]]:

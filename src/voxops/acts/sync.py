@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
 from voxops._support.arguments import true_or_false
-from voxops._support.canonical import as_kept, fingerprint
+from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.acts.act import Act, Item
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_hash, shown_of_body
-from voxops.acts.plan import Compared, Plan, build_plan, fetched_at, in_rows
+from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_of_body
+from voxops.acts.plan import Compared, Plan, build_plan, fetched_at
+from voxops.acts.posts import COLUMNS, FramePost, read_posts
 from voxops.acts.update import FIELDS, UPDATE, plan_update
-from voxops.api.evidence import same_text
 from voxops.api.reasons import Reason
-from voxops.api.states import as_mark
-from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, instants, metadata_value, need_posts, plain_values
-from voxops.frames.records import targets_in
+from voxops.frames.columns import flags, metadata_value, need_posts, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES
-from voxops.sheets.rules import tags_in, utc_text
+from voxops.sheets.rules import utc_text
 
 PARTS = ("withdraw", "change", "create")
 PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"withdraw": plan_cancel, "change": plan_update}
-NEEDED = ("post_id", "status", "content", "scheduled_for", "created_at", "updated_at", "targets", "tags", "metadata")
+_NEEDED = (*COLUMNS, "updated_at", "tags")
 ATTEMPTS_BEYOND = 29  # attempts beyond the sheet's own under which a row may have been created
 _SHOWN = {"content": "content", "scheduledFor": "scheduled_for", "tags": "tags", "accountIds": "accounts"}
 _ELIGIBLE = frozenset({"ready", "sync_returns", "new_values", "sync_gone"})
@@ -50,110 +46,12 @@ SYNC = Sync()
 
 
 @dataclass(frozen=True, slots=True)
-class _Post:
-    """A post of the campaign."""
-
-    place: int  # in the frame
-    post_id: str
-    status: str
-    row_mark: str | None
-    op_mark: str | None
-    shown: Mapping[str, Any]  # its fields in the form of a request, None for one that is not shown
-    marks: Mapping[str, Any]  # ``voxopsChanges``: what was last requested of its fields, and the names of changes
-    state: str  # names its changes, with what is requested: a value that returns after another one is another change
-    created: str
-    updated: datetime | None
-    withdrew: datetime | None  # when a sync of this ledger has withdrawn it
-    override: bool
-    label: str | None  # its row, where this ledger created it
-
-    @property
-    def is_live(self) -> bool:
-        return self.status not in {"failed", "draft", *WITHDRAWN_STATUSES}
-
-    @property
-    def by_sync(self) -> bool:
-        """Whether a sync has withdrawn it, and nobody has touched it since."""
-        latest = self.withdrew and self.withdrew + timedelta(seconds=CLOCKS_DIFFER)
-        return bool(self.status in WITHDRAWN_STATUSES and latest and self.updated and self.updated <= latest)
-
-    @property
-    def looks(self) -> str | None:
-        """Fingerprint of what readers see; None where it does not show all of it."""
-        content, accounts, when = (self.shown[name] for name in ("content", "accountIds", "scheduledFor"))
-        return shown_hash(content, accounts, when) if content and accounts and when else None
-
-    def was_asked(self, name: str, value: Any) -> bool:
-        """Whether this was last requested of a field."""
-        return as_mark(self.marks.get(name)) == keys.field_marks({name: value})[name]
-
-    def other_texts(self, wanted: Mapping[str, str]) -> list[str]:
-        """Columns of platforms' own texts that are not as they were last requested; none where no marks tell."""
-        asked = {name: as_mark(mark) for name, mark in self.marks.items() if name.startswith("content:")}
-        names = sorted(asked.keys() | wanted.keys()) if "content" in self.marks else []
-        return [
-            name for name in names if asked.get(name) != (keys.value_mark(wanted[name]) if name in wanted else None)
-        ]
-
-    def edited(self) -> list[str]:
-        """Fields that show something else than was last requested, or of which that is not known; tags may not be shown."""
-        shown = {name: value for name, value in self.shown.items() if value is not None or name != "tags"}
-        return sorted(name for name, value in shown.items() if value is None or not self.was_asked(name, value))
-
-    def shows(self, name: str, wanted: Any) -> bool:
-        """Whether a field is as the sheet says; a list may cut a text that was requested so."""
-        shown, asked = self.shown[name], self.was_asked(name, wanted)
-        if shown is None:
-            return asked
-        if name == "content":
-            cut = shown.rstrip().endswith(("…", "...")) and same_text(shown, wanted)
-            return as_kept(shown) == as_kept(wanted) or (asked and cut)
-        return bool(shown[:19] == wanted[:19]) if name == "scheduledFor" else set(shown) == set(wanted)
-
-
-def _posts(frame: pd.DataFrame, campaign: str) -> Iterator[_Post]:
-    """The posts that bear the campaign's mark; drafts without a time are clones and nobody's (rule 10)."""
-    ours, people = keys.campaign_mark(campaign), frame.attrs.get("people") or {}
-    columns = {name: plain_values(frame, name) for name in NEEDED}
-    columns |= {name: instants(frame, name) for name in ("updated_at", "sync_withdrew_at")}
-    columns["override"], columns["row"] = flags(frame, "override"), plain_values(frame, "row")
-    for place, row in enumerate(in_rows(columns)):
-        metadata = metadata_value(row["metadata"], [])
-        is_nobodys = not row["post_id"] or (row["status"] == "draft" and row["scheduled_for"] is None)
-        if is_nobodys or not isinstance(metadata, Mapping) or as_mark(metadata.get("voxopsCampaign")) != ours:
-            continue
-        accounts = [target.account_id for target in targets_in(row["targets"])]
-        shown = {
-            "content": row["content"],
-            "scheduledFor": utc_text(row["scheduled_for"]),
-            "accountIds": None if None in accounts or not accounts else accounts,
-            "tags": None if "tags" in people or row["tags"] is None else tags_in(row["tags"]),
-        }
-        marks, row_mark = metadata.get("voxopsChanges"), metadata.get("voxopsRow")
-        yield _Post(
-            place=place,
-            post_id=str(row["post_id"]),
-            status=str(row["status"]),
-            row_mark=as_mark(row_mark),
-            op_mark=as_mark(metadata.get("voxopsOp")),
-            shown=shown,
-            marks=marks if isinstance(marks, Mapping) else {},
-            state=fingerprint(ours, row_mark, marks, (utc_text(row["updated_at"]) or "")[:19]),
-            created=str(row["created_at"]),
-            updated=row["updated_at"],
-            withdrew=row["sync_withdrew_at"],
-            override=row["override"],
-            label=row["row"],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Need:
     """What a row of the plan needs; a change has its `body`, a create the `attempt` that it is."""
 
     act: Literal["create", "change", "withdraw", "none"]
     reason: Reason
-    post: _Post | None = None
+    post: FramePost | None = None
     body: Mapping[str, Any] | None = None
     attempt: int = 0  # 0 for the sheet's
 
@@ -162,7 +60,7 @@ class _Need:
         return self.reason.code in _ELIGIBLE
 
 
-def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -> _Need:
+def _of_row(item: Item, posts: Sequence[FramePost], *, override: bool, tags: bool) -> _Need:
     """What a row needs whose create is planned, by the posts that bear its mark."""
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
@@ -186,7 +84,7 @@ def _of_row(item: Item, posts: Sequence[_Post], *, override: bool, tags: bool) -
     return _Need("none", reason, last)
 
 
-def _of_live(item: Item, post: _Post, *, override: bool, tags: bool) -> _Need:
+def _of_live(item: Item, post: FramePost, *, override: bool, tags: bool) -> _Need:
     """What a row needs whose post is out, or will go out."""
     wanted = {**NOTHING_ELSE, **item.requested}
     other = [name for name in _SHOWN if (name != "tags" or tags) and not post.shows(name, wanted[name])]
@@ -217,7 +115,7 @@ def _fields(names: Sequence[str]) -> str:
     return ", ".join(_NAMES.get(name, name) for name in names)
 
 
-def _of_gone(post: _Post, *, withdraw: bool) -> _Need:
+def _of_gone(post: FramePost, *, withdraw: bool) -> _Need:
     """What becomes of a post whose row the sheet does not have."""
     if post.status not in WAITING_STATUSES:
         return _Need("none", Reason("sync_out", status=post.status), post)
@@ -233,12 +131,14 @@ def _of_gone(post: _Post, *, withdraw: bool) -> _Need:
     return _Need("withdraw", reason, post)
 
 
-def _hold_look_alikes(needs: dict[int, _Need], makes: Mapping[int, str], posts: Sequence[_Post]) -> dict[int, _Need]:
+def _hold_look_alikes(
+    needs: dict[int, _Need], makes: Mapping[int, str], posts: Sequence[FramePost]
+) -> dict[int, _Need]:
     """Block rows that would show what another post shows, unless this plan changes or withdraws that one (rule 17).
 
     `makes` is what each row will show. Where only posts of rows that are gone stand in the way, the reason says so.
     """
-    alike: dict[str | None, list[_Post]] = defaultdict(list)
+    alike: dict[str | None, list[FramePost]] = defaultdict(list)
     for post in posts:
         if post.is_live:
             alike[post.looks].append(post)
@@ -249,7 +149,9 @@ def _hold_look_alikes(needs: dict[int, _Need], makes: Mapping[int, str], posts: 
     }
     # Posts that a withdrawal would remove, or that would change then.
     gone = {need.post.post_id for need in needs.values() if need.post and need.reason.code == "withdraw_not_asked"}
-    held: dict[int, tuple[_Post, bool]] = {}  # row -> the post in its way, and whether a withdrawal would resolve it
+    held: dict[
+        int, tuple[FramePost, bool]
+    ] = {}  # row -> the post in its way, and whether a withdrawal would resolve it
     while True:
         blocks = {}
         for row, shows in makes.items():
@@ -325,7 +227,7 @@ def plan_sync(
     withdraw = true_or_false("withdraw", withdraw)
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
-    need_posts(posts, NEEDED, "use ws.posts(campaign=…)")
+    need_posts(posts, _NEEDED, "use ws.posts(campaign=…)")
     now = fetched_at(posts)
     if now is None:
         raise PlanError(
@@ -343,7 +245,7 @@ def plan_sync(
         )
     labels = row_names(sheet, key)
     marks = [keys.row_mark(name, label) for label in labels]
-    ours, by_row = list(_posts(posts, name)), defaultdict[str | None, list[_Post]](list)
+    ours, by_row = list(read_posts(posts, name)), defaultdict[str | None, list[FramePost]](list)
     for post in ours:
         by_row[post.row_mark].append(post)
     items = {item.row: item for item in created.items}
@@ -395,7 +297,7 @@ def _plan(sheet: pd.DataFrame, posts: pd.DataFrame, needs: Sequence[_Need], crea
         rows, own = list(done), table.iloc[list(done)]
         columns = {column: own[column].array for column in ("attempt", *FIELDS) if column in own}
         columns["change"] = [fingerprint("sync", post.state, need.body) for need, post in done.values()]
-        plan = planner(posts.iloc[[post.place for _, post in done.values()]][list(NEEDED)].assign(**columns))
+        plan = planner(posts.iloc[[post.place for _, post in done.values()]][[*_NEEDED]].assign(**columns))
         planned = {rows[item.row]: item for item in plan.items}
         items |= {row: replace(item, row=row, seen={**item.seen, "sync": name}) for row, item in planned.items()}
         for row, reason in zip(rows, plan.why, strict=True):

@@ -7,15 +7,13 @@ blocked, not overwritten. A change is settled when the post shows the requested 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 import pandas as pd
 
-from voxops._support import safe
-from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.act import (
     Form,
@@ -30,6 +28,7 @@ from voxops.acts.act import (
     changed_since_loaded,
     settled,
 )
+from voxops.acts.moves import times_by, times_to
 from voxops.acts.plan import (
     Plan,
     build_plan,
@@ -45,11 +44,10 @@ from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untou
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import metadata_value, need_posts, plain_values, warn_of_typos
+from voxops.errors import PlanError
+from voxops.frames.columns import metadata_value, need_posts, warn_of_typos
 from voxops.frames.nested import is_missing
 from voxops.frames.records import read_post
-from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
 
@@ -174,13 +172,14 @@ def _not_as_asked(request: Request, why: Reason) -> Request:
 def _values_before(request: Request, state: PostState, past: Requests) -> tuple[dict[str, set[str]], set[str]]:
     """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger.
 
-    And the fields of which it is known that they were set.
+    The second part are the fields that surely were set.
     """
     item, values = request.item, {field: set[str]() for field in request.item.requested}
     surely, name = set[str](), item.seen.get("change", "")
     for earlier in past:
-        before, refused = earlier.item, earlier.outcome is Outcome.FAILED and earlier.error_code not in _TOOK_EFFECT
-        failed = refused or (earlier.outcome is Outcome.FAILED and before.attempt < item.attempt)
+        before = earlier.item
+        took_effect = earlier.error_code in _TOOK_EFFECT and before.attempt >= item.attempt
+        failed = earlier.outcome is Outcome.FAILED and not took_effect
         if failed or before.act != item.act or name not in {"", before.seen.get("change", "")}:
             continue
         for field in values.keys() & before.requested.keys():
@@ -227,13 +226,13 @@ def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     return bool(beginning) and cut and as_read(shown) != as_read(now)
 
 
-def asked(values: Row) -> dict[str, Any]:
+def _requested(row: Row) -> dict[str, Any]:
     """What a change requests, out of the columns of a row."""
     read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": tags_in, "accountIds": split_list}
     body = {}
     for column, name in FIELDS.items():
-        value = values.get(column)
-        if not is_missing(value) and not (name == "tags" and _is_blank(value)):
+        value = row[column]
+        if value is not None and not (name == "tags" and _is_blank(value)):
             wanted = read[name](value) if name in read else value
             body[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted  # a tag is added once
     return body
@@ -340,19 +339,14 @@ def plan_update(
             "by= needs a name, so that Run All moves the posts once: pass change=, such as change='strike, Monday'"
         )
     if change is not None:
-        name = keys.campaign_name(change) if isinstance(change, str) else ""
-        if not name:
+        if not isinstance(change, str) or not (name := keys.campaign_name(change)):
             raise PlanError(f"change={str(change)[:40]!r} must name the change, such as 'strike, Monday'")
         posts = posts.assign(change=name)
-    if to is not None:
-        several = isinstance(to, Iterable) and not isinstance(to, str)
-        times = _for_each(to, posts) if several else parse_times([_time(to, shown_zone(posts))] * len(posts))
-    elif by is not None:
-        step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
-        times = parse_times([text and _later(text, step) for text in old])
+    if moved:
+        posts = posts.assign(new_scheduled_for=times_to(to, posts) if by is None else times_by(by, posts))
     elif not any(name in posts.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
-    return _planned(posts.assign(new_scheduled_for=times) if moved else posts, drafts=not moved, by=by is not None)
+    return _planned(posts, drafts=not moved, by=by is not None)
 
 
 def _planned(frame: pd.DataFrame, *, drafts: bool, by: bool = False) -> Plan:
@@ -361,7 +355,7 @@ def _planned(frame: pd.DataFrame, *, drafts: bool, by: bool = False) -> Plan:
 
     def judge(row: Row) -> Judged:
         shown = {"scheduled_for": utc_text(row["scheduled_for"]), "content": row["content"]}
-        body, episode = asked(row), post_episode(row)
+        body, episode = _requested(row), post_episode(row)
         if reason := _why_not(row, drafts=drafts, by=by) or _why_not_asked(body, row, shown, now):
             return reason, None
         identity = episode_identity("update", episode, body)
@@ -373,9 +367,8 @@ def _planned(frame: pd.DataFrame, *, drafts: bool, by: bool = False) -> Plan:
         item = UPDATE.item(row, Subject("post", row["post_id"]), identity, seen, body=body, cause=row["status"])
         return Reason("new_values", fields=", ".join(_NAMES[name] for name in sorted(body))), item
 
-    return build_plan(
-        UPDATE, frame, map(judge, target_rows(frame, more=(*FIELDS, "scheduled_for", "content", "change")))
-    )
+    rows = target_rows(frame, more=(*FIELDS, "scheduled_for", "content", "change"))
+    return build_plan(UPDATE, frame, map(judge, rows))
 
 
 def _why_not(row: Row, *, drafts: bool, by: bool) -> Reason | None:
@@ -399,76 +392,13 @@ def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Rea
     raw = {_SHEET.get(name, name): value for name, value in body.items()}
     if "scheduledFor" in body:
         raw["scheduled_for"] = row["new_scheduled_for"]
-    if reason := why_unfit(now, **raw):
+    reason = why_unfit(now, **raw)
+    if reason or (
+        row["status"] == "draft" and "scheduledFor" in body
+    ):  # a draft with the time that it has gets scheduled
         return reason
-    if row["status"] == "draft" and "scheduledFor" in body:  # also with the time that it has: so it gets scheduled
-        return None
     is_same = {
         "content": shown["content"] == body.get("content"),
         "scheduledFor": same_time(shown["scheduled_for"], body.get("scheduledFor")),
     }
     return Reason("unchanged") if all(is_same.get(name) for name in body) else None
-
-
-def _for_each(to: Any, posts: pd.DataFrame) -> Any:
-    """One time per row, in the order of the frame; whether each is fit is decided per row."""
-    if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
-        raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
-    if isinstance(to, pd.Series):
-        if not to.index.equals(posts.index):
-            raise PlanError("to= is a column of other rows than the frame; take it from the same frame")
-        return to
-    times = list(to)
-    if len(times) != len(posts):
-        raise PlanError(
-            f"to= has {safe.many(len(times), 'time')}, the frame {safe.many(len(posts), 'row')}; pass one per row"
-        )
-    return pd.Series(times, index=posts.index)
-
-
-def _time(to: Any, tz: str) -> str:
-    """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
-    text = None
-    try:
-        time = (
-            pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
-            if isinstance(to, date | str)
-            else pd.NaT
-        )
-        text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
-    except (ValueError, TypeError):
-        pass
-    except ConfigError as error:
-        raise PlanError(str(error)) from None
-    if text is None:
-        zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
-        raise PlanError(
-            f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
-        )
-    return text
-
-
-def _later(text: str, step: timedelta) -> str | None:
-    """A time moved by a step; None where no calendar has it."""
-    try:
-        return (datetime.fromisoformat(text) + step).isoformat()
-    except OverflowError:
-        return None
-
-
-def _step(by: Any) -> timedelta:
-    """How much later."""
-    try:
-        step: Any = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
-    except (ValueError, TypeError):
-        step = pd.NaT
-    bare = isinstance(by, bool | int | float) or (
-        isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
-    )
-    if bare or pd.isna(step) or not step:  # a number without a unit would be nanoseconds
-        raise PlanError(
-            f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
-            "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
-        )
-    length: timedelta = step.to_pytimedelta()
-    return length
