@@ -25,7 +25,6 @@ for _name in ("media", "first_comment", "tags"):
 # What each frame is called, the call that returns it, and how it is made.
 FRAMES: Makers = {
     "posts": ("ws.posts", lambda c: c.posts),
-    "exploded posts": ("ws.posts", lambda c: c.posts.explode("targets", ignore_index=True)),
     "targets": ("vx.targets", lambda c: vx.targets(c.posts)),
     "triaged": ("vx.triage", lambda c: c.triaged),
     "causes": ("vx.causes", lambda c: vx.causes(c.triaged)),

@@ -480,7 +480,7 @@ def commands_page() -> str:
     parts = [
         f"<!-- {_COMMENT} -->\n# Commands",
         "The command `voxops` does the same job as a notebook, for a terminal and for scheduled jobs. The key comes from `VOXBURST_API_KEY`, "
-        "the address from `VOXBURST_API_URL` or `--url`. How to schedule them: [cron](../../how-to/cron.md).",
+        "the address from `VOXBURST_API_URL` or `--url`. [Run on a schedule](../../how-to/schedule.md) shows how to automate them.",
         _table(
             ("command", "what it does"),
             [

@@ -37,7 +37,7 @@ LIBRARIES = {
     "jinja2": {"views"},
     "matplotlib": {"views"},
     "PIL": {"sheets"},
-    "python_calamine": {"sheets"},
+    "openpyxl": {"sheets"},
     "xlsxwriter": {"views"},
     "starlette": {"sandbox"},
     "uvicorn": {"sandbox"},

@@ -20,8 +20,7 @@ from voxops.analysis.statistics import (
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
 from voxops.errors import ConfigError
-from voxops.frames.columns import booleans, plain_values, table_of, unnamed_index
-from voxops.frames.nested import ListDtype
+from voxops.frames.checks import booleans, plain_values, table_of, unnamed_index
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import TIME_DTYPE, length, present_of, say_zone
 
@@ -52,7 +51,7 @@ _DUPLICATE: dict[str, Any] = {
     "copies": "Int64",
     "delivered": "Int64",
     "evidence": STRING_DTYPE,
-    "delivery_ids": ListDtype(),
+    "delivery_ids": object,
 }
 # An id has digits; a receiver's own word, such as evt_received, is not an id.
 _EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"
@@ -191,7 +190,7 @@ def duplicates(log: pd.DataFrame, *, possible: bool = True) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row per group of copies, by ``first_at``: ``webhook_id url event_type`` (string), ``first_at last_at`` (UTC), ``copies
-        delivered`` (Int64; delivered: how many the receiver accepted), ``evidence`` (string), ``delivery_ids`` (list of str).
+        delivered`` (Int64; delivered: how many the receiver accepted), ``evidence`` (string), ``delivery_ids`` (tuple of str).
 
     Raises
     ------
@@ -236,7 +235,7 @@ def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str
         "copies": groups.size(),
         "delivered": groups["_ok"].sum(),
         "evidence": [evidence] * len(heads),
-        "delivery_ids": ids,
+        "delivery_ids": tuple(ids),
     }
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import logging
 import os
+import re
 import shutil
 import tempfile
 import warnings
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -32,7 +33,8 @@ from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.watching import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
-from voxops.frames.columns import metadata_value
+from voxops.frames.cells import metadata_value
+from voxops.frames.records import with_rows, with_tries
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -129,21 +131,22 @@ class Session(BoardLoader):
         self._engine.known.checks = self._checks
         return self._engine
 
-    def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:
-        return {} if self._engine is None else audit.tries(self._engine.ledger, posts)
-
-    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:
-        return {} if self._engine is None else audit.rows_of(self._engine.ledger, posts)
-
-    def campaigns(self) -> pd.DataFrame:
-        """Return the campaigns of the ledger, and of the posts that were loaded."""
-        return audit.campaigns(self.engine.ledger, self._named.values())
-
-    def _note_campaigns(self, posts: pd.DataFrame) -> None:
+    def _with_ledger(self, posts: pd.DataFrame, *, is_campaign: bool) -> pd.DataFrame:
         cells = (posts.get(name, ()) for name in ("campaign", "post_id", "metadata", "created_at"))
         for name, post, metadata, created in zip(*cells, strict=False):
             if isinstance(name, str):
                 self._named[post] = (name, as_mark(metadata_value(metadata, ["voxopsRow"])) or post, created)
+        if self._engine is None:
+            return posts
+        ids, ledger = posts["post_id"].dropna().to_list(), self._engine.ledger
+        if is_campaign and ids:
+            posts = with_rows(posts, audit.rows_of(ledger, ids))
+            posts.attrs["campaigns"] = self._campaigns()
+        return with_tries(posts, audit.tries(ledger, ids))
+
+    def campaigns(self) -> pd.DataFrame:
+        """Return the campaigns of the ledger, and of the posts that were loaded."""
+        return audit.campaigns(self.engine.ledger, self._named.values())
 
     def _campaigns(self) -> list[str]:
         return [] if self._engine is None else self.campaigns()["campaign"].to_list()
@@ -206,6 +209,8 @@ class Session(BoardLoader):
     async def upload(
         self,
         media: pd.DataFrame | str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        *,
+        folder: str | Path | None = None,
     ) -> pd.DataFrame:
         """Upload what a sheet names, or files, three at once, and wait until posts can use them.
 
@@ -217,6 +222,8 @@ class Session(BoardLoader):
         media : pandas.DataFrame, path or iterable of path
             A sheet, such as from ``vx.read_campaign``, whose column ``media`` names files in its folder, https addresses and ids. Or
             pictures (jpg, png, gif, webp), films (mp4, mov, avi, webm) and PDFs.
+        folder : str or Path, optional
+            Where the files of a sheet are; by default where this process has read it. Files outside of it are refused.
 
         Returns
         -------
@@ -245,8 +252,7 @@ class Session(BoardLoader):
         >>> size = (folder / "menu.pdf").write_bytes(b"%PDF-1.7")
         >>> ws.upload([folder / "menu.pdf"])[["name", "status", "reused"]].to_numpy().tolist()
         [['menu.pdf', 'ready', False]]
-        >>> sheet.attrs["folder"] = str(folder)
-        >>> ws.upload(sheet.assign(media="menu.pdf"))["media_uploaded"].to_list()
+        >>> ws.upload(sheet.assign(media="menu.pdf"), folder=folder)["media_uploaded"].to_list()
         ['menu.pdf', 'menu.pdf']
         """
         paths: list[Any] = []
@@ -259,7 +265,7 @@ class Session(BoardLoader):
         uploads = Uploads(self.client, engine.ledger.media, engine.commit)
         if not isinstance(media, pd.DataFrame):
             return await uploads.files(paths)
-        sheet = await uploads.sheet(media)
+        sheet = await uploads.sheet(media, folder)
         sheet.attrs["campaigns"] = self._campaigns()
         return sheet
 
@@ -662,6 +668,22 @@ class Awaitables:
     panel: Final = awaitable(Workspace.panel, here=True)
     close: Final = awaitable(Workspace.close)
 
+
+def _show_as_called(kind: type) -> None:
+    """Let help show the methods of a class under its own name, with their types spelt out."""
+    spelt = {"Words": "str | list[str] | None", "When": "str | datetime | timedelta | None"}
+    for name, method in vars(kind).items():
+        if hasattr(method, "__wrapped__"):
+            signature = inspect.signature(method)
+            owner, *parameters = signature.parameters.values()
+            texts = [re.sub("Words|When", lambda alias: spelt[alias[0]], each.annotation) for each in parameters]
+            parameters = [each.replace(annotation=text) for each, text in zip(parameters, texts, strict=True)]
+            method.__signature__ = signature.replace(parameters=[owner, *parameters])
+            method.__module__, method.__qualname__ = kind.__module__, f"{kind.__name__}.{name}"
+
+
+_show_as_called(Workspace)
+_show_as_called(Awaitables)
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 

@@ -101,7 +101,7 @@ def test_a_move_is_refused_beside_times_in_the_frame_and_needs_the_old_ones(opti
     frame = posts("scheduled", new_scheduled_for=["2026-03-05T09:00:00Z"])
     with pytest.raises(PlanError, match="times in new_scheduled_for"):
         plan_update(frame, **options)
-    with pytest.raises(PlanError, match="no column scheduled_for"):
+    with pytest.raises(PlanError, match="missing: scheduled_for"):
         plan_update(posts("scheduled").drop(columns="scheduled_for"), **options)
 
 
@@ -144,7 +144,7 @@ def test_targets_are_no_posts_and_the_error_says_how_to_get_from_them_to_these(p
 def test_a_frame_that_changes_nothing_is_refused():
     with pytest.raises(PlanError, match="the frame changes nothing"):
         plan_update(posts("scheduled"))
-    with pytest.raises(PlanError, match="no column post_id"):
+    with pytest.raises(PlanError, match="missing: post_id"):
         plan_update(pd.DataFrame({"new_content": ["x"]}))
 
 

@@ -62,9 +62,9 @@ def test_the_key_of_a_row_is_known_once_its_accounts_are():
 def test_errors_name_column_rows_and_the_way_out():
     with pytest.raises(PlanError, match="must be text"):
         plan_create(sheet(), key="row_id", campaign=3)
-    with pytest.raises(PlanError, match=r"no column scheduled_for; use vx\.read_campaign"):
+    with pytest.raises(PlanError, match=r"missing: scheduled_for\. Use vx\.read_campaign"):
         plan_create(sheet().drop(columns="scheduled_for"), key="row_id")
-    with pytest.raises(PlanError, match="no column sheet_row; key= names the column"):
+    with pytest.raises(PlanError, match=r"missing: sheet_row\. key= names the column"):
         plan_create(sheet(), key="sheet_row")
     with pytest.raises(
         PlanError, match=r"2 rows have the key '1', but differ in row_id; .* \(frame\.iloc\[\[0, 1\]\]\)"

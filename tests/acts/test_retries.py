@@ -92,7 +92,7 @@ def test_what_is_held_says_why(row, code):
 
 
 def test_columns_that_are_missing_are_named():
-    with pytest.raises(PlanError, match=r"no column verdict, retryable; use vx\.triage"):
+    with pytest.raises(PlanError, match=r"missing: verdict, retryable\. Use vx\.triage"):
         plan_retry(targets({}).drop(columns=["verdict", "retryable"]))
     with pytest.raises(PlanError, match="new_media_url"):
         plan_fix(targets({}))

@@ -28,7 +28,6 @@ from tests.virtual import let_pages_be_small
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops._support.canonical import text
 from voxops.archive import Archive, sync
 from voxops.archive.store import Store
 from voxops.archive.sync import covered, gaps, near
@@ -284,7 +283,6 @@ def test_sql_reads_the_files(archive):
 
 @pytest.mark.parametrize(("query", "said"), [
     ("SELEC 1", "SELEC"), ("SELECT * FROM post", "post"), ("SELECT ?", "parameter"), ("SELECT 1 / 'x'", "x"), (5, "query=5"),
-    ("SELECT 1 AS status, 2 AS status", "two columns of the result are named 'status'"),
     ("SELECT 9223372036854775808 AS n", "9223372036854775808 can't be cast"), ("EXPLAIN SELECT 1", "one SELECT"),
     ("SELECT 18446744073709551615::UBIGINT AS n", "out of range"), ("SELECT 1; SELECT 2", "one SELECT"), ("", "one SELECT"),
 ])  # fmt: skip
@@ -426,10 +424,10 @@ def test_whatever_the_server_sends_comes_back(metadata, tags):
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))
         assert store.merge("posts", posts) == bool(metadata)
-        back = store.read("posts", where="true ORDER BY post_id")
+        back = store.read("posts", order="post_id")
     for name in ("metadata", "targets"):
         assert list(back[name]) == list(posts[name])
-    assert list(back["tags"]) == [[*map(text, each)] for each in posts["tags"]]
+    assert list(back["tags"]) == list(posts["tags"])
 
 
 def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
@@ -467,7 +465,7 @@ def test_the_gaps_are_the_hours_that_no_span_holds(read, one, two):
     ("published", 1, 1, False), ("deleted", 1, 1, False),
 ])  # fmt: skip
 def test_a_post_is_open_while_it_may_change(tmp_path, status, changed, created, is_open):
-    ago = [pd.NaT if days is None else pd.Timestamp(_NOON) - pd.Timedelta(days=days) for days in (changed, created)]
+    ago = [None if days is None else str(_NOON - timedelta(days=days)) for days in (changed, created)]
     store = Store(tmp_path)
     store.merge("posts", build("posts", [{"id": "p", "status": status, "updatedAt": ago[0], "createdAt": ago[1]}]))
     settled = _NOON - sync.REOPENED_WITHIN

@@ -25,7 +25,8 @@ from tests.virtual import until
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.client import AsyncClient, SystemClock, _retries
+from voxops.client import AsyncClient, SystemClock
+from voxops.client import client as client_module
 from voxops.connection import open_workspace
 from voxops.errors import ConfigError, TransportError
 
@@ -42,7 +43,7 @@ def api(*_: bytes) -> Iterator[bytes]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause between two tries."""
-    monkeypatch.setattr(_retries, "delay", lambda *_: 0.0)
+    monkeypatch.setattr(client_module, "delay", lambda *_: 0.0)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ from voxops.api.timing import SKEW
 from voxops.engine import engine
 from voxops.engine.facts import Gate
 from voxops.engine.send import Group
-from voxops.frames.packing import pack
+from voxops.frames.stored import store
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
@@ -130,7 +130,7 @@ def _once_of(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return known
 
 
-_PACK, _TABLE = _once_of(pack), _once_of(Plan._stored_table)
+_STORE, _TABLE = _once_of(store), _once_of(Plan._stored_table)
 
 
 @contextmanager
@@ -153,7 +153,7 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
 
     try:
         with (
-            mock.patch("voxops.engine.bind.pack", _PACK),
+            mock.patch("voxops.engine.bind.store", _STORE),
             mock.patch.object(Plan, "_stored_table", _TABLE),
             mock.patch.object(plans, "BULK_POSTS", case.bulk),
             mock.patch.object(engine.secrets, "token_hex", lambda size: f"{next(names):0{2 * size}x}"),

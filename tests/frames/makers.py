@@ -23,9 +23,8 @@ PROMISED = {
         "created_at": UTC_US, "delivered_at": UTC_US,
     },
     "accounts": {
-        "account_id": "string", "platform": "string", "username": "string", "display_name": "string", "account_type": "string",
-        "status": "string", "followers": "Int64", "connected_at": UTC_US, "scope_status": "string", "scope_message": "string",
-        "avatar_url": "string", "workspace_id": "string",
+        "account_id": "string", "platform": "string", "username": "string", "status": "string", "scope_status": "string",
+        "scope_message": "string",
     },
     "webhooks": {
         "webhook_id": "string", "url": "string", "events": "object", "enabled": "boolean", "failure_count": "Int64",
@@ -33,7 +32,7 @@ PROMISED = {
     },
     "bulk_results": {
         "index": "Int64", "status": "string", "post_id": "string", "error_code": "string", "error_message": "string",
-        "error_field": "string", "errors": "object",
+        "errors": "object",
     },
 }  # fmt: skip
 TARGETS = {

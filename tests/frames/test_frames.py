@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import string
 from datetime import UTC, datetime
 from typing import Any
@@ -11,17 +13,16 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.frames.makers import ODD, PROMISED, TARGETS, dtypes
+from tests.frames.makers import ODD, PROMISED, TARGETS, dtypes, some_posts
 
-from voxops.frames.nested import Target, Targets
-from voxops.frames.records import Columns, build, targets
+from voxops.frames.cells import Json, Target, Targets, metadata_value
+from voxops.frames.records import Columns, build, targets, targets_in
 from voxops.frames.schemas import SCHEMAS
 
 
 @pytest.mark.parametrize("kind", PROMISED)
 def test_columns_and_dtypes_are_the_promised_ones_for_empty_full_and_hostile_input(kind):
-    fields = [column.fields for column in SCHEMAS[kind]]
-    names = sorted({field.split(".")[0] for group in fields for field in group})
+    names = sorted({path[0] for column in SCHEMAS[kind] for path in column.paths})
     hostile = [dict.fromkeys(names, odd) for odd in ODD] + [{}, {"unknown": 1}, None, "text", 3, [1]]
     for records in ([], [{}], [{"id": "x"}], hostile):
         assert dtypes(build(kind, records)) == PROMISED[kind]
@@ -31,7 +32,8 @@ def test_columns_and_dtypes_are_the_promised_ones_for_empty_full_and_hostile_inp
 def test_the_targets_frame_has_the_promised_columns_for_empty_childless_and_hostile_posts():
     hostile = [{"id": "p", "platforms": odd} for odd in ODD]
     hostile += [
-        {"id": "p", "platforms": [dict.fromkeys(Target._fields, odd) | {"platform": odd, "error": odd}]} for odd in ODD
+        {"id": "p", "platforms": [dict.fromkeys(Target.__struct_fields__, odd) | {"platform": odd, "error": odd}]}
+        for odd in ODD
     ]
     for records in ([], [{"id": "p"}], hostile):
         assert dtypes(targets(build("posts", records))) == TARGETS
@@ -40,7 +42,7 @@ def test_the_targets_frame_has_the_promised_columns_for_empty_childless_and_host
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=10))  # fmt: skip
 def test_no_json_value_anywhere_changes_a_dtype_or_raises(value):
     for kind in PROMISED:
-        names = {field.split(".")[0] for column in SCHEMAS[kind] for field in column.fields}
+        names = {path[0] for column in SCHEMAS[kind] for path in column.paths}
         frame = build(kind, [dict.fromkeys(names, value), {"data": value}, value])
         assert dtypes(frame) == PROMISED[kind]
     assert dtypes(targets(build("posts", [{"id": "p", "platforms": value}]))) == TARGETS
@@ -134,29 +136,50 @@ def test_attrs_say_where_from_and_are_plain_json(tmp_path):
     assert pd.read_parquet(tmp_path / "t.parquet").attrs["source"] == "https://api.example"
 
 
-def test_joined_posts_are_deduplicated_counted_and_grouped_by_what_is_nested():
+def test_cells_are_compared_counted_and_saved_like_any_value(tmp_path):
     def some(metadata: dict[str, Any]) -> pd.DataFrame:
         failed = [{"platform": "twitter", "status": "failed"}]
-        return build("posts", [{"id": name, "metadata": each, "platforms": failed} for name, each in metadata.items()])
+        return build("posts", [{"id": name, "metadata": each, "platforms": failed, "tags": ["a", "b"]} for name, each in metadata.items()])  # fmt: skip
 
     posts = some({"p0": {"a": 1, "b": [2]}, "p1": {"b": [2], "a": 1}, "p2": None})
     whole = pd.concat([posts, posts.iloc[::-1], some({"p0": {"b": [2], "a": 1}, "p9": {"a": 2}})], ignore_index=True)
     assert whole.drop_duplicates()["post_id"].to_list() == ["p0", "p1", "p2", "p9"]
     assert whole.drop_duplicates("metadata")["post_id"].to_list() == ["p0", "p2", "p9"]
-    assert whole.nunique()[["post_id", "metadata", "targets"]].to_list() == [4, 2, 1]
-    assert list(whole["metadata"].unique()) == [{"a": 1, "b": [2]}, None, {"a": 2}]
-    assert whole["metadata"].value_counts().to_dict() == {'{"a":1,"b":[2]}': 5, '{"a":2}': 1}
+    assert whole.nunique()[["post_id", "metadata", "targets", "tags"]].to_list() == [4, 2, 1, 1]
     assert whole.groupby("metadata")["post_id"].nunique().to_list() == [2, 1]
-    assert whole["targets"].value_counts().to_list() == [len(whole)]
-    assert type(whole.drop_duplicates()["targets"].iloc[0]) is Targets
-    assert whole.sort_values("metadata")["post_id"].iloc[-2:].to_list() == ["p2", "p2"]
-    assert pd.util.hash_pandas_object(whole, index=False).nunique() == 4
+    assert whole.explode("tags")["tags"].value_counts().to_dict() == {"a": 8, "b": 8}
+    cell = whole["metadata"][0]
+    assert (type(cell), cell, dict(cell), cell["a"], len(cell), "b" in cell) == (
+        Json,
+        {"a": 1, "b": [2]},
+        cell.value,
+        1,
+        2,
+        True,
+    )
+    assert str(cell) == repr(cell) == '{"a":1,"b":[2]}'
+    whole.to_parquet(tmp_path / "posts.parquet")
+    whole.to_csv(tmp_path / "posts.csv", index=False)
+    for back in (pd.read_parquet(tmp_path / "posts.parquet"), pd.read_csv(tmp_path / "posts.csv")):
+        assert [metadata_value(each, ["a"]) for each in back["metadata"]] == [1, 1, None, None, 1, 1, 1, 2]
+        assert [list(targets_in(each)) for each in back["targets"]] == [
+            [Target(platform="twitter", status="failed")]
+        ] * 8
 
 
-def test_lists_are_counted_and_grouped_by():
-    tags = build("posts", [{"id": "p", "tags": tags} for tags in (["a", "b"], [], None, ["a", "b"])])["tags"]
-    assert tags.value_counts().to_dict() == {("a", "b"): 2, (): 2}
-    assert tags.groupby(tags).count().to_list() == [2, 2]
-    codes, words = pd.factorize(tags)
-    assert ([*codes], [*words]) == ([0, 1, 1, 0], [["a", "b"], []])
-    assert tags.reindex(range(5)).value_counts(dropna=False).sum() == 5
+def test_a_cell_of_targets_is_a_sequence_of_them():
+    cell = some_posts()["targets"][699]
+    entries = list(cell)
+    assert [entry.platform for entry in cell] == ["twitter", "threads", "bluesky"]
+    assert (type(cell), len(cell), cell[0], cell[-1], cell[1:]) == (Targets, 3, entries[0], entries[2], entries[1:])
+    assert cell == entries
+    assert cell not in (entries[:1], 3)
+    for same in (pickle.loads(pickle.dumps(cell)), copy.deepcopy(cell)):
+        assert type(same) is Targets
+        assert same == cell
+
+
+@pytest.mark.parametrize("value", [{"n": 2**70}, {"text": "\ud83d"}])
+def test_json_that_few_can_write_is_kept(value):
+    (cell,) = build("posts", [{"id": "p", "metadata": value}])["metadata"]
+    assert repr(cell.value) == repr(value)

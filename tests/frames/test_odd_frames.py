@@ -61,9 +61,9 @@ def test_columns_of_several_levels_are_said(plan, make):
 
 GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
     "index": (lambda frame: frame.set_index(["platform", "status"]), "reset_index()"),
-    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "suffixes="),
+    "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "platform (did you mean 'platform_"),
     "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)"),
-    "column": (lambda frame: frame["status"], "frame[['status']]"), "row": (lambda frame: frame.iloc[0], "frame[['post_id']]"),
+    "column": (lambda frame: frame["status"], "targets, not pandas.Series. Use"),
 }  # fmt: skip
 
 

@@ -10,8 +10,8 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.frames.columns import with_people
 from voxops.frames.records import build
+from voxops.loading.people import with_people
 
 FIELDS = {"owner": "metadata.owner", "campaign": "metadata.campaign"}
 

@@ -15,7 +15,7 @@ from tests.engine.steps import BULK
 from voxburst_sandbox import Fault
 from voxops.acts.plan import Plan
 from voxops.acts.sync import plan_sync
-from voxops.sheets.media import look_at
+from voxops.sheets.media import keep_folder, look_at
 
 ADDRESS = "https://cdn.example/a.jpg"
 
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def sheet(rig: Rig, folder: Path, media: Sequence[str]) -> pd.DataFrame:
     """A row for each cell of media."""
     frame = rig.campaign(len(media)).assign(media=list(media))
-    frame.attrs["folder"] = str(folder)
+    frame.attrs["reading"] = keep_folder(folder)
     return frame
 
 
@@ -100,7 +100,7 @@ def test_a_medium_that_was_deleted_after_its_upload_fails_its_rows_alone_and_is_
     results = kernel.results(run)
     assert results.set_index("row_id")["outcome"].tolist() == ["failed", "failed", "succeeded"]
     failed = results[results["outcome"] == "failed"].assign(attempt=2)
-    failed.attrs["folder"] = str(folder)
+    failed.attrs["reading"] = keep_folder(folder)
     again = kernel.upload(failed[[*frame.columns, "attempt"]])
     assert outcomes(kernel.run(planned(again, one_by_one=one_by_one))) == {"succeeded": 2}
     assert len(media(rig, "create")) == len(media(rig, "upload")) == 3

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.security.raw import PEAK
 
-from voxops.archive import Archive
+from voxops.archive import Archive, store
 from voxops.archive.store import Store
 from voxops.errors import ConfigError
 from voxops.frames.records import build
@@ -115,8 +118,8 @@ def test_whoever_wants_files_says_so_and_still_only_reads(archive, tmp_path):
 def test_what_does_not_fit_into_memory_is_not_put_into_the_folder_that_one_works_in(archive, tmp_path, monkeypatch):
     (tmp_path / ".tmp").write_text("mine")  # where DuckDB would put it
     monkeypatch.chdir(tmp_path)
-    small = {"threads": 1, "memory_limit": "29MB"}
-    monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config=small))
+    monkeypatch.setattr(duckdb, "connect", partial(duckdb.connect, config={"threads": 1}))
+    monkeypatch.setattr(store, "_MEMORY", "29MB")
     query = (
         "SELECT max(place) AS n FROM (SELECT row_number() OVER (ORDER BY hash(i)) AS place FROM range(2000000) AS t(i))"
     )
@@ -240,6 +243,56 @@ def test_a_small_file_that_claims_many_rows_is_refused(archive):
     assert part.stat().st_size < 100_000
     with pytest.raises(ConfigError, match="200,000 rows"):
         archive.posts()
+
+
+QUERIES = ["archive.posts()", "archive.deliveries()", "archive.sql('SELECT * FROM posts')", "archive.sql('SELECT * FROM targets')",
+           "archive.sql('SELECT * FROM posts WHERE post_id <> ?', ['x'])", "archive.posts(columns=['post_id'])"]  # fmt: skip
+READ = (
+    PEAK
+    + """
+import resource, sys
+from voxops.archive import Archive
+from voxops.errors import ConfigError
+archive = Archive(sys.argv[1])
+archive.files("posts")
+resource.setrlimit(resource.RLIMIT_AS, (8_000_000_000,) * 2)
+for query in sys.argv[2:]:
+    try:
+        print(len(eval(query)), "rows", end="")
+    except ConfigError as error:
+        print(str(error).partition(chr(10))[0], end="")
+    print(" in", peak(), flush=True)
+"""
+)
+
+
+def repeated(part: Path, column: str, value: Any) -> None:
+    """Give each of many rows the same large value, which takes its room once in the file."""
+    table = pq.read_table(part, partitioning=None)
+    rows = 5_000 if column == "content" else 500
+    table = table.take([0] * rows)
+    values = pa.array([value] * rows, table.schema.field(column).type) if column != "content" else None
+    if values is None:
+        values = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
+    table = table.set_column(table.schema.get_field_index(column), column, values)
+    pq.write_table(table, part, compression="zstd", row_group_size=rows, dictionary_pagesize_limit=1 << 30)
+
+
+@pytest.mark.parametrize(("column", "value"), [
+    ("content", "x" * 4_000_000), ("tags", ["x" * 1_000_000]), ("targets", [{"error_message": "x" * 1_000_000}]),
+], ids=["a text", "lists", "targets"])  # fmt: skip
+def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_its_budget(archive, column, value):
+    part = archive.files("posts")[0]
+    repeated(part, column, value)
+    assert part.stat().st_size < 30_000
+    command = [sys.executable, "-c", READ, str(archive._store.root), *QUERIES]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr[-2_000:]
+    lines = [line.rpartition(" in ") for line in done.stdout.splitlines()]
+    refused = [said for said, _, _ in lines if "rows" not in said]
+    assert len(lines) == len(QUERIES)
+    assert len(refused) >= 3 and all("bytes" in said or "Memory" in said for said in refused), lines
+    assert int(lines[-1][2]) < 800, lines
 
 
 @given(st.sampled_from(["posts", "deliveries", None]), st.integers(0, 10**6), st.binary(max_size=3))

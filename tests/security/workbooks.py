@@ -1,9 +1,12 @@
-"""Workbooks by hand, of Excel and of OpenDocument."""
+"""Workbooks by hand, and as openpyxl reads them."""
 
 from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
+
+from openpyxl import load_workbook
 
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
 
@@ -25,8 +28,14 @@ def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFL
         for name in ("s", "big")
     )
     kind = "http://schemas.openxmlformats.org/package/2006"
+    kinds = {"workbook": "sheet.main", "sharedStrings": "sharedStrings"}
+    overrides = "".join(
+        f'<Override PartName="/xl/{part}.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.{name}+xml"/>'
+        for part, name in kinds.items()
+        if part == "workbook" or f"xl__{part}_xml" in parts
+    )
     content = {
-        "[Content_Types].xml": f'<Types xmlns="{kind}/content-types"/>',
+        "[Content_Types].xml": f'<Types xmlns="{kind}/content-types">{overrides}</Types>',
         "_rels/.rels": f'<Relationships xmlns="{kind}/relationships"><Relationship Id="b" Type="{IDS[9:-1]}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {MAIN} {IDS}><sheets><sheet name="Plan" sheetId="1" r:id="s"/></sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{kind}/relationships">{links}</Relationships>',
@@ -42,23 +51,10 @@ def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFL
     return path
 
 
-def ods(path: Path, rows: str) -> Path:
-    """An OpenDocument sheet, by hand."""
-    spaces = "".join(
-        f' xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "table", "text")
-    )
-    body = f'<office:body><office:spreadsheet><table:table table:name="Plan">{rows}</table:table></office:spreadsheet></office:body>'
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet", zipfile.ZIP_STORED)
-        archive.writestr("META-INF/manifest.xml", "<manifest/>")
-        archive.writestr("content.xml", f"<office:document-content{spaces}>{body}</office:document-content>")
-    return path
-
-
-def ods_rows(*rows: list[str]) -> str:
-    """Rows of an OpenDocument sheet."""
-    cells = [
-        [f'<table:table-cell office:value-type="string"><text:p>{cell}</text:p></table:table-cell>' for cell in row]
-        for row in rows
-    ]
-    return "".join(f"<table:table-row>{''.join(row)}</table:table-row>" for row in cells)
+def tables(path: Path) -> dict[str, list[list[Any]]]:
+    """The values of each sheet of a workbook, as a reader other than ours sees them; ``""`` for an empty cell."""
+    book = load_workbook(path, data_only=True)
+    return {
+        page.title: [["" if cell is None else cell for cell in row] for row in page.iter_rows(values_only=True)]
+        for page in book.worksheets
+    }

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import pandas as pd
 
+from voxops.frames.records import build
 from voxops.loading.check import by_rules, findings_table
-from voxops.loading.upload import Outcome, _cells
+from voxops.loading.upload import Outcome, upload_cells
 from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile
-from voxops.sheets.rules import media_faults, sheet_rows
+from voxops.sheets.rules import sheet_rows
 
 
-def findings(sheet: pd.DataFrame, now: datetime | None = None) -> pd.DataFrame:
+def findings(sheet: pd.DataFrame, now: datetime | None = None, folder: Path | None = None) -> pd.DataFrame:
     """As ``ws.check(sheet, ask=False)``, by a clock of one's own or by none."""
-    return findings_table(sheet, by_rules(sheet, sheet_rows(sheet, reads=True), now))
+    return findings_table(sheet, by_rules(sheet, sheet_rows(sheet, reads=True, folder=folder), now))
 
 
 def uploaded(sheet: pd.DataFrame) -> pd.DataFrame:
@@ -22,5 +24,11 @@ def uploaded(sheet: pd.DataFrame) -> pd.DataFrame:
     rows = sheet_rows(sheet, reads=True)
     found = [one.source if isinstance(one, MediaFile) else one for row in rows for one in row["found"].values()]
     outcomes = {one: Outcome(f"media_{one[-9:]}") for one in found if isinstance(one, str)}
-    cells = [_cells(row, next(media_faults(row), None), outcomes) for row in rows]
+    cells = [upload_cells(row, outcomes) for row in rows]
     return sheet.assign(**{name: [cell[at] for cell in cells] for at, name in enumerate(UPLOAD_COLUMNS)})
+
+
+def listed(*accounts: tuple[str, str, str, str]) -> pd.DataFrame:
+    """Platform, username, id and status of accounts, as the API lists them."""
+    records = [dict(zip(("platform", "username", "id", "status"), account, strict=True)) for account in accounts]
+    return build("accounts", records, whole=True)

@@ -6,7 +6,6 @@ import json
 import re
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
@@ -19,14 +18,13 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.security.raw import answer, serve
-from tests.sheets.offline import findings
+from tests.sheets.offline import findings, listed
 
 import voxops as vx
 from voxops.acts.create import plan_create
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, PlanError
-from voxops.loading.names import AccountNames, no_account
-from voxops.sheets import files
+from voxops.loading.names import AccountNames
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
 from voxops.sheets.rules import split_list, utc_text
 
@@ -136,10 +134,10 @@ def test_what_can_not_be_read_as_a_campaign_is_refused_in_words(tmp_path, conten
 
 
 def titled(path: Path, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Path:
-    """A workbook with a title over all columns in row 1, nothing in row 2, and its heads in row 3."""
+    """A workbook with a title over some columns in row 1, nothing in row 2, and its heads in row 3."""
     with xlsxwriter.Workbook(str(path)) as book:
         page = book.add_worksheet("Plan")
-        page.merge_range(0, 0, 0, len(heads) - 1, "Content plan, spring; final")
+        page.merge_range(0, 0, 0, len(heads) - 2, "Content plan, spring; final")
         for number, row in enumerate([heads, *rows], start=2):
             page.write_row(number, 0, row)
     return path
@@ -159,6 +157,25 @@ def test_heads_of_another_language_below_a_title_are_found_by_columns(tmp_path, 
         read_campaign(path, columns=columns)
     if columns:
         assert read_campaign(path, columns=columns, header=3)["content"].tolist() == ["Hello", "Hello"]
+
+
+def test_headings_over_the_whole_row_are_skipped_and_listed(tmp_path):
+    path = tmp_path / "plan.xlsx"
+    rows = [[], CAMPAIGN_COLUMNS[:4], [], TITLED[0], [], ["r3", "", *ROW[2:4]], ["r4", "", "linkedin:@brand", ROW[3]]]
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet("Plan")
+        for number, row in enumerate(rows):
+            page.write_row(number, 0, row)
+        for number, title in ((0, "Spring; all"), (2, "Week 10"), (4, "Week 11")):
+            page.merge_range(number, 0, number, 3, title)
+        page.merge_range(5, 1, 6, 1, "Twice")
+    frame = read_campaign(path)
+    assert frame[["row_id", "content"]].to_numpy().tolist() == [["r1", "Hello"], ["r3", "Twice"], ["r4", "Twice"]]
+    listed = "row 1 ('Spring; all'), row 3 ('Week 10'), row 5 ('Week 11')"
+    assert frame.attrs["skipped"] == listed
+    (finding,) = findings(frame, now=NOW).to_dict("records")
+    assert (finding["level"], finding["message"]) == ("warning", Reason("rows_skipped", value=listed).sentence())
+    assert finding["sheet_row"] == 4
 
 
 TITLES = ["Plan", '"Plan, of; ours, for\nspring"', "Plan, of ours, for spring, all of it{0}", "sep={0}\nPlan"]
@@ -200,7 +217,7 @@ WRONG = {
     "time_missing": [{"scheduled_for": None}], "time_without_offset": [{"scheduled_for": "2026-03-04 10:00"}, {"scheduled_for": "2026-03-04T10:00:00"}],
     "time_ambiguous": [{"scheduled_for": "04.03.2026 10:00"}], "time_unreadable": [{"scheduled_for": "tomorrow"}],
     "time_passed": [{"scheduled_for": "2026-03-02T09:00:00Z"}], "content_type_form": [{"content_type": "photo"}],
-    "media_missing": [{"media": "spring.jpg"}, {"media": "a b/Film.MOV"}, {"media": "C:\\pictures\\a.jpg"}],
+    "media_folder": [{"media": "spring.jpg"}, {"media": "a b/Film.MOV"}, {"media": "C:\\pictures\\a.jpg"}],
     "media_address": [{"media": "http://x.example/a.jpg"}, {"media": "ftp://x.example/a.jpg"}, {"media": "https:///a.jpg"}], "attempt_form": [{"attempt": "zwei"}],
 }  # fmt: skip
 WARNED = {
@@ -247,6 +264,15 @@ def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, head
     assert all(each in said for each in words), said
     assert said.count("columns={") == sum("columns={" in each for each in words)
     assert (NAMES in said) == (NAMES in words)
+
+
+@pytest.mark.parametrize(("cell", "hint"), [
+    ("Twitter @Brand", "did you mean twitter:@brand?"), ("X @brand", "did you mean twitter:@brand?"), ("linkedin@brand", "did you mean linkedin:@brand?"),
+    ("@brand", "separate accounts by a semicolon."), ("tweeter @brand", "separate accounts by a semicolon."),
+])  # fmt: skip
+def test_an_account_that_lacks_its_colon_is_asked_for(cell, hint):
+    (finding,) = findings(one(accounts=cell)).to_dict("records")
+    assert (finding["code"], finding["message"].rpartition("; ")[2]) == ("account_form", hint)
 
 
 def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
@@ -325,13 +351,13 @@ def test_rows_of_one_key_are_shown_with_what_differs_and_nothing_says_to_drop_th
 def test_a_name_that_two_accounts_share_stands_for_neither():
     """Not for the active one either: they may be two pages of one name."""
     shared = [("TWITTER", "Brand", "acc_1", "expired"), ("twitter", "@brand", "acc_2", "active")]
-    names = AccountNames([*shared, ("bluesky", "brand", "acc_3", "active")])
+    names = AccountNames(listed(*shared, ("bluesky", "brand", "acc_3", "active")))
     assert names.get("twitter:@brand") is None
-    said = no_account(["twitter:@Brand"], names)
-    assert all(each in said for each in ("2 accounts", "twitter:acc_1 (expired)", "twitter:acc_2 (active)"))
-    assert no_account(["twitter:@brant"], names) == "no account twitter:@brant in this workspace"
-    assert "Twitter:brand" not in names
-    assert (names["twitter:acc_2"], names["Bluesky:@BRAND"], names.get("acc_1")) == ("acc_2", "acc_3", None)
+    message = names.unknown(["twitter:@Brand"])
+    assert all(part in message for part in ("2 accounts", "twitter:acc_1 (expired)", "twitter:acc_2 (active)"))
+    assert names.unknown(["twitter:@brant"]) == "no account twitter:@brant in this workspace"
+    assert "twitter:@brand" not in names
+    assert (names["twitter:@acc_2"], names["bluesky:@brand"], names.get("acc_1")) == ("acc_2", "acc_3", None)
     platforms = {account: name.partition(":")[0] for name, account in names.items()}
     assert platforms == {"acc_1": "twitter", "acc_2": "twitter", "acc_3": "bluesky"}
 
@@ -409,39 +435,6 @@ def test_a_copy_is_found_by_its_place_where_the_sheet_names_its_rows_otherwise()
     duplicate = Reason("duplicate_post", other="the row at position 0")
     assert duplicate.sentence() in set(findings(sheet.assign(row_id=None))["message"])
     assert plan_create(sheet, key="number").why == (Reason("ready"), Reason("duplicate_post", other="row 7"))
-
-
-def corrupt(folder: Path, *, comment: bytes) -> Path:
-    """A workbook with a formula, in whose sheet somebody has put a comment."""
-    path, other = folder / "a.xlsx", folder / "b.xlsx"
-    with xlsxwriter.Workbook(str(path)) as book:
-        sheet = book.add_worksheet("s")
-        for column, name in enumerate(("row_id", "content", "accounts", "scheduled_for")):
-            sheet.write_string(0, column, name)
-            sheet.write_string(1, column, "x")
-        sheet.write_formula(1, 4, "=1+1", None, 2)
-        sheet.write_string(0, 4, "more")
-    with zipfile.ZipFile(path) as before, zipfile.ZipFile(other, "w", zipfile.ZIP_DEFLATED) as after:
-        for name in before.namelist():
-            data = before.read(name)
-            if name.endswith("sheet1.xml"):
-                data = data.replace(b"</worksheet>", comment + b"</worksheet>")
-            after.writestr(name, data)
-    return other
-
-
-@pytest.mark.parametrize(
-    "comment", [b"<!--" + b"<c>" * 300_000 + b"-->", b"<!--<c r='Z9' t=\"e\"></c>-->"], ids=["without an end", "a cell"]
-)
-def test_a_comment_in_a_workbook_is_no_cell(tmp_path, comment):
-    """A search for the end of each of them would take hours."""
-    assert len(read_campaign(corrupt(tmp_path, comment=comment))) == 1
-
-
-def test_a_sheet_that_unpacks_without_bounds_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "_LARGEST", 500_000)
-    with pytest.raises(PlanError, match=r"takes 1 MB unpacked, and 0 MB is the limit"):
-        read_campaign(corrupt(tmp_path, comment=b"<!--" + b" " * 1_000_000 + b"-->"))
 
 
 def checked(platforms: Any, **more: Any) -> list[list[Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from PIL import Image
-from tests.sheets.offline import findings, uploaded
+from tests.sheets.offline import findings, listed, uploaded
 
 import voxops as vx
 from voxops.acts.create import asked_hash, plan_create, resolved
@@ -67,14 +67,16 @@ def test_a_file_is_named_by_its_hash_an_address_by_itself_and_an_id_stays(tmp_pa
     assert items[3].media_ids == [f"media_{address[-9:]}"]
 
 
-def test_without_its_sheet_a_name_is_relative_to_the_current_folder(tmp_path, monkeypatch):
+def test_the_folder_is_that_of_a_sheet_that_this_process_has_read_or_one_that_is_passed(tmp_path, monkeypatch):
+    """What attrs say came with the frame, which may be anybody's Parquet file."""
     picture(tmp_path / "a.jpg")
     frame = sheet(tmp_path, "a.jpg")
-    frame.attrs = {}  # as a merge leaves it
-    monkeypatch.chdir("/")
-    assert findings(frame)["code"].tolist() == ["media_missing"]
     monkeypatch.chdir(tmp_path)
     assert findings(frame).empty
+    for attrs in ({}, {"folder": str(tmp_path)}, {"reading": str(tmp_path)}):
+        frame.attrs = attrs
+        assert findings(frame)["code"].tolist() == ["media_folder"]
+        assert findings(frame, folder=tmp_path).empty
 
 
 def test_the_same_bytes_are_the_same_row_under_any_name_and_other_bytes_are_another(tmp_path):
@@ -201,7 +203,7 @@ def test_the_content_type_for_instagram_follows_from_the_file(tmp_path, cell, ki
     (tmp_path / "film.mp4").write_bytes(FILM + b"mp42")
     frame = uploaded(sheet(tmp_path, cell, accounts="instagram:@a"))
     (item,) = plan_create(frame, key="row_id", one_by_one=True).items
-    known = AccountNames([("instagram", "a", "acc_1", "active")], whole=True)
+    known = AccountNames(listed(("instagram", "a", "acc_1", "active")))
     assert resolved(item, known).requested["contentType"] == kind
 
 
@@ -232,10 +234,29 @@ def test_a_sheet_names_no_file_outside_of_its_folder(tmp_path):
     (desk / "pictures").mkdir(parents=True)
     picture(tmp_path / "private.jpg")
     picture(desk / "pictures" / "a.jpg")
-    cells = ["pictures/a.jpg", "../private.jpg", str(tmp_path / "private.jpg"), "pictures/../../private.jpg"]
-    frame = sheet(desk, *cells)
-    assert findings(frame)["code"].tolist() == ["media_outside"] * 3
-    assert uploaded(frame)["media_id"].notna().tolist() == [True, False, False, False]
+    (desk / "link.jpg").symlink_to(tmp_path / "private.jpg")
+    (desk / "up").symlink_to(tmp_path)
+    (desk / "within.jpg").symlink_to(desk / "pictures" / "a.jpg")
+    outside = [
+        "../private.jpg",
+        str(tmp_path / "private.jpg"),
+        "pictures/../../private.jpg",
+        "link.jpg",
+        "up/private.jpg",
+        "up/none.jpg",
+    ]
+    frame = sheet(desk, "pictures/a.jpg", "within.jpg", *outside)
+    assert findings(frame)["code"].tolist() == ["media_outside"] * len(outside)
+    assert uploaded(frame)["media_id"].notna().tolist() == [True, True, *[False] * len(outside)]
     wider = vx.read_campaign(desk / "sheet.csv", folder=tmp_path)
-    assert findings(wider)["code"].tolist() == ["media_missing", "media_outside", "media_outside"]
-    assert uploaded(wider)["media_id"].notna().tolist() == [False, False, True, False]
+    assert uploaded(wider)["media_id"].notna().tolist() == [False, False, False, True, *[False] * 4]
+
+
+@pytest.mark.parametrize("secret", ["https://user:geheim@x.example/a.jpg", "https://user@x.example/a.jpg?geheim"])
+def test_an_address_with_a_user_name_is_refused_and_not_repeated(tmp_path, secret):
+    frame = sheet(tmp_path, secret, "https://x.example/a.jpg?sig=geheim")
+    found = findings(frame)
+    assert found[["level", "code"]].to_numpy().tolist() == [["error", "media_address"], ["warning", "media_imported"]]
+    plan = plan_create(frame, key="row_id")
+    assert [why.code for why in plan.why] == ["media_address", "media_not_uploaded"]
+    assert not any("geheim" in text for text in [*found["message"], *map(str, plan.why)])

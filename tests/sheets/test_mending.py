@@ -13,10 +13,12 @@ import pytest
 import xlsxwriter
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from python_calamine import CalamineWorkbook, SheetVisibleEnum
+from tests.security.workbooks import tables
+from tests.sheets.offline import findings
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
+from voxops.api.reasons import Reason
 from voxops.sheets.files import LAYOUTS
 
 ONE = {"Nr.": "row_id", "Beitrag": "content", "Kanäle": "accounts", "Termin": "scheduled_for", "Bild": "media"}
@@ -30,8 +32,8 @@ UNREAD = Fault("status", method="GET", path="/v1/media/media_nowhere", status=40
 Table = list[list[Any]]
 
 
-def written(path: Path, sheets: dict[str, Table], *, hidden: str = "", formats: bool = True) -> Path:
-    """A workbook as a program writes it; without `formats` a date is the number that it is, and text has no format."""
+def written(path: Path, sheets: dict[str, Table], *, hidden: str = "") -> Path:
+    """A workbook as a program writes it."""
     with xlsxwriter.Workbook(str(path)) as book:
         known = {kind: book.add_format({"num_format": form}) for kind, form in FORMATS.items()}
         for name, rows in sheets.items():
@@ -41,7 +43,7 @@ def written(path: Path, sheets: dict[str, Table], *, hidden: str = "", formats: 
             for number, row in enumerate(rows):
                 for at, value in enumerate(row):
                     if isinstance(value, date | time):
-                        page.write_datetime(number, at, value, known[type(value)] if formats else None)
+                        page.write_datetime(number, at, value, known[type(value)])
                     elif isinstance(value, str):
                         page.write_string(number, at, value)
                     elif value is not None:
@@ -49,14 +51,12 @@ def written(path: Path, sheets: dict[str, Table], *, hidden: str = "", formats: 
     return path
 
 
-def resaved(path: Path, change: Callable[[Table], object] = len, *, formats: bool = True) -> Path:
+def resaved(path: Path, change: Callable[[Table], object] = len) -> Path:
     """A workbook as another program saves it, after somebody has changed its first sheet."""
-    book = CalamineWorkbook.from_path(str(path))
-    sheets = {name: book.get_sheet_by_name(name).to_python() for name in book.sheet_names}
-    hidden = [one.name for one in book.sheets_metadata if one.visible != SheetVisibleEnum.Visible]
-    assert hidden == [LAYOUTS]
+    sheets = tables(path)
+    assert LAYOUTS in sheets
     change(next(iter(sheets.values())))
-    return written(path, sheets, hidden=LAYOUTS, formats=formats)
+    return written(path, sheets, hidden=LAYOUTS)
 
 
 def sheet_of(
@@ -108,9 +108,9 @@ def mend(rows: Table) -> None:
         row[accounts], row[media] = GOOD, None
 
 
-@pytest.mark.parametrize(("heads", "formats"), [(ONE, True), (TWO, False)], ids=["dates", "numbers in two columns"])
+@pytest.mark.parametrize("heads", [ONE, TWO], ids=["one column", "two columns"])
 def test_failed_and_blocked_rows_are_mended_in_a_spreadsheet_and_planned_again_without_a_word(
-    tmp_path: Path, sandbox: Sandbox, kernel: Callable[[str], vx.Workspace], heads: dict[str, str], formats: bool
+    tmp_path: Path, sandbox: Sandbox, kernel: Callable[[str], vx.Workspace], heads: dict[str, str]
 ) -> None:
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS, heads)
     run = kernel("mine").run(vx.plan_create(sheet, key="row_id", campaign="April")).wait()
@@ -127,13 +127,13 @@ def test_failed_and_blocked_rows_are_mended_in_a_spreadsheet_and_planned_again_w
         assert rows[name].equals(sheet.loc[rows.index, name]), name
 
     path = vx.to_excel(tmp_path / "mended.xlsx", mend=rows)
-    first, line, *_ = CalamineWorkbook.from_path(str(path)).get_sheet_by_name("mend").to_python()
+    first, line, *_ = tables(path)["mend"]
     order = [head for head in ORDER if head in heads or head == "Interne Notiz"]
     assert first == ["reason", "reason_code", "outcome", *order, "attempt", "campaign"]
     when = datetime(2026, 4, 10, 9, 30)
     cells = dict(zip(first, line, strict=True))
     assert (cells["Termin"] if heads is ONE else datetime.combine(cells["Tag"], cells["Uhrzeit\n(MEZ)"])) == when
-    again = vx.read_campaign(resaved(path, mend, formats=formats))
+    again = vx.read_campaign(resaved(path, mend))
     for name in ("row_id", "content", "scheduled_for", "interne_notiz"):
         assert again[name].to_list() == rows[name].to_list(), name
     assert again["accounts"].to_list() == [GOOD] * 3
@@ -161,14 +161,14 @@ def test_rows_that_fail_again_are_mended_again(
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[1:3], TWO)
     run = ws.run(vx.plan_create(sheet, key="row_id", campaign="April", one_by_one=True)).wait()
     vx.to_excel(path, failed=run.failed())
-    assert "first_comment" not in CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0]
+    assert "first_comment" not in next(iter(tables(path).values()))[0]
     vx.to_excel(path, mend=run.to_mend())
-    heads = CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0]
+    heads = next(iter(tables(path).values()))[0]
     again = ws.run(vx.plan_create(vx.read_campaign(path), key="row_id", one_by_one=True)).wait().to_mend()
     assert again["attempt"].to_list() == [1, 3]
     assert again["reason_code"].to_list() == ["account_not_active", "VALIDATION_ERROR"]
     vx.to_excel(path, mend=again)
-    assert CalamineWorkbook.from_path(str(path)).get_sheet_by_index(0).to_python()[0] == heads
+    assert next(iter(tables(path).values()))[0] == heads
     pd.testing.assert_series_equal(vx.read_campaign(path)["scheduled_for"], sheet["scheduled_for"])
     assert len(sandbox.effects("post.create")) == 0
 
@@ -209,7 +209,7 @@ def test_texts_for_a_platform_come_back_as_they_were_planned(
     sheet = vx.read_campaign(written(tmp_path / "plan.xlsx", {"Plan": rows}), columns=names, tz="Europe/Berlin")
     plan = vx.plan_create(sheet, key="row_id", campaign="texts")
     path = vx.to_excel(tmp_path / "x.xlsx", mend=kernel("mine").run(plan).wait().to_mend())
-    first, line, *_ = CalamineWorkbook.from_path(str(path)).get_sheet_by_name("mend").to_python()
+    first, line, *_ = tables(path)["mend"]
     cells = dict(zip(first, line, strict=True))
     assert first[3:] == [*heads, "attempt", "campaign"]
     assert cells["Termin"] == datetime(2026, 12, 1, 12, 30)
@@ -275,6 +275,15 @@ def test_a_head_that_was_renamed_is_read_by_its_new_name_and_the_zone_stays(
         vx.read_campaign(rename("Interne Notiz", "content"))
 
 
+def test_a_hidden_layout_says_what_it_renames_and_which_zone_it_gives(tmp_path: Path) -> None:
+    sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[:1], ONE)
+    assert "notes" not in sheet.attrs
+    again = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", rows=sheet))
+    (finding,) = findings(again).query("code == 'layout_hidden'").to_dict("records")
+    said = "'Nr.' as row_id, 'Termin' as scheduled_for, 'Beitrag' as content, 'Kanäle' as accounts, 'Bild' as media, times in Europe/Berlin"
+    assert (finding["level"], finding["message"]) == ("warning", Reason("layout_hidden", value=said).sentence())
+
+
 def test_a_time_that_is_typed_is_read_in_the_order_and_zone_of_the_sheet(tmp_path: Path) -> None:
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[:1], ONE)
 
@@ -286,8 +295,6 @@ def test_a_time_that_is_typed_is_read_in_the_order_and_zone_of_the_sheet(tmp_pat
     assert typed("13.11.2026 9:00") == "2026-11-13T09:00:00+01:00"
     assert typed("11.03.2026 9:00") == "2026-03-11T09:00:00+01:00"
     assert typed(datetime(2026, 7, 1)) == "2026-07-01T00:00:00+02:00", "midnight, of which Excel shows the day only"
-    assert typed(46204.375) == "2026-07-01T09:00:00+02:00", "a date that has lost its format"
-    assert typed(0.375) == "09:00:00 (an hour without a day)"
     assert typed(7) == "7"
 
 
@@ -309,15 +316,12 @@ def test_each_sheet_of_a_workbook_has_its_layout_also_under_another_name(tmp_pat
     path = vx.to_excel(tmp_path / "x.xlsx", one=one, two=two)
     for name, sheet in {"one": one, "two": two}.items():
         pd.testing.assert_frame_equal(vx.read_campaign(path, sheet=name), sheet)
-    assert CalamineWorkbook.from_path(str(path)).sheet_names == ["one", "two", LAYOUTS]
+    assert [*tables(path)] == ["one", "two", LAYOUTS]
     with pytest.raises(vx.errors.ConfigError, match="no sheet can be called 'VoxOps'"):
         vx.to_excel(path, one=one, VoxOps=two)
     path = vx.to_excel(tmp_path / "x.xlsx", one=one, same=one)
-    book = CalamineWorkbook.from_path(str(path))
-    renamed = {
-        "Tabelle1": book.get_sheet_by_name("one").to_python(),
-        LAYOUTS: book.get_sheet_by_name(LAYOUTS).to_python(),
-    }
+    book = tables(path)
+    renamed = {"Tabelle1": book["one"], LAYOUTS: book[LAYOUTS]}
     pd.testing.assert_frame_equal(vx.read_campaign(written(path, renamed, hidden=LAYOUTS)), one)
     visible = written(tmp_path / "y.xlsx", renamed)
     with pytest.raises(vx.errors.PlanError, match="no column row_id"):
@@ -354,19 +358,15 @@ LAW = st.fixed_dictionaries(
     st.lists(LAW, min_size=1, max_size=5),
     st.sampled_from([ONE, TWO]),
     st.sampled_from(["UTC", "Europe/Berlin", "America/St_Johns"]),
-    st.booleans(),
 )
-@example([{"Nr.": "0{}", "Beitrag": "", "Interne Notiz": "", "Termin": TWICE}], ONE, "Europe/Berlin", True)
-@example(
-    [{"Nr.": "0{}", "Beitrag": "", "Interne Notiz": "", "Termin": datetime(2026, 7, 4)}], TWO, "UTC", False
-)  # midnight
+@example([{"Nr.": "0{}", "Beitrag": "", "Interne Notiz": "", "Termin": TWICE}], ONE, "Europe/Berlin")
+@example([{"Nr.": "0{}", "Beitrag": "", "Interne Notiz": "", "Termin": datetime(2026, 7, 4)}], TWO, "UTC")  # midnight
 def test_each_value_of_a_failed_row_comes_back(
     law_ws: vx.Workspace,
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[dict[str, Any]],
     heads: dict[str, str],
     tz: str,
-    formats: bool,
 ) -> None:
     folder = tmp_path_factory.mktemp("law")
     numbered = [
@@ -385,7 +385,7 @@ def test_each_value_of_a_failed_row_comes_back(
     run = law_ws.run(plan).wait()
     for frame in (run.to_mend().query("outcome == 'failed'"), run.failed()):
         path = vx.to_excel(folder / "mended.xlsx", mend=frame)
-        for each in (path, resaved(path, formats=formats)):
+        for each in (path, resaved(path)):
             again = vx.read_campaign(each)
             pd.testing.assert_frame_equal(again[sheet.columns], planned)
             assert json.loads(again.attrs["layout"])["tz"] == tz

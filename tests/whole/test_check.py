@@ -51,7 +51,7 @@ def cells(world):
         "content_required": [{"content": None}, {"content": " \n"}], "comment_too_long": [{"first_comment": "y" * 2201}],
         "media_required": [{"accounts": by["instagram"]}, {"accounts": next(each.id for each in good if each.platform == "instagram")}],
         "media_not_ready": [{"media": files[status]} for status in ("pending", "failed")], "media_unknown": [{"media": "media_none"}],
-        "media_address": [{"media": "http://x.example/a.jpg"}], "media_missing": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
+        "media_address": [{"media": "http://x.example/a.jpg"}], "media_folder": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
     }  # fmt: skip
     ours = {
         "time_passed": [{"scheduled_for": "2026-01-01T00:00Z"}],
@@ -134,7 +134,7 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
     differ = {
         (code, said[row]) for row, code in faults.items() if code != "several" and said[row] not in {code, "ready"}
     }
-    assert differ == {("media_missing", "media_not_uploaded")}, "a plan reads no file"
+    assert differ == {("media_folder", "media_not_uploaded")}, "a plan reads no file"
     sent = {code for row, code in faults.items() if said[row] == "ready"}
     assert sent <= {"content_too_long", "comment_too_long", "several"}, "only the API knows these limits"
     assert set(results.loc[results["outcome"] == "failed", "error_code"]) <= REFUSALS - {

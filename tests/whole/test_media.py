@@ -20,6 +20,8 @@ from voxops._support import eventloop, loads
 from voxops.api.reasons import Reason
 from voxops.client import AsyncClient, SystemClock
 from voxops.connection import open_workspace
+from voxops.loading import upload
+from voxops.sheets.rules import sheet_rows
 
 SPEED = 30.0
 UPLOAD, STORAGE, IMPORT = "/v1/media/upload", "/upload/**", "/v1/media/import-from-url"
@@ -211,6 +213,23 @@ def test_a_file_that_is_not_there_any_more_keeps_its_upload_and_one_that_has_cha
         assert again.loc[1, "media_sha256"] != uploaded.loc[1, "media_sha256"]
         assert ws.check(again, gap=None).empty
         assert planned(again).eligible == 2
+
+
+def test_a_file_that_is_exchanged_between_its_look_and_its_upload_is_not_uploaded(sandbox, folder, monkeypatch):
+    frame, private = sheet(folder, "square.jpg"), folder.parent / "private.jpg"
+    Image.new("RGB", (1080, 1080), "blue").save(private)
+
+    def look(*args: Any, **options: Any) -> Any:
+        rows = sheet_rows(*args, **options)
+        (folder / "square.jpg").unlink()
+        (folder / "square.jpg").symlink_to(private)
+        return rows
+
+    monkeypatch.setattr(upload, "sheet_rows", look)
+    with workspace(sandbox) as ws:
+        uploaded = ws.upload(frame)
+    assert errors(uploaded) == [Reason("media_changed", value="square.jpg").sentence()]
+    assert not effects(sandbox, "upload")
 
 
 def test_a_file_that_fails_does_not_stop_the_others_and_the_plan_says_why(sandbox, folder):

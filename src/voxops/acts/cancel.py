@@ -14,7 +14,7 @@ from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.frames.columns import need_posts
+from voxops.frames.checks import need_posts
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
@@ -123,7 +123,8 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
         labels = [*(label for label, _, _ in opened), *unsent]
         frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
         frame.loc[len(made) :, "row"] = labels
-    need_posts(frame, ("post_id", "status", "updated_at"), "use ws.posts(status='scheduled')")
+    maker = "Use ws.posts(status='scheduled')."
+    need_posts(frame, ("post_id", "status", "updated_at"), "plan_cancel() needs posts or a run", maker)
     of_run, count = "created_by_run" in frame.columns, len(frame) - len(opened) - len(unsent)
 
     def judge(row: Row) -> Judged:

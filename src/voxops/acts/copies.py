@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from voxops.acts.posts import COLUMNS, FramePost, read_posts
-from voxops.frames.columns import need_posts
+from voxops.frames.checks import need_posts
 from voxops.model import NEVER_OUT
 
 
@@ -80,7 +80,7 @@ def copies(posts: pd.DataFrame) -> pd.DataFrame:
     >>> vx.copies(posts)["copy_of"].to_list()
     []
     """
-    need_posts(posts, COLUMNS, "use ws.posts()")
+    need_posts(posts, COLUMNS, "copies() needs posts", "Use ws.posts().")
     latest = {post.post_id: post for post in read_posts(posts)}  # frames may overlap
     twice = created_twice(map(_marked, latest.values()))
     kept = {latest[other].place: keep for keep, others in twice for other in others}

@@ -18,9 +18,10 @@ from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
-from voxops.api.states import PostState, as_mark
+from voxops.api.states import PostState, account_spelling, as_mark
 from voxops.errors import PlanError
-from voxops.frames.columns import attempt_in, flags, metadata_value, need_columns, plain_values, warn_of_typos
+from voxops.frames.cells import metadata_value
+from voxops.frames.checks import attempt_in, flags, need, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
 from voxops.sheets.campaign import OPTIONAL
@@ -78,7 +79,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
-    if item.path != BULK and media and any(f"instagram:{account}" in accounts for account in ids):
+    if item.path != BULK and media and any(account_spelling(f"instagram:{account}") in accounts for account in ids):
         body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if item.seen.get("film") else "IMAGE")
     return replace(item, body=body)
 
@@ -252,10 +253,11 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     if not isinstance(key, str):
         raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
     act = CREATE_ONE if true_or_false("one_by_one", one_by_one) else CREATE
-    maker = "use vx.read_campaign(path)"
-    need_columns(sheet, ("content", "scheduled_for"), maker)
-    need_columns(sheet, [] if "account_ids" in sheet else ["accounts"], maker)
-    need_columns(sheet, [key], "key= names the column that tells the rows apart")
+    accounts = [] if "account_ids" in getattr(sheet, "columns", ()) else ["accounts"]
+    need(
+        sheet, ("content", "scheduled_for", *accounts), "plan_create() needs a campaign", "Use vx.read_campaign(path)."
+    )
+    need(sheet, [key], "plan_create() needs the key column", "key= names the column that tells the rows apart.")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"

@@ -12,7 +12,7 @@ import pandas as pd
 from voxops._support import safe
 from voxops._support.canonical import typed_time
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import plain_values
+from voxops.frames.checks import plain_values
 from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.sheets.rules import utc_text
 

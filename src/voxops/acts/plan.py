@@ -26,7 +26,7 @@ from voxops.api.evidence import common_time
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason
 from voxops.errors import PlanError
-from voxops.frames.columns import as_whole_number, attempt_in, attempts, flags, instants, plain_values
+from voxops.frames.checks import as_whole_number, attempt_in, attempts, flags, instants, plain_values
 from voxops.sheets.rules import PEOPLE, errors_of
 
 ROUNDS = 4  # readings of a list until an asynchronous act has ended, for the cost of a plan
@@ -225,6 +225,8 @@ def build_plan(
     A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each. `acts` fills the
     column ``act``, by default with the act of each item.
     """
+    if not frame.columns.is_unique:
+        raise PlanError("two columns of the frame have one name: drop or rename one")
     items: dict[Any, Item] = {}
     why: list[Reason] = []
     for reason, item in judged:

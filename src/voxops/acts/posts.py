@@ -16,7 +16,8 @@ from voxops.acts.plan import in_rows
 from voxops.api.evidence import same_text
 from voxops.api.states import as_mark
 from voxops.api.timing import CLOCKS_DIFFER
-from voxops.frames.columns import flags, instants, metadata_value, plain_values
+from voxops.frames.cells import metadata_value
+from voxops.frames.checks import flags, instants, plain_values
 from voxops.frames.records import targets_in
 from voxops.model import NEVER_OUT, WITHDRAWN_STATUSES
 from voxops.sheets.rules import tags_in, utc_text

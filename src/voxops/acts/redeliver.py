@@ -14,7 +14,7 @@ from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, pla
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
 from voxops.api.timing import SERVER_RETRIES_FOR
-from voxops.frames.columns import need_columns
+from voxops.frames.checks import need
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
@@ -89,7 +89,8 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     np.False_
     """
     force = true_or_false("force", force)
-    need_columns(deliveries, (*DELIVERY_EPISODE, "created_at", "event_type"), "use ws.deliveries(since='7D')")
+    needed = (*DELIVERY_EPISODE, "created_at", "event_type")
+    need(deliveries, needed, "plan_redeliver() needs deliveries", "Use ws.deliveries(since='7D').")
     now = fetched_at(deliveries)
 
     def judge(row: Row) -> Judged:

@@ -17,7 +17,7 @@ from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
-from voxops.frames.columns import need_columns, refuse_results, warn_of_typos
+from voxops.frames.checks import need, refuse_results, warn_of_typos
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome, Verdict
 
 _TRIAGED = ("cause", "verdict", "remedy", "retryable")
@@ -185,9 +185,13 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     >>> plan.action, plan.eligible == plan.frame["eligible"].sum()
     ('retry', np.True_)
     """
-    need_columns(triaged, (), "use vx.triage(posts)")
     refuse_results(triaged, "plan_retry()")
-    need_columns(triaged, (*TARGET_EPISODE, "verdict", "retryable"), "use vx.triage(posts)")
+    need(
+        triaged,
+        (*TARGET_EPISODE, "verdict", "retryable"),
+        "plan_retry() needs triaged targets",
+        "Use vx.triage(posts).",
+    )
     rows = _judged(triaged, _why_not_retry)
     picked = Counter(row["post_id"] for row, reason in rows if reason is None)
 
@@ -225,10 +229,9 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     >>> vx.plan_fix(rows.assign(new_content="Shorter.")).frame["reason"].to_list()
     ['new content', 'new content']
     """
-    maker = "add new_content or new_media_url to rows of vx.targets(posts)"
-    need_columns(frame, TARGET_EPISODE, maker)
-    if "new_content" not in frame.columns:
-        need_columns(frame, ["new_media_url"], maker)
+    change = [] if "new_content" in getattr(frame, "columns", ()) else ["new_media_url"]
+    maker = "Add new_content or new_media_url to rows of vx.targets(posts)."
+    need(frame, (*TARGET_EPISODE, *change), "plan_fix() needs targets and their changes", maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
 
     def judge(row: Row, reason: Reason | None) -> Judged:

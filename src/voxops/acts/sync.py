@@ -20,7 +20,8 @@ from voxops.acts.posts import COLUMNS, FramePost, read_posts
 from voxops.acts.update import FIELDS, UPDATE, plan_update
 from voxops.api.reasons import Reason
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, metadata_value, need_posts, plain_values
+from voxops.frames.cells import metadata_value
+from voxops.frames.checks import flags, need_posts, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import WAITING_STATUSES, WITHDRAWN_STATUSES
 from voxops.sheets.rules import utc_text
@@ -227,7 +228,7 @@ def plan_sync(
     withdraw = true_or_false("withdraw", withdraw)
     if not isinstance(campaign, str) or not (name := keys.campaign_name(campaign)):
         raise PlanError(f"campaign={campaign!r} must name the campaign, such as 'spring 2026'")
-    need_posts(posts, _NEEDED, "use ws.posts(campaign=…)")
+    need_posts(posts, _NEEDED, "plan_sync() needs posts", "Use ws.posts(campaign=…).")
     now = fetched_at(posts)
     if now is None:
         raise PlanError(

@@ -45,8 +45,8 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import RESEND_UNANSWERED
 from voxops.errors import PlanError
-from voxops.frames.columns import metadata_value, need_posts, warn_of_typos
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing, metadata_value
+from voxops.frames.checks import need_posts, warn_of_typos
 from voxops.frames.records import read_post
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
@@ -327,8 +327,9 @@ def plan_update(
     {Timedelta('3 days 00:00:00')}
     """
     moved = to is not None or by is not None
-    maker = f"use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}"
-    need_posts(posts, ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else [])), maker)
+    maker = f"Use ws.posts(status='scheduled'), and pass to= or by=, or add one of {', '.join(FIELDS)}."
+    needed = ("post_id", "status", "updated_at", *(["scheduled_for"] if moved else []))
+    need_posts(posts, needed, "plan_update() needs posts", maker)
     warn_of_typos(posts, FIELDS)
     if to is not None and by is not None:
         raise PlanError("plan_update takes to= (a time) or by= (how much later), not both")

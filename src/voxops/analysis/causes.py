@@ -11,7 +11,7 @@ from voxops._support.canonical import well_formed
 from voxops._support.display import Displayed
 from voxops.analysis.statistics import ranked, span_start
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import flags, need_frame, restored, unnamed_index
+from voxops.frames.checks import flags, need, restored, unnamed_index
 from voxops.frames.records import latest_targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import length, present_of, shown_zone, window
@@ -113,7 +113,7 @@ def causes(
     if by == "week":
         return _shown(_by_week(triaged, shown_zone(triaged, tz)))
     needed = [*_CAUSE, "platform", "account_id", "post_id", "retryable", "updated_at", "error_message"]
-    triaged = need_frame(triaged, needed, _NEEDS, _ADVICE)
+    triaged = need(triaged, needed, _NEEDS, _ADVICE)
     rows = restored(triaged[triaged["cause"].notna()])
     # The first example in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python. Of half a
     # surrogate pair a question mark stays: pyarrow refuses it where pandas hands columns to it.
@@ -144,7 +144,7 @@ def causes(
 
 def _by_week(triaged: pd.DataFrame, tz: str) -> pd.DataFrame:
     keys = ["cause", "verdict", "platform"]
-    triaged = need_frame(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
+    triaged = need(triaged, (*keys, "updated_at"), _NEEDS, _ADVICE, times=["updated_at"])
     rows = unnamed_index(triaged[triaged["cause"].notna()])
     rows = rows[keys].assign(week=span_start(rows["updated_at"], "week", tz))
     table = rows.groupby(["week", *keys], sort=True, dropna=False, observed=True).size()
@@ -163,7 +163,7 @@ CHANGES = ("came back", "new", "worse", "recurring", "gone")  # the most urgent 
 
 def _against_span_before(triaged: pd.DataFrame, span: str | timedelta, now: datetime | None) -> pd.DataFrame:
     needed = (*_CAUSE, "post_id", "updated_at")
-    triaged = need_frame(triaged, needed, _NEEDS, _ADVICE, times=["updated_at"])
+    triaged = need(triaged, needed, _NEEDS, _ADVICE, times=["updated_at"])
     week = length("against", span)
     if week <= pd.Timedelta(0):
         raise ConfigError(f"against={span!r} must be longer than zero; write a span such as '7D'.")

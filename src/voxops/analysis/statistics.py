@@ -10,7 +10,7 @@ import pandas as pd
 
 from voxops._support.arguments import did_you_mean, list_of_text
 from voxops.errors import PlanError
-from voxops.frames.columns import booleans, need_frame, unnamed_index
+from voxops.frames.checks import booleans, need, unnamed_index
 from voxops.frames.records import last_of_each
 from voxops.frames.times import day_starts, shown_zone
 
@@ -39,7 +39,7 @@ def need_log(log: pd.DataFrame, call: str, names: Iterable[str]) -> pd.DataFrame
     """Return a deliveries frame with the columns that statistics need and these, or raise a PlanError that names what is missing."""
     needed = dict.fromkeys([*NEEDED, *names])
     times = [name for name in ("created_at", "delivered_at") if name in needed]
-    return need_frame(log, needed, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=times)
+    return need(log, needed, f"{call} needs a deliveries frame", "Use ws.deliveries(...).", times=times)
 
 
 def delivery_state(log: pd.DataFrame) -> pd.Series[Any]:

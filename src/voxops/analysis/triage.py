@@ -17,7 +17,7 @@ from voxops._support.arguments import near
 from voxops.api.states import platform_spelling
 from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
-from voxops.frames.columns import need_frame, refuse_results, times_of
+from voxops.frames.checks import need, refuse_results, times_of
 from voxops.frames.records import TRIED_TYPES, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import present_of
@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
            "The platform objects to the content: change it"),
     _guess(r"aspect ratio|resolution|image|video|media|\bfile\b|thumbnail", _MEDIA, "Look at the image or video"),
     _guess(r"quota|upgrade|billing|your plan", _UPGRADE, "A quota seems to be used up"),
-    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a passing failure: retry it"),
+    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a temporary failure: retry it"),
     # --- codes that say nothing ------------------------------------------------------------------------------------------
     Rule(("PUBLISH_ERROR", "PLATFORM_ERROR", "UNKNOWN_ERROR", "API_ERROR"), _SUPPORT,
          "The code says only that publishing failed: read the message, and retry it if the failure was temporary.", source="WH-3"),
@@ -403,7 +403,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
         refuse_results(frame, "triage()")
         if "targets" in frame.columns and not set(NEEDED) <= set(frame.columns):
             frame = targets(frame)
-    need_frame(frame, NEEDED, "triage() needs posts or targets", "Use ws.posts(...) or vx.targets(posts).")
+    need(frame, NEEDED, "triage() needs posts or targets", "Use ws.posts(...) or vx.targets(posts).")
     own = analyst_rules(rules)
     _warn_of_typos(own, set(_plain(frame["error_code"])))
 

@@ -31,7 +31,7 @@ _EXAMPLES = 2  # shown of each kind
 SENTENCES: dict[str, str] = {
     # A row of a campaign sheet.
     "account_doubled": "an account is named twice",
-    "account_form": "the account {value!r} is neither an id nor platform:@name; separate accounts by a semicolon",
+    "account_form": "the account {value!r} is neither an id nor platform:@name; {hint}",
     "account_required": "no account is named",
     "at_night": "{time} is at night in {zone}",
     "attempt_form": "the attempt is {value!r}; it must be {allowed}",
@@ -54,12 +54,14 @@ SENTENCES: dict[str, str] = {
         "vx.read_campaign, such as 'cp1250' or 'mac_roman'"
     ),
     "in_blackout": "{time} is in the blackout {span}",
+    "layout_hidden": "a hidden sheet of this workbook reads {value}; if that is wrong, pass columns= and tz= to vx.read_campaign",
     "list_form": "{value!r} is a Python list; separate its parts by semicolons",
     "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
-    "media_address": "{value!r} is no https address; media are imported from https addresses only",
+    "media_address": "{value!r} is no https address without a user name; media are imported from such addresses only",
     "media_changed": "the file {value!r} has changed since it was uploaded or read; upload it: sheet = ws.upload(sheet)",
     "media_empty": "the file {value!r} is empty",
     "media_failed": "the API did not take {value!r}: {said}; ws.upload tries once more",
+    "media_folder": "the folder of this sheet, with {value!r} in it, is not known here; pass folder=, or read the sheet again",
     "media_form": "{value!r} is no id of a media; separate media by a semicolon",
     "media_imported": "ws.upload imports addresses; whether {value!r} holds a picture or a film shows only then",
     "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it anew",
@@ -81,6 +83,7 @@ SENTENCES: dict[str, str] = {
     "row_id_differs": "{count} rows have the key {value!r}, but differ in {fields}; correct them, or give each its own key",
     "row_id_doubled": "{count} equal rows have the key {value!r}; keep one, as sheet.drop_duplicates() does",
     "row_id_missing": "the row has no key; every row needs one that never changes",
+    "rows_skipped": "headings merged over the whole row are not read: {value}",
     "same_text": "the same text goes out on {account} within a day, as {other}",
     "too_close": "{time} minutes from {other} on {account}; the least is {least}",
     "too_many_a_day": "on {account} it is number {count} on {time}, after {other}; the most is {most}",
@@ -355,7 +358,7 @@ class Reason:
     def sentence(self) -> str:
         """Return the whole sentence, capitalized, without the place."""
         said = str(self.at(None))
-        return self.words or f"{said[:1].upper()}{said[1:]}."
+        return self.words or f"{said[:1].upper()}{said[1:]}{'' if said.endswith('?') else '.'}"
 
     def stored(self) -> str:
         """It as text for a ledger; `read_reason` gives it back."""

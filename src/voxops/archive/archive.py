@@ -23,15 +23,16 @@ from voxops.archive.store import (
     Store,
     add_view,
     allow,
+    bounded,
     connected,
     isin,
     to_frame,
 )
 from voxops.archive.sync import Sync, Synced
 from voxops.errors import ConfigError
-from voxops.frames.columns import with_people
 from voxops.frames.times import MOMENTS, When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words
+from voxops.loading.people import with_people
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -230,13 +231,14 @@ class Archive:
         -------
         pandas.DataFrame
             Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; days, and times
-            without a zone, such as ``created_at AT TIME ZONE 'Europe/Berlin'``, are ``datetime64[us]``.
+            without a zone, such as ``created_at AT TIME ZONE 'Europe/Berlin'``, are ``datetime64[us]``. Of two columns of one name, such
+            as ``post_id``, the second is ``post_id_1``.
 
         Raises
         ------
         ConfigError
-            If DuckDB can't run the query (with its error), or it is not one SELECT. Also if two columns of the result have the same
-            name, or whole numbers are beyond int64.
+            If DuckDB can't run the query (with its error), or it is not one SELECT. Also if whole numbers are beyond int64, or the result
+            takes more memory than an archive of this size may hold.
         """
         if not isinstance(query, str):
             raise ConfigError(f"query={query!r} is not SQL; it takes a text such as 'SELECT count(*) FROM posts'")
@@ -252,7 +254,10 @@ class Archive:
                 statements = connection.extract_statements(query)
                 if [_kind(statement) for statement in statements] != ["SELECT"]:
                     raise ConfigError("query= takes one SELECT; nothing else is run")
-                return to_frame(connection.sql(statements[0], params=parameters))
+                source = f"(\n{statements[0].query.rstrip().rstrip(';')}\n)"
+                empty = connection.sql(f"FROM {source} LIMIT 0", params=parameters)
+                types = dict(zip(empty.columns, map(str, empty.types), strict=True))
+                return to_frame(connection.sql(bounded(source, types, files), params=parameters))
         except (duckdb.Error, RuntimeError) as error:  # names that are no text break DuckDB's binding itself
             damaged = isinstance(error, RuntimeError) or any(str(path) in str(error) for path in files)
             raise ConfigError(f"DuckDB can't run the query. {error}{f' {DELETE}' if damaged else ''}") from error
@@ -311,7 +316,7 @@ class Archive:
             where = [*where, "false"]
         where_text = " AND ".join(where) or "true"
         frame = self._store.read(
-            kind, ", ".join(_columns(kind, columns)), f"{where_text} ORDER BY created_at DESC NULLS LAST, {KEY[kind]}",
+            kind, _columns(kind, columns), where_text, order=f"created_at DESC NULLS LAST, {KEY[kind]}",
             files=self._files(kind, *(span if at == "created_at" else ())),
             **{name: value for name, value in values.items() if f"${name}" in where_text},
         )  # fmt: skip

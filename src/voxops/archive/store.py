@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from itertools import chain
@@ -17,19 +17,20 @@ import duckdb
 import msgspec
 import numpy as np
 import pandas as pd
+from msgspec.structs import asdict
 
 from voxops._support.canonical import decode, text
 from voxops._support.files import create_file, flush_folder, make_folder
 from voxops.errors import ConfigError, VoxopsError
-from voxops.frames.nested import JsonArray, ListArray, Target, Targets, TargetsArray
-from voxops.frames.schemas import SCHEMAS, STRING_DTYPE, clean_texts
+from voxops.frames.cells import Json, Target, Targets
+from voxops.frames.schemas import JSON, LIST, SCHEMAS, STRING_DTYPE, TARGETS, clean_texts, read_targets
 from voxops.frames.times import NAT
 
 # Columns and their types in DuckDB.
 
 _TIME = "TIMESTAMP WITH TIME ZONE"
 _LIST = "VARCHAR[]"
-_TARGETS = f"STRUCT({', '.join(f'{name} BIGINT' if name == 'retry_count' else f'{name} VARCHAR' for name in Target._fields)})[]"
+_TARGETS = f"STRUCT({', '.join(f'{name} BIGINT' if name == 'retry_count' else f'{name} VARCHAR' for name in Target.__struct_fields__)})[]"
 _TYPES = {"count": "BIGINT", "flag": "BOOLEAN", "time": _TIME, "list": _LIST}  # all other kinds are text
 COLUMNS: dict[str, dict[str, str]] = {
     kind: {
@@ -57,10 +58,35 @@ def _cells(values: Any, missing: Any) -> list[Any]:
     return [None if gone else cell for gone, cell in zip(missing, plain, strict=True)]
 
 
-def _targets(values: Any, missing: Any) -> TargetsArray:
-    cells = [cell or [] for cell in _cells(values, missing)]
-    fields = (target.values() for cell in cells for target in cell)
-    return TargetsArray._from_sequence(Targets.of(fields).split(map(len, cells)))
+def _targets(values: Any, missing: Any) -> Any:
+    return TARGETS.array([read_targets(cell or []) for cell in _cells(values, missing)])
+
+
+# A file of a few kilobytes can repeat one long text in each of its rows, so an answer may take this many bytes, and no more.
+_ANSWER, _TIMES_THE_FILES = 100_000_000, 1_000
+_MEMORY, _SPILL = "2GB", "8GB"  # of DuckDB, in memory and in a temporary folder
+# The bytes of a value, by the type of its column; any other takes eight.
+_SIZES = {
+    "VARCHAR": "strlen({})",
+    _LIST: "list_sum(list_transform({}, lambda each: strlen(each)))",
+    _TARGETS: "list_sum(list_transform({}, lambda each: "
+    + " + ".join(f"coalesce(strlen(each.{name}), 0)" for name in Target.__struct_fields__ if name != "retry_count")
+    + "))",
+}
+
+
+def bounded(source: str, types: Mapping[str, str], files: Iterable[Path]) -> str:
+    """Return SQL for the columns of a source; it fails as soon as its values take more than files of this size may hold."""
+    most = _ANSWER + _TIMES_THE_FILES * sum(path.stat().st_size for path in files)
+    names = {name: _quoted(name) for name in types}
+    nested = re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL)
+    forms = {
+        name: _SIZES.get(kind, "strlen({}::VARCHAR)" if nested.fullmatch(kind) else "8") for name, kind in types.items()
+    }
+    size = " + ".join(f"coalesce({form.format(names[name])}, 8)" for name, form in forms.items())
+    total = f"sum({size}) OVER (ROWS UNBOUNDED PRECEDING) AS voxops_size"
+    fits = f"CASE WHEN voxops_size > {most} THEN error('the answer takes over {most:,} bytes, too many for its files') ELSE true END"
+    return f"SELECT {', '.join(names.values())} FROM (SELECT *, {total} FROM {source}) WHERE {fits}"
 
 
 # Types of DuckDB, how they are fetched, and how they become a column; the first that matches.
@@ -79,7 +105,7 @@ _FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
     (re.compile(re.escape(_TARGETS)), "{}", _targets),
     (
         re.compile(re.escape(_LIST)), "{}",
-        lambda values, missing: ListArray._from_sequence([cell or [] for cell in _cells(values, missing)]),
+        lambda values, missing: LIST.array([tuple(cell or ()) for cell in _cells(values, missing)]),
     ),
     (
         re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL), "{}",
@@ -98,15 +124,10 @@ def isin(column: str, parameter: str) -> str:
 
 
 def to_frame(answer: duckdb.DuckDBPyRelation) -> pd.DataFrame:
-    """Fetch an answer of DuckDB with the dtypes of this package; ConfigError for two columns of one name."""
+    """Fetch an answer of DuckDB with the dtypes of this package."""
     names = answer.columns
-    if len({*names}) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ConfigError(
-            f"two columns of the result are named {twice!r}; rename them in the query, such as posts.{twice} AS post_{twice}"
-        )
     kinds = [next(row for row in _FETCHED if row[0].fullmatch(str(kind))) for kind in answer.types]
-    quoted = ['"' + name.replace('"', '""') + '"' for name in names]
+    quoted = [*map(_quoted, names)]
     shown = ", ".join(f"{sql.format(name)} AS {name}" for name, (_, sql, _) in zip(quoted, kinds, strict=True))
     values = list(answer.project(shown).fetchnumpy().values())
     columns = {
@@ -116,6 +137,11 @@ def to_frame(answer: duckdb.DuckDBPyRelation) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.RangeIndex(len(values[0])))
 
 
+def _quoted(name: str) -> str:
+    """Quote a name as SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
     """Return the columns of a frame as DuckDB reads them: texts without half surrogate pairs, lists and objects as JSON."""
     columns = {}
@@ -123,15 +149,25 @@ def _plain(kind: str, frame: pd.DataFrame) -> pd.DataFrame:
         columns[name] = frame[name].array
         if type_ == "VARCHAR" or type_.endswith("]"):
             cells = columns[name].to_numpy(object, na_value=None)
-            texts = clean_texts([None if cell is None else text(cell) for cell in cells])
+            texts = clean_texts(list(map(_json_of, cells)))
             columns[name] = pd.array(texts, dtype=STRING_DTYPE)
     return pd.DataFrame(columns)
+
+
+def _json_of(cell: Any) -> str | None:
+    """Return a text unchanged, and anything else as JSON, targets with all their fields."""
+    if isinstance(cell, Targets):
+        return text([asdict(target) for target in cell.value])
+    return None if cell is None else str(cell) if isinstance(cell, Json) else text(cell)
 
 
 @contextmanager
 def connected() -> Iterator[duckdb.DuckDBPyConnection]:
     """Connect in UTC; data that exceed the memory go to a temporary folder, which is removed."""
     with tempfile.TemporaryDirectory(prefix="voxops-") as spill, duckdb.connect() as connection:
+        connection.execute(
+            f"SET memory_limit = '{_MEMORY}'; SET max_temp_directory_size = '{_SPILL}'; SET enable_progress_bar = false"
+        )
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         connection.execute(f"SET temp_directory = {_literal(Path(spill))}")  # else .tmp in the current folder
         yield connection
@@ -359,20 +395,25 @@ class Store:
     def read(
         self,
         kind: str,
-        columns: str = "*",
+        columns: Sequence[str] = (),
         where: str = "true",
         *,
+        order: str = "",
         files: Iterable[Path] | None = None,
         **parameters: Any,
     ) -> pd.DataFrame:
-        """Read rows in no order, or as `where` ends with.
+        """Read rows.
 
         Parameters
         ----------
         kind : str
             ``posts`` or ``deliveries``.
-        columns, where : str
+        columns : sequence of str, optional
+            Only these columns.
+        where : str
             SQL.
+        order : str, optional
+            SQL of the order; none by default.
         files : iterable of Path, optional
             Only these files.
         **parameters
@@ -381,16 +422,22 @@ class Store:
         Raises
         ------
         ConfigError
-            If a file is damaged.
+            If a file is damaged, or its values take more memory than a file of its size may.
         """
-        shown = ", ".join(COLUMNS[kind]) if columns == "*" else columns
+        files, shown = [*(self.files(kind).values() if files is None else files)], ", ".join(columns or COLUMNS[kind])
+        # The order needs its columns, and its sort must not take what the bound refuses.
+        types = (
+            COLUMNS[kind]
+            if not columns
+            else {name: COLUMNS[kind][name] for name in {*columns, "created_at", KEY[kind]}}
+        )
         with self._connected() as connection:
-            add_view(connection, kind, kind, [*(self.files(kind).values() if files is None else files)])
-            frame = to_frame(connection.sql(f"SELECT {shown} FROM {kind} WHERE {where}", params=parameters))
+            add_view(connection, kind, kind, files)
+            rows = bounded(f"(SELECT {', '.join(types)} FROM {kind} WHERE {where})", types, files)
+            ordered = f" ORDER BY {order}" if order else ""
+            frame = to_frame(connection.sql(f"SELECT {shown} FROM ({rows}){ordered}", params=parameters))
             if "metadata" in frame:
-                frame["metadata"] = JsonArray._from_sequence(
-                    [decode(cell) for cell in frame["metadata"].fillna("null")]
-                )
+                frame["metadata"] = JSON.array([decode(cell) for cell in frame["metadata"].fillna("null")])
             return frame
 
     def merge(self, kind: str, frame: pd.DataFrame) -> int:

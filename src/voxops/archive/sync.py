@@ -156,7 +156,7 @@ class Sync:
         return Synced(**counts, files=self._files, requests=self._client.requests - before, late=self._late)
 
     async def _sync_posts(self, *, full: bool) -> None:
-        known, begun = len(self._store.read("posts", "post_id")), self._client.now()
+        known, begun = len(self._store.read("posts", ["post_id"])), self._client.now()
         few = known <= len(WAITING) * PAGE_RECORDS  # to read all takes no more requests than the lists of what waits
         full = full or few or self._due("posts")
         await self._new_posts(full=full)
@@ -183,7 +183,7 @@ class Sync:
         """Which records, of which at least one shows its time, are not on disk."""
         key, times = KEY[kind], frame["created_at"]
         days = self._store.files(kind, times.min(), times.max() + timedelta(microseconds=1)).values()
-        return frame[key].notna() & ~frame[key].isin(self._store.read(kind, key, files=days)[key])
+        return frame[key].notna() & ~frame[key].isin(self._store.read(kind, [key], files=days)[key])
 
     async def _take(self, kind: str, columns: Columns, seen: Sequence[Span] = ()) -> None:
         """Write records; count, by day, those that are not on disk although earlier passes have read the spans in `seen`."""
@@ -240,7 +240,7 @@ class Sync:
 
     async def _open_posts(self, *, full: bool) -> None:
         """Reread posts that may have changed, from the lists of what waits and of old statuses; after a full pass, those in no list."""
-        facts = "post_id, status, created_at"
+        facts = ["post_id", "status", "created_at"]
         if full:
             stored = self._store.read("posts", facts, "coalesce(status, '') <> 'deleted'")
         else:
@@ -311,7 +311,7 @@ class Sync:
         """Reread deliveries without success: the still failing ones by one list, the others by their times."""
         settled = self._settled("deliveries", DELIVERED_WITHIN)
         stored = self._store.read(
-            "deliveries", "delivery_id, webhook_id, created_at", OPEN_DELIVERIES,
+            "deliveries", ["delivery_id", "webhook_id", "created_at"], OPEN_DELIVERIES,
             settled=settled, acted=self._acted, webhooks=[*webhooks],
         )  # fmt: skip
         stored = stored[~stored["delivery_id"].isin(list(self._fetched["deliveries"]))]
@@ -334,7 +334,7 @@ class Sync:
         files = self._store.files("deliveries", low, high).values()
         inside = "webhook_id = $webhook AND created_at BETWEEN $low AND $high"
         between = self._store.read(
-            "deliveries", "delivery_id", inside, files=files, webhook=webhook, low=low, high=high
+            "deliveries", ["delivery_id"], inside, files=files, webhook=webhook, low=low, high=high
         )
         return [(low, high)] if len(between) / PAGE_RECORDS <= len(apart) else apart
 

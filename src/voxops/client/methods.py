@@ -10,8 +10,8 @@ from typing import Any
 
 from voxops.api.endpoints import ENDPOINTS, GROUPS, UNSET, Operation, docstring, signature_of
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client._address import filled
-from voxops.client._pages import Listing
+from voxops.client.pages import Listing
+from voxops.client.request import filled
 
 
 class Group:

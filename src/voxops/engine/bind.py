@@ -21,7 +21,7 @@ from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.facts import Gate, Knowledge, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
-from voxops.frames.packing import pack
+from voxops.frames.stored import store
 from voxops.ledger.audit import acted_on
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen
@@ -238,7 +238,7 @@ class Binder:
         where = {row: number for number, some in chunks for row in some}
         run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
         run_rows += [RunRow(row, None, why, 0) for row, why in stale.items()]  # of rows that need no act
-        ledger.runs.start(head, run_rows, reason=reason, frame=pack(plan._stored_table()))
+        ledger.runs.start(head, run_rows, reason=reason, frame=store(plan._stored_table()))
         self._decide(request for row, request in rows.items() if request is not None and row not in reasons)
 
     # Looking rows up.

@@ -38,7 +38,7 @@ from voxops.engine.reduce import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
-from voxops.loading.names import AccountNames, no_account, why_not_attached
+from voxops.loading.names import AccountNames, why_not_attached
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"
@@ -143,7 +143,7 @@ class Knowledge:
         self.credential = credential
         self.retention: float = retention - KEY_EARLY
         self.alone = alone
-        self.accounts: AccountNames = AccountNames(())
+        self.accounts: AccountNames = AccountNames()
         self.checks: Mapping[str, Mapping[str, Any]] = {}  # account id -> its last check in this kernel
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.media: dict[str, str | None] = {}  # id -> status as it was read; None for one that does not exist
@@ -166,7 +166,7 @@ class Knowledge:
 
     def _platforms(self, item: Item) -> list[str]:
         """The platforms of the accounts of a create, ``""`` for those of an unknown one."""
-        return [self.accounts.listed.get(account, ("",))[0] for account in item.requested.get("accountIds", ())]
+        return list(map(self.accounts.platform, item.requested.get("accountIds", ())))
 
     def _why_no_account(self, item: Item) -> Reason | None:
         """Why a create can't go out on one of its accounts: it is unknown, or can't publish; a column ``force`` sends ids anyway.
@@ -181,7 +181,7 @@ class Knowledge:
         if not named and item.seen.get("force"):
             return None
         if unknown := named or self.accounts.lacking(ids):
-            return Reason("account_unknown", said=no_account(unknown, self.accounts))
+            return Reason("account_unknown", said=self.accounts.unknown(unknown))
         return next(filter(None, map(self.accounts.why_not, ids)), None)
 
     def dated(self, call: Call) -> Call:

@@ -19,7 +19,7 @@ from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
-from voxops.loading.names import AccountNames, account_names, media_statuses
+from voxops.loading.names import AccountNames, list_accounts, media_statuses
 from voxops.model import NEVER_OUT, WAITING_STATUSES
 
 if TYPE_CHECKING:
@@ -234,11 +234,11 @@ class Eyes:
         if not creates:
             return
         try:
-            self._known.accounts = await account_names(self._client, self._known.checks)
+            self._known.accounts = AccountNames(await list_accounts(self._client), self._known.checks)
         except AuthError:
             if any(item.named_accounts for item in creates):
                 raise
-            self._known.accounts = AccountNames(())
+            self._known.accounts = AccountNames()
         self._known.accounts_read = True
 
     async def media(self, items: Iterable[Item]) -> None:

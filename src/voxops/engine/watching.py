@@ -27,8 +27,8 @@ from voxops.errors import (
     ValidationError,
     VoxopsError,
 )
-from voxops.frames.columns import plain_values
-from voxops.frames.records import build
+from voxops.frames.checks import plain_values
+from voxops.frames.records import build, platforms_in
 from voxops.model import WAITING_STATUSES, WATCH, Cell, Observer, Outcome, Snapshot, Transition
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Polled, str]:
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; give ids, or a frame that has it")
     if kind == "post" and "targets" in frame.columns:
-        groups = list(map(_platforms, plain_values(frame, "targets")))
+        groups = list(map(platforms_in, frame["targets"]))
     else:
         groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
     names = (column, "webhook_id", *_DELIVERY.values())
@@ -97,12 +97,6 @@ def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Polled, str]:
             polled = replace(polled, webhook_id=webhook, before=None if before["success"] else before)
         found[polled] = group
     return found
-
-
-def _platforms(cell: Any) -> str:
-    """The platforms of a post's targets, by which it is counted; ``""`` where a file has made text of them."""
-    targets = cell if isinstance(cell, list | tuple) else ()
-    return "+".join(sorted({target.platform for target in targets if getattr(target, "platform", None)}))
 
 
 async def refuse_unknown(client: AsyncClient, things: Collection[Polled]) -> None:

@@ -1,4 +1,4 @@
-"""The columns of each kind of record, and the conversion of raw JSON values to typed arrays.
+"""The columns of each kind of record, and the conversion of raw JSON values to them.
 
 The API is read leniently (contract: SCH, VER): either casing, numbers as text, times with or without fractions, errors as object,
 string or null. An unreadable value becomes NA, and the caller counts it; nothing here raises because of a server's data.
@@ -6,215 +6,159 @@ string or null. An unreadable value becomes NA, and the caller counts it; nothin
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from operator import itemgetter
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache, reduce
+from itertools import chain, islice
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pandas as pd
+from msgspec.structs import asdict
 
-from voxops._support.canonical import well_formed
-from voxops.api.error_bodies import read_error
+from voxops._support.canonical import text, well_formed
+from voxops.api.error_bodies import ErrorBody, read_error
 from voxops.api.states import field_name
-from voxops.frames.nested import JsonArray, ListArray, Objects
-from voxops.frames.times import NAT, stamps, utc
+from voxops.frames.cells import Json, Target, Targets
+from voxops.frames.times import parse_times
 
 STRING_DTYPE = pd.StringDtype("python")
-
-_TRUE = frozenset({"true", "yes", "1"})
-_FALSE = frozenset({"false", "no", "0"})
+_TRUE, _FALSE = frozenset({"true", "yes", "1", "1.0"}), frozenset({"false", "no", "0", "0.0"})
+_NO_ERROR = ErrorBody()
+_encode = msgspec.json.Encoder(order="sorted").encode
 _INT64 = range(-(2**63), 2**63)
-_NUMBER = np.dtype([("value", np.int64), ("missing", np.bool_)])
 
 
 def to_bool(value: Any) -> bool | None:
     """Read True or False from JSON, a number or text; None for anything else."""
-    if value is None or isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
+    word = str(value).strip().lower()
+    return True if word in _TRUE else False if word in _FALSE else None
 
 
 def error_parts(error: Any) -> tuple[str | None, str | None]:
     """Return code and message of an error in any shape, None for none (contract: 8.1)."""
-    said = read_error(error)
-    return well_formed(said.code) or None, well_formed(said.message) or None
+    body = read_error(error)
+    return well_formed(body.code) or None, well_formed(body.message) or None
+
+
+def status_spelling(word: str) -> str:
+    """Return the canonical spelling of a status, platform or other word."""
+    word = word.strip().lower()
+    return "cancelled" if word == "canceled" else word
+
+
+def _only(values: Sequence[Any], kind: type) -> bool:
+    """Whether every value has this exact type or is None."""
+    return set(map(type, values)) <= {kind, type(None)}
 
 
 def _text(value: Any) -> str | None:
     """Return any JSON value as text: numbers in full, objects and lists as JSON."""
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return repr(value)
     try:
-        return json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
+        return text(value)
     except RecursionError:  # a thousand nested lists instead of a text
         return "[…]"
-
-
-def _only(values: Sequence[Any], *types: type) -> bool:
-    """Whether every value has one of these exact types or is None."""
-    return set(map(type, values)) <= {*types, type(None)}
 
 
 def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
     """Return texts, with lone surrogates replaced, which files and other libraries refuse; any other value as text."""
     texts = values if _only(values, str) else [_text(value) for value in values]
-    return texts if _is_well_formed(texts) else [None if text is None else well_formed(text) for text in texts]
-
-
-def _is_well_formed(values: Iterable[Any]) -> bool:
-    """Whether UTF-8 can encode all texts among these values."""
     try:
-        "".join([value for value in values if type(value) is str]).encode()
+        "".join(filter(None, texts)).encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return [None if each is None else well_formed(each) for each in texts]
+    return texts
 
 
-class _Memo(dict[Any, Any]):
-    """A cache of converted values: one look-up each, and equal results share one object.
+def _words(spell: Callable[[str], str]) -> Callable[[Sequence[Any]], list[Any]]:
+    """Return the conversion of repeated texts, of which equal ones share one object; an empty one is missing."""
 
-    It stores only texts, since ``1``, ``1.0`` and ``True`` are equal keys, and at most 10,000.
-    """
+    @lru_cache(10_000)
+    def word(value: str | None) -> str | None:
+        return None if value is None else spell(well_formed(value)) or None
 
-    def __init__(self, make: Callable[[str], str]) -> None:
-        super().__init__({None: None})
-        self._make = make
-
-    def __missing__(self, value: Any) -> Any:
-        text = self._make(well_formed(_text(value) or "")) or None
-        if type(value) is str:
-            if len(self) > 10_000:
-                self.clear()
-                self[None] = None
-            self[value] = text
-        return text
-
-    def clean(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Convert each value."""
-        try:
-            return list(map(self.__getitem__, values))
-        except TypeError:  # a list or an object instead of a word
-            return [self[_text(value)] for value in values]
+    return lambda values: list(map(word, values if _only(values, str) else map(_text, values)))
 
 
-def clean_counts(values: Sequence[Any]) -> Sequence[Any]:
+def _counts(values: Sequence[Any]) -> Sequence[Any]:
     """Read whole numbers, also from text and floats; anything else, or beyond 64 bits, becomes None."""
     if _only(values, int):
-        large = list(filter(None, values))
-        if not large or (min(large) in _INT64 and max(large) in _INT64):
+        numbers = list(filter(None, values))
+        if not numbers or (min(numbers) in _INT64 and max(numbers) in _INT64):
             return values
-    return [_count(value) for value in values]
+    return list(map(_count, values))
 
 
 def _count(value: Any) -> int | None:
     """Read one whole number, rounding a fraction; None for anything else."""
-    if isinstance(value, str):
-        try:
+    try:
+        if isinstance(value, str):
             value = int(value) if value.strip().lstrip("+-").isdecimal() else float(value)
-        except ValueError:
-            return None
-    if isinstance(value, float):
-        value = round(value) if np.isfinite(value) else None
-    if isinstance(value, bool) or not isinstance(value, int):
+        number = round(value)
+    except (ValueError, TypeError, OverflowError):
         return None
-    return value if value in _INT64 else None
+    return None if isinstance(value, bool) or number not in _INT64 else number
 
 
-def clean_lists(values: Sequence[Any]) -> Sequence[list[Any]]:
-    """Return lists with their texts well formed, None as an empty one, and any other value as a list of one."""
+def _lists(values: Sequence[Any]) -> list[tuple[str | None, ...]]:
+    """Return lists of texts as tuples; None as an empty one, and any other value as one of one entry."""
     lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
-    if _is_well_formed(chain.from_iterable(lists)):
-        return lists
-    return [[well_formed(each) if isinstance(each, str) else each for each in listed] for listed in lists]
+    entries = iter(clean_texts(list(chain.from_iterable(lists))))
+    return [tuple(islice(entries, len(some))) for some in lists]
 
 
-def _objects(values: Sequence[Any]) -> Objects:
-    """One object per row, never spread over a second axis."""
-    return np.fromiter(values, object, len(values))
+def _objects(cells: Iterable[Any]) -> Any:
+    """Return cells as a column, one object each."""
+    values = cells if isinstance(cells, list) else list(cells)
+    return pd.arrays.NumpyExtensionArray(np.fromiter(values, object, len(values)))
 
 
-def _numbers(values: Sequence[Any]) -> Any:
-    """Return whole numbers and a mask of missing ones; never as floats, so that 9007199254740993 next to a null stays exact."""
-    staged = np.zeros(len(values), _NUMBER)
-    if None in values:
-        staged["missing"] = [value is None for value in values]
-        values = [value or 0 for value in values]
-    staged["value"] = values
-    return staged
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """The conversion of a column.
-
-    Attributes
-    ----------
-    name : str
-        One word.
-    clean : callable
-        Raw JSON values -> uniform ones.
-    stage : callable
-        Uniform values -> a compact NumPy array, which can be concatenated.
-    finish : callable
-        That array -> the column.
-    missing : callable or None
-        That array -> which of its values are missing; None for kinds that read any value and so lose none.
-    """
+class Kind(NamedTuple):
+    """The conversion of a column: raw JSON values to plain ones, and these to an array; `parsed` values may be unreadable."""
 
     name: str
     clean: Callable[[Sequence[Any]], Sequence[Any]]
-    stage: Callable[[Sequence[Any]], Any]
-    finish: Callable[[Any], Any]
-    missing: Callable[[Any], Any] | None = None
-
-    def array(self, values: Sequence[Any]) -> Any:
-        """Return uniform values as a column."""
-        return self.finish(self.stage(values))
+    array: Callable[[Sequence[Any]], Any]
+    parsed: bool = False
 
 
-def status_spelling(text: str) -> str:
-    """Return the canonical spelling of a status, platform or other word."""
-    word = text.strip().lower()
-    return "cancelled" if word == "canceled" else word
+def _strings(values: Sequence[Any]) -> Any:
+    return pd.array(values, dtype=STRING_DTYPE)
 
 
-def _strings(staged: Objects) -> Any:
-    return pd.array(staged, dtype=STRING_DTYPE)
+def _json(values: Sequence[Any]) -> Any:
+    try:
+        return _objects([None if value is None else Json(_encode(value)) for value in values])
+    except (RecursionError, TypeError, UnicodeEncodeError, OverflowError):  # a cell that needs more care
+        return _objects(map(Json.of, values))
 
 
-TEXT = Kind("text", clean_texts, _objects, _strings)
-LABEL = Kind("label", _Memo(str).clean, _objects, _strings)
-WORD = Kind("word", _Memo(status_spelling).clean, _objects, _strings)
-CODE = Kind("code", _Memo(lambda text: text.strip().upper()).clean, _objects, _strings)
-COUNT = Kind(
-    "count", clean_counts, _numbers,
-    lambda staged: pd.arrays.IntegerArray(staged["value"].copy(), staged["missing"].copy()), itemgetter("missing"),
-)  # fmt: skip
-# True, False and None as 1, 0 and -1.
+def _targets(groups: Iterable[Sequence[Target]]) -> Any:
+    return _objects([Targets(msgspec.json.encode(targets)) for targets in groups])
+
+
+TEXT = Kind("text", clean_texts, _strings)
+LABEL = Kind("label", _words(str), _strings)
+WORD = Kind("word", _words(status_spelling), _strings)
+CODE = Kind("code", _words(lambda word: word.strip().upper()), _strings)
+COUNT = Kind("count", _counts, lambda values: pd.array(values, dtype="Int64"), parsed=True)
 FLAG = Kind(
     "flag", lambda values: values if _only(values, bool) else list(map(to_bool, values)),
-    lambda values: np.array([-1 if value is None else value for value in values] if None in values else values, np.int8),
-    lambda staged: pd.arrays.BooleanArray(staged == 1, staged < 0), lambda staged: staged < 0,
+    lambda values: pd.array(values, dtype="boolean"), parsed=True,
 )  # fmt: skip
-TIME = Kind("time", list, stamps, lambda staged: utc(staged).array, lambda staged: staged == NAT)
-# As tuples until the frame is made: the garbage collector would look through a hundred thousand lists again and again.
-LIST = Kind(
-    "list", clean_lists, lambda values: _objects(list(map(tuple, values))),
-    lambda staged: ListArray(_objects(list(map(list, staged)))),
+TIME = Kind(
+    "time", lambda values: clean_texts([value if type(value) is str else None for value in values]),
+    lambda values: parse_times(values).array, parsed=True,
 )  # fmt: skip
-JSON = Kind("json", list, _objects, JsonArray)
+LIST = Kind("list", _lists, _objects)
+JSON = Kind("json", list, _json)
+TARGETS = Kind("targets", list, _targets)
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """One column: its name, its kind, and the fields it is read from; the first with a value wins.
 
     A field is named as `field_name` spells it: any spelling on the wire matches. A dot reaches into an object: ``post.id``.
@@ -223,7 +167,7 @@ class Column:
 
     name: str
     kind: Kind
-    fields: tuple[str, ...]
+    paths: tuple[tuple[str, str, str], ...]
 
     @property
     def shown(self) -> bool:
@@ -234,11 +178,12 @@ class Column:
 def _table(*rows: tuple[Any, ...]) -> tuple[Column, ...]:
     """Build a schema from rows ``(column, kind, "field otherField")``; a column without fields is read from that of its name."""
     return tuple(
-        Column(name, kind, tuple(map(field_name, (fields or [name])[0].split()))) for name, kind, *fields in rows
+        Column(name, kind, tuple(field_name(field).partition(".") for field in (fields or [name])[0].split()))
+        for name, kind, *fields in rows
     )
 
 
-# Columns with "" for their fields are computed from others: see `typed`.
+# Columns with "" for their fields are computed from others: see `_DERIVED`.
 SCHEMAS: Mapping[str, tuple[Column, ...]] = {
     "posts": _table(
         ("post_id", TEXT, "id postId"),
@@ -249,7 +194,7 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("published_at", TIME),
         ("created_at", TIME),
         ("updated_at", TIME),
-        ("targets", JSON, "platforms targets"),
+        ("targets", TARGETS, "platforms targets"),
         ("failed_targets", COUNT, ""),
         ("tags", LIST),
         ("metadata", JSON),
@@ -274,15 +219,9 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("account_id", TEXT, "id accountId"),
         ("platform", WORD),
         ("username", TEXT),
-        ("display_name", TEXT),
-        ("account_type", WORD),
         ("status", WORD),
-        ("followers", COUNT),
-        ("connected_at", TIME),
         ("scope_status", WORD, "scopeHealth.status"),
         ("scope_message", TEXT, "scopeHealth.message scopeHealth.reason"),
-        ("avatar_url", TEXT),
-        ("workspace_id", LABEL),
     ),
     "webhooks": _table(
         ("webhook_id", TEXT, "id webhookId"),
@@ -299,7 +238,6 @@ SCHEMAS: Mapping[str, tuple[Column, ...]] = {
         ("post_id", TEXT, "postId post.id"),
         ("error_code", CODE, ""),
         ("error_message", TEXT, ""),
-        ("error_field", LABEL, ""),
         ("errors", JSON, "errors error"),
         ("_success", FLAG),
     ),
@@ -321,56 +259,128 @@ TARGET = _table(
 )
 
 
-def spellings(records: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Canonical field -> its spellings in these records."""
+def pull(records: Sequence[Mapping[str, Any]], schema: Sequence[Column]) -> dict[str, Sequence[Any]]:
+    """Return the raw values of each column: per record its first field, in any spelling, that is not null."""
     spelled: dict[str, list[str]] = {}
     for name in sorted(set().union(*records), key=str):
         spelled.setdefault(field_name(str(name)), []).append(name)
-    return spelled
-
-
-def pull(
-    records: Sequence[Mapping[str, Any]], spelled: Mapping[str, list[str]], schema: Sequence[Column]
-) -> dict[str, Sequence[Any]]:
-    """Return the raw values of each column: per record its first field, in any spelling, that is not null."""
-    wanted = {
-        column.name: [
-            (name, field.partition(".")[2])
-            for field in column.fields
-            for name in spelled.get(field.partition(".")[0], ())
-        ]
+    places = {
+        column.name: [(name, inner) for outer, _, inner in column.paths for name in spelled.get(outer, ())]
         for column in schema
     }
-    grid = _grid(records, sorted({name for names in wanted.values() for name, _ in names}, key=str))
-    nothing = (None,) * len(records)
-    return {column: _first_of(grid, names, nothing) for column, names in wanted.items()}
+    sent = _sent(records, list({name: None for some in places.values() for name, _ in some}))
+    raw: dict[str, Sequence[Any]] = {}
+    for column, names in places.items():
+        found = [[_inside(value, inner) for value in sent[name]] if inner else sent[name] for name, inner in names]
+        raw[column] = reduce(first_of, found) if found else (None,) * len(records)
+    return raw
 
 
-def _grid(records: Sequence[Mapping[str, Any]], names: list[str]) -> dict[str, Sequence[Any]]:
+def _sent(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Sequence[Any]]:
     """Return each named field of all records, in one pass if every record has every field, as usual."""
-    if len(names) > 1:
-        try:
-            return dict(zip(names, zip(*map(itemgetter(*names), records), strict=True), strict=True))
-        except KeyError:
-            pass
-    return {name: [record.get(name) for record in records] for name in names}
+    try:
+        rows = map(itemgetter(*names, *names[:1]), records)  # of a single name it would return no tuple
+        return dict(zip(names, zip(*rows, strict=True), strict=False))
+    except (KeyError, TypeError):
+        return {name: [record.get(name) for record in records] for name in names}
 
 
-def _first_of(grid: Mapping[str, Sequence[Any]], names: list[tuple[str, str]], nothing: Sequence[Any]) -> Sequence[Any]:
-    """Merge the fields of one column; the first value wins."""
-    merged = nothing
-    for name, inner in names:
-        found = [_inside(value, inner) for value in grid[name]] if inner else grid[name]
-        merged = (
-            found
-            if merged is nothing
-            else [new if old is None else old for old, new in zip(merged, found, strict=True)]
-        )
-    return merged
+def first_of(values: Iterable[Any], others: Iterable[Any]) -> list[Any]:
+    """Return each value, or the other one where it is None."""
+    return [other if value is None else value for value, other in zip(values, others, strict=True)]
 
 
 def _inside(value: Any, field: str) -> Any:
     """Return a field of a nested object, in any spelling; None without an object."""
-    if not isinstance(value, Mapping):
-        return None
-    return next((inner for name, inner in value.items() if field_name(str(name)) == field), None)
+    names = value if isinstance(value, Mapping) else {}
+    return next((value[name] for name in names if field_name(str(name)) == field), None)
+
+
+def read(kind: str, records: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
+    """Return raw and plain values of each column of a kind; times stay as sent, ``targets`` are lists of `Target`."""
+    if any("data" in record for record in records):
+        records = list(map(_bare, records))
+    raw = pull(records, SCHEMAS[kind])
+    plain: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in SCHEMAS[kind]}
+    return raw, plain | _DERIVED.get(kind, dict)(plain)
+
+
+def records_of(kind: str, ids: Collection[str], records: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the records of a page with one of these ids, by id, so that only they are decoded."""
+    column = SCHEMAS[kind][0]
+    names = column.kind.clean(pull(list(map(_bare, records)), [column])[column.name])
+    return {name: record for name, record in zip(names, records, strict=True) if name in ids}
+
+
+def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Remove the envelope ``{"data": {…}}`` of a single object."""
+    inner = record.get("data")
+    return inner if isinstance(inner, Mapping) and "id" not in record else record
+
+
+def read_targets(entries: Sequence[Any]) -> list[Target]:
+    """Read entries of ``platforms`` as targets; a bare name is a platform (contract: POST-1)."""
+    records = entries if set(map(type, entries)) == {dict} else list(map(_entry, entries))
+    raw = pull(records, TARGET)
+    plain = {column.name: column.kind.clean(raw[column.name]) for column in TARGET}
+    # The error, if a target has no code and message of its own; most targets have no error.
+    errors = [_NO_ERROR if error is None else read_error(error) for error in plain.pop("_error")]
+    plain["error_code"] = first_of(plain["error_code"], CODE.clean([error.code for error in errors]))
+    messages = clean_texts([error.message or None for error in errors])
+    plain["error_message"] = first_of(plain["error_message"], messages)
+    return list(map(Target, *(plain[name] for name in Target.__struct_fields__)))
+
+
+def _entry(entry: Any) -> Mapping[str, Any]:
+    """Read an entry of ``platforms`` that is no plain dict: a target, or a bare name."""
+    if isinstance(entry, Target):
+        return asdict(entry)
+    return entry if isinstance(entry, Mapping) else {"platform": entry}
+
+
+def entries_of(cell: Any) -> list[Any]:
+    """Return a post's platforms as a list, also from a map of platform to state, or from a single name."""
+    if isinstance(cell, Mapping):
+        return [{"platform": name, **(state if isinstance(state, Mapping) else {})} for name, state in cell.items()]
+    return [cell] if isinstance(cell, str) else list(cell) if isinstance(cell, Iterable) else []
+
+
+_status = attrgetter("status")
+
+
+def _of_posts(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the targets of each post, and how many failed, unknown if platforms are left out."""
+    cells = plain["targets"]
+    groups = cells if set(map(type, cells)) == {list} else list(map(entries_of, cells))
+    flat = iter(read_targets(list(chain.from_iterable(groups))))
+    targets = [list(islice(flat, len(group))) for group in groups]
+    failed = [list(map(_status, some)).count("failed") for some in targets]
+    known = (
+        failed if None not in cells else [None if cell is None else n for cell, n in zip(cells, failed, strict=True)]
+    )
+    return {"targets": targets, "failed_targets": known}
+
+
+def _of_deliveries(plain: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the column ``error`` as one line, ``CODE: message`` for an object."""
+    errors = plain["_error"]
+    lines = [
+        error if isinstance(error, str | None) else ": ".join(filter(None, error_parts(error))) for error in errors
+    ]
+    return {"error": [line or None for line in clean_texts(lines)]}
+
+
+def _of_bulk_results(plain: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Return the columns of an item's first error, and its status if an old server sends ``success`` instead (contract: BATCH-o)."""
+    parts = list(map(error_parts, plain["errors"]))
+    words = [None if ok is None else "created" if ok else "failed" for ok in plain["_success"]]
+    return {
+        "status": first_of(plain["status"], words),
+        "error_code": CODE.clean([code for code, _ in parts]),
+        "error_message": [message for _, message in parts],
+    }
+
+
+_DERIVED: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "posts": _of_posts, "deliveries": _of_deliveries, "bulk_results": _of_bulk_results,
+}  # fmt: skip

@@ -13,6 +13,7 @@ import pandas as pd
 
 from voxops._support.canonical import END_YEAR, FIRST_YEAR, read_iso
 from voxops.errors import ConfigError
+from voxops.frames.cells import is_missing
 
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.int64]]"
 
@@ -53,14 +54,9 @@ def stamps(values: Sequence[Any]) -> Numbers:
             known = np.full(len(values), NAT)
             known[[value is not None for value in values]] = _in_calendar(times)
             return known
-    texts = [value if type(value) is str and value[:1].isdecimal() else None for value in values]
-    index = pd.to_datetime(pd.Index(texts, dtype=object), format="ISO8601", utc=True, errors="coerce").as_unit("us")
-    found: Numbers = index.asi8.copy()
-    for at in np.flatnonzero(found == NAT).tolist():
-        when = None if values[at] is None else _one_time(values[at])
-        if when is not None:
-            found[at] = (when - EPOCH) // timedelta(microseconds=1)
-    return _in_calendar(found)
+    instants = (_one_time(value) for value in values)
+    found = (NAT if when is None else (when - EPOCH) // timedelta(microseconds=1) for when in instants)
+    return _in_calendar(np.fromiter(found, np.int64, len(values)))
 
 
 def _in_calendar(found: Numbers) -> Numbers:
@@ -85,7 +81,7 @@ def utc(microseconds: Numbers) -> pd.DatetimeIndex:
 
 
 def _one_time(value: Any) -> datetime | None:
-    """Read one time outside the fast path: a datetime, or text that only Python's own parser reads."""
+    """Read one time of another form; None for none."""
     if isinstance(value, str):
         try:
             value = datetime.fromisoformat(value.strip())
@@ -102,7 +98,7 @@ def _one_time(value: Any) -> datetime | None:
 When: TypeAlias = str | datetime | timedelta | None
 
 _LENGTH = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[A-Za-z]+)")
-_AHEAD = re.compile(r"\+\s*" + _LENGTH.pattern)
+_SPAN = re.compile(r"(?:\+\s*)?" + _LENGTH.pattern)
 _NUMBER = re.compile(r"\d{1,4}(\.\d+)?")
 _DAY = re.compile(r"(?P<day>\d{4}-\d\d-\d\d)(?P<offset>Z|[+-]\d\d:?\d\d)")  # a day in a time zone, without an hour
 _FIRST, _END = (pd.Timestamp(f"{year}-01-01", tz="UTC").as_unit("us") for year in (FIRST_YEAR, END_YEAR))
@@ -145,25 +141,26 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     """One side of a span."""
     if value is None:
         return None
-    if pd.api.types.is_scalar(value) and pd.isna(value):
+    if is_missing(value):
         # Not an open side, which would load everything.
         raise ConfigError(
             f"{name}={value!r} is not a time, such as the maximum of no rows; omit {name}= for all of them."
         )
-    ago = _DAYS_AGO.get(value.strip().lower()) if isinstance(value, str) else None
-    if ago is not None:
+    text = value.strip() if isinstance(value, str) else ""
+    if text.lower() in _DAYS_AGO:
         # Calendar days, which may have 23 or 25 hours.
-        day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize() - pd.Timedelta(ago, "D")
-        return day_start(day, tz).tz_convert("UTC").as_unit("us")
+        day = pd.Timestamp(now).tz_convert(tz).tz_localize(None).normalize() - pd.Timedelta(
+            _DAYS_AGO[text.lower()], "D"
+        )
+        return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC").as_unit("us")
     if _NUMBER.fullmatch(str(value).strip()):
         raise ConfigError(f"{name}={value!r} has no unit; write '{value}D' for days or '{value}h' for hours.")
     try:
-        if isinstance(value, timedelta) or (isinstance(value, str) and _LENGTH.fullmatch(value.strip())):
-            time = pd.Timestamp(now) - abs(_length(value))
-        elif isinstance(value, str) and _AHEAD.fullmatch(value.strip()):
-            time = pd.Timestamp(now) + _length(value.strip().removeprefix("+"))
+        if isinstance(value, timedelta) or _SPAN.fullmatch(text):
+            span = abs(_length(value if isinstance(value, timedelta) else text.removeprefix("+")))
+            time = pd.Timestamp(now) + (span if text.startswith("+") else -span)
         elif isinstance(value, str):
-            time = pd.Timestamp(read_iso(_DAY.sub(r"\g<day>T00:00\g<offset>", value.strip())))
+            time = pd.Timestamp(read_iso(_DAY.sub(r"\g<day>T00:00\g<offset>", text)))
         else:
             time = pd.Timestamp(value)
         if time.year < 1:
@@ -175,11 +172,6 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
         ) from error
     # All record times are within these years (`canonical.in_calendar`), so a wider span contains the same.
     return min(max(placed(name, value, time, tz).tz_convert("UTC").as_unit("us"), _FIRST), _END)
-
-
-def day_start(day: pd.Timestamp, tz: str) -> pd.Timestamp:
-    """Return the instant at which a calendar day (as midnight without a zone) begins in a zone; as `day_starts`."""
-    return day.tz_localize(tz, ambiguous=True, nonexistent="shift_forward")
 
 
 def day_starts(days: pd.Series[Any], tz: str) -> pd.Series[Any]:
@@ -204,33 +196,6 @@ def placed(name: str, value: object, time: pd.Timestamp, tz: str) -> pd.Timestam
         ) from error
 
 
-def absolute(value: datetime | str) -> pd.Timestamp:
-    """Read the present that a caller names.
-
-    Parameters
-    ----------
-    value : datetime or str
-        A time with an offset from UTC, as a datetime, a Timestamp or ISO text.
-
-    Returns
-    -------
-    pandas.Timestamp
-        In UTC.
-
-    Raises
-    ------
-    ConfigError
-        If it has no offset, or is not a time.
-    """
-    try:
-        time = pd.Timestamp(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise ConfigError(f"now={value!r} is not a time; pass one such as datetime.now(UTC).") from error
-    if pd.isna(time) or time.tzinfo is None:
-        raise ConfigError(f"now={value!r} has no time zone; add one, such as datetime.now(UTC).")
-    return time.tz_convert("UTC")
-
-
 def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series) -> pd.Timestamp:
     """Return the present of a frame.
 
@@ -253,10 +218,15 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
     ConfigError
         If `now` has no offset, or is no time.
     """
-    if now is not None:
-        return absolute(now)
-    loaded = frame.attrs.get("fetched_at")
-    return pd.Timestamp(times.max() if loaded is None else loaded)
+    if now is None:
+        return pd.Timestamp(frame.attrs.get("fetched_at") or times.max())
+    try:
+        time = pd.Timestamp(now)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ConfigError(f"now={now!r} is not a time; pass one such as datetime.now(UTC).") from error
+    if pd.isna(time) or time.tzinfo is None:
+        raise ConfigError(f"now={now!r} has no time zone; add one, such as datetime.now(UTC).")
+    return time.tz_convert("UTC")
 
 
 def length(name: str, value: str | timedelta) -> pd.Timedelta:
@@ -331,9 +301,8 @@ def shown_zone(frame: object, tz: str | None = None) -> str:
     """Return the zone in which a frame's times are shown: the passed one, its workspace's, that of its times, else UTC."""
     name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
     if name is None and isinstance(frame, pd.DataFrame):  # counted by days, without the attrs of its source
-        zones = {str(kind.tz) for kind in frame.dtypes if isinstance(kind, pd.DatetimeTZDtype)}
-        named = {each for each in zones - {"UTC"} if "/" in each}
-        name = named.pop() if len(named) == 1 else None
+        zones = {str(kind.tz) for kind in frame.dtypes if isinstance(kind, pd.DatetimeTZDtype) and "/" in str(kind.tz)}
+        name = zones.pop() if len(zones) == 1 else None
     return zone(name) if name is not None else "UTC"
 
 
@@ -375,9 +344,9 @@ def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | Non
     pandas.Series
         bool, with the index of `times`.
     """
-    inside = pd.Series(True, index=times.index)
+    outside = pd.Series(False, index=times.index)
     if start is not None:
-        inside &= (times >= start) | times.isna()
+        outside |= times < start
     if end is not None:
-        inside &= (times < end) | times.isna()
-    return inside
+        outside |= times >= end
+    return ~outside

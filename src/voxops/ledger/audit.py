@@ -21,8 +21,8 @@ from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason, read_reason
 from voxops.api.timing import CLOCKS_DIFFER
-from voxops.frames.columns import table_of
-from voxops.frames.packing import unpack
+from voxops.frames.checks import table_of
+from voxops.frames.stored import restore
 from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item
@@ -464,7 +464,7 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
 
 def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason, ...]]:
     """The table of a run's plan, and the reason of each row, of which the table has the sentence."""
-    table = unpack(ledger.runs.frame(run))
+    table = restore(ledger.runs.frame(run))
     reasons = {text: read_reason(text) for text in table["reason"].unique()}
     why = tuple(reasons[text] for text in table["reason"])
     return table.assign(reason=pd.array(list(map(str, why)), dtype="string")), why

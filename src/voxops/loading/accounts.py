@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,43 +13,31 @@ from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
 from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
-from voxops.frames.columns import need_columns, plain_values, table_of
+from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE
 from voxops.loading.filters import Words
 from voxops.loading.loader import WAITING, Loader, load_targets
+from voxops.loading.names import list_accounts
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
-    from voxops.client import AsyncClient
+    from voxops.client import Answer, AsyncClient
 
 
+RECENT = timedelta(days=7)  # the period in which failures of an account are counted
+_CREATED = timedelta(days=30)  # older posts are not searched for: lists are in order of creation
 # The share of failures, and the least number of recent targets, from which an account is failing.
 SHARE_FAILING, FEWEST_TRIED = 0.5, 3
-# Verdicts about the post, not the account.
-_THE_POSTS_OWN = frozenset({Verdict.FIX_CONTENT, Verdict.FIX_MEDIA})
-_LISTED = (
-    "account_id",
-    "platform",
-    "username",
-    "status",
-    "scope_status",
-    "scope_message",
-)  # columns of the API's list of accounts
-_DTYPES = {
-    **dict.fromkeys(("tried", "failed", "scheduled"), "Int64"), **dict.fromkeys(("works", "refreshed"), "boolean"), "failure_share": "Float64",
-    **dict.fromkeys(("checked_at", "last_failed_at", "next_at"), TIME_DTYPE),
+_OF_THE_POST = [Verdict.FIX_CONTENT, Verdict.FIX_MEDIA]  # verdicts about the post, not the account
+_CHECKED = ["refreshed", "verdict"]  # columns of accounts that were tried now
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("tried", "failed", "scheduled"), "Int64"), **dict.fromkeys(("works", "refreshed"), "boolean"),
+    **dict.fromkeys(("checked_at", "last_failed_at", "next_at"), TIME_DTYPE), "failure_share": "Float64",
 }  # fmt: skip
-
-
-def _dtypes(columns: str) -> dict[str, Any]:
-    return {name: _DTYPES.get(name, STRING_DTYPE) for name in columns.split()}
-
-
-_CHECKED = ("refreshed", "verdict")  # further columns of tried accounts
-_BOARD = _dtypes(
-    f"{' '.join(_LISTED)} checked_at works check_message tried failed failure_share commonest_cause last_failed_at scheduled next_at "
-    f"risk why remedy {' '.join(_CHECKED)}"
+_BOARD = (
+    "account_id platform username status scope_status scope_message checked_at works check_message tried failed failure_share "
+    "commonest_cause last_failed_at scheduled next_at risk why remedy refreshed verdict"
 )
 
 
@@ -74,45 +62,39 @@ def account_board(
     """
     ended = recent[recent["status"].isin(["published", "failed"])]
     judged = triage(ended[ended["status"] == "failed"])
-    blamed = judged[~judged["verdict"].isin(list(_THE_POSTS_OWN))]["account_id"].value_counts()
-    counts = {"tried": ended, "failed": judged, "scheduled": waiting}
+    blamed = judged[~judged["verdict"].isin(_OF_THE_POST)]
+    tried, failed, faults, scheduled = (each["account_id"].value_counts() for each in (ended, judged, blamed, waiting))
     figures = {
-        "commonest_cause": judged.dropna(subset="cause")
-        .groupby("account_id")["cause"]
-        .agg(lambda each: each.mode()[0]),
+        "commonest_cause": judged.dropna(subset="cause").groupby("account_id")["cause"].agg(lambda causes: causes.mode()[0]),
         "last_failed_at": judged.groupby("account_id")["updated_at"].max(),
         "next_at": waiting.groupby("account_id")["scheduled_for"].min(),
-    }
+    }  # fmt: skip
     rows = []
-    for row in accounts.to_dict("records"):
-        account = str(row["account_id"])
-        line = {name: row.get(name) for name in _LISTED} | dict(checks.get(account, {}))
-        line |= {name: int((frame["account_id"] == account).sum()) for name, frame in counts.items()}
-        line |= {name: series.get(account) for name, series in figures.items()}
-        line["failure_share"] = line["failed"] / line["tried"] if line["tried"] else None
-        risk, why, remedy = _risk(line, int(blamed.get(account, 0)))
-        rows.append(line | {"risk": risk, "why": why and str(why), "remedy": remedy and str(remedy)})
-    return table_of(rows, _BOARD)
+    for listed in accounts.astype(object).where(accounts.notna(), None).to_dict("records"):
+        account = listed["account_id"]
+        row: dict[Any, Any] = {**listed, **checks.get(account, {}), "scheduled": scheduled.get(account, 0)}
+        row |= {name: series.get(account) for name, series in figures.items()}
+        row |= {"tried": tried.get(account, 0), "failed": failed.get(account, 0)}
+        row["failure_share"] = row["failed"] / row["tried"] if row["tried"] else None
+        risk, why, remedy = _risk(row, faults.get(account, 0))
+        rows.append(row | {"risk": risk, "why": why and str(why), "remedy": remedy and str(remedy)})
+    return table_of(rows, dict.fromkeys(_BOARD.split(), STRING_DTYPE) | _TYPES)
 
 
-def _risk(line: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None, Reason | None]:
+def _risk(row: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | None, Reason | None]:
     """Return the risk of an account, why, and the remedy; None for no sign of one."""
-    status = "" if pd.isna(line["status"]) else str(line["status"])
-    if status and status != "active":
-        why = Reason("account_status", status=status)
-        return status, why, Reason("reconnect_account")
-    if line.get("works") is False:
-        why = Reason("check_failed", message=line["check_message"] or "no reason")
+    if row["status"] not in {"active", None}:
+        return row["status"], Reason("account_status", status=row["status"]), Reason("reconnect_account")
+    if row.get("works") is False:
+        why = Reason("check_failed", message=row["check_message"] or "no reason")
         return "failing", why, Reason("reconnect_and_retry")
-    if not pd.isna(line["scope_status"]) and str(line["scope_status"]) == "degraded":
-        message = line["scope_message"]
-        if pd.isna(message):
-            return "degraded", Reason("account_lacks_permissions"), Reason("grant_permissions")
-        return "degraded", Reason("account_lacks_permissions_as_told", message=message), Reason("grant_permissions")
-    if line["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * line["tried"]:
-        why = Reason("targets_failed", failed=blamed, tried=line["tried"])
-        return "failing", why, Reason("look_at_failures")
-    return None, None, Reason("try_later") if line.get("verdict") == Verdict.SUPPORT else None
+    if row["scope_status"] == "degraded":
+        message = row["scope_message"]
+        code = "account_lacks_permissions_as_told" if message else "account_lacks_permissions"
+        return "degraded", Reason(code, **({"message": message} if message else {})), Reason("grant_permissions")
+    if row["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * row["tried"]:
+        return "failing", Reason("targets_failed", failed=blamed, tried=row["tried"]), Reason("look_at_failures")
+    return None, None, Reason("try_later") if row.get("verdict") == Verdict.SUPPORT else None
 
 
 def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.DataFrame:
@@ -120,12 +102,10 @@ def chosen_accounts(known: pd.DataFrame, account: pd.DataFrame | Words) -> pd.Da
     if account is None:
         return known
     if isinstance(account, pd.DataFrame):
-        need_columns(account, ["account_id"], "use ws.accounts() or vx.targets(posts)")
-        wanted = [str(value) for value in plain_values(account, "account_id") if value is not None]
-    else:
-        wanted = list_of_text("account", account)
-    unknown = sorted(set(wanted) - set(known["account_id"]))
-    if unknown:
+        need(account, ["account_id"], "account= needs account_id", "Use ws.accounts() or vx.targets(posts).")
+        account = account["account_id"].dropna().astype(str)
+    wanted = list_of_text("account", account)
+    if unknown := sorted(set(wanted).difference(known["account_id"])):
         raise PlanError(f"no account {', '.join(unknown[:3])} in this workspace; ws.accounts() lists them")
     return known[known["account_id"].isin(wanted)]
 
@@ -145,39 +125,30 @@ async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: boo
     Returns
     -------
     dict
-        Account id -> ``checked_at refreshed works check_message verdict``.
+        Account id -> ``checked_at refreshed works check_message verdict``: whether it was refreshed and works, None if unknown, and the
+        API's message.
     """
-    lines = await all_or_none(_check(client, account, refresh=refresh) for account in accounts)
-    return dict(zip(accounts, lines, strict=True))
+
+    async def check(account: str) -> dict[str, Any]:
+        refreshed = (await _succeeds(client.accounts.refresh(account)))[0] if refresh else None
+        works, message = await _succeeds(client.accounts.test(account))
+        verdict = Verdict.SUPPORT if works is None else Verdict.NOTHING if works else Verdict.RECONNECT
+        return {
+            "checked_at": client.now(), "refreshed": refreshed, "works": works, "check_message": message, "verdict": str(verdict),
+        }  # fmt: skip
+
+    return dict(zip(accounts, await all_or_none(map(check, accounts)), strict=True))
 
 
-async def _check(client: AsyncClient, account: str, *, refresh: bool) -> dict[str, Any]:
-    """Return whether one account was refreshed and works, None if unknown, and the API's message."""
-    refreshed = None
-    if refresh:
-        answer, why = await _answer(client.accounts.refresh(account))
-        refreshed = None if why else to_bool(answer.get("success"))
-    answer, why = await _answer(client.accounts.test(account))
-    works = None if why else to_bool(answer.get("success"))
-    verdict = Verdict.SUPPORT if works is None else Verdict.NOTHING if works else Verdict.RECONNECT
-    message = why or str(answer.get("message") or "")
-    return {
-        "checked_at": client.now(), "refreshed": refreshed, "works": works, "check_message": message, "verdict": str(verdict),
-    }  # fmt: skip
-
-
-async def _answer(call: Any) -> tuple[dict[str, Any], str]:
-    """Return the response to a call, or its error. A refused key or a too long pause affects every account and is raised."""
+async def _succeeds(call: Awaitable[Answer]) -> tuple[bool | None, str]:
+    """Return whether a call has succeeded, None for an error, and why. A refused key or a too long pause affects every account."""
     try:
-        return (await call).record, ""
+        record = (await call).record
     except (AuthError, WaitTooLong):
         raise
     except (ApiError, TransportError, DecodeError) as error:
-        return {}, str(error)
-
-
-RECENT = timedelta(days=7)  # the period in which failures of an account are counted
-_CREATED = timedelta(days=30)  # older posts are not searched for: lists are in order of creation
+        return None, str(error)
+    return to_bool(record.get("success")), str(record.get("message") or "")
 
 
 class BoardLoader(Loader):
@@ -230,21 +201,19 @@ class BoardLoader(Loader):
         >>> ws.accounts(check=True, refresh=False)["verdict"].value_counts().to_dict()
         {'nothing to do': 11, 'reconnect account': 1}
         """
-        listed = await self.listed_accounts()
+        client = self.client
+        listed = await list_accounts(client)
         chosen = chosen_accounts(listed, account)
+        ids = chosen["account_id"]
         if true_or_false("check", check):
-            tried = chosen if account is not None else chosen[chosen["status"] != "disconnected"]
-            self._checks |= await check_up(self.client, list(tried["account_id"]), refresh=refresh)
-            listed = await self.listed_accounts()  # a renewed token may have changed a status
-        board = await self._board(listed[listed["account_id"].isin(chosen["account_id"])])
-        filters = {} if account is None else {"account": list(chosen["account_id"]) or ()}
-        table = board if check else board.drop(columns=[*_CHECKED])
-        return self._described(table, "accounts", listed.attrs, filters)
-
-    async def _board(self, accounts: pd.DataFrame) -> pd.DataFrame:
-        """Return the board of these accounts."""
-        now = pd.Timestamp(self.client.now())
-        waiting = await load_targets(self.client, WAITING, "scheduled_for")
-        ended = ("published", "partial", "failed")
-        recent = await load_targets(self.client, ended, "updated_at", now - RECENT, oldest=now - _CREATED)
-        return account_board(accounts, recent, waiting, self._checks)
+            tried = ids if account is not None else ids[chosen["status"] != "disconnected"]
+            self._checks |= await check_up(client, list(tried), refresh=refresh)
+            listed = await list_accounts(client)  # a renewed token may have changed a status
+        now = pd.Timestamp(client.now())
+        waiting = await load_targets(client, WAITING, "scheduled_for", None)
+        ended = await load_targets(
+            client, ("published", "partial", "failed"), "updated_at", now - RECENT, now - _CREATED
+        )
+        board = account_board(listed[listed["account_id"].isin(ids)], ended, waiting, self._checks)
+        filters = {"account": None if account is None else ids}
+        return self._described(board if check else board.drop(columns=_CHECKED), "accounts", listed.attrs, filters)

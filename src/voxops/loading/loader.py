@@ -4,37 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
 from voxops.api.limits import PAGE_RECORDS
-from voxops.api.states import platform_spelling
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
-from voxops.frames.columns import PEOPLE, metadata_field, with_people
-from voxops.frames.records import Columns, build, targets, with_rows, with_tries
+from voxops.frames.records import Columns, build, targets
 from voxops.frames.times import When, moment, window, within, zone
 from voxops.loading.check import check
-from voxops.loading.filters import (
-    HERE,
-    Search,
-    Words,
-    account_ids,
-    asked_for,
-    plain_filters,
-    refuse_accounts,
-    refuse_events,
-    refuse_platforms,
-    statuses,
-    warn_of_nothing,
-    words,
-)
-from voxops.loading.names import account_names
+from voxops.loading.filters import HERE, PostFilters, Words, explain_no_delivery, plain_filters, words
+from voxops.loading.names import AccountNames, list_accounts
+from voxops.loading.people import PEOPLE, metadata_field, with_people
 from voxops.sheets.collisions import Limits
 
 
@@ -80,16 +67,10 @@ class Settings:
         return ({"tz": self.tz} if self.tz != "UTC" else {}) | fields
 
 
-def first_of_each(ids: pd.Series) -> pd.Series:
-    """Return which rows are the first of their id, since a list may repeat a record; rows without an id are all different."""
-    return ~ids.duplicated() | ids.isna()
-
-
-def newest_first(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Sort rows by ``created_at``, the newest first, then by id, so that the order does not depend on the source."""
-    if not frame["created_at"].is_unique:
-        frame = frame.sort_values(key, kind="stable")
-    return frame.sort_values("created_at", ascending=False, kind="stable", ignore_index=True)
+def distinct(frame: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Return the first row of each id, since a list may repeat a record, newest first, then by id; rows without an id are all different."""
+    rows = frame[~frame[key].duplicated() | frame[key].isna()]
+    return rows.sort_values(["created_at", key], ascending=[False, True], ignore_index=True)
 
 
 async def read_list(
@@ -102,16 +83,16 @@ async def read_list(
     from_oldest: bool = False,
     **fill: Any,
 ) -> bool:
-    """Read a list into columns, page by page, until there are enough matching rows or the oldest instant is reached.
+    """Read a list into columns, page by page, until enough rows match, or `oldest` is reached.
 
-    Where the list itself begins at that instant, `from_oldest`, it is read to its end. Return True if there were enough before its end.
+    A list that begins at that instant itself, `from_oldest`, is read to its end. Return True if enough rows matched before its end.
     """
     taken, pages = 0, listing.pages()
     early = enough is not None or (oldest is not None and not from_oldest)  # avoid the request for one page too many
     async for page in pages if early else prefetch(pages):
         columns.extend(page.records, **fill)
-        if enough is not None:
-            taken += len(page.records) if counts is None else int(counts(build("posts", page.records)).sum())
+        if enough is not None and counts is not None:
+            taken += int(counts(build("posts", page.records)).sum())
             if taken >= enough:
                 # A full page that does not say whether more follow may have cut the list.
                 return page.cursor is not None or (
@@ -124,10 +105,6 @@ async def read_list(
     return False
 
 
-def _only(values: Sequence[str]) -> str | None:
-    return values[0] if len(values) == 1 else None
-
-
 WAITING = ("scheduled", "approved")  # statuses of posts that will go out at their time
 
 
@@ -135,17 +112,15 @@ async def load_targets(
     client: AsyncClient,
     wanted: Sequence[str],
     column: str,
-    since: pd.Timestamp | None = None,
-    until: pd.Timestamp | None = None,
-    *,
+    since: pd.Timestamp | None,
     oldest: pd.Timestamp | None = None,
 ) -> pd.DataFrame:
-    """Load targets of posts with one of these statuses and with `column` in a span; lists are read back to `oldest`."""
+    """Load targets of posts with one of these statuses and with `column` since an instant; lists are read back to `oldest`."""
     columns = Columns("posts")
     for status in wanted:
         await read_list(columns, client.posts.list(status=status), oldest=oldest)
-    posts = columns.frame()
-    return targets(posts[within(posts[column], since, until) & first_of_each(posts["post_id"])])
+    posts = distinct(columns.frame(), "post_id")
+    return targets(posts[within(posts[column], since, None)])
 
 
 class Loader:
@@ -229,67 +204,38 @@ class Loader:
         >>> posts.attrs["filtered_here"]
         ['text']
         """
-        wanted, platforms = statuses(status), [platform_spelling(name) for name in words("platform", platform)]
-        accounts = await account_ids(self.client, list_of_text("account", account))
-        await refuse_platforms(self.client, platforms)
-        people = self.settings.people
-        search = Search.read(people, text=text, campaign=campaign, owner=owner, tag=tag)
+        client, people = self.client, self.settings.people
+        filters = await PostFilters.read(
+            client, people, status=status, platform=platform, account=account, text=text, campaign=campaign, owner=owner, tag=tag
+        )  # fmt: skip
         if limit is not None:
-            limit = whole_number(
-                limit, ConfigError(f"limit={limit!r} must be a whole number of rows, 0 or more"), least=0
-            )
-        nothing = empties(
-            status=status, platform=platform, account=account, text=text, campaign=campaign, owner=owner, tag=tag
-        )
+            refusal = ConfigError(f"limit={limit!r} must be a whole number of rows, 0 or more")
+            limit = whole_number(limit, refusal, least=0)
+        start, end = window(since, until, client.now(), self.settings.tz)
         enough = limit if since is None and until is None else None
-        fits = partial(asked_for, statuses=wanted, platforms=platforms, accounts=accounts, search=search)
-        columns = Columns("posts")
+        columns, cut = Columns("posts"), False
         # Where posts are filtered here, small pages would be many requests.
-        here = any(search.filters().values()) or len(platforms) > 1 or len(accounts) > 1
-        page_size = PAGE_RECORDS if enough is None or here else max(1, min(enough, PAGE_RECORDS))
-        cut = False
-        for one in () if nothing else wanted or ["all"]:
-            # A single value is sent as a filter, and also filtered here, since a server may ignore it.
-            listing = self.client.posts.list(
-                status=one, platform=_only(platforms), account=_only(accounts), page_size=page_size
-            )
-            cut |= await read_list(columns, listing, enough=enough, counts=fits)
+        size = PAGE_RECORDS if enough is None or filters.reads_more else max(1, min(enough, PAGE_RECORDS))
+        for query in filters.queries():
+            listing = client.posts.list(**query, page_size=size)
+            cut |= await read_list(columns, listing, enough=enough, counts=filters.mask)
         read = columns.frame()
-        frame = read[first_of_each(read["post_id"])]
-        span = window(since, until, self.client.now(), self.settings.tz)
-        keep = within(moment(frame), *span) & fits(frame) & (not nothing)
-        found = with_people(newest_first(frame[keep], "post_id"), people)
-        if not len(found):
-            warn_of_nothing(wanted, until, span[1], self.client.now())
-            search.refuse_typos(frame)
-            await refuse_accounts(self.client, accounts)
-        filters: dict[str, Any] = {"status": wanted, "platform": platforms, "account": accounts, "since": since}
-        filters |= {"until": until, "limit": limit, **search.filters()}
-        shown = found if limit is None else found.head(limit)
-        cut |= limit is not None and len(found) > limit
-        described = self._described(shown, "posts", read.attrs, filters | nothing, cut=cut)
-        ids = described["post_id"].dropna().to_list()
-        if campaign is not None and ids:
-            described.attrs["accounts"] = dict(await account_names(self.client))
-            described = with_rows(described, self._rows(ids))
-            described.attrs["campaigns"] = self._campaigns()
-        self._note_campaigns(described)
-        return with_tries(described, self._tries(ids))
+        posts = distinct(read, "post_id")
+        found = posts[within(moment(posts), start, end) & filters.mask(posts)].reset_index(drop=True)
+        if found.empty:
+            await filters.explain_nothing(client, posts, until, end)
+        shown = with_people(found[:limit], people)
+        described = self._described(
+            shown, "posts", read.attrs, {**filters.words, "since": since, "until": until, "limit": limit},
+            cut=cut or len(shown) < len(found),
+        )  # fmt: skip
+        if campaign is not None and len(shown):
+            described.attrs["accounts"] = dict(AccountNames(await list_accounts(client)))
+        return self._with_ledger(described, is_campaign=campaign is not None)
 
-    def _rows(self, posts: Sequence[str]) -> Mapping[str, tuple[str | None, datetime | None]]:  # noqa: ARG002
-        """Return which rows posts are, and when a sync has withdrawn them, as this ledger knows; without one, nothing."""
-        return {}
-
-    def _campaigns(self) -> list[str]:
-        """Return the names of the campaigns that this ledger or earlier loads know; without a ledger, none."""
-        return []
-
-    def _note_campaigns(self, posts: pd.DataFrame) -> None:
-        """Remember which campaigns posts name."""
-
-    def _tries(self, posts: Sequence[str]) -> Mapping[tuple[str, str, str], Mapping[str, Any]]:  # noqa: ARG002
-        """Return what is known of earlier tries at the targets of posts; without a ledger, nothing."""
-        return {}
+    def _with_ledger(self, posts: pd.DataFrame, *, is_campaign: bool) -> pd.DataFrame:  # noqa: ARG002
+        """Return posts with what the ledger knows of them; without one, as they are."""
+        return posts
 
     async def deliveries(
         self,
@@ -335,39 +281,30 @@ class Loader:
         """
         if success is not None:
             true_or_false("success", success)
-        nothing = empties(webhook=webhook, event_type=event_type)
-        every = () if webhook is not None or nothing else (await self.webhooks())["webhook_id"]
-        webhooks, events = [*list_of_text("webhook", webhook), *map(str, every)], words("event_type", event_type)
+        events, nothing = words("event_type", event_type), empties(webhook=webhook, event_type=event_type)
         start, end = window(since, until, self.client.now(), self.settings.tz)
+        webhooks = list_of_text("webhook", webhook)
+        if not webhooks and not nothing:
+            webhooks = list((await self.webhooks())["webhook_id"])
         columns = Columns("deliveries")
         until_sent = None if end is None else end.ceil("ms")  # the API's times have milliseconds
-        for one in webhooks:
+        for webhook_id in () if nothing else webhooks:
             listing = self.client.webhooks.deliveries(
-                one, since=start, until=until_sent, success=success, event_type=_only(events)
-            )
-            await read_list(columns, listing, oldest=start, from_oldest=True, webhookId=one)
+                webhook_id, since=start, until=until_sent, success=success, event_type=events[0] if len(events) == 1 else None
+            )  # fmt: skip
+            await read_list(columns, listing, oldest=start, from_oldest=True, webhookId=webhook_id)
         read = columns.frame()
-        frame = read[first_of_each(read["delivery_id"])]
-        keep = within(frame["created_at"], start, end)
+        log = distinct(read, "delivery_id")
+        keep = within(log["created_at"], start, end)
         if success is not None:
-            keep &= frame["success"].fillna(False) == success
+            keep &= log["success"].fillna(False) == success
         if events:
-            keep &= frame["event_type"].str.lower().isin(events)
-        found = newest_first(frame[keep], "delivery_id")
-        if not len(found):
-            refuse_events(events)
-        filters = {"webhook": webhooks, "since": since, "until": until, "success": success, "event_type": events}
-        return self._described(found, "deliveries", read.attrs, filters | nothing)
-
-    async def listed_accounts(self) -> pd.DataFrame:
-        """Load the accounts of the API, also disconnected ones; ``attrs["whole"]`` tells whether it said that these are all."""
-        columns, whole = Columns("accounts"), False
-        async for page in self.client.accounts.list(status="all").pages():
-            columns.extend(page.records)
-            whole = page.says_more
-        frame = columns.frame()
-        frame.attrs["whole"] = whole
-        return frame
+            keep &= log["event_type"].str.lower().isin(events)
+        if not keep.any():
+            explain_no_delivery(events)
+        filters: dict[str, Any] = {"webhook": webhooks or None, "event_type": events or None, **nothing}
+        filters |= {"since": since, "until": until, "success": success}
+        return self._described(log[keep].reset_index(drop=True), "deliveries", read.attrs, filters)
 
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
@@ -402,6 +339,7 @@ class Loader:
         most_a_day: int | None = None,
         blackout: str | Sequence[str] | None = None,
         night: str | None = None,
+        folder: str | Path | None = None,
     ) -> pd.DataFrame:
         """Return everything that would fail or collide, row by row and platform by platform, before anything is created.
 
@@ -425,6 +363,8 @@ class Loader:
             workspace's zone; a last day is included.
         night : str, optional
             Hours of the workspace's zone in which nothing should go out, such as ``"22:00-06:00"``.
+        folder : str or Path, optional
+            Where the files are that the column ``media`` names; by default where this process has read the sheet.
 
         Returns
         -------
@@ -448,21 +388,20 @@ class Loader:
         >>> ws.check(sheet)["message"].to_list()
         ['0 minutes from row a on ...; the least is 10.']
         """
-        accounts = self.listed_accounts if true_or_false("ask", ask) else None
+        lists = None
+        if true_or_false("ask", ask):
+            soon = pd.Timestamp(self.client.now())
+            lists = (
+                partial(list_accounts, self.client),
+                partial(load_targets, self.client, WAITING, "scheduled_for", soon),
+            )
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
-        waiting = partial(load_targets, self.client, WAITING, "scheduled_for", pd.Timestamp(self.client.now()))
-        return await check(self.client, sheet, accounts, self._checks, limits, waiting, self.settings.people)
+        return await check(self.client, sheet, lists, self._checks, limits, self.settings.people, folder)
 
     def _described(
-        self,
-        frame: pd.DataFrame,
-        kind: str,
-        read: dict[Any, Any],
-        filters: dict[str, Any],
-        *,
-        cut: bool = False,
+        self, frame: pd.DataFrame, kind: str, read: Mapping[Any, Any], filters: Mapping[str, Any], *, cut: bool = False
     ) -> pd.DataFrame:
-        """Return the frame with its ``attrs``."""
+        """Return the frame with its ``attrs``; `read` are those of all that was read."""
         here = [name for name in HERE if filters.get(name)]  # the filters applied here, after everything was read
         frame.attrs = {
             "kind": kind,

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pandas as pd
 
 from voxops._support import loads
 from voxops._support.eventloop import all_or_none
+from voxops._support.safe import redact_address
 from voxops.acts import keys
 from voxops.api.assumptions import polled_status
 from voxops.api.endpoints import UNSET
@@ -21,7 +23,7 @@ from voxops.api.reasons import Reason
 from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, STUCK_AFTER
 from voxops.client import Answer, AsyncClient
 from voxops.errors import ApiError, AuthError, DecodeError, NotFoundError, ServerError, TransportError, WaitTooLong
-from voxops.frames.columns import need_frame, table_of
+from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.ledger.media import Media
 from voxops.ledger.records import Medium
@@ -75,36 +77,30 @@ class Uploads:
     async def files(self, paths: Sequence[str | os.PathLike[str]]) -> pd.DataFrame:
         """Upload files; one row per path, as ``ws.upload`` returns them."""
         looked = [await asyncio.to_thread(look_at, path) for path in paths]
-        outcomes = await self._all({one.source: one for one in looked if isinstance(one, MediaFile)})
+        outcomes = await self._all({file.source: file for file in looked if isinstance(file, MediaFile)})
         rows, put = [], set[str]()
-        for path, one in zip(paths, looked, strict=True):
-            row: dict[str, Any] = {"path": os.fspath(path), "name": Path(path).name}
-            why = one if isinstance(one, Reason) else outcomes[one.source].why
-            if isinstance(one, MediaFile):
-                outcome = outcomes[one.source]
-                reused = why is None and not (outcome.put and one.source not in put)
-                row |= {"media_id": outcome.media_id, "bytes": one.size, "reused": reused}
-                put.add(one.source)
-            said = {"error_code": why.code, "error_message": why.sentence()} if why else {}
-            rows.append(row | {"status": "failed" if why else "ready"} | said)
+        for path, file in zip(paths, looked, strict=True):
+            row: dict[str, Any] = {"path": os.fspath(path), "name": Path(path).name, "status": "ready"}
+            outcome = Outcome(why=file) if isinstance(file, Reason) else outcomes[file.source]
+            if isinstance(file, MediaFile):
+                reused = outcome.why is None and (not outcome.put or file.source in put)
+                row |= {"media_id": outcome.media_id, "bytes": file.size, "reused": reused}
+                put.add(file.source)
+            if why := outcome.why:
+                row |= {"status": "failed", "error_code": why.code, "error_message": why.sentence()}
+            rows.append(row)
         return table_of(rows, UPLOADED)
 
-    async def sheet(self, sheet: pd.DataFrame) -> pd.DataFrame:
+    async def sheet(self, sheet: pd.DataFrame, folder: str | Path | None = None) -> pd.DataFrame:
         """Upload what a sheet names; the sheet with the columns of its uploads."""
-        need_frame(sheet, ["media"], "ws.upload() needs a campaign, or paths", "Use vx.read_campaign(path).")
-        rows = await asyncio.to_thread(sheet_rows, sheet, reads=True)
-        faults = [next(media_faults(row), None) for row in rows]
-        wanted: dict[str, MediaFile | None] = {}
-        for row in rows:
-            for one in row["found"].values():
-                if isinstance(one, MediaFile):
-                    wanted.setdefault(one.source, one)
-                elif isinstance(one, str) and not one.startswith("sha256:"):
-                    wanted[one] = None
-        outcomes = await self._all(wanted)
-        cells = [_cells(row, fault, outcomes) for row, fault in zip(rows, faults, strict=True)]
-        columns = zip(UPLOAD_COLUMNS, zip(*cells, strict=True) if cells else [()] * len(UPLOAD_COLUMNS), strict=True)
-        return sheet.assign(**{name: pd.array(values, dtype=STRING_DTYPE) for name, values in columns})
+        need(sheet, ["media"], "ws.upload() needs a campaign, or paths", "Use vx.read_campaign(path).")
+        rows = await asyncio.to_thread(sheet_rows, sheet, reads=True, folder=folder)
+        found = [part for row in rows for part in row["found"].values()]
+        files = {part.source: part for part in reversed(found) if isinstance(part, MediaFile)}
+        addresses = (part for part in found if isinstance(part, str) and not part.startswith("sha256:"))
+        outcomes = await self._all({**files, **dict.fromkeys(addresses)})
+        cells = pd.DataFrame([upload_cells(row, outcomes) for row in rows], sheet.index, UPLOAD_COLUMNS, STRING_DTYPE)
+        return sheet.assign(**cells)
 
     async def _all(self, wanted: Mapping[str, MediaFile | None]) -> dict[str, Outcome]:
         """Bring all of these; what failed does not stop the others, but an API key that is refused and a limit that lasts do."""
@@ -113,17 +109,22 @@ class Uploads:
         return dict(zip(wanted, outcomes, strict=True))
 
     async def _one(self, source: str, file: MediaFile | None) -> Outcome:
-        # What an address asks for may be a secret.
-        name = source.partition("?")[0][-100:] if file is None else file.name
+        name = redact_address(source)[-100:] if file is None else file.name
         try:
             async with self._room:
-                medium, status, said = await self._bring(source, file)
+                medium, status, message = await self._bring(source, file)
             put = source in self._sent
-            status, said = await self._ready(medium, status, said)
-            why = None if status == "ready" else Reason("media_failed", value=name, said=said or status)
-            state = "failed" if status in GONE else "ready" if why is None else medium.state
+            began, look = self._now, 0
+            # After ten minutes it is left, and a later call goes on. Many that wait are read less often, a tenth of a second for each.
+            while status not in GONE and status != "ready" and self._now - began <= STUCK_AFTER.total_seconds():
+                await self._client._clock.sleep(max(min(LONGEST_LOOK, FIRST_LOOK * 1.5**look), self._count / 10))
+                look += 1
+                status, message = await self._status(medium.media_id)
+            ready = status == "ready"
+            state = "failed" if status in GONE else "ready" if ready else medium.state
             await self._keep(replace(medium, state=state))
-            outcome = Outcome(None if why else medium.media_id, put, why)
+            why = None if ready else Reason("media_failed", value=name, said=message or status)
+            outcome = Outcome(medium.media_id if ready else None, put, why)
         except (AuthError, WaitTooLong):
             raise
         except (ApiError, TransportError, DecodeError) as error:
@@ -131,8 +132,7 @@ class Uploads:
             failed = Reason("media_failed", value=name, said=str(error).rstrip("."))
             outcome = Outcome(why=Reason("media_changed", value=name) if changed else failed)
         self._ended += 1
-        self._sent[source] = file.size if file else 0
-        self._progress()
+        self._progress(source, file.size if file else 0)
         return outcome
 
     async def _bring(self, source: str, file: MediaFile | None) -> tuple[Medium, str, str]:
@@ -141,47 +141,47 @@ class Uploads:
         It is the one of the receipt, if that is there; an interrupted upload goes on. Else one is requested under a key that another
         laptop would use, too, so it may be the one of that laptop. Where that is gone or has failed, the next key gives the next one.
         """
-        receipt = self._receipts.get([source]).get(source)
-        first = 0 if receipt is None else receipt.number
-        place: Mapping[str, Any] | None
+        medium = self._receipts.get([source]).get(source)
+        first = 0 if medium is None else medium.number
         for number in range(first, first + KEYS):
-            if receipt is not None and number == first:
-                medium, place = receipt, {"mediaId": receipt.media_id}
-                status, said = await self._status(medium.media_id)
-            else:
-                media_id, place = await self._request(source, file, number)
-                medium = Medium(source, media_id, number, "sent")
+            place: Mapping[str, Any] = {}
+            looks = 1
+            if medium is None or number > first:
+                place = (await self._request(source, file, number)).record
+                named = place.get("mediaId") or place.get("id")
+                medium = Medium(source, str(named), number, "sent")
                 await self._keep(medium)
-                status, said = await self._status(media_id, LOOKS)  # what was just created may not show at once
-            if file is not None and place is not None and status not in GONE | ARRIVED:
-                status = await self._put(file, medium.media_id, place)
+                looks = LOOKS  # what was just created may not show at once
+            status, message = await self._status(medium.media_id, looks)
+            if file is not None and status not in GONE | ARRIVED:
+                status = await self._put(file, medium.media_id, place or {"mediaId": medium.media_id})
             if status not in GONE:
                 break
-        return medium, status, said
+        assert medium is not None
+        return medium, status, message
 
-    async def _request(self, source: str, file: MediaFile | None, number: int) -> tuple[str, Mapping[str, Any] | None]:
+    async def _request(self, source: str, file: MediaFile | None, number: int) -> Answer:
         """Request a medium: the key names the source, so that a lost answer and another laptop get the same one."""
+        media = self._client.media
         if file is None:
             key = keys.stable_key("POST", "/v1/media/import-from-url", source, number)
             kind = content_type_of(source) or UNSET
-            answer = await self._client.media.import_from_url(url=source, content_type=kind, idempotency_key=key)
-            return _named(answer), None
-        key = keys.stable_key("POST", "/v1/media/upload", [source, file.name, file.type, file.size], number)
-        answer = await self._client.media.presign(
-            filename=file.name, content_type=file.type, size_bytes=file.size, idempotency_key=key
-        )
-        return _named(answer), answer.record
+            answer = await media.import_from_url(url=source, content_type=kind, idempotency_key=key)
+        else:
+            key = keys.stable_key("POST", "/v1/media/upload", [source, file.name, file.type, file.size], number)
+            answer = await media.presign(
+                filename=file.name, content_type=file.type, size_bytes=file.size, idempotency_key=key
+            )
+        if not (answer.record.get("mediaId") or answer.record.get("id")):
+            answer.refuse("answered without the id of the media file")
+        return answer
 
     async def _put(self, file: MediaFile, media_id: str, place: Mapping[str, Any]) -> str:
         """Send the bytes of a file to a medium, at a new address if that one has expired; the medium's status."""
-
-        def notice(sent: int, _: int) -> None:
-            self._sent[file.source] = sent
-            self._progress()
-
         digest = file.source.partition(":")[2]
+        progress = partial(self._progress, file.source)
         try:
-            await self._client.upload(file.path, content_type=file.type, progress=notice, place=place, sha256=digest)
+            await self._client.upload(file.path, content_type=file.type, progress=progress, place=place, sha256=digest)
         except NotFoundError:  # the API gives no new address
             status, _ = await self._status(media_id)
             return "gone" if status == "pending" else status
@@ -190,16 +190,6 @@ class Uploads:
             if status not in ARRIVED:  # else only the answer was lost
                 raise
         return "processing"
-
-    async def _ready(self, medium: Medium, status: str, said: str) -> tuple[str, str]:
-        """A medium's status once it has ended, and what the API says of it; after ten minutes it is left, and a later call goes on."""
-        began, look = self._now, 0
-        while status not in GONE and status != "ready" and self._now - began <= STUCK_AFTER.total_seconds():
-            # Many that wait are read less often, a tenth of a second for each.
-            await self._client._clock.sleep(max(min(LONGEST_LOOK, FIRST_LOOK * 1.5**look), self._count / 10))
-            look += 1
-            status, said = await self._status(medium.media_id)
-        return status, said
 
     async def _status(self, media_id: str, looks: int = 1) -> tuple[str, str]:
         """A medium's status, ``gone`` if it does not exist after so many looks, and what the API says of it."""
@@ -223,29 +213,22 @@ class Uploads:
     def _now(self) -> float:
         return self._client.now().timestamp()
 
-    def _progress(self) -> None:
-        sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
-        loads.current().reach(self._ended, self._count, f"media, {sent:,.1f} of {size:,.1f} MB")
+    def _progress(self, source: str, sent: int, _: int = 0) -> None:
+        self._sent[source] = sent
+        all_sent, size = sum(self._sent.values()) / 1e6, self._bytes / 1e6
+        loads.current().reach(self._ended, self._count, f"media, {all_sent:,.1f} of {size:,.1f} MB")
 
 
-def _named(answer: Answer) -> str:
-    """The id of the medium that the API has created."""
-    named = answer.record.get("mediaId") or answer.record.get("id")
-    return str(named) if named else answer.refuse("answered without the id of the media file")
-
-
-def _cells(row: Mapping[str, Any], fault: Reason | None, outcomes: Mapping[str, Outcome]) -> tuple[str | None, ...]:
-    """The cells of a row in the columns of uploads."""
-    sources, ids = [], []
+def upload_cells(row: Mapping[str, Any], outcomes: Mapping[str, Outcome]) -> tuple[str | None, ...]:
+    """Return the cells of a row in the columns of uploads."""
+    fault, sources, ids = next(media_faults(row), None), [], []
     for part in row["media"]:
-        one = row["found"].get(part, part)
-        source = one.source if isinstance(one, MediaFile) else one
-        outcome = outcomes.get(source) if isinstance(source, str) else None
+        found = row["found"].get(part, part)
+        source = found.source if isinstance(found, MediaFile) else str(found)
+        outcome = outcomes.get(source)
         fault = fault or (outcome.why if outcome else None)
-        sources.append(source)
+        sources.append(source.removeprefix("sha256:"))
         ids.append(row["uploaded"].get(source, source) if outcome is None else outcome.media_id or "")
     if fault is not None:
         return None, None, None, fault.sentence()
-    if not ids:
-        return None, None, None, None
-    return ";".join(ids), ";".join(one.removeprefix("sha256:") for one in sources), ";".join(row["media"]), None
+    return (";".join(ids), ";".join(sources), ";".join(row["media"]), None) if ids else (None,) * 4

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,13 +19,20 @@ import pandas as pd
 from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import zone
 from voxops.model import PLATFORMS
 from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_sheet
-from voxops.sheets.media import UPLOAD_COLUMNS
-from voxops.sheets.rules import depends_on_dayfirst, iso_time, joined_time, platforms_with_texts, readable_time
+from voxops.sheets.media import UPLOAD_COLUMNS, keep_folder
+from voxops.sheets.rules import (
+    depends_on_dayfirst,
+    is_no_hour,
+    iso_time,
+    joined_time,
+    platforms_with_texts,
+    readable_time,
+)
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
@@ -146,8 +155,6 @@ def _shown(name: str) -> str:
 
 
 _MONTHS = 12
-_DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001  of Excel, which knows no zones
-_FIRST_DAY, _LAST_DAY = 367, 2_958_466  # the years 1901 to 9999
 
 
 def read_campaign(
@@ -170,7 +177,7 @@ def read_campaign(
     ----------
     path : str or Path
         A CSV file, also as spreadsheets export it: with a byte order mark, in UTF-16 or Windows-1252, with commas, semicolons,
-        tabs or bars. It may have a first line ``sep=;``, and empty lines at the end. Or a workbook: xlsx, xlsm or ods.
+        tabs or bars. It may have a first line ``sep=;``, and empty lines at the end. Or a workbook, xlsx or xlsm.
     sheet : str, optional
         Which sheet of the workbook; required if it has several visible ones.
     tz : str, optional
@@ -190,7 +197,7 @@ def read_campaign(
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
     folder : str or Path, optional
         Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
-        may come from anybody, and what it names is posted.
+        may come from anybody, and what it names is posted. This process keeps the folder; in another one, pass it to ``ws.upload``.
 
     Returns
     -------
@@ -199,9 +206,10 @@ def read_campaign(
         ``content:twitter`` (the text for one platform, in any spelling) and ``owner campaign``, all ``string``,
         index from 0. An empty cell is NA, and so are ``media``, ``first_comment`` and ``tags`` if the sheet has no such column;
         ``date`` and ``time`` become ``scheduled_for``. Text stays as it is, also ``007``; a whole number has no decimal point; a
-        merged cell counts for each of its rows. Our own files put an apostrophe before a text that a spreadsheet would run as a
+        merged cell counts for each of its rows, and a heading merged over a whole row is skipped. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs`` has ``kind`` and ``source``, and ``encoding`` and ``delimiter`` (with ``guessed`` for a
-        guessed encoding) or ``sheet``. From ``places`` checks name a cell; in ``folder`` the file names of ``media`` are looked for.
+        guessed encoding) or ``sheet``, and ``skipped`` for headings. From ``places`` checks name a cell; ``reading`` stands for the
+        folder. ``notes`` has what ``ws.check`` warns of: skipped headings, and what a hidden layout renames.
         By ``layout`` `voxops.to_excel` writes rows as the sheet had them. ``run`` is there for a workbook of the rows of a run, and
         ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
@@ -249,7 +257,9 @@ def read_campaign(
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
     # As a zone in a head, that of our own workbook is the zone of its times.
     in_head = next(iter(found), None if stored.tz is None else zone(stored.tz))
-    reader = _Reader(path, names, parts, named, in_head, dayfirst, serial=stored.tz is not None)
+    columns_of_time = [names.index(name) for name in parts]
+    # In our own sheet, and in one whose head has a zone, a day without an hour is its midnight.
+    reader = _Reader(path, names, columns_of_time, in_head or named, dayfirst, in_head is not None and not parts)
     cells = [reader.row(number, row) for number, row in read.rows]
     reader.complain()
     at = {name: letters(number) for number, name in enumerate(names)}
@@ -260,75 +270,78 @@ def read_campaign(
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
-    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]))
+    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]), reader.hours)
     shown = in_head or named
     heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
     layout = Layout(heads, shown, dayfirst)
     frame.attrs = {"kind": "campaign", "source": place.name, "places": known.text(), "layout": layout.text()}
-    frame.attrs["folder"] = str((place.parent if folder is None else file_path("folder", folder)).absolute())
+    frame.attrs["reading"] = keep_folder(place.parent if folder is None else file_path("folder", folder))
     frame.attrs |= {"tz": shown} if shown else {}
     frame.attrs |= {"run": stored.run} if stored.run else {}
+    notes = [("rows_skipped", read.about["skipped"])] if "skipped" in read.about else []
+    hidden = [
+        f"{theirs!r} as {ours}"
+        for ours, theirs in stored.columns.items()
+        if heads.get(ours) == theirs and _tidy(theirs) != ours
+    ]
+    hidden += [f"times in {stored.tz}"] if stored.tz and shown == zone(stored.tz) != named else []
+    notes += [("layout_hidden", ", ".join(hidden)[:300])] if hidden else []
+    frame.attrs |= {"notes": json.dumps(notes)} if notes else {}
     frame.attrs.update(**read.about)
     return frame
 
 
+@dataclass(slots=True)
 class _Reader:
-    """Converts cells to text, and collects the places of those that can't be read without a guess."""
+    """Converts cells to text, and collects the places of those that can't be read without a guess.
 
-    def __init__(
-        self,
-        path: str | Path,
-        names: Sequence[str],
-        parts: Sequence[str],
-        tz: str | None,
-        in_head: str | None,
-        dayfirst: bool | None,
-        *,
-        serial: bool,
-    ) -> None:
-        self._path, self._names, self._zone, self._dayfirst = path, names, in_head or tz, dayfirst
-        self._parts = [names.index(name) for name in parts]  # the columns of day and hour, if two
-        self._ours = in_head is not None and not parts  # our own file, in which a day without an hour is its midnight
-        # In our own workbook a number is a time whose format another program has lost.
-        own = parts or ("scheduled_for",)
-        self._serial = [at for at, name in enumerate(names) if serial and name in own]
-        self._zoneless: list[str] = []
-        self._dates: list[str] = []  # date cells of Excel
-        self._sure = False  # whether one has a day above 12, and so can't have been swapped
-        self._figures: list[str] = []  # texts such as 13/11/2027, read by `dayfirst`
-        self._cut: list[str] = []
+    `parts` are the columns of day and hour, if two, and `zone` is that of times without one. `ours` says that the sheet has times in
+    one column whose zone is stored: there a day without an hour is its midnight.
+    """
+
+    path: str | Path
+    names: Sequence[str]
+    parts: Sequence[int]
+    zone: str | None
+    dayfirst: bool | None
+    ours: bool
+    hours: list[int] = field(default_factory=list)  # rows with a day whose hour is missing or can't be read
+    zoneless: list[str] = field(default_factory=list)
+    dates: list[str] = field(default_factory=list)  # date cells of Excel
+    sure: bool = False  # whether one has a day above 12, and so can't have been swapped
+    figures: list[str] = field(default_factory=list)  # texts such as 13/11/2027, read by `dayfirst`
+    cut: list[str] = field(default_factory=list)
 
     def row(self, number: int, row: Sequence[Any]) -> list[str | None]:
         """Return the cells of a row, None for empty ones, with a time from two cells merged; a PlanError if it has too many."""
-        width = len(self._names)
+        width = len(self.names)
         if any(str(cell).strip() for cell in row[width:]):
             raise PlanError(
-                f"{self._path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
+                f"{self.path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
             )
         cells = [*row[:width], *[""] * (width - len(row))]
-        for at in self._serial:
-            cells[at] = _from_serial(cells[at])
-        named = [*zip(self._names, range(width), cells, strict=True)]
-        if self._parts:
-            day, clock = self._parts
+        named = [*zip(self.names, range(width), cells, strict=True)]
+        if self.parts:
+            day, clock = self.parts
             named.append(("scheduled_for", day, joined_time(cells[day], cells[clock])))
+            self.hours += [number] * (is_no_hour(cells[clock]) and bool(str(cells[day]).strip()))
         return [self._text(f"{letters(at)}{number}", name, cell) for name, at, cell in named]
 
     def complain(self) -> None:
         """Raise a PlanError for the collected places."""
-        if self._zoneless:
+        if self.zoneless:
             raise PlanError(
-                f"{self._path}: {places(self._zoneless)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
+                f"{self.path}: {places(self.zoneless)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
             )
-        if self._dates and self._figures and not self._sure:
+        if self.dates and self.figures and not self.sure:
             raise PlanError(
-                f"{self._path}: {places(self._dates)} are dates, none after the 12th of a month, and {places(self._figures)} numeric "
+                f"{self.path}: {places(self.dates)} are dates, none after the 12th of a month, and {places(self.figures)} numeric "
                 "texts. A program with another date order may have swapped day and month in the dates; convert the whole column to "
                 "dates, or to texts."
             )
-        if self._cut:
+        if self.cut:
             raise PlanError(
-                f"{self._path}: {places(self._cut)}: a number of which Excel stores only 15 digits; format the column as text "
+                f"{self.path}: {places(self.cut)}: a number of which Excel stores only 15 digits; format the column as text "
                 "and enter it again."
             )
 
@@ -339,13 +352,13 @@ class _Reader:
                 return None
             text = unguard(cell)
             if name == "scheduled_for" and depends_on_dayfirst(text):
-                self._figures.append(where)
-            return iso_time(text, self._zone, self._dayfirst) if name == "scheduled_for" else text
+                self.figures.append(where)
+            return iso_time(text, self.zone, self.dayfirst) if name == "scheduled_for" else text
         if isinstance(cell, bool):
             return str(cell).upper()
         if isinstance(cell, int | float):
             if abs(cell) >= INEXACT_FROM:
-                self._cut.append(where)
+                self.cut.append(where)
             return str(int(cell)) if float(cell).is_integer() else repr(cell)
         if name == "scheduled_for":
             return self._time(where, cell)
@@ -354,21 +367,13 @@ class _Reader:
     def _time(self, where: str, cell: Any) -> str:
         """Return a time of Excel in the zone of the analyst or the head."""
         if isinstance(cell, date):
-            self._sure = self._sure or cell.day > _MONTHS
-            self._dates.append(where)
-        if self._zone is None and isinstance(cell, date):
-            self._zoneless.append(where)
-        if self._ours and type(cell) is date:
+            self.sure = self.sure or cell.day > _MONTHS
+            self.dates.append(where)
+        if self.zone is None and isinstance(cell, date):
+            self.zoneless.append(where)
+        if self.ours and type(cell) is date:
             cell = datetime.combine(cell, time())
-        return iso_time(cell, self._zone, self._dayfirst)
-
-
-def _from_serial(cell: Any) -> Any:
-    """Return a number of Excel as the time that it is, to the millisecond: a part of a day as an hour; any other cell unchanged."""
-    if type(cell) not in {int, float} or not (0 <= cell < 1 or _FIRST_DAY <= cell < _LAST_DAY):
-        return cell
-    when = _DAY_ZERO + timedelta(milliseconds=round(cell * 86_400_000))
-    return when.time() if cell < 1 else when
+        return iso_time(cell, self.zone, self.dayfirst)
 
 
 def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:

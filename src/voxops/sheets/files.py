@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
+import warnings
 import zipfile
-from array import array
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, time, timedelta
 from io import BytesIO, StringIO
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,19 @@ class Places:
         Row numbers, in the original order of the frame.
     names : list of str or None
         Their row ids, which identify a row after the frame was filtered, sorted or renumbered.
+    hours : list of int
+        Row numbers whose hour is missing or can't be read, in a sheet with day and hour in two columns.
     """
 
     columns: dict[str, str] = field(default_factory=dict)
     rows: list[int] = field(default_factory=list)
     names: list[Any] = field(default_factory=list)
+    hours: list[int] = field(default_factory=list)
 
     def text(self) -> str:
         """Return it as JSON text: pandas deep-copies attrs at every step, but not text."""
         names = [None if pd.isna(name) else str(name) for name in self.names]
-        return json.dumps({"columns": self.columns, "rows": self.rows, "names": names})
+        return json.dumps({"columns": self.columns, "rows": self.rows, "names": names, "hours": self.hours})
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> Places:
@@ -72,6 +75,7 @@ class Places:
         """Return a cell such as ``D7``, or ``row 7`` if the sheet has no such column; None without a row."""
         if number is None:
             return None
+        column = "time" if column == "scheduled_for" and number in self.hours else column
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
 
@@ -128,7 +132,7 @@ class Layout:
 
 
 LAYOUTS = "voxops"  # the hidden sheet of a workbook with the name and the layout of each other sheet
-_WORKBOOK = b"PK\x03\x04"  # the first bytes of files of Excel and OpenDocument
+_WORKBOOK = b"PK\x03\x04"  # the first bytes of an archive
 # Files that are not sheets, whatever their name: first bytes -> what they are.
 _PAGE = "an HTML page, as some programs export tables; open it in Excel and save it as xlsx"
 _OTHERS = {
@@ -137,24 +141,21 @@ _OTHERS = {
     b"<html": _PAGE,
     b"<table": _PAGE,
     b"<?xml": "XML; open it in Excel and save it as xlsx",
-    b"\xd0\xcf\x11\xe0": "a workbook of before 2007, or one with a password; save it as xlsx without a password",
+    b"\xd0\xcf\x11\xe0": "a workbook of before 2007 (.xls), or one with a password; save it as .xlsx, without a password",
     b"{\\rtf": "a text document; save its table as CSV or xlsx",
 }
-_LARGEST = 500_000_000  # bytes of a sheet: over a million rows of a campaign
-_CELLS = 20_000_000  # of a sheet, from A1 to its last one: the reader fills all of them, empty ones too
-_TEXT = 60  # bytes of a text without characters
-_DIGITS = 12  # of a number of a text, less
-_PIECE = 1 << 20  # bytes unpacked and parsed at once
-_PART = 20_000_000  # bytes of a part of a workbook that has no cells
-_WITH_CELLS = ("xl/worksheets/", "xl/sharedstrings.xml", "content.xml")
-_NEEDED = (
-    "[content_types].xml", "xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml", "mimetype", "meta-inf/manifest.xml",
-)  # fmt: skip
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_LINKS = (  # to the one workbook that is measured
-    '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
-    f'<Relationship Id="r" Type="{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>'
+_LARGEST = 20_000_000  # bytes of a workbook's parts that are read, unpacked
+_MARKS = (
+    1_500_000  # their elements and attributes, some seven for each cell: each takes up to 500 bytes while it is read
 )
+_CELLS = 2_000_000  # of a sheet, from A1 to its last one
+_PIECE = 1 << 20  # bytes unpacked at once
+_PARTS = re.compile(
+    r"\[content_types\]\.xml|xl/(_rels/)?workbook\w*\.xml(\.rels)?|xl/(styles|sharedstrings)\w*\.xml|xl/worksheets/[^/]+\.xml",
+    re.IGNORECASE,
+)
+_OTHER_WORKBOOKS = {"xl/workbook.bin": "a binary workbook (.xlsb)", "content.xml": "an OpenDocument file (.ods)"}
+_CONTROL = re.compile("_x00([01][0-9A-Fa-f])_")  # a character that XML can't have, such as a carriage return
 _ERROR_SAID = "the cell has an error of the spreadsheet, such as #N/A or ####; correct it."
 # Errors in a CSV file, in the languages of Excel, and the signs of a column that is too narrow for a date.
 _ERROR = re.compile(
@@ -347,55 +348,41 @@ def _refuse_two_encodings(path: Path, data: bytes) -> None:
 
 
 def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -> Sheet:
-    """Read one sheet of a workbook, after its size was measured: its reader ends the process if memory does not suffice."""
-    from python_calamine import CalamineWorkbook, SheetVisibleEnum  # imported for workbooks only
+    """Read one sheet of a workbook whose parts were bounded before."""
+    from openpyxl import load_workbook  # imported for workbooks only
 
+    layouts: dict[str, str] = {}
     try:
-        parts = _unpacked(path, data)
-        size = _Measure(path, parts)
-        size.measure_texts()
-        book = CalamineWorkbook.from_filelike(BytesIO(parts.getbuffer()))
-        visible = [one.name for one in book.sheets_metadata if one.visible == SheetVisibleEnum.Visible]
-        name = _chosen(path, wanted, book.sheet_names, visible)
-        if book.sheet_names.count(name) > 1:
-            raise ValueError(f"two sheets are named {name!r}")
-        size.measure_sheet(name)
-        sheet = book.get_sheet_by_name(name)
-        cells = sheet.to_python(skip_empty_area=False)
-        merged = sheet.merged_cell_ranges or []
-        layouts: dict[str, str] = {}
-        if LAYOUTS in set(book.sheet_names) - {name, *visible}:
-            size.measure_sheet(LAYOUTS)
-            rows = book.get_sheet_by_name(LAYOUTS).to_python()
-            layouts = {str(row[0]): str(row[-1]) for row in rows if len(row) > 1}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions, which are not read
+            book = load_workbook(_bounded(path, data), read_only=True, data_only=True, keep_links=False)
+            visible = [sheet.title for sheet in book if sheet.sheet_state == "visible"]
+            name = _chosen(path, wanted, book.sheetnames, visible)
+            if book.sheetnames.count(name) > 1:
+                raise ValueError(f"two sheets are named {name!r}")
+            cells, areas = _cells(path, book, name)
+            if LAYOUTS in set(book.sheetnames) - {name, *visible}:
+                lines = _cells(path, book, LAYOUTS)[0].values()
+                layouts = {str(row[1]): str(row[2]) for row in lines if row.keys() >= {1, 2}}
     except PlanError:
         raise
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of the reader
-            raise
-        raise PlanError(
-            f"{path} is not a workbook that can be read: {safe.plain(error) or type(error).__name__}. Save it anew as xlsx."
-        ) from error
-    height, width = len(cells), len(cells[0]) if cells else 0
-    areas = (
-        max(min(low + 1, height) - top, 0) * max(min(right + 1, width) - left, 0)
-        for (top, left), (low, right) in merged
-    )
-    if sum(areas) > _CELLS:
-        raise PlanError(f"{path}, sheet {name!r}: over {_CELLS:,} cells are merged; unmerge them.")
-    # A merged cell counts for each of its rows, as a reader of the sheet sees it.
-    for (top, left), (bottom, right) in merged:
-        for row in range(top, min(bottom + 1, len(cells))):
-            for column in range(left, min(right + 1, len(cells[row]))):
-                cells[row][column] = cells[top][left]
-    filled = [(number, row) for number, row in enumerate(cells, 1) if _filled(row)]
-    if not filled:
+    except Exception as error:
+        said = safe.plain(error.__cause__ or error) or type(error).__name__
+        raise PlanError(f"{path} is not a workbook that can be read: {said}. Save it anew as xlsx.") from error
+    if not cells:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
-    first = [(number, list(map(str, row))) for number, row in enumerate(cells[:_TOP], start=1)]
+    rows, skipped = _rows(cells, areas, header)
+    filled = [(number, row) for number, row in sorted(rows.items()) if _filled(row)]
+    if sum(len(cell) for _, row in filled for cell in row if isinstance(cell, str)) > _LARGEST:
+        raise PlanError(
+            f"{path}, sheet {name!r}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, since they repeat; save the rows as CSV."
+        )
+    about = {"sheet": name} | ({"skipped": ", ".join(skipped)} if skipped else {})
+    first = [(number, list(map(str, row))) for number, row in filled if number <= _TOP]
     # Somebody may have renamed the sheet.
-    found = {layouts[name]} if name in layouts else set(layouts.values())
-    layout = Layout.read(found.pop()) if len(found) == 1 else Layout()
-    return replace(_with_heads(path, filled, header, {"sheet": name}, first), layout=layout)
+    stored = {layouts[name]} if name in layouts else set(layouts.values())
+    layout = Layout.read(stored.pop()) if len(stored) == 1 else Layout()
+    return replace(_with_heads(path, filled, header, about, first), layout=layout)
 
 
 def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Sequence[str]) -> str:
@@ -411,226 +398,114 @@ def _chosen(path: Path, wanted: str | None, names: Sequence[str], visible: Seque
     return visible[0]
 
 
-def _unpacked(path: Path, data: bytes) -> BytesIO:
-    """Return the texts of a workbook as an archive that is not packed, so that its reader reads what was measured."""
-    made = BytesIO()
-    with zipfile.ZipFile(BytesIO(data)) as packed, zipfile.ZipFile(made, "w") as parts:
-        names = packed.namelist()
-        if "xl/workbook.bin" in names:
-            raise PlanError(f"{path} is a binary workbook (xlsb); save it as xlsx.")
-        if len({name.lower() for name in names}) < len(names):
+def _bounded(path: Path, data: bytes) -> BytesIO:
+    """Return the parts of a workbook that are read as an archive of its own, after they were unpacked within the limits."""
+    copy, size, marks = BytesIO(), 0, 0
+    with zipfile.ZipFile(BytesIO(data)) as packed, zipfile.ZipFile(copy, "w") as parts:
+        names = [name.lower() for name in packed.namelist()]
+        for sign, kind in _OTHER_WORKBOOKS.items():
+            if sign in names:
+                raise PlanError(f"{path} is {kind}; save it as .xlsx.")
+        if len(set(names)) < len(names):
             raise ValueError("two of its parts have one name")
-        needed = [part for part in packed.infolist() if part.filename.lower().startswith((*_NEEDED, *_WITH_CELLS))]
-        if (size := sum(part.file_size for part in needed)) > _LARGEST:
-            raise PlanError(
-                f"{path} takes {size / 1e6:,.0f} MB unpacked, and {_LARGEST / 1e6:,.0f} MB is the limit; save the rows of one sheet as CSV."
-            )
-        for part in needed:
-            if part.file_size > _PART and not part.filename.lower().startswith(_WITH_CELLS):
-                raise PlanError(
-                    f"{path} has over {_PART / 1e6:,.0f} MB in {part.filename}; copy its rows into a new workbook."
-                )
+        for part in packed.infolist():
+            if _PARTS.fullmatch(part.filename) is None:
+                continue
             if part.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
                 raise ValueError("it is packed in an unusual way")  # such as LZMA, which Python unpacks without a limit
             with packed.open(part) as source, parts.open(part.filename, "w") as target:
-                shutil.copyfileobj(source, target, _PIECE)  # piece by piece: it may be longer than it says
-        if "xl/workbook.xml" in names:
-            parts.writestr("_rels/.rels", _LINKS)
-    return made
+                while piece := source.read(_PIECE):  # it may be longer than it says
+                    size, marks = size + len(piece), marks + piece.count(b"<") + piece.count(b"=")
+                    if size > _LARGEST or marks > _MARKS:
+                        raise PlanError(
+                            f"{path} is too large: its sheets have over {_LARGEST / 1e6:,.0f} MB unpacked, or over {_MARKS:,} elements and "
+                            "attributes; save the rows as CSV."
+                        )
+                    target.write(piece)
+    return copy
 
 
-class _Measure:
-    """The size of a workbook before it is read, and cells that the reader would return as empty: errors, formulas without results.
+def _cells(path: Path, book: Any, name: str) -> tuple[dict[int, dict[int, Any]], list[Any]]:
+    """Return the values of a sheet by row and column, both from 1, and its merged areas; a PlanError names broken cells.
 
-    Parameters
-    ----------
-    path : Path
-        The file, for errors.
-    parts : BytesIO
-        Its parts, as from `_unpacked`.
+    This is openpyxl's own parser. Its read-only sheets don't show merged cells, and its others make an object of 500 bytes for each
+    cell, empty ones too.
     """
+    from openpyxl.worksheet._reader import FORMULA_TAG, VALUE_TAG, WorkSheetParser
 
-    def __init__(self, path: Path, parts: BytesIO) -> None:
-        self._path = path
-        self._archive = zipfile.ZipFile(parts)
-        self._parts = {name.lower(): name for name in self._archive.namelist()}
-        self._name = ""  # of the sheet
-        self._shared = array("q")  # bytes of each shared text
-        self._row = self._column = -1  # of the present cell, from 0
-        self._letters: dict[str, int] = {}  # column -> its number
-        self._kind, self._inside = "", ""  # of an xlsx file's present cell: its type, and the names of its elements
-        self._height, self._times = 1, 0  # of an ods file's present row and cell: how often they are repeated
-        self._rows = self._columns = self._earlier = self._bytes = 0
-        self._broken: defaultdict[str, list[str]] = defaultdict(list)  # sheet -> cells
-        self._uncalculated: list[str] = []
+    with book[name]._get_source() as source:
+        formats = book._date_formats, book._timedelta_formats
+        parser = WorkSheetParser(source, book[name]._shared_strings, True, book.epoch, *formats)
+        parse = parser.parse_cell
 
-    def measure_texts(self) -> None:
-        """Measure all that a reader reads when it opens the file: the texts of an xlsx file, all of an ods file."""
-        for part, start, text in (
-            ("content.xml", self._start_ods, self._text_ods),
-            ("xl/sharedstrings.xml", self._start_shared, self._text_shared),
-        ):
-            if part in self._parts:
-                self._walk(part, start, text)
+        def parse_cell(element: Any) -> dict[str, Any]:
+            """Tell a formula without a result from an empty cell."""
+            cell: dict[str, Any] = parse(element)
+            if element.find(FORMULA_TAG) is not None and element.find(VALUE_TAG) is None:
+                cell["data_type"] = "f"
+            return cell
 
-    def measure_sheet(self, name: str) -> None:
-        """Measure a sheet; a PlanError says what is too large, or which cells are broken."""
-        self._name = name
-        if "content.xml" not in self._parts:
-            for part in _parts_of(self._archive, name):
-                self._walk(part, self._start_xlsx, self._text_xlsx)
-                self._settle()
-        if name in self._broken:
-            raise PlanError(f"{self._where}: {places(self._broken[name])}: {_ERROR_SAID}")
-        if self._uncalculated:
-            raise PlanError(
-                f"{self._where}: {places(self._uncalculated)}: a formula without a result; open the file in Excel and save it."
-            )
-
-    @property
-    def _where(self) -> str:
-        return f"{self._path}, sheet {self._name!r}" if self._name else str(self._path)
-
-    def _walk(self, part: str, start: Callable[[str, dict[str, str]], None], text: Callable[[str], None]) -> None:
-        """Read a part: `start` gets each element, `text` each text."""
-        from xml.parsers import expat
-
-        if part.lower() not in self._parts:
-            raise ValueError(f"its part {part} is missing")
-        data = self._archive.read(self._parts[part.lower()])
-        parser = expat.ParserCreate()
-        parser.StartElementHandler = start
-        parser.CharacterDataHandler = text
-        parser.StartDoctypeDeclHandler = _refuse_doctype
-        at = 0
-        while at < len(data):  # cut behind an element, so that no number comes in two pieces
-            end = data.rfind(b">", at, at + _PIECE) + 1 or at + _PIECE
-            parser.Parse(data[at:end])
-            at = end
-        parser.Parse(b"", True)
-
-    def _start_shared(self, tag: str, _: dict[str, str]) -> None:
-        if tag.endswith("si"):
-            self._shared.append(_TEXT)
-            if len(self._shared) > _CELLS:
-                raise PlanError(f"{self._where}: its file has over {_CELLS:,} texts; save the rows as CSV.")
-
-    def _text_shared(self, text: str) -> None:
-        if self._shared:
-            self._shared[-1] += _size(text)
-
-    def _start_xlsx(self, tag: str, attributes: dict[str, str]) -> None:
-        if ":" in tag:
-            tag = tag.rpartition(":")[2]
-        if tag == "c":
-            self._settle()
-            self._column += 1
-            if place := attributes.get("r"):
-                named = place.rstrip("0123456789")
-                if named not in self._letters:
-                    self._letters[named] = _column(named)
-                self._row, self._column = int(place[len(named) :]) - 1, self._letters[named]
-            self._kind = attributes.get("t", "")
-            if self._kind == "e":
-                self._broken[self._name].append(f"{letters(self._column)}{self._row + 1}")
-        elif tag in {"v", "is"}:  # a cell without either only has a style
-            self._inside += tag
-            if self._row >= self._rows or self._column >= self._columns:
-                self._fill(_CELLS)
-        elif tag == "f":
-            self._inside += tag
-        elif tag == "row":
-            self._settle()
-            self._row, self._column = int(attributes.get("r") or self._row + 2) - 1, -1
-
-    def _text_xlsx(self, text: str) -> None:
-        if self._kind == "s":
-            number = text.strip().lstrip("+0") or "0"
-            if number.isdecimal() and len(number) < _DIGITS and int(number) < len(self._shared):
-                self._weigh(self._shared[int(number)])
-
-    def _settle(self) -> None:
-        """Note the last cell, if it has a formula without a result."""
-        if "f" in self._inside and "v" not in self._inside:
-            self._uncalculated.append(f"{letters(self._column)}{self._row + 1}")
-        self._inside = ""
-
-    def _start_ods(self, tag: str, attributes: dict[str, str]) -> None:
-        tag = tag.rpartition(":")[2]
-        if tag == "table":  # all are read
-            self._earlier += self._rows * self._columns
-            self._row, self._rows, self._columns = -1, 0, 0
-            self._name = attributes.get("table:name", "")
-        elif tag == "table-row":
-            self._height = int(attributes.get("table:number-rows-repeated", 1))
-            self._row, self._column, self._times = self._row + self._height, -1, 0
-        elif tag in {"table-cell", "covered-table-cell"}:
-            width = int(attributes.get("table:number-columns-repeated", 1))
-            if attributes.get("calcext:value-type") == "error":
-                self._broken[self._name].append(f"{letters(self._column + 1)}{self._row - self._height + 2}")
-            self._column, self._times = self._column + width, 0
-            if any(name.startswith("office:") or name == "table:formula" for name in attributes):
-                self._times = width * self._height
-                self._fill(_CELLS // 4)  # four values for each: the reader keeps formulas, too, and copies both
-                self._text_ods("".join(attributes.values()))
-        elif tag == "s":  # blanks
-            self._weigh(int(attributes.get("text:c", 1)) * self._times)
-
-    def _text_ods(self, text: str) -> None:
-        self._weigh(_size(text) * self._times)
-
-    def _fill(self, most: int) -> None:
-        """Count the cells up to the present one, which has a value."""
-        self._rows, self._columns = max(self._rows, self._row + 1), max(self._columns, self._column + 1)
-        if self._earlier + self._rows * self._columns > most:
-            raise PlanError(
-                f"{self._where}: its cells reach {letters(self._columns - 1)}{self._rows}, and {most:,} cells are the limit; delete what "
-                "lies far from the rows, or save the rows as CSV."
-            )
-
-    def _weigh(self, size: int) -> None:
-        """Count the bytes of a text."""
-        self._bytes += size
-        if self._bytes > _LARGEST:
-            raise PlanError(
-                f"{self._where}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, since they repeat; save the rows as CSV."
-            )
+        parser.parse_cell = parse_cell
+        cells: dict[int, dict[int, Any]] = {}
+        faults: dict[str, list[str]] = {"e": [], "f": []}
+        height = width = 0
+        for cell in chain.from_iterable(row for _, row in parser.parse()):
+            row, column, value = cell["row"], cell["column"], _value(cell["value"])
+            if cell["data_type"] in faults:
+                faults[cell["data_type"]].append(f"{letters(column - 1)}{row}")
+            elif _filled([value]):
+                height, width = max(height, row), max(width, column)
+                if height * width > _CELLS:
+                    raise PlanError(
+                        f"{path}, sheet {name!r}: its cells reach {letters(width - 1)}{height}, and {_CELLS:,} cells are the limit; delete "
+                        "what lies far from the rows, or save the rows as CSV."
+                    )
+                cells.setdefault(row, {})[column] = value
+    if min(cells, default=1) < 1:
+        raise ValueError("it has a row 0")
+    for kind, said in (("e", _ERROR_SAID), ("f", "a formula without a result; open the file in Excel and save it.")):
+        if faults[kind]:
+            raise PlanError(f"{path}, sheet {name!r}: {places(faults[kind])}: {said}")
+    areas = parser.merged_cells.mergeCell if parser.merged_cells else []
+    inside = (
+        max(min(a.max_row, height) - a.min_row + 1, 0) * max(min(a.max_col, width) - a.min_col + 1, 0) for a in areas
+    )
+    if sum(inside) > _CELLS:
+        raise PlanError(f"{path}, sheet {name!r}: over {_CELLS:,} cells are merged; unmerge them.")
+    return cells, areas
 
 
-def _refuse_doctype(*_: object) -> None:
-    raise ValueError("it declares a type of document")
+def _value(value: Any) -> Any:
+    """Return a value of openpyxl's as its cell shows it: a day without an hour, an hour without a day."""
+    if isinstance(value, str):
+        return _CONTROL.sub(lambda found: chr(int(found[1], 16)), value)
+    if isinstance(value, datetime) and value.time() == time():
+        return value.date()
+    if isinstance(value, timedelta) and timedelta() <= value < timedelta(days=1):
+        return (datetime.min + value).time()  # noqa: DTZ901  a span, not an instant
+    return value
 
 
-def _size(text: str) -> int:
-    """Return the bytes of a text in memory, at most."""
-    return len(text) * (1 if text.isascii() else 4)
-
-
-def _column(name: str) -> int:
-    """Return the number of a column such as ``AA``, counted from 0."""
-    if re.fullmatch("[A-Za-z]{1,7}", name) is None:
-        raise ValueError(f"it has a cell in a column {name[:20]!r}")
-    number = 0
-    for letter in name.upper():
-        number = number * 26 + ord(letter) - 64
-    return number - 1
-
-
-def _parts_of(archive: zipfile.ZipFile, name: str) -> set[str]:
-    """Return the path of a sheet inside an xlsx file; each one if it names several."""
-    from xml.etree import ElementTree as ET
-
-    book = ET.fromstring(archive.read("xl/workbook.xml"))  # noqa: S314 - expat from 2.4.1 refuses what expands without end
-    links = ET.fromstring(archive.read("xl/_rels/workbook.xml.rels"))  # noqa: S314
-    ids = {
-        value
-        for sheet in book.iter()
-        if sheet.tag.endswith("}sheet") and sheet.get("name") == name
-        for value in sheet.attrib.values()
-    }
-    found = {link.get("Target", "").removeprefix("/"): link for link in links}
-    paths = {target if target.startswith("xl/") else f"xl/{target}": link for target, link in found.items()}
-    for path, link in paths.items():
-        if link.get("Type", "").endswith("/sharedStrings") and path.lower() != "xl/sharedstrings.xml":
-            raise ValueError(f"its texts are in {path}")
-    return {path for path, link in paths.items() if link.get("Id") in ids}
+def _rows(
+    cells: dict[int, dict[int, Any]], areas: Sequence[Any], header: int | None
+) -> tuple[dict[int, list[Any]], list[str]]:
+    """Return the rows of a sheet with merged cells in each of theirs, as a reader sees them, and the headings that were left out."""
+    height, width = max(cells), max(map(max, cells.values()))
+    rows = {number: [row.get(at, "") for at in range(1, width + 1)] for number, row in cells.items()}
+    spans = {number: (min(row), max(row)) for number, row in cells.items()}
+    alone: dict[int, range] = {}  # rows with nothing but one merged cell, and its columns
+    for area in areas:
+        value = cells.get(area.min_row, {}).get(area.min_col, "")
+        columns = range(area.min_col, min(area.max_col, width) + 1)
+        for number in range(area.min_row, min(area.max_row, height) + 1) if columns else ():
+            if len(columns) > 1 and all(at in columns for at in spans.get(number, ())):
+                alone[number] = columns
+            rows.setdefault(number, [""] * width)[columns.start - 1 : columns.stop - 1] = [value] * len(columns)
+    heads = rows.get(header or min(rows.keys() - alone, default=0), [])
+    filled = [at for at, head in enumerate(heads, 1) if _filled([head])]
+    skipped = [
+        number
+        for number, columns in sorted(alone.items())
+        if filled and rows[number] is not heads and set(filled) <= set(columns)
+    ]
+    return rows, [f"row {number} ({str(rows.pop(number)[filled[0] - 1])[:40]!r})" for number in skipped]

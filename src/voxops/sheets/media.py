@@ -11,10 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from secrets import token_hex
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+import pandas as pd
+
 from voxops._support.canonical import is_well_formed
+from voxops._support.safe import redact_address
 from voxops.api.limits import FILE_BYTES, FILE_TYPES, PLATFORM_PICTURES
 from voxops.api.reasons import Reason
 
@@ -40,7 +44,7 @@ class MediaFile:
     source : str
         ``sha256:`` and the hash of its bytes, by which a request names it.
     path, name, type : str
-        Absolute path, file name and content type.
+        Real path, file name as the sheet has it, and content type.
     size : int
         Bytes.
     pixels : tuple of int or None
@@ -58,6 +62,22 @@ class MediaFile:
 Found = MediaFile | str | Reason
 
 
+_READ_FROM: dict[str, str] = {}  # of the sheets that this process has read: a name of our own -> the folder
+
+
+def keep_folder(folder: str | Path) -> str:
+    """Return the name by which this process finds the folder of a sheet: attrs of a frame may come from anybody."""
+    root = os.path.abspath(folder)  # noqa: PTH100
+    name = next((name for name, known in _READ_FROM.items() if known == root), None) or token_hex(8)
+    _READ_FROM[name] = root
+    return name
+
+
+def folder_of(frame: pd.DataFrame, folder: str | Path | None) -> str | None:
+    """Return the folder that was passed, else that of a sheet that this process has read; None for neither."""
+    return os.path.abspath(folder) if folder is not None else _READ_FROM.get(str(frame.attrs.get("reading")))  # noqa: PTH100
+
+
 def find_media(parts: Iterable[str], folder: str | None) -> dict[str, Found]:
     """Return for each part of a cell that is no id what it names: a file, an address, or the reason why it can't be sent.
 
@@ -66,16 +86,14 @@ def find_media(parts: Iterable[str], folder: str | None) -> dict[str, Found]:
     parts : iterable of str
         Parts of the cell.
     folder : str or None
-        Where relative names are looked for; None for the current folder.
+        Where names are looked for; None if it is not known.
     """
     found: dict[str, Found] = {}
     for part in parts:
         if _ADDRESS.match(part):
             found[part] = _address(part)
         elif _FILE.fullmatch(part):
-            # A sheet may come from anybody, and what it names is posted.
-            is_inside = _is_inside(part, folder or ".")
-            found[part] = look_at(part, folder) if is_inside else Reason("media_outside", value=part[-100:])
+            found[part] = Reason("media_folder", value=part[-100:]) if folder is None else look_at(part, folder)
     return found
 
 
@@ -112,20 +130,10 @@ def uploaded_media(
             found[part], media[source] = source, ids[number]
         elif isinstance(place, str):
             said = f" ({error})" if error else ""
-            found[part] = Reason("media_not_uploaded", value=part.partition("?")[0][-100:], said=said)
+            found[part] = Reason("media_not_uploaded", value=_shown(part), said=said)
         else:
             found[part] = place
     return found, media
-
-
-def _is_inside(name: str, folder: str) -> bool:
-    """Whether a name in a sheet stands for a file in this folder, or in one within it."""
-    root = os.path.abspath(folder)  # noqa: PTH100  without following links, which are the analyst's own
-    path = os.path.abspath(os.path.join(root, name.replace("\\", os.sep)))  # noqa: PTH100, PTH118
-    try:
-        return os.path.commonpath([root, path]) == root
-    except ValueError:  # on another drive
-        return False
 
 
 def content_type_of(name: str) -> str:
@@ -135,28 +143,45 @@ def content_type_of(name: str) -> str:
 
 
 def _address(part: str) -> str | Reason:
-    shown, scheme = part.partition("?")[0][:100], part.partition("://")[0].lower()
     try:
-        host = urlsplit(part).hostname
+        place = urlsplit(part)
+        is_fit = (
+            place.scheme == "https" and bool(place.hostname) and "@" not in place.netloc
+        )  # a name there is a password's
     except ValueError:
-        host = None
+        is_fit = False
     if _SEVERAL.search(part) or not is_well_formed(part):
-        return Reason("media_form", value=shown)
-    return f"https://{part[8:]}" if scheme == "https" and host else Reason("media_address", value=shown)
+        return Reason("media_form", value=_shown(part))
+    return f"https://{part[8:]}" if is_fit else Reason("media_address", value=_shown(part))
+
+
+def _shown(part: str) -> str:
+    """Return a part of a cell for people: what an address asks for may be a signature."""
+    return redact_address(part)[:100] if _ADDRESS.match(part) else part[-100:]
 
 
 def look_at(name: str | os.PathLike[str], folder: str | None = None) -> MediaFile | Reason:
-    """Read a file; one that is as it was read last, by its size and time, is not read again."""
+    """Read a file; one that is as it was read last, by its size and time, is not read again.
+
+    With `folder`, one whose real path is outside of it is refused: a sheet may come from anybody, and what it names is posted.
+    """
     shown = os.fspath(name)[-100:]
     try:
         path = _path(os.fspath(name), Path(folder or "."))
-        stat = path.stat()
-        if not path.is_file():
+        real = path.resolve()
+        if folder is not None and not real.is_relative_to(Path(folder).resolve()):
+            return Reason("media_outside", value=shown)
+        stat = real.stat()
+        if not real.is_file():
             return Reason("media_no_file", value=shown)
-        return _looked(str(path.absolute()), stat.st_size, stat.st_mtime_ns)
+        return _looked(str(real), path.name, stat.st_size, stat.st_mtime_ns)
     except FileNotFoundError:
         return Reason("media_missing", value=shown)
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:  # ValueError: a null byte in the name; RuntimeError: links in a circle
         return Reason("media_unreadable", value=shown, said=getattr(error, "strerror", None) or str(error))
 
 
@@ -169,13 +194,12 @@ def _path(name: str, folder: Path) -> Path:
 
 
 @lru_cache(maxsize=16_384)
-def _looked(path: str, size: int, changed: int) -> MediaFile | Reason:  # noqa: ARG001  another time is another file
-    return read_media(path, size)
+def _looked(path: str, name: str, size: int, changed: int) -> MediaFile | Reason:  # noqa: ARG001  another time is another file
+    return read_media(path, name, size)
 
 
-def read_media(path: str, size: int) -> MediaFile | Reason:
+def read_media(path: str, name: str, size: int) -> MediaFile | Reason:
     """Read a file of so many bytes: its kind, by its bytes, and its hash; OSError if it can't be read."""
-    name = os.path.basename(path)  # noqa: PTH119
     kind = content_type_of(name)
     if not kind or kind.startswith("text/"):
         return Reason("media_type", value=name)

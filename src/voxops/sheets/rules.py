@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,11 +23,11 @@ from voxops.api.limits import (
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError
-from voxops.frames.columns import ATTEMPTS, attempt_in, plain_values
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import is_missing
+from voxops.frames.checks import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
-from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, misshapen, uploaded_media
+from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, folder_of, misshapen, uploaded_media
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -116,6 +117,11 @@ def joined_time(day: Any, clock: Any) -> Any:
     if not isinstance(day, date | time) and not str(day).strip():
         return f"{clock} (an hour without a day)"
     return f"{str(day).strip()} {clock if hour is None else hour.isoformat()}"
+
+
+def is_no_hour(cell: Any) -> bool:
+    """Whether a cell of hours is empty, or can't be read as one."""
+    return not isinstance(cell, datetime) and _hour(cell) is None
 
 
 def _hour(cell: Any) -> time | None:
@@ -238,20 +244,14 @@ def is_written_missing(value: Any) -> bool:
     return isinstance(value, str) and value.strip() in _WRITTEN_MISSING
 
 
-_Fault = tuple[Callable[[str], object], Callable[[str], Reason]]
-_LIST_FAULTS: tuple[_Fault, ...] = (
-    (is_written_list, lambda part: Reason("list_form", value=part)),
-    (is_written_missing, lambda part: Reason("list_written_missing", value=part)),
-)
-# What is wrong with the id of a media, or a tag: the first that holds.
-_PART_FAULTS: Mapping[str, tuple[_Fault, ...]] = {
-    "media": (*_LIST_FAULTS, (_BETWEEN.search, lambda part: Reason("media_form", value=part))),
-    "tags": _LIST_FAULTS,
-}
-
-
 def _fault_of(column: str, part: str) -> Reason | None:
-    return next((reason(part[:60]) for holds, reason in _PART_FAULTS[column] if holds(part)), None)
+    """Return what is wrong with the id of a media, or a tag."""
+    shown = part[:60]
+    if is_written_list(part):
+        return Reason("list_form", value=shown)
+    if is_written_missing(part):
+        return Reason("list_written_missing", value=shown)
+    return Reason("media_form", value=shown) if column == "media" and _BETWEEN.search(part) else None
 
 
 def is_media_id(text: str) -> bool:
@@ -300,12 +300,12 @@ def people_of(row: Mapping[str, Any]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text}
 
 
-def sheet_rows(frame: pd.DataFrame, *, reads: bool = False) -> list[dict[str, Any]]:
+def sheet_rows(frame: pd.DataFrame, *, reads: bool = False, folder: str | Path | None = None) -> list[dict[str, Any]]:
     """Return the inputs of a create, per row, as plain values.
 
     Lists of accounts, media and tags; text, comment, time, attempt and people; ``texts`` by platform. ``found`` and ``uploaded`` are what
-    `uploaded_media` says of media that are no ids. `reads` looks at the files, too: ``found`` has each that can be read, and of those
-    that are not uploaded why one can't be.
+    `uploaded_media` says of media that are no ids. `reads` looks at the files, too, in `folder` or where the sheet was read: ``found``
+    has each that can be read, and of those that are not uploaded why one can't be.
     """
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
@@ -320,9 +320,10 @@ def sheet_rows(frame: pd.DataFrame, *, reads: bool = False) -> list[dict[str, An
     # A written list is no path, whatever it holds.
     fit = [[part for part in parts if not is_written_list(part)] for parts in columns["media"]]
     columns["found"], columns["uploaded"] = [], []
+    root = folder_of(frame, folder) if reads else None
     for parts, cell in zip(fit, cells, strict=True):
         found, uploaded = uploaded_media(parts, *cell)
-        looked = find_media(parts, frame.attrs.get("folder")) if reads else {}
+        looked = find_media(parts, root) if reads else {}
         found |= {
             part: one for part, one in looked.items() if isinstance(one, MediaFile) or isinstance(found[part], Reason)
         }
@@ -356,7 +357,7 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
         if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
-            yield _error("accounts", Reason("account_form", value=account[:60]))
+            yield _error("accounts", _why_no_account(account[:60]))
     platforms = platforms_of(row["accounts"])
     if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
         yield from texts_without_account(row, platforms)
@@ -384,6 +385,15 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     if attempt_in(row["attempt"]) is None:
         yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)
+
+
+def _why_no_account(account: str) -> Reason:
+    """Return what is wrong with an account; ``Twitter @name`` lacks only its colon."""
+    platform, _, name = account.partition("@")
+    meant = account_spelling(f"{platform}:@{name}")
+    lacks_colon = platforms_of([meant])[0] in PLATFORMS and _ACCOUNT.fullmatch(meant)
+    hint = f"did you mean {meant}?" if lacks_colon else "separate accounts by a semicolon"
+    return Reason("account_form", value=account, hint=hint)
 
 
 def _text_errors(column: str, text: Any) -> Iterator[Finding]:

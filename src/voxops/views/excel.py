@@ -19,8 +19,7 @@ import pandas as pd
 from voxops._support import files, safe
 from voxops._support.arguments import file_path
 from voxops.errors import ConfigError, PlanError
-from voxops.frames.columns import restored
-from voxops.frames.nested import Targets
+from voxops.frames.checks import restored
 from voxops.frames.times import shown_zone, zone
 from voxops.sheets.campaign import in_its_form
 from voxops.sheets.files import LAYOUTS, Layout
@@ -37,7 +36,7 @@ _CHARACTERS = 32_767  # of a cell
 _WIDEST = 440  # pixels of a column
 _CUT = "… (cut: a cell of Excel holds no more)"
 _LISTS = frozenset({"accounts", "account_ids", "media", "tags"})  # joined by semicolons, as in a campaign sheet
-_NESTED = (list, tuple, dict, set, Targets)
+_NESTED = (list, tuple, dict, set)
 _NO_TEXT = {0xFFFE: None, 0xFFFF: None}  # no characters in Unicode and XML
 _MADE = datetime(2026, 1, 1)  # noqa: DTZ001  the same frames give the same bytes
 _TEXT_ONLY = {"strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False, "in_memory": True}
@@ -53,9 +52,9 @@ def to_excel(
     path : str or Path
         The file; one that exists is replaced.
     *unnamed : object
-        Refused, since each sheet needs a name.
+        Refused, because each sheet needs a name.
     tz : str, optional
-        Time zone of the times, named in the headers of their columns, since Excel knows no zones. Default: that of the
+        Time zone of the times, named in the headers of their columns, because Excel knows no zones. Default: that of the
         workspace each frame was loaded from, else UTC. Times of a campaign sheet stay in the sheet's zone.
     **sheets : DataFrame, Plan or Run
         Name of a sheet -> its content: a frame, the frame of a plan, or the results of a run.
@@ -160,9 +159,10 @@ def _bare(value: pd.Timestamp) -> Any:
 
 def _written(name: str, value: Any) -> Any:
     """Return a value as its cell has it; text if a cell would change the value, None if it is missing."""
+    if isinstance(value, bytes):  # JSON of the API, also as Parquet returns it
+        return _text(value.decode(errors="replace"))
     if isinstance(value, _NESTED):
-        rows: Any = [target._asdict() for target in value] if isinstance(value, Targets) else value
-        rows = sorted(rows) if isinstance(rows, set) else rows
+        rows: Any = sorted(value) if isinstance(value, set) else value
         if name in _LISTS and all(isinstance(text, str) and ";" not in text for text in rows):
             return _text("; ".join(rows))
         return _text(json.dumps(rows, ensure_ascii=False, default=str))

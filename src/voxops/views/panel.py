@@ -24,7 +24,7 @@ from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.analysis.statistics import delivery_state
 from voxops.analysis.triage import triage
-from voxops.frames.columns import need_frame, restored
+from voxops.frames.checks import need, restored
 from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.registry import column_of, is_deliveries, kind_of
 from voxops.frames.times import shown_zone
@@ -331,12 +331,12 @@ def _read(workspace: Any, frame: pd.DataFrame | None) -> tuple[Subject, pd.DataF
     maker = "Use vx.triage(posts), or ws.deliveries(...), or nothing for the runs."
     if isinstance(frame, pd.DataFrame) and is_deliveries(frame):
         needed = ("webhook_id", "url", "success", *DELIVERIES.columns[1:5], *DELIVERIES.columns[6:])
-        log = need_frame(restored(frame), needed, "ws.panel() needs deliveries", maker, times=["created_at"])
+        log = need(restored(frame), needed, "ws.panel() needs deliveries", maker, times=["created_at"])
         return DELIVERIES, log.drop_duplicates("delivery_id", keep="last").reset_index(drop=True)
-    frame = restored(need_frame(frame, ["post_id"], "ws.panel() needs a triaged frame", maker))
+    frame = restored(need(frame, ["post_id"], "ws.panel() needs a triaged frame", maker))
     rows = frame if "cause" in frame else triage(targets(frame) if "targets" in frame else frame)
     needed = (*TARGET_KEY, "verdict", "cause", "updated_at")
-    rows = latest_targets(need_frame(rows, needed, "ws.panel() needs a triaged frame", maker, times=["updated_at"]))
+    rows = latest_targets(need(rows, needed, "ws.panel() needs a triaged frame", maker, times=["updated_at"]))
     return FAILURES, rows[rows["cause"].notna()].reset_index(drop=True)
 
 

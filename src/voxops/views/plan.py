@@ -14,7 +14,7 @@ __all__ = ["ROWS", "plan_parts"]
 
 ROWS = 12  # rows of a plan in a cell
 _KINDS = 12  # kinds of reasons
-_COLUMNS = 12  # some of them are dropped, since they say nothing
+_COLUMNS = 12  # some are dropped, because they say nothing
 
 
 def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:

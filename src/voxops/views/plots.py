@@ -15,7 +15,7 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops.analysis.statistics import NEEDED, PERCENTS, deduplicate, delivery_state, stats
-from voxops.frames.columns import need_frame
+from voxops.frames.checks import need
 from voxops.frames.palette import OTHER, OUTCOME, PLATFORM, STATUS, look
 from voxops.frames.records import latest_targets
 from voxops.frames.times import shown_zone
@@ -57,7 +57,7 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
         Most causes shown, those with most targets.
     """
     what = "plots.causes_by_platform() needs a triaged frame"
-    triaged = latest_targets(need_frame(triaged, ("cause", "platform"), what, "Use vx.triage(posts)."))
+    triaged = latest_targets(need(triaged, ("cause", "platform"), what, "Use vx.triage(posts)."))
     hit = triaged[triaged["cause"].notna()]
     known = hit["platform"].astype(object).where(hit["platform"].isin(list(PLATFORM)), "others")
     counts = pd.crosstab(common_causes(hit), known)
@@ -145,7 +145,7 @@ def common_causes(triaged: pd.DataFrame) -> pd.Series[Any]:
 def _deliveries(log: pd.DataFrame, name: str, tz: str | None) -> tuple[pd.DataFrame, str]:
     """Return the deliveries with a time, and the time zone."""
     what, maker = f"plots.{name}() needs a deliveries frame", "Use ws.deliveries(...)."
-    log = need_frame(log, ("url", *NEEDED), what, maker, times=["created_at"])
+    log = need(log, ("url", *NEEDED), what, maker, times=["created_at"])
     return log[log["created_at"].notna()], shown_zone(log, tz)
 
 

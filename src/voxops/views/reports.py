@@ -20,7 +20,7 @@ from voxops.analysis.statistics import deduplicate, need_both_results
 from voxops.analysis.triage import judge, triage
 from voxops.api.reasons import FOR_READERS, NEED_NOBODY
 from voxops.errors import PlanError
-from voxops.frames.columns import flags, need_frame, restored
+from voxops.frames.checks import flags, need, restored
 from voxops.frames.palette import OTHER, OUTCOME, VERDICT
 from voxops.frames.records import TARGET_KEY, latest_targets
 from voxops.frames.registry import is_deliveries
@@ -38,7 +38,7 @@ _SHEET = "correct the sheet"  # what rows need that were never sent
 # Verdict -> who acts; the owners of the posts are named beside those in `_PERSONAL`.
 _WHO: Mapping[str, str] = {
     Verdict.RETRY: "operations: run the retry plan",
-    Verdict.WAIT: "nobody: it resolves by itself",
+    Verdict.WAIT: "nobody: it resolves on its own",
     Verdict.FIX_CONTENT: "the author of the post",
     Verdict.FIX_MEDIA: "the author of the post",
     Verdict.RECONNECT: "whoever owns the account",
@@ -160,7 +160,7 @@ def _of_triage(triaged: pd.DataFrame | None, run: RunLike | None, after: pd.Data
         triaged = cast("Plan", run.plan).frame.drop(columns=[*PLAN_TYPES])
     what = "report() needs a triaged frame"
     maker = "Use vx.triage(posts), or pass deliveries, ws.deliveries(...), or the run of a plan."
-    triaged = latest_targets(restored(need_frame(triaged, _TRIAGED, what, maker, times=["updated_at"])))
+    triaged = latest_targets(restored(need(triaged, _TRIAGED, what, maker, times=["updated_at"])))
     triaged = triaged.assign(retryable=flags(triaged, "retryable"))  # may be text if read from a file
     failures = left = triaged[triaged["cause"].notna()]
     frames = {"causes": causes(triaged), "failures": failures}
@@ -168,7 +168,7 @@ def _of_triage(triaged: pd.DataFrame | None, run: RunLike | None, after: pd.Data
         left = _left(failures, run)
         frames |= {"left": left, "results": run.results()}
     if after is not None:
-        after = need_frame(after, [*_KEYS, "status"], "report(after=) needs a targets frame", "Use vx.targets(posts).")
+        after = need(after, [*_KEYS, "status"], "report(after=) needs a targets frame", "Use vx.targets(posts).")
         frames["published"] = after[after["status"] == "published"].merge(failures[_KEYS].drop_duplicates())
     retry, idle = left["retryable"].astype(bool), left["verdict"].isin(list(ASKS_NOBODY)).astype(bool)
     where = account_of(left).where(left["verdict"] == Verdict.RECONNECT, "")
@@ -261,7 +261,7 @@ def _of_deliveries(log: pd.DataFrame, run: RunLike | None, tz: str | None) -> Re
     frames = {"endpoints": endpoints, "outages": outages, "duplicates": deliveries.duplicates(log, possible=False)}
     if run is not None:
         what, maker = "report(run=) of deliveries needs the run of a redelivery", "Pass ws.run(vx.plan_redeliver(log))."
-        frames["results"] = results = need_frame(run.results(), ["delivery_id"], what, maker)
+        frames["results"] = results = need(run.results(), ["delivery_id"], what, maker)
         arriving = results["outcome"].isin([Outcome.SUCCEEDED, Outcome.PENDING])
         lost = lost[~lost["delivery_id"].isin(results.loc[arriving, "delivery_id"])]
     ended = (attrs.get("filters") or {}).get("until") is not None  # then nothing is known of the present

@@ -59,7 +59,7 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "title": title,
         "aside": f"{_phase(snapshot)} · {snapshot.updated_at.astimezone(ZoneInfo(tz)):%Y-%m-%d %H:%M:%S} {tz}",
         "origin": f"started {safe.instant(snapshot.started_at, tz=tz, headed=True)}{who}{reason}",
-        "parts": [(name, snapshot.count(name), *OUTCOME[name][:2]) for name in OUTCOMES],
+        "parts": [(name, snapshot.count(name), *OUTCOME[name]) for name in OUTCOMES],
         "done": _done(snapshot),
         "speed": _speed(snapshot, tz),
         "waits": [f"{count:,} · {why}" for why, count in waits[:_KINDS]]
@@ -88,7 +88,7 @@ def _done(snapshot: Snapshot) -> str:
 
 
 def _speed(snapshot: Snapshot, tz: str) -> str:
-    """Return until when it waits for the rate limit, else when it ends; nothing if it does not move or nobody knows."""
+    """Return until when it waits for the rate limit, else when it ends; nothing if it does not move or the end is unknown."""
     pace, left, words = snapshot.pace, snapshot.seconds_left, "ends about"
     sends = snapshot.sends and snapshot.settled < snapshot.total
     if sends and (limit := pace.paused_for or (pace.resets_in if pace.remaining == 0 else None)):
@@ -101,7 +101,7 @@ def _speed(snapshot: Snapshot, tz: str) -> str:
 
 
 def _change(change: Transition, now: datetime, tz: str) -> tuple[str, ...]:
-    """Return when, the glyph and the colour of the outcome, which row, and what became of it."""
+    """Return when, the glyph and the colour of the outcome, the row, and how it ended."""
     at = safe.instant(change.at, day=now - change.at > _DAY, tz=tz, headed=True)
     look = OUTCOME.get(change.now, OTHER)
     was = f"{change.was} → " if change.was else ""

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from voxops._support import safe
-from voxops.frames.nested import is_missing
+from voxops.frames.cells import Json, is_missing
 from voxops.frames.palette import look
 from voxops.frames.registry import LOOKS, Column, column_of, kind_of
 from voxops.frames.times import shown_zone
@@ -35,7 +35,7 @@ __all__ = [
 
 _MOST = 10  # columns
 _LONG = 24  # characters; a column with a longer text wraps
-_ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, since people paste them
+_ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, because people paste them
 _BODY = 100  # characters of a post's text or a response; causes, messages, remedies and reasons are whole
 _BODIES = frozenset({"content", "first_comment", "response_body"})
 _LONGEST = 4_000  # characters of a cell; no cause, message or remedy is longer
@@ -119,7 +119,7 @@ def table_of(
 def cell_of(value: Any, column: Column, tz: str | tzinfo, link: object = None) -> Cell:
     """Return one cell: short in its row, in full on hovering; only an address of the web is a link."""
     text, full = safe.plain(text_of(value, column, tz) or "–", _LONGEST), safe.plain(_full(value, tz), 1000)
-    colour = look(LOOKS[column.look], value).colour if column.look and full else ""
+    colour = look(LOOKS[column.name], value).colour if column.name in LOOKS and full else ""
     address = str(link) if str(link).startswith(("https://", "http://")) else ""
     return Cell(text, "" if full == text or column.kind == "address" else full, colour, address)
 
@@ -148,6 +148,7 @@ def _full(value: Any, tz: str | tzinfo) -> str:
         return safe.instant(pd.Timestamp(value).to_pydatetime(warn=False), tz=tz)
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
+    value = value.value if isinstance(value, Json) else value
     if isinstance(value, dict):
         return ", ".join(f"{name}: {each}" for name, each in value.items())
     if hasattr(value, "__iter__") and not isinstance(value, str):

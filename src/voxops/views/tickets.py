@@ -6,7 +6,6 @@ mention.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -45,7 +44,7 @@ def _ticket(name: str, about: str, rows: pd.DataFrame, tz: str) -> str:
     remedies = rows["verdict"].fillna("–") + ": " + rows["remedy"].fillna("")
     for remedy, count in remedies.value_counts().items():
         shown = rows[remedies == remedy].head(_ROWS).filter(_NAMES)
-        whole = {name: replace(column_named(name), kind="text") for name in shown}  # people search for whole ids
+        whole = {name: column_named(name)._replace(kind="text") for name in shown}  # people search for whole ids
         columns = [[text_of(value, whole[name], tz) for value in shown[name]] for name in shown]
         lines = [" · ".join(filter(None, texts)) for texts in zip(*columns, strict=True)]
         more = [f"and {count - _ROWS:,} more"] if count > _ROWS else []

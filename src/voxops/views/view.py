@@ -12,7 +12,7 @@ from voxops._support import safe
 from voxops._support.arguments import list_of_text, whole_number
 from voxops.acts.plan import Plan
 from voxops.errors import PlanError
-from voxops.frames.columns import need_frame
+from voxops.frames.checks import need
 from voxops.frames.registry import kind_of
 from voxops.frames.times import shown_zone
 from voxops.views.pages import draw
@@ -121,7 +121,7 @@ def view(
     table = frame_of(frame)
     rows = whole_number(rows, PlanError(f"view(rows={rows!r}): rows must be a whole number, 1 or more"))
     wanted = list_of_text("columns", columns)
-    need_frame(table, wanted or table.columns, "view() can't show these columns", "Name columns of the frame.")
+    need(table, wanted or table.columns, "view() can't show these columns", "Name columns of the frame.")
     plan = frame if isinstance(frame, Plan) and not wanted else None
     return View(table, tuple(wanted or shown_columns(table)), rows, shown_zone(table, tz), plan)
 
@@ -137,6 +137,6 @@ def frame_of(thing: object) -> pd.DataFrame:
     if not isinstance(thing, pd.DataFrame):
         results = getattr(thing, "results", None)
         frame = results() if callable(results) else getattr(thing, "frame", thing)
-    table = need_frame(frame, (), "a frame, a plan or a run is needed", "Pass what a call of voxops returned.")
+    table = need(frame, (), "a frame, a plan or a run is needed", "Pass what a call of voxops returned.")
     named = [name for name in table.index.names if name is not None and name not in table]
     return table.reset_index(level=named) if named else table
