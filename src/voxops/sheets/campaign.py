@@ -27,7 +27,7 @@ from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_she
 from voxops.sheets.media import UPLOAD_COLUMNS, keep_folder
 from voxops.sheets.rules import (
     depends_on_dayfirst,
-    is_no_hour,
+    hour_of,
     iso_time,
     joined_time,
     platforms_with_texts,
@@ -249,14 +249,16 @@ def read_campaign(
     dayfirst = stored.dayfirst if dayfirst is None else dayfirst
     names, zones = names_of(read, path, columns or {})
     # One time in one place: else somebody may correct the column that does not count.
-    parts = IN_PARTS if set(IN_PARTS) <= {*names} and "scheduled_for" not in names else ()
-    if not parts and set(IN_PARTS) <= set(names):
+    in_two = set(IN_PARTS) <= set(names)
+    parts = IN_PARTS if in_two and "scheduled_for" not in names else ()
+    if in_two and not parts:
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
     if len(found) > 1:
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
     # As a zone in a head, that of our own workbook is the zone of its times.
-    in_head = next(iter(found), None if stored.tz is None else zone(stored.tz))
+    stored_tz = None if stored.tz is None else zone(stored.tz)
+    in_head = next(iter(found), stored_tz)
     columns_of_time = [names.index(name) for name in parts]
     # In our own sheet, and in one whose head has a zone, a day without an hour is its midnight.
     reader = _Reader(path, names, columns_of_time, in_head or named, dayfirst, in_head is not None and not parts)
@@ -270,7 +272,8 @@ def read_campaign(
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
-    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]), reader.hours)
+    row_ids = [None if is_missing(name) else str(name) for name in frame["row_id"]]
+    known = Places(at, [number for number, _ in read.rows], row_ids, reader.hours)
     shown = in_head or named
     heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
     layout = Layout(heads, shown, dayfirst)
@@ -284,7 +287,7 @@ def read_campaign(
         for ours, theirs in stored.columns.items()
         if heads.get(ours) == theirs and _tidy(theirs) != ours
     ]
-    hidden += [f"times in {stored.tz}"] if stored.tz and shown == zone(stored.tz) != named else []
+    hidden += [f"times in {stored.tz}"] if stored_tz and shown == stored_tz != named else []
     notes += [("layout_hidden", ", ".join(hidden)[:300])] if hidden else []
     frame.attrs |= {"notes": json.dumps(notes)} if notes else {}
     frame.attrs.update(**read.about)
@@ -306,7 +309,6 @@ class _Reader:
     dayfirst: bool | None
     ours: bool
     hours: list[int] = field(default_factory=list)  # rows with a day whose hour is missing or can't be read
-    zoneless: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)  # date cells of Excel
     sure: bool = False  # whether one has a day above 12, and so can't have been swapped
     figures: list[str] = field(default_factory=list)  # texts such as 13/11/2027, read by `dayfirst`
@@ -324,14 +326,16 @@ class _Reader:
         if self.parts:
             day, clock = self.parts
             named.append(("scheduled_for", day, joined_time(cells[day], cells[clock])))
-            self.hours += [number] * (is_no_hour(cells[clock]) and bool(str(cells[day]).strip()))
+            # Some programs write an hour as a time of some day.
+            no_hour = not isinstance(cells[clock], datetime) and hour_of(cells[clock]) is None
+            self.hours += [number] * (no_hour and bool(str(cells[day]).strip()))
         return [self._text(f"{letters(at)}{number}", name, cell) for name, at, cell in named]
 
     def complain(self) -> None:
         """Raise a PlanError for the collected places."""
-        if self.zoneless:
+        if self.dates and self.zone is None:
             raise PlanError(
-                f"{self.path}: {places(self.zoneless)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
+                f"{self.path}: {places(self.dates)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
             )
         if self.dates and self.figures and not self.sure:
             raise PlanError(
@@ -348,29 +352,21 @@ class _Reader:
     def _text(self, where: str, name: str, cell: Any) -> str | None:
         """Return one cell as text."""
         if isinstance(cell, str):
-            if not cell.strip():
-                return None
             text = unguard(cell)
-            if name == "scheduled_for" and depends_on_dayfirst(text):
-                self.figures.append(where)
-            return iso_time(text, self.zone, self.dayfirst) if name == "scheduled_for" else text
+            if name != "scheduled_for" or not cell.strip():
+                return text if cell.strip() else None
+            self.figures += [where] * depends_on_dayfirst(text)
+            return iso_time(text, self.zone, self.dayfirst)
         if isinstance(cell, bool):
             return str(cell).upper()
         if isinstance(cell, int | float):
-            if abs(cell) >= INEXACT_FROM:
-                self.cut.append(where)
+            self.cut += [where] * (abs(cell) >= INEXACT_FROM)
             return str(int(cell)) if float(cell).is_integer() else repr(cell)
-        if name == "scheduled_for":
-            return self._time(where, cell)
-        return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
-
-    def _time(self, where: str, cell: Any) -> str:
-        """Return a time of Excel in the zone of the analyst or the head."""
+        if name != "scheduled_for":
+            return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
         if isinstance(cell, date):
-            self.sure = self.sure or cell.day > _MONTHS
+            self.sure |= cell.day > _MONTHS
             self.dates.append(where)
-        if self.zone is None and isinstance(cell, date):
-            self.zoneless.append(where)
         if self.ours and type(cell) is date:
             cell = datetime.combine(cell, time())
         return iso_time(cell, self.zone, self.dayfirst)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -126,7 +126,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
                         sheet.write_datetime(row, at, value, clock)
             sheet.autofit(_WIDEST)
             if layout.columns:
-                layouts[name] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
+                layouts[name] = msgspec.structs.replace(layout, run=str(frame.attrs.get("run", ""))).text()
         if layouts:
             pd.Series(layouts).map(_text).to_excel(writer, sheet_name=LAYOUTS, header=False)
             writer.sheets[LAYOUTS].hide()
