@@ -7,7 +7,6 @@ import atexit
 import inspect
 import logging
 import os
-import re
 import shutil
 import tempfile
 import warnings
@@ -638,6 +637,12 @@ class Workspace:
         return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
 
 
+for _method in vars(Workspace).values():
+    if hasattr(_method, "__wrapped__"):  # help shows its own name, and its types without their aliases
+        _method.__signature__ = inspect.signature(_method, eval_str=True)
+        _method.__module__, _method.__qualname__ = __name__, f"Workspace.{_method.__name__}"
+
+
 class Awaitables:
     """The methods of a workspace as coroutines, for any event loop: ``await ws.aio.posts(...)``.
 
@@ -668,22 +673,6 @@ class Awaitables:
     panel: Final = awaitable(Workspace.panel, here=True)
     close: Final = awaitable(Workspace.close)
 
-
-def _show_as_called(kind: type) -> None:
-    """Let help show the methods of a class under its own name, with their types spelt out."""
-    spelt = {"Words": "str | list[str] | None", "When": "str | datetime | timedelta | None"}
-    for name, method in vars(kind).items():
-        if hasattr(method, "__wrapped__"):
-            signature = inspect.signature(method)
-            owner, *parameters = signature.parameters.values()
-            texts = [re.sub("Words|When", lambda alias: spelt[alias[0]], each.annotation) for each in parameters]
-            parameters = [each.replace(annotation=text) for each, text in zip(parameters, texts, strict=True)]
-            method.__signature__ = signature.replace(parameters=[owner, *parameters])
-            method.__module__, method.__qualname__ = kind.__module__, f"{kind.__name__}.{name}"
-
-
-_show_as_called(Workspace)
-_show_as_called(Awaitables)
 
 _open_workspaces: weakref.WeakSet[Workspace] = weakref.WeakSet()
 

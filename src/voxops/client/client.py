@@ -7,7 +7,7 @@ import logging
 import os
 import random
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -188,7 +188,7 @@ class AsyncClient(Methods):
         self._closed = True
         if self._loop is not None and self._loop.is_closed():
             self._renew()  # what is bound to a closed loop can't be closed on another
-        await self._run(self._transport.close())
+        await self._run(self._transport.connections.aclose())
 
     async def __aenter__(self) -> Self:
         return self
@@ -377,10 +377,6 @@ class AsyncClient(Methods):
             self._server.learn(answer.date, sent, received)
         self._pace.learn(answer, sent=sent, received=received)
         return answer
-
-    async def _put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Answer:
-        with self._pace.aside():
-            return await self._transport.put(url, headers, content, size)
 
     @asynccontextmanager
     async def _permit(self) -> AsyncIterator[Permit]:

@@ -11,8 +11,9 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
-from functools import cache, partial
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
 from typing import Any, Literal
 from urllib.request import getproxies, proxy_bypass
 
@@ -68,19 +69,34 @@ class Transport:
         # An API on this machine has no proxy: it would carry plain http, and the API key, off this machine.
         self._here = is_loopback(httpx.URL(url).host)
         self._proxy = None if self._here else proxy
-        context = _certificates(verify, trust_env=url.startswith("https"))
-        self._open = partial(
-            _connections, concurrency + _UPLOADS, trust_env=not self._here, transport=transport, proxy=self._proxy, verify=context
-        )  # fmt: skip
+        most = concurrency + _UPLOADS
+        self._settings: dict[str, Any] = {
+            "headers": {"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": "gzip"},
+            "limits": httpx.Limits(max_connections=most, max_keepalive_connections=most),
+            "trust_env": not self._here,
+            "verify": _certificates(verify, trust_env=url.startswith("https")),
+            "transport": transport,
+            "proxy": self._proxy,
+        }
         self.renew()
 
     def renew(self) -> None:
-        """Open a new pool, without closing connections of another event loop or process."""
-        self._connections = self._open()
+        """Open a new pool, without closing connections of another event loop or process.
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._connections.aclose()
+        Raises
+        ------
+        ConfigError
+            If a proxy can't be used.
+        """
+        try:
+            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+            self.connections = httpx.AsyncClient(cookies=no_cookies, **self._settings)
+        except (ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
+            # The error is not quoted: a proxy's address may contain a password.
+            named = "HTTPS_PROXY or ALL_PROXY" if self._proxy is None else "proxy="
+            raise ConfigError(
+                f"{named} names a proxy that can't be used here; it must be an http:// or https:// address"
+            ) from None
 
     async def send(self, call: Call) -> Answer:
         """Send a call to the API once, and return the answer whatever its status.
@@ -93,10 +109,13 @@ class Transport:
             With status 0, if the request can't be encoded.
         """
         seconds = self._timeout if call.timeout is None else call.timeout
-        request = self._request(
-            call.method, self.url + call.path, seconds, params=call.query, headers={**_HEADERS, **call.headers}, content=call.body
-        )  # fmt: skip
-        if request is None:  # raised before the header with the key exists: no traceback can show it
+        try:
+            request = self.connections.build_request(
+                call.method, self.url + call.path, params=call.query, headers={**_HEADERS, **call.headers}, content=call.body, timeout=seconds
+            )  # fmt: skip
+        except (httpx.InvalidURL, ValueError):
+            request = None  # raised below: the library's own error would quote the query
+        if request is None:
             refuse("query", "can't be encoded: it is too long, or contains half of a surrogate pair")
         endpoint = f"{call.method} {call.path}"
         request.headers["Authorization"] = self._secret.expose_to("Bearer {}".format)
@@ -127,8 +146,7 @@ class Transport:
             if _SIGNED.fullmatch(name) and value.isascii() and value.isprintable()
         }
         signed["Content-Length"] = str(size)
-        request = self._request("PUT", url, self._timeout, headers=signed, content=content)
-        assert request is not None, "upload_host has parsed the address"
+        request = self.connections.build_request("PUT", url, headers=signed, content=content, timeout=self._timeout)
         seconds = self._timeout + size / _SLOWEST
         # The library logs the address, the Location header of a redirect repeats it, and errors repeat parts.
         with kept_from_logs(request.url.query.decode("ascii")):
@@ -137,13 +155,6 @@ class Transport:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
-
-    def _request(self, method: str, url: str, seconds: float, **parts: Any) -> httpx.Request | None:
-        """Return a request, None if the HTTP library can't encode it: the library's own error would quote its parts."""
-        try:
-            return self._connections.build_request(method, url, timeout=seconds, **parts)
-        except (httpx.InvalidURL, ValueError):
-            return None
 
     async def _exchange(
         self,
@@ -160,16 +171,16 @@ class Transport:
         request.extensions["trace"] = trace = _Trace(may_go, has_body=request.headers.get("content-length", "0") != "0")
         try:
             async with asyncio.timeout(seconds):
-                response = await self._connections.send(request, stream=True)
+                response = await self.connections.send(request, stream=True)
                 try:
                     body, broken = await _body(response, size)
                 finally:
                     await response.aclose()
             headers = self._secret.redact_json(dict(response.headers))
             return Answer(endpoint, response.status_code, headers, self._secret.redact(body), broken)
-        except _TooLateError as error:
-            what = "aborted before its body was sent" if error.begun else "not sent"
-            return TransportError(f"{endpoint}: {what}, because its deadline passed first", sent=error.begun)
+        except _TooLateError:
+            what = "aborted before its body was sent" if trace.begun else "not sent"
+            return TransportError(f"{endpoint}: {what}, because its deadline passed first", sent=trace.begun)
         except (httpx.HTTPError, TimeoutError) as error:
             late = isinstance(error, TimeoutError) and trace.connecting
             return self._explained(httpx.ConnectTimeout("") if late else error, request, endpoint, seconds)
@@ -206,11 +217,7 @@ class Transport:
 
 
 class _TooLateError(Exception):
-    """The precondition of a call is no longer true; `begun` says whether its headers were sent."""
-
-    def __init__(self, *, begun: bool) -> None:
-        super().__init__()
-        self.begun = begun
+    """The precondition of a call is no longer true."""
 
 
 class _Trace:
@@ -221,18 +228,14 @@ class _Trace:
 
     def __init__(self, may_go: Callable[[], bool] | None, *, has_body: bool) -> None:
         self._may_go, self._has_body = may_go, has_body
-        self.connecting = False
+        self.connecting = self.begun = False
 
     async def __call__(self, event: str, _: Any) -> None:
-        if event.endswith("connect_tcp.started"):
-            self.connecting = True
-            return
-        begun = event.endswith("send_request_body.started")
-        if not begun and not event.endswith("send_request_headers.started"):
-            return
-        self.connecting = False
-        if self._may_go is not None and (self._has_body or not begun) and not self._may_go():
-            raise _TooLateError(begun=begun)
+        self.connecting = event.endswith("connect_tcp.started") or (self.connecting and "send_request" not in event)
+        self.begun = event.endswith("send_request_body.started")
+        checks = (self.begun and self._has_body) or event.endswith("send_request_headers.started")
+        if checks and self._may_go is not None and not self._may_go():
+            raise _TooLateError
 
 
 async def _body(response: httpx.Response, most: int) -> tuple[bytes, str]:
@@ -258,41 +261,6 @@ async def _body(response: httpx.Response, most: int) -> tuple[bytes, str]:
     if size > ANSWER_VALUES and sum(map(body.count, (b",", b"{", b"["))) > ANSWER_VALUES:
         return body[:_KEPT], f"with more than {many(ANSWER_VALUES, 'value')}"
     return body, ""
-
-
-def _connections(
-    most: int,
-    *,
-    trust_env: bool,
-    transport: AsyncTransport | None,
-    proxy: str | None,
-    verify: ssl.SSLContext,
-) -> httpx.AsyncClient:
-    """Return a pool of connections without cookies.
-
-    Raises
-    ------
-    ConfigError
-        If a proxy can't be used.
-    """
-    from importlib.metadata import version  # slow to import
-
-    try:
-        return httpx.AsyncClient(
-            headers={"User-Agent": f"voxops/{version('voxops')}", "Accept-Encoding": "gzip"},
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            limits=httpx.Limits(max_connections=most, max_keepalive_connections=most),
-            trust_env=trust_env,
-            verify=verify,
-            transport=transport,
-            proxy=proxy,
-        )
-    except (ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
-        # The error is not quoted: a proxy's address may contain a password.
-        named = "HTTPS_PROXY or ALL_PROXY" if proxy is None else "proxy="
-        raise ConfigError(
-            f"{named} names a proxy that can't be used here; it must be an http:// or https:// address"
-        ) from None
 
 
 def _certificates(verify: Verify, *, trust_env: bool) -> ssl.SSLContext:

@@ -113,7 +113,8 @@ async def _put(client: Any, source: _Source, place: _Place, notice: Notice) -> A
     """Put the bytes once; return the error, if any."""
     pieces = _pieces(source, notice)
     try:
-        answer: Answer = await client._put(place.url, place.headers, pieces, source.size)
+        with client._pace.aside():
+            answer: Answer = await client._transport.put(place.url, place.headers, pieces, source.size)
     except TransportError as error:
         return error
     finally:
