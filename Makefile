@@ -93,7 +93,7 @@ mutants: $(VENV)/tools  ## Break functions of engine and acts with mutmut, and l
 	$(if $(MINUTES),timeout --preserve-status -s INT $(MINUTES)m) $(BIN)/mutmut run $(foreach file,$(FILES),'voxops.$(subst /,.,$(basename $(file))).*')
 	$(BIN)/mutmut results | sed '/: not checked$$/d'
 
-spark:  ## Run the Spark of docs/how-to/past-one-machine.md on Spark itself, in an environment of its own; needs Java
+spark:  ## Run the Spark of docs/how-to/long-history.md on Spark itself, in an environment of its own; needs Java
 	$(MAKE) .venv-spark/tools VENV=.venv-spark
 	.venv-spark/bin/python -m pip --disable-pip-version-check --quiet install 'pyspark>=4,<5'
 	.venv-spark/bin/python -m tests.spark

@@ -2,14 +2,15 @@
 // Sphinx by itself counts one word only, wherever a heading has it, and sorts the many that are equal by the alphabet.
 const PARTS = { tutorial: 6, "how-to": 12, reference: 4, explanation: 0 };
 const stems = (text) => splitQuery(text.toLowerCase()).map((word) => new Stemmer().stemWord(word));
-const inTitle = (docname) => {
+const titled = (docname) => {
   const { docnames, titles } = Search._index;
   const title = stems(titles[docnames.indexOf(docname)]);
-  const query = new URLSearchParams(window.location.search).get("q") ?? "";
-  return stems(query).filter((word) => title.includes(word)).length;
+  const query = stems(new URLSearchParams(window.location.search).get("q") ?? "");
+  const count = query.filter((word) => title.includes(word)).length;
+  return 8 * count + (count === query.length ? 60 : 0);
 };
 var Scorer = {
-  score: ([docname, , , , score]) => score + (PARTS[docname.split("/")[0]] ?? 0) + 8 * inTitle(docname),
+  score: ([docname, , , , score]) => score + (PARTS[docname.split("/")[0]] ?? 0) + titled(docname),
   objNameMatch: 11,
   objPartialMatch: 6,
   objPrio: { 0: 15, 1: 5, 2: -5 },

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
@@ -157,3 +158,23 @@ def test_errors_form_one_tree() -> None:
     assert api == {"RunNotFound", "WaitTooLong"} | {
         f"{name}Error" for name in ("Api", "Auth", "RateLimit", "NotFound", "Conflict", "Validation", "Server")
     }
+
+
+def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
+    with vx.connect(sandbox=sandbox) as ws:
+        for owner in (ws, ws.aio):
+            text = pydoc.render_doc(owner.posts, renderer=pydoc.plaintext)
+            assert "status, platform, account : str or list of str, optional" in text
+            assert (
+                "status: 'str | list[str] | None' = None" in text
+                and "since: 'str | datetime | timedelta | None'" in text
+            )
+            for method in (owner.posts, owner.deliveries, owner.accounts, owner.upload, owner.run):
+                text = pydoc.render_doc(method, renderer=pydoc.plaintext)
+                assert not re.search(r"Words|When\b|Loader\.|Session|voxops\.loading", text)
+                assert inspect.signature(method) == inspect.signature(getattr(ws, method.__name__))
+
+
+def test_connect_and_aconnect_have_one_signature() -> None:
+    assert inspect.signature(vx.connect) == inspect.signature(vx.aconnect)
+    assert inspect.iscoroutinefunction(vx.aconnect) and not inspect.iscoroutinefunction(vx.connect)

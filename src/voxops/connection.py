@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from voxops._support import eventloop
 from voxops._support.arguments import file_path, true_or_false
-from voxops.api.assumptions import DEFAULT_URL, KEY_RETENTION
-from voxops.client import AsyncClient, Secret, SteppedClock, SystemClock, is_loopback
+from voxops.api.assumptions import KEY_RETENTION
+from voxops.client import AsyncClient, Secret, SteppedClock, SystemClock, environment, is_loopback
 from voxops.engine.engine import Engine
 from voxops.errors import ApiError, ConfigError, DecodeError, LedgerError, WaitTooLong
 from voxops.frames.times import seconds
@@ -27,13 +29,46 @@ from voxops.workspace import Resources, Session, Workspace
 
 if TYPE_CHECKING:
     from voxburst_sandbox import Sandbox
-    from voxops.client._transport import AsyncTransport, Verify
+    from voxops.client.transport import AsyncTransport, Verify
 
 
 SANDBOX_SPEED = 20.0  # speed of the embedded sandbox's clock during waits: its queue takes minutes
 
 
-def connect(
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(work: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """A coroutine function as a blocking call."""
+
+    @functools.wraps(work)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            begun = work(*args, **kwargs)
+        finally:
+            del args, kwargs  # so that no traceback from here on finds the key among the local variables
+        return eventloop.run(begun)
+
+    return call
+
+
+def _awaitable(blocking: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+    """The twin of a blocking call, for any event loop."""
+
+    @functools.wraps(blocking)
+    async def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            begun: Coroutine[Any, Any, T] = inspect.unwrap(blocking)(*args, **kwargs)
+        finally:
+            del args, kwargs
+        return await eventloop.arun(begun)
+
+    return call
+
+
+@_blocking
+async def connect(
     api_key: str | None = None,
     *,
     url: str | None = None,
@@ -121,84 +156,6 @@ def connect(
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
     del api_key  # so that no traceback from here on finds it among the local variables
-    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
-    network = {
-        "timeout": timeout,
-        "concurrency": concurrency,
-        "proxy": proxy,
-        "verify": verify,
-        "transport": transport,
-    }
-    return eventloop.run(
-        _connected(secret, kind, url, sandbox, ledger, key_retention, max_wait, network, settings, alone=alone)
-    )
-
-
-async def aconnect(
-    api_key: str | None = None,
-    *,
-    url: str | None = None,
-    sandbox: bool | Sandbox = False,
-    ledger: str | os.PathLike[str] | None = None,
-    key_retention: str | timedelta = KEY_RETENTION,
-    max_wait: str | timedelta = "5min",
-    timeout: float | str | timedelta = 30.0,
-    concurrency: int = 10,
-    proxy: str | None = None,
-    verify: Verify = True,
-    transport: AsyncTransport | None = None,
-    tz: str | None = None,
-    owner_field: str | None = None,
-    campaign_field: str | None = None,
-    tags_field: str | None = None,
-    alone: bool = False,
-) -> Workspace:
-    """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
-
-    Parameters, results and errors are those of `connect`. ``async with`` closes the workspace; its methods are awaited on ``ws.aio``.
-
-    Returns
-    -------
-    Workspace
-
-    Examples
-    --------
-    >>> import asyncio
-    >>> async def count() -> int:
-    ...     async with await vx.aconnect(sandbox=True) as ws:
-    ...         return len(await ws.aio.posts(limit=3))
-    >>> asyncio.run(count())
-    3
-    """
-    secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
-    del api_key  # as in `connect`
-    settings = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
-    network = {
-        "timeout": timeout,
-        "concurrency": concurrency,
-        "proxy": proxy,
-        "verify": verify,
-        "transport": transport,
-    }
-    return await eventloop.arun(
-        _connected(secret, kind, url, sandbox, ledger, key_retention, max_wait, network, settings, alone=alone)
-    )
-
-
-async def _connected(
-    secret: Secret,
-    kind: str | None,
-    url: str | None,
-    sandbox: bool | Sandbox,
-    ledger: str | os.PathLike[str] | None,
-    key_retention: str | timedelta,
-    max_wait: str | timedelta,
-    network: dict[str, Any],
-    values: Mapping[str, str | None],
-    *,
-    alone: bool,
-) -> Workspace:
-    """Connect, on the private loop; `kind` is the type of the passed key, None for none."""
     if kind is not None and not secret.expose_to(bool):
         # The environment's key may belong to another workspace.
         raise ConfigError(
@@ -209,31 +166,49 @@ async def _connected(
     path = None if ledger is None else _absolute("ledger", ledger)
     alone = true_or_false("alone", alone)
     retention, patience = seconds("key_retention", key_retention), seconds("max_wait", max_wait)
-    if isinstance(network["timeout"], str | timedelta):
-        network["timeout"] = seconds("timeout", network["timeout"])
+    values = {"tz": tz, "owner_field": owner_field, "campaign_field": campaign_field, "tags_field": tags_field}
     settings = Settings.read(
-        {name: _environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in values.items()}
+        {name: environment(f"VOXOPS_{name.upper()}") if value is None else value for name, value in values.items()}
     )
     # Frames contain untrusted text, which pandas lets MathJax typeset: a formula in a post's text could be a link.
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
+    client_with = functools.partial(
+        AsyncClient, max_wait=patience, timeout=timeout, concurrency=concurrency, proxy=proxy, verify=verify, transport=transport
+    )  # fmt: skip
     if sandbox:
         server = _sandbox(sandbox, resources)
         speed = SANDBOX_SPEED if server is resources.sandbox else math.inf
         clock: Clock = SystemClock(server.speed) if server.speed > 0 else SteppedClock(server.advance, speed=speed)
-        client = AsyncClient(server.api_key, url=server.url, max_wait=patience, _clock=clock, **network)
+        client = client_with(server.api_key, url=server.url, _clock=clock)
         if path is None and not server.kept:  # its state and its ledger end with it
             path = resources.temporary_ledger()
     else:
-        if not secret.expose_to(bool):
-            secret = Secret(_environment("VOXBURST_API_KEY"))
-        if not secret.expose_to(bool):
-            raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
-        address = url or _environment("VOXBURST_API_URL") or DEFAULT_URL
-        client = AsyncClient(secret, url=address, max_wait=patience, **network)
+        client = client_with(None if kind is None else secret, url=url or None)
     return await open_workspace(
         client, ledger=path, retention=retention, resources=resources, settings=settings, alone=alone
     )
+
+
+aconnect = _awaitable(connect)
+aconnect.__name__ = aconnect.__qualname__ = "aconnect"
+aconnect.__doc__ = """Connect to a workspace from any event loop: `connect` as a coroutine, for scripts and services.
+
+Parameters, results and errors are those of `connect`. ``async with`` closes the workspace; its methods are awaited on ``ws.aio``.
+
+Returns
+-------
+Workspace
+
+Examples
+--------
+>>> import asyncio
+>>> async def count() -> int:
+...     async with await vx.aconnect(sandbox=True) as ws:
+...         return len(await ws.aio.posts(limit=3))
+>>> asyncio.run(count())
+3
+"""
 
 
 async def open_workspace(
@@ -313,18 +288,13 @@ def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) 
     host = urlsplit(client.url).hostname or ""
     host = "localhost" if is_loopback(host) else host
     path = ledger or default_path(host, workspace)
-    book = Ledger(path, clock=lambda: client.now().timestamp())
+    book = Ledger(path)
     try:
         book.belong_to(workspace, host)
     except LedgerError:
         book.close()
         raise
     return book
-
-
-def _environment(name: str) -> str | None:
-    """Read an environment variable; a separate function, since a verbose traceback prints the values in its lines."""
-    return os.environ.get(name)
 
 
 def _sandbox(sandbox: bool | Sandbox, resources: Resources) -> Sandbox:

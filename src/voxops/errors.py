@@ -247,10 +247,12 @@ class RateLimitError(ApiError):
 class WaitTooLong(RateLimitError):
     """The rate limit asks for a pause longer than ``max_wait``; nothing was sent. `retry_after` is never None.
 
+    ``run.wait(timeout, raises=True)`` raises it, too, where the run still runs then.
+
     Attributes
     ----------
     seconds : float
-        Seconds to wait, as `retry_after`.
+        Seconds to wait, as `retry_after`; of a run, those that were waited.
     """
 
     def __init__(self, message: str, *, seconds: float) -> None:

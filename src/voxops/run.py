@@ -17,7 +17,7 @@ from voxops._support.display import running_cell
 from voxops._support.eventloop import awaitable, blocking
 from voxops.engine.execution import begin
 from voxops.engine.progress import REFRESH, notify
-from voxops.errors import ConfigError, Interrupted
+from voxops.errors import ConfigError, Interrupted, WaitTooLong
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition, paused
 from voxops.webhooks import Payload, WebhookEvent, parse_event
@@ -57,6 +57,7 @@ class Run:
         self.id: str = self._job.id
         self._snapshot = self._job.snapshot
         self._future: Future[Snapshot] | None = None  # of the last pass
+        self._last_results: pd.DataFrame | None = None  # once the workspace is closed
 
     def begin(self) -> Run:
         """Begin to send or to watch, unless that has begun, or all has ended before."""
@@ -124,7 +125,7 @@ class Run:
             if name not in {"begin", "end", "left", "notice", "observe", "replan", "tz", "unbegun"}
         ]
 
-    def wait(self, timeout: float | None = None) -> Run:
+    def wait(self, timeout: float | None = None, *, raises: bool = False) -> Run:
         """Wait until all rows that can settle have settled, or until the timeout.
 
         An interrupt (Ctrl-C, the stop button) pauses the run: nothing more is sent, and requests in flight are recorded; `resume` goes
@@ -134,14 +135,18 @@ class Run:
         ----------
         timeout : float, optional
             Seconds; the run goes on afterwards.
+        raises : bool
+            Whether a timeout is an error, as a script wants it.
 
         Returns
         -------
         Run
-            The run itself; `results` has the outcome of each row.
+            The run itself; ``run.running`` tells whether it still runs, and `results` has the outcome of each row.
 
         Raises
         ------
+        WaitTooLong
+            If `raises`, and the run still runs after `timeout` seconds.
         ConfigError
             If `timeout` is not a number of seconds.
         VoxopsError
@@ -152,8 +157,7 @@ class Run:
         >>> run.wait(60).running
         False
         """
-        check_timeout(timeout)
-        self._until(self._join(timeout))
+        self._until(self._join(timeout, raises=raises))
         return self
 
     def _until(self, work: Coroutine[Any, Any, T]) -> T:
@@ -219,10 +223,16 @@ class Run:
         if self._process != os.getpid():
             raise ConfigError(f"{self.id} belongs to the parent process; call vx.connect() in this one")
 
-    async def _join(self, timeout: float | None = None) -> None:
+    async def _join(self, timeout: float | None, *, raises: bool) -> None:
+        check_timeout(timeout)
+        true_or_false("raises", raises)
         await self._ended(timeout)
         if self._future is not None and self._future.done():
             self._future.result()
+        elif raises and timeout is not None and self._future is not None:
+            left, rows = self._snapshot.total - self._snapshot.settled, safe.many(self._snapshot.total, "row")
+            message = f"{self.id} still runs after {timeout:g} s: {left} of {rows} not settled; run.wait() waits on"
+            raise WaitTooLong(message, seconds=timeout)
 
     async def _is_over(self) -> bool:
         """Whether the last pass has ended; an ending one is awaited, since it takes no more commands."""
@@ -333,6 +343,7 @@ class Run:
         went_to_its_end = not self.running and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
+        self._last_results = self._job.results()  # the ledger is closed next
         left = self._snapshot.total - self._snapshot.settled
         if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch is in no ledger
             return ""
@@ -369,7 +380,8 @@ class Run:
         for name in wanted:
             if name not in OUTCOMES:
                 raise ConfigError(f"outcome={name!r}; {did_you_mean(name, OUTCOMES)}")
-        table = say_zone(self._job.results(), self._tz)
+        table = self._job.results() if self._last_results is None else self._last_results.copy()
+        table = say_zone(table, self._tz)
         return table if outcome is None else table[table["outcome"].isin(wanted)]
 
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
@@ -521,10 +533,9 @@ class AwaitableRun:
     def __repr__(self) -> str:
         return f"<AwaitableRun {self._owner.id}>"
 
-    async def wait(self, timeout: float | None = None) -> Run:
+    async def wait(self, timeout: float | None = None, *, raises: bool = False) -> Run:
         """Wait as ``run.wait()`` does; an interrupt pauses the run, and any other cancel only ends the wait (rule 16)."""
-        check_timeout(timeout)
-        await self._owner._until_async(self._owner._join(timeout))
+        await self._owner._until_async(self._owner._join(timeout, raises=raises))
         return self._owner
 
     async def events(self) -> AsyncIterator[Transition]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import logging
 import os
 import shutil
@@ -633,6 +634,12 @@ class Workspace:
         where = "sandbox" if self.sandbox is not None else self.client.url
         where += ", closed" if self not in _open_workspaces else ""
         return f"<Workspace {safe.plain(self.name or self.id or 'of unknown identity')} at {where}>"
+
+
+for _method in vars(Workspace).values():
+    if hasattr(_method, "__wrapped__"):  # help shows its own name, and its types without their aliases
+        _method.__signature__ = inspect.signature(_method, eval_str=True)
+        _method.__module__, _method.__qualname__ = __name__, f"Workspace.{_method.__name__}"
 
 
 class Awaitables:

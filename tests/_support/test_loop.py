@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import warnings
 from concurrent import futures
 
 import pytest
@@ -69,11 +70,52 @@ def test_without_a_loop_of_asyncio_nothing_is_begun():
 def test_run_works_inside_a_running_loop_and_leaves_it_alone():
     async def cell() -> int:
         before = asyncio.get_running_loop()
-        assert eventloop.run(where())[1] != id(before)
+        with warnings.catch_warnings(action="ignore"):
+            assert eventloop.run(where())[1] != id(before)
         await asyncio.sleep(0)
         return asyncio.get_running_loop() is before
 
     assert asyncio.run(cell())
+
+
+async def in_loop(times: int) -> list[str]:
+    """The warnings of that many blocking calls inside a running loop."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for _ in range(times):
+            eventloop.run(where())
+    return [str(one.message) for one in said]
+
+
+def test_a_blocking_call_inside_a_running_loop_warns_once_and_names_aio():
+    eventloop._warn_once.cache_clear()
+    with warnings.catch_warnings(record=True) as said:
+        eventloop.run(where())
+    assert said == [], "no loop runs here"
+    (text,) = asyncio.run(in_loop(3))
+    assert "await the same method of ws.aio" in text
+
+
+def test_a_warning_that_is_an_error_begins_nothing():
+    eventloop._warn_once.cache_clear()
+    begun = []
+
+    async def work() -> None:
+        begun.append(1)
+
+    async def main() -> None:
+        with pytest.raises(UserWarning, match=r"ws\.aio"):
+            eventloop.run(work())
+
+    asyncio.run(main())
+    eventloop.run(where())  # the loop's later work
+    assert begun == []
+
+
+def test_in_a_notebook_s_kernel_it_does_not_warn(monkeypatch):
+    eventloop._warn_once.cache_clear()
+    monkeypatch.setattr(eventloop, "kernel_shell", object)
+    assert asyncio.run(in_loop(2)) == []
 
 
 @pytest.mark.parametrize("way", [
@@ -214,6 +256,7 @@ def test_an_interrupt_cancels_the_work_at_once(way):
         f"""
     log = []
     eventloop.GRACE = LONG
+    eventloop.kernel_shell = object  # as in a notebook
     async def work():
         try:
             os.kill(os.getpid(), signal.SIGINT)

@@ -1,4 +1,4 @@
-"""What the page docs/how-to/past-one-machine.md counts elsewhere: its code, a log with every kind of gap in files, and what pandas says of it."""
+"""What the page docs/how-to/long-history.md counts elsewhere: its code, a log with every kind of gap in files, and what pandas says of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.analysis.makers import history
 
 import voxops as vx
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "past-one-machine.md").read_text("utf-8")
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "long-history.md").read_text("utf-8")
 COUNTS = ["deliveries", "succeeded", "attempts", "success_rate"]
 SHARES = [0.5, 0.95, 0.99]
 

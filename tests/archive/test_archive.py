@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -30,7 +29,6 @@ from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.archive import Archive, sync
 from voxops.archive.store import Store
-from voxops.archive.sync import covered, gaps, near
 from voxops.cli import main
 from voxops.cli.commands import is_wrong_usage
 from voxops.errors import ConfigError, DecodeError, VoxopsError
@@ -218,7 +216,7 @@ def test_files_with_other_columns_are_asked_like_the_others(archive, place):
 def test_filters_and_columns_give_what_the_frame_would(archive, ws):
     log = archive.deliveries()
     some = archive.deliveries(since="10D", until="3D", success=True, columns=["delivery_id", "error"])
-    now = pd.Timestamp(archive._store.state()["synced_at"])
+    now = pd.Timestamp(max(archive._store.state()["read_at"].values()))
     inside = log["created_at"].between(now - pd.Timedelta("10D"), now - pd.Timedelta("3D"), inclusive="left")
     assert list(some.columns) == ["delivery_id", "error"]
     assert set(some["delivery_id"]) == set(log[inside & log["success"]]["delivery_id"])
@@ -378,10 +376,11 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(unfilled, ws, sandbox, r
 
 
 def test_a_failed_sync_goes_on_where_it_was(unfilled, ws, sandbox, monkeypatch):
-    monkeypatch.setattr(sync, "BLOCK", 100)
     log = ws.deliveries()
+    let_pages_be_small(monkeypatch, 10)
+    monkeypatch.setattr(sync, "BLOCK", 20)
     longest = log["webhook_id"].value_counts().index[0]
-    sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=2))
+    sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=5))
     with pytest.raises(DecodeError):
         unfilled.sync()
     kept = unfilled.deliveries(webhook=longest)
@@ -391,7 +390,7 @@ def test_a_failed_sync_goes_on_where_it_was(unfilled, ws, sandbox, monkeypatch):
     unfilled.sync()
     again = [each for each in sandbox.requests()[before:] if longest in each["path"]]
     holds_what_the_api_shows(unfilled, ws)
-    assert len(again) < (log["webhook_id"] == longest).sum() / 100 + 4  # the blocks on disk were not read again
+    assert len(again) < len(log[log["webhook_id"] == longest]) / 10 - 2  # the blocks on disk were not read again
 
 
 HOSTILE = [
@@ -440,23 +439,6 @@ def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
 
 
 _NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
-hours = st.integers(0, 50)
-instants = hours.map(lambda hour: _NOON + timedelta(hours=hour))
-spans = st.lists(st.tuples(hours, hours).map(lambda pair: (min(pair), max(pair))), max_size=6)
-
-
-@given(spans, hours, hours)
-def test_the_gaps_are_the_hours_that_no_span_holds(read, one, two):
-    """Hour by hour, whatever overlaps, touches or contains another."""
-    start, end = min(one, two), max(one, two)
-    at = [(_NOON + timedelta(hours=low), _NOON + timedelta(hours=high)) for low, high in read]
-    missing = gaps(at, _NOON + timedelta(hours=start), _NOON + timedelta(hours=end))
-    found = [((low - _NOON) // timedelta(hours=1), (high - _NOON) // timedelta(hours=1)) for low, high in missing]
-    wanted = set(range(start, end)) - {hour for low, high in read for hour in range(low, high)}
-    assert {hour for low, high in found for hour in range(low, high)} == wanted
-    assert sum(high - low for low, high in found) == len(wanted), "and none twice"
-    assert found == sorted(found, reverse=True)
-    assert covered(at) == covered(covered(at)) == sorted(covered(at))
 
 
 @pytest.mark.parametrize(("status", "changed", "created", "is_open"), [
@@ -471,13 +453,6 @@ def test_a_post_is_open_while_it_may_change(tmp_path, status, changed, created, 
     settled = _NOON - sync.REOPENED_WITHIN
     for acted, expected in (([], is_open), (["p"], status != "deleted")):  # what one's own run acted on is open
         assert len(store.read("posts", where=sync.OPEN_POSTS, settled=settled, acted=acted)) == expected
-
-
-@given(st.lists(instants, min_size=1), st.integers(0, 5))
-def test_near_instants_make_one_span(times, hours):
-    found = near(times, hours * 3600)
-    assert all(any(low <= each <= high for low, high in found) for each in times)
-    assert all((after[0] - before[1]).total_seconds() > hours * 3600 for before, after in pairwise(found))
 
 
 def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox, tmp_path):
@@ -505,11 +480,11 @@ def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive):
 def test_small_files_that_are_damaged_are_named_with_what_to_do(archive):
     lock, state = archive._store.root / ".lock", archive._store.root / "archive.json"
     lock.write_bytes(b"no database" * 100)
-    with pytest.raises(ConfigError, match=r"\.lock is damaged; delete it \(it has no data\), and sync again"):
+    with pytest.raises(ConfigError, match=r"\.lock can't be locked.* delete it \(it has no data\), and sync again"):
         archive.sync()
     lock.unlink()
     assert archive.sync().files == 0
-    for wrong in ('{"version": 1}', '{"version": 1, "posts": [], "deliveries": {}}'):
+    for wrong in ('{"deliveries": {}}', '{"posts": [], "deliveries": {}}'):
         state.write_text(wrong, encoding="utf-8")
         with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):
             archive.sync()

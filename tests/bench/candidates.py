@@ -14,8 +14,8 @@ import pandas as pd
 from tests.bench.makers import pages
 from tests.bench.measure import measured
 
+from voxops._support.canonical import decode
 from voxops.client import AsyncClient
-from voxops.client._answer import decode
 from voxops.frames.records import Columns
 from voxops.loading.loader import Loader, Settings
 

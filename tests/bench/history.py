@@ -65,7 +65,7 @@ def write(root: Path, rows: int, endpoints: int) -> None:
         for day in pd.date_range("2026-01-01", periods=DAYS, freq="D"):
             write_day(connection, root, day, rows // DAYS, endpoints)
     store = Store(root)
-    store.save({**store.state(), "synced_at": "2026-01-31T00:00:00+00:00"})
+    store.save({**store.state(), "read_at": {"deliveries": "2026-01-31T00:00:00+00:00"}})
 
 
 def by_duckdb(root: Path) -> Any:

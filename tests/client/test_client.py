@@ -352,7 +352,7 @@ def test_no_answer_in_time(serve):
     server = serve(before=lambda: len(server.seen) == 1 or go.wait(60))
 
     async def use(client: AsyncClient) -> None:
-        client._retries.backoff = type(client._retries.backoff)(tries=1)
+        client._backoff = type(client._backoff)(tries=1)
         await client.identity()
         client._transport._timeout = 0.2  # not before: connecting may take longer on a busy machine, with another error
         await client.identity()

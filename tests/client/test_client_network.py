@@ -25,7 +25,8 @@ from tests.virtual import until
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.client import AsyncClient, SystemClock, _retries
+from voxops.client import AsyncClient, SystemClock
+from voxops.client import client as client_module
 from voxops.connection import open_workspace
 from voxops.errors import ConfigError, TransportError
 
@@ -42,7 +43,7 @@ def api(*_: bytes) -> Iterator[bytes]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pause between two tries."""
-    monkeypatch.setattr(_retries, "delay", lambda *_: 0.0)
+    monkeypatch.setattr(client_module, "delay", lambda *_: 0.0)
 
 
 @pytest.fixture
@@ -268,6 +269,60 @@ def test_a_transport_sends_in_the_place_of_connections_of_our_own(sandbox):
     for more in ({"proxy": "http://127.0.0.1:9"}, {"verify": os.devnull}):
         with pytest.raises(ConfigError, match="transport= opens the connections itself"):
             AsyncClient(KEY, url=f"https://{HOST}", transport=transport, **more)
+
+
+async def handed_over(request: httpx.Request, there: httpx.AsyncHTTPTransport) -> httpx.Response:
+    """The answer of the server, whose body was read before."""
+    answer = await there.handle_async_request(request)
+    await answer.aread()
+    return answer
+
+
+async def rebuilt(request: httpx.Request, there: httpx.AsyncHTTPTransport) -> httpx.Response:
+    """An answer as a cache keeps it: its bytes without a connection."""
+    answer = await there.handle_async_request(request)
+    body = b"".join([piece async for piece in answer.aiter_raw()])
+    return httpx.Response(answer.status_code, headers=answer.headers, content=body)
+
+
+@pytest.mark.parametrize("hands", [handed_over, rebuilt])
+def test_any_transport_reads_writes_lists_and_uploads(sandbox, tmp_path, hands):
+    """Recording, logging and caching transports, and `httpx.MockTransport`."""
+    account = next(
+        one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
+    )
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(b"\xff\xd8" + bytes(600_000))
+    there = httpx.AsyncHTTPTransport()
+
+    async def main() -> None:
+        transport = httpx.MockTransport(lambda request: hands(request, there))
+        async with there, AsyncClient(sandbox.api_key, url=sandbox.url, transport=transport) as client:
+            made = [await client.posts.create(content=f"{at}", account_ids=[account]) for at in range(5)]
+            ids = {answer.json["id"] for answer in made}
+            pages = [page async for page in client.posts.list(page_size=2).pages()]
+            assert len(pages) >= 3 and {record["id"] for page in pages for record in page.records} >= ids
+            assert (await client.posts.get(made[0].json["id"]))["content"] == "0"
+            assert await client.upload(photo) == sandbox.effects("media.upload")[0]["media"]
+            bad = {"content": "", "accountIds": [account]}
+            answer = await client.posts.bulk(
+                posts=[bad, bad | {"content": "x", "scheduledFor": "2030-01-01T00:00:00Z"}]
+            )
+            assert [item["status"] for item in answer.items] == ["failed", "created"]
+
+    asyncio.run(main())
+    assert (len(sandbox.effects("post.create")), len(sandbox.effects("media.upload"))) == (6, 1)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 -1200"])
+def test_an_absurd_date_is_ignored_whatever_the_transport(date):
+    async def main() -> None:
+        transport = httpx.MockTransport(lambda _: httpx.Response(200, headers={"Date": date}, json=ME))
+        async with AsyncClient(KEY, url=f"https://{HOST}", transport=transport) as client:
+            assert await client.identity() == ME
+            assert 2000 < client.now().year < 2200
+
+    asyncio.run(main())
 
 
 # Deadlines.

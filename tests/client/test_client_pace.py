@@ -19,7 +19,7 @@ from tests.virtual import PATIENCE, standing_still, until
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.client import Answer, AsyncClient, SteppedClock, SystemClock
-from voxops.client._pace import Pace, ServerClock
+from voxops.client.pace import Pace, ServerClock
 from voxops.errors import RateLimitError, WaitTooLong
 
 EMPTY = True  # the sandbox

@@ -14,8 +14,8 @@ from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops.api import assumptions
 from voxops.client import Answer, Listing
-from voxops.client._answer import items_of
-from voxops.client._jobs import job_of
+from voxops.client.answer import items_of
+from voxops.client.jobs import job_of
 from voxops.errors import ConfigError, ConflictError, DecodeError, ValidationError
 from voxops.model import Outcome
 

@@ -13,7 +13,8 @@ from tests.virtual import until
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
 from voxops._support.canonical import canonical
-from voxops.client import AsyncClient, _calls
+from voxops.client import AsyncClient
+from voxops.client import client as client_module
 from voxops.connection import _identity
 from voxops.errors import (
     ApiError,
@@ -134,7 +135,7 @@ def test_a_key_belongs_to_one_request_however_often_it_is_sent(client, second, s
 
 
 def test_only_the_latest_keys_are_remembered(client, monkeypatch):
-    monkeypatch.setattr(_calls, "_REMEMBERED", 2)
+    monkeypatch.setattr(client_module, "_REMEMBERED", 2)
 
     async def main() -> None:
         for key in ("key-of-1", "key-of-2", "key-of-1", "key-of-3"):  # the second is the least recently used

@@ -15,7 +15,7 @@ from tests.security.raw import answer, serve
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.client import Answer, AsyncClient, _upload
+from voxops.client import Answer, AsyncClient, upload
 from voxops.errors import ApiError, ConfigError, DecodeError, ServerError, TransportError, ValidationError
 
 EMPTY = True  # the sandbox
@@ -167,12 +167,12 @@ def test_an_address_that_the_storage_reports_as_expired_is_renewed(sandbox, give
 def before_the_next_try(client: AsyncClient, sandbox: Sandbox, work: Callable[[], Any] = lambda: None) -> None:
     """Let the address expire, and run some work, before the next try."""
 
-    async def rest(_: int) -> None:
+    async def rest(*_: Any) -> None:
         await asyncio.to_thread(work)
         await asyncio.to_thread(sandbox.advance, 15 * 60)
         await client.health()  # updates the client's estimate of the server's time
 
-    client._retries.pause = rest
+    client._rest = rest
 
 
 @pytest.mark.parametrize(("when", "tries", "renewals"), [("before", [0, 200], 1), ("after", [0], 0)])
@@ -229,9 +229,9 @@ def test_an_address_is_read_under_any_of_its_names(body, wanted):
     made = Answer("POST /v1/media/upload", 200, {}, json.dumps(body).encode())
     if wanted is None:
         with pytest.raises(DecodeError, match="without an upload address"):
-            _upload._address(made, _upload._place(made.record))
+            upload._answered(made)
         return
-    place = _upload._address(made, _upload._place(made.record))
+    place = upload._answered(made)
     assert (place.media_id, place.url, place.headers, place.expires_at) == ("m", FIRST, wanted, None)
     assert FIRST not in repr(place)
 

@@ -12,7 +12,7 @@ from tests.conformance.laws import LAWS, differences
 
 from voxburst_sandbox import Fault
 from voxops.api.matrix import MATRIX
-from voxops.client import AsyncClient, _client
+from voxops.client import AsyncClient, client
 from voxops.model import Outcome
 
 
@@ -58,7 +58,7 @@ def switched(**switches: bool) -> Break:
 
 
 def resends(always: bool) -> Break:
-    return lambda _, patch: patch.setattr(_client, "may_resend", lambda *_, **__: always)
+    return lambda _, patch: patch.setattr(client, "may_resend", lambda *_, **__: always)
 
 
 def believes(_: Bench, patch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from voxops.cli import _parser
 
 HOME = Path(__file__).parents[2]
 HOW_TO = HOME / "docs" / "how-to"
+SCHEDULED = HOW_TO / "schedule.md"
 WRITTEN = [page for page in sorted((HOME / "docs").rglob("*.md")) if page.parent.name != "generated"]
 PAGES = [*WRITTEN, HOME / "README.md", HOME / "notebooks" / "README.md"]
 COMMAND = re.compile(r"(?<![\w./=-])voxops (?=[a-z-])")
@@ -85,7 +86,7 @@ def test_the_parser_takes_every_command_line(monkeypatch):
                 pass
             taken[page.name] += 1
     assert not wrong, "\n".join(wrong)
-    assert taken["cron.md"] > 10 and taken["README.md"] > 2, "the pattern finds nothing any more"
+    assert taken["schedule.md"] > 10 and taken["README.md"] > 0, "the pattern finds nothing any more"
 
 
 def test_a_command_line_that_the_parser_does_not_take_is_found(tmp_path):
@@ -107,7 +108,7 @@ MOST = (59, 23, 31, 12, 7)
 
 def crontab() -> tuple[list[str], dict[str, str]]:
     """The commands of the page's crontab, and its settings."""
-    (block,) = (text for _, text in fences(HOW_TO / "cron.md") if SCHEDULE.search(text.splitlines()[-1]))
+    (block,) = (text for _, text in fences(SCHEDULED) if SCHEDULE.search(text.splitlines()[-1]))
     commands, settings = [], {}
     for line in block.splitlines():
         if scheduled := SCHEDULE.match(line):
@@ -122,7 +123,7 @@ def crontab() -> tuple[list[str], dict[str, str]]:
 
 def test_the_crontab_has_its_form():
     commands, settings = crontab()
-    rows = re.findall(r"^\| [^|]+ \| `… && (.*?)` \|$", (HOW_TO / "cron.md").read_text("utf-8"), flags=re.MULTILINE)
+    rows = re.findall(r"^\| [^|]+ \| `… && (.*?)` \|$", SCHEDULED.read_text("utf-8"), flags=re.MULTILINE)
     assert len(commands) == 1 and len(rows) == 4
     assert set(settings) == {"MAILTO", "PATH"}
     assert "$" not in settings["PATH"], "cron sets a variable as it is written"
@@ -177,8 +178,8 @@ def created_once(sandbox: Sandbox, rows: int) -> bool:
     return len(marks) == len(set(marks)) == rows and sandbox.duplicates() == []
 
 
-def test_the_scripts_of_the_page_about_cron_do_what_it_says(sandbox, machine):
-    env, report, resume = (text for language, text in fences(HOW_TO / "cron.md") if language == "sh")
+def test_the_scripts_of_the_page_do_what_it_says(sandbox, machine):
+    env, report, resume = (text for language, text in fences(SCHEDULED) if language == "sh")
     assert shell(env.replace("vb_live_…", sandbox.api_key), machine).returncode == 0
     file = machine / ".voxburst.env"
     assert file.stat().st_mode & 0o077 == 0
@@ -200,21 +201,6 @@ def test_the_scripts_of_the_page_about_cron_do_what_it_says(sandbox, machine):
     said = json.loads(done.stdout)
     assert (done.returncode, said["run"], said["succeeded"], said["left"]) == (0, run, ROWS, [])
     assert created_once(sandbox, ROWS)
-
-
-@pytest.mark.parametrize("status", [0, 3])
-def test_the_nightly_script_retries_what_failed_and_says_by_its_status_if_anything_is_left(
-    sandbox, status, monkeypatch
-):
-    (script,) = (text for language, text in fences(HOW_TO / "cron.md") if language == "python")
-    sandbox.set_switches(recovery_rate=1.0 if status == 0 else 0.0)
-    connect = vx.connect
-    monkeypatch.setattr(vx, "connect", lambda: connect(sandbox=sandbox))
-    with pytest.raises(SystemExit) as ended:
-        exec(script, {})
-    assert ended.value.code == status
-    tried = [effect["post"] for effect in sandbox.effects("post.retry")]
-    assert 0 < len(tried) == len(set(tried))
 
 
 def test_the_report_is_mailed_if_somebody_has_to_act(sandbox, machine):
@@ -289,7 +275,7 @@ class Airflow:
 
 
 def dags() -> str:
-    (script,) = (text for language, text in fences(HOW_TO / "airflow.md") if language == "python")
+    (script,) = (text for language, text in fences(SCHEDULED) if language == "python")
     assert script.count("/data/voxops") == 1
     return script
 

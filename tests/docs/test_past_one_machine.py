@@ -1,4 +1,4 @@
-"""The Dask of docs/how-to/past-one-machine.md, as it stands there, on two workers; the Spark of the page runs by `make spark`."""
+"""The Dask of docs/how-to/long-history.md, as it stands there, on two workers; the Spark of the page runs by `make spark`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.analysis.parts import SHARES, blocks, gappy, latencies, same_counts, write
 
-BEGINNING, COUNTS, PERCENTILES = blocks("{code-cell}")
+BEGINNING, *_, FILES, COUNTS, PERCENTILES = blocks("{code-cell}")
 # Warnings of Dask's own start and stop, not ours.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -39,7 +39,7 @@ def run(*codes: str, **names: Any) -> dict[str, Any]:
 
 def test_the_page_counts_its_archive_as_pandas_does(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = run(BEGINNING, COUNTS, PERCENTILES)
+    found = run(BEGINNING, FILES, COUNTS, PERCENTILES)
     same_counts(found["stats"].reset_index(), found["archive"].deliveries())
     found["ws"].close()
     assert len(cluster.scheduler_info()["workers"]) == 2

@@ -1,4 +1,4 @@
-"""Sentences that people read have at most 30 words: those of pages, notebooks and tables of texts. Code and quotations are one word each."""
+"""Sentences that people read are plain and have at most 30 words: in pages, notebooks and tables of texts. Code and quotations are one word."""
 
 from __future__ import annotations
 
@@ -19,6 +19,30 @@ MOST = 30
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 ONE_WORD = re.compile(r'"[^"]*"|“[^”]*”|`[^`]*`|\{[^}]*\}')
 END = re.compile(r"(?<!\be\.g)(?<!\bi\.e)(?<!\bcf)[.!?…][*_)\]]*\s+")
+
+
+# Phrases that sound translated, each with what a native writer would say.
+PLAIN = {
+    r", since (?!then)": "because",
+    r"\b(is|are) there (twice|already)\b": "appears twice, exists already",
+    r"\bpassing (reason|failure|fault|error)": "temporary",
+    r"\bno reading shows": "the API does not return",
+    r"\b(what(ever)?|see what) (has )?bec[ao]mes? of\b": "the outcome of",
+    r"\bby itself\b": "separately, automatically",
+    r"\bat once\b": "immediately, together",
+    r"\bnames? .{1,20} for ever\b": "the permanent id",
+    r"\b(of nobody|nobody's|nobody knows|by now|meanwhile)\b": "unmarked, unknown, or nothing",
+    r"\bknown to fail\b": "will fail",
+    r"\bworth a look\b": "look at",
+    r"\b(goes|go) by (itself|themselves)\b": "is sent separately",
+    r"(?:^|[.;] )(?:Of|Whoever) \w": "begin with the subject",
+}
+
+
+def translated(text: str) -> list[str]:
+    """Return the phrases of a paragraph that sound translated, with what to say instead."""
+    text = ONE_WORD.sub("code", text)
+    return [f"{found[0].strip()!r}: {say}" for pattern, say in PLAIN.items() for found in re.finditer(pattern, text)]
 
 
 def too_long(text: str) -> list[str]:
@@ -57,6 +81,21 @@ def texts() -> dict[str, list[str]]:
 @pytest.mark.parametrize("where", texts())
 def test_sentences_are_short(where):
     assert [sentence for text in texts()[where] for sentence in too_long(text)] == []
+
+
+@pytest.mark.parametrize("where", [where for where in texts() if where.endswith(".md") and where != "CHANGELOG.md"])
+def test_sentences_are_plain(where):
+    written, _, _ = (HOME / where).read_text("utf-8").partition("<!-- generated")
+    assert [phrase for text in paragraphs(written) for phrase in translated(text)] == []
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Row 3 is there twice.", "Read it, since it moved.", "It ends by itself.", "Rows go. Of these, two fail."],
+)
+def test_a_translated_phrase_is_found(sentence):
+    assert len(translated(sentence)) == 1
+    assert translated(f"`{sentence}`") == []
 
 
 def test_a_long_sentence_is_found_in_each_kind_of_block():

@@ -19,7 +19,7 @@ from voxburst_sandbox import Fault
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.client import Answer
-from voxops.client._transport import Transport
+from voxops.client.transport import Transport
 
 
 def page(path: str, status: int, **where: Any) -> list[Fault]:

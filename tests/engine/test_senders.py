@@ -17,7 +17,7 @@ from voxops._support import eventloop
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
-from voxops.client._client import Permit
+from voxops.client.client import Permit
 from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.model import Snapshot

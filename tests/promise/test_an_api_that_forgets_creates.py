@@ -1,4 +1,4 @@
-"""An API that forgets the key of what it executed, and shows it only after more than a minute. Posted twice: possible; creates are
+"""An API that forgets the key of what it executed, and lists it only after more than a minute. Posted twice: possible; creates are
 reported.
 """
 

@@ -1,4 +1,5 @@
-"""Another ledger, or a lost one, once the first one's effects show: in lists within a minute, of a retry when its post's status moves.
+"""Another ledger, or a lost one, once the effects of the first are visible: in lists within a minute, of a retry when its post's status
+changes.
 Posted twice: never. Lost: never.
 """
 

@@ -1,6 +1,6 @@
-"""Two ledgers, or a lost one, before that, or if the first goes on after the second began. Posted twice: creates: never for rows that
-request the same, with `one_by_one=True` on both, while the API remembers keys; else possible, and reported by the next run, attach or
-`ws.reconcile()`. Retries and redeliveries: never for the same targets under the same API key, else possible.
+"""Two ledgers, or a lost one, before that, or while both send. Posted twice: creates: never for rows that
+request the same, with `one_by_one=True` on both, while the API remembers keys; otherwise possible, and reported by the next run, attach or
+`ws.reconcile()`. Retries and redeliveries: never for the same targets under the same API key, otherwise possible.
 """
 
 from __future__ import annotations

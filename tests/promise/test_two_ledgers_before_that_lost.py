@@ -1,4 +1,4 @@
-"""Two ledgers, or a lost one, before that, or if the first goes on after the second began. Lost: never; two who clean up one duplicate
+"""Two ledgers, or a lost one, before that, or while both send. Lost: never; if two people clean up one duplicate
 within the same seconds: possible, reported.
 """
 

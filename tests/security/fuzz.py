@@ -1,4 +1,4 @@
-"""Read files, ledgers and stored frames that were altered at random: ``python -m tests.security.fuzz files --minutes 10``.
+"""Read files, archives, ledgers and stored frames that were altered at random: ``python -m tests.security.fuzz files --minutes 10``.
 
 One process has imported everything and forks for each batch. In a batch, each thing must be read or refused with an error of ours,
 within 10 seconds and 1 GB. What isn't is kept in ``build/fuzz``; the printed seed and number make it again.
@@ -38,6 +38,7 @@ import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
+from voxops.archive import Archive
 from voxops.engine import outcome
 from voxops.frames.stored import restore, store
 from voxops.ledger import audit
@@ -155,6 +156,37 @@ def alter_file(models: list[bytes], chance: random.Random, path: Path) -> dict[s
         "header": chance.choice([None] * 8 + [1, 3]),
         "encoding": chance.choice(encodings),
     }
+
+
+# -- archives ----------------------------------------------------------------------------------------------------------
+
+
+def archives(folder: Path) -> Path:
+    """An archive of the sandbox."""
+    with vx.connect(sandbox=True) as ws:
+        ws.archive(folder / "history").sync()
+    return folder / "history"
+
+
+def alter_archive(model: Path, chance: random.Random, path: Path) -> str:
+    """One of its files is altered, or another one is in its place."""
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(model, path)
+    parts = sorted(path.rglob("*.parquet"))
+    changed = chance.choice([path / "archive.json", path / ".lock", *parts[:: len(parts) // 6]])
+    data = changed.read_bytes()
+    changed.write_bytes(chance.choice(parts).read_bytes() if chance.random() < 0.2 else altered_bytes(data, chance))
+    return str(changed.relative_to(path))
+
+
+def read_archive(path: Path, _: str) -> None:
+    """Read all of it, and take up a sync as far as it goes without the API."""
+    archive = Archive(path)
+    archive.posts()
+    archive.deliveries(since="7D")
+    archive.sql("SELECT * FROM targets")
+    with archive._store.writing():
+        archive._store.merge("posts", archive.posts())
 
 
 # -- ledgers: bytes are changed, or a value that no program could write past the file's types and checks ---------------
@@ -279,6 +311,7 @@ def read_frame(path: Path, rows: int) -> None:
 
 KINDS = {
     "files": Kind(files, alter_file, lambda path, options: vx.read_campaign(path, **options)),
+    "archives": Kind(archives, alter_archive, read_archive),
     "ledgers": Kind(ledgers, alter_ledger, read_ledger),
     "frames": Kind(frames, alter_frame, read_frame),
 }

@@ -103,7 +103,7 @@ def serve(handler: Handler | bytes, tls: ssl.SSLContext | None = None) -> Iterat
 def once(url: str, key: str = "vb_live_a_key_of_a_test", timeout: float = 30.0) -> AsyncClient:
     """A client that tries nothing twice."""
     client = AsyncClient(key, url=url, timeout=timeout)
-    client._retries.backoff = type(client._retries.backoff)(tries=1)
+    client._backoff = type(client._backoff)(tries=1)
     return client
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -16,7 +17,7 @@ from voxops import cli
 from voxops._support import eventloop, safe
 from voxops.cli import commands
 from voxops.client import Answer, AsyncClient
-from voxops.client._answer import error_of
+from voxops.client.answer import error_of
 from voxops.errors import ApiError
 
 EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202etxt.exe\u2066\x00\rover\nnext"
@@ -35,7 +36,8 @@ def harmless(text: str) -> bool:
 def refused(body: Any, **headers: str) -> ApiError:
     """The error that an answer stands for."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    error = error_of(Answer("GET /v1/posts", 400, named, json.dumps(body).encode()))
+    answer = Answer("GET /v1/posts", 400, named, json.dumps(body).encode())
+    error = error_of(answer, url="https://api.example", now=datetime.now(UTC), redact=lambda value: value)
     assert error is not None
     return error
 

@@ -1,4 +1,4 @@
-"""The fuzzing of files, ledgers and frames runs, finds nothing in a moment, and finds what is wrong."""
+"""The fuzzing of files, archives, ledgers and frames runs, finds nothing in a moment, and finds what is wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,13 @@ sys.exit(fuzz.run(name, 1, most=most) > 0)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize(
     ("kind", "most", "broken"),
-    [("files", 200, False), ("ledgers", 40, False), ("frames", 1_000, False), ("files", 3, True)],
+    [
+        ("files", 200, False),
+        ("archives", 40, False),
+        ("ledgers", 40, False),
+        ("frames", 1_000, False),
+        ("files", 3, True),
+    ],
 )
 def test_what_is_altered_at_random_is_read_or_refused(kind, most, broken, tmp_path):
     command = [sys.executable, "-c", FUZZ, kind, str(most), str(tmp_path), str(broken)]

@@ -108,9 +108,9 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     ("\ufeff\n <HTML><body><table>", {}, "is an HTML page, .*save it as xlsx"), ("<!DOCTYPE html>\n<html>", {}, "is an HTML page"),
     ('<?xml version="1.0"?><Workbook/>', {}, "is XML; open it in Excel"), (r"{\rtf1 row_id", {}, "is a text document"),
     # The rows after a quotation mark that is not closed are no part of its text.
-    ("\n".join([HEADER, LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)]), {}, "row 3: a quotation mark opens .* never ends"),
-    ("\n".join([HEADER, LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,x']), {}, "row 3: a cell continues after its closing quotation"),
-    ("\n".join([HEADER, LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,x', LINE.format(3)]), {}, "row 2: a cell continues"),
+    ("\n".join([HEADER, LINE.format(1), LINE.format(2) + ',,,"spring', LINE.format(3), LINE.format(4)]), {}, "row 3: unexpected end of data. Close each quotation mark"),
+    ("\n".join([HEADER, LINE.format(1), '2,"Best coffee" says Tom,twitter:@brand,x']), {}, "row 3: ',' expected after .* double the"),
+    ("\n".join([HEADER, LINE.format(1) + ',,,"spring', '2,"Two",twitter:@brand,x', LINE.format(3)]), {}, "row 2: ',' expected after"),
     *((f"{HEADER}\na,Hi,acc,x,{each},,\nb, {each} ,acc,x,,,\n", {}, "E2, B3: the cell has an error of the spreadsheet") for each in BROKEN),
     *((f"Plan\n\n{HEADER}\n", {"header": row}, f"row {row} of .* is empty; header= is the spreadsheet's number") for row in (2, 99)),
     *((HEADER, {"header": row}, "header=.* must be a row number of the spreadsheet, from 1") for row in (0, -1, True, "3", 2.0)),

@@ -109,8 +109,8 @@ def test_what_is_neither_is_not_eligible(tmp_path, cell, code):
 
 def test_a_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
     path, read = picture(tmp_path / "a.jpg"), []
-    real = media.read_media
-    monkeypatch.setattr(media, "read_media", lambda *args: read.append(args) or real(*args))
+    real = media.hashlib.file_digest
+    monkeypatch.setattr(media.hashlib, "file_digest", lambda *args: read.append(args) or real(*args))
     plan(tmp_path, *["a.jpg"] * 9)
     plan(tmp_path, "a.jpg")
     assert len(read) == 1
@@ -166,7 +166,7 @@ def test_a_file_that_could_not_be_read_is_looked_at_again(tmp_path, monkeypatch)
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(media, "read_media", refuse)
+        patch.setattr(media.hashlib, "file_digest", refuse)
         found = look_at("a.jpg", str(tmp_path))
         assert found == Reason("media_unreadable", value="a.jpg", said="Permission denied")
     assert isinstance(look_at("a.jpg", str(tmp_path)), MediaFile)

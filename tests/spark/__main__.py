@@ -1,4 +1,4 @@
-"""``make spark``: the Spark of `docs/how-to/past-one-machine.md`, as it stands there, on Spark itself: its exact figures are those of pandas.
+"""``make spark``: the Spark of `docs/how-to/long-history.md`, as it stands there, on Spark itself: its exact figures are those of pandas.
 
 Not a part of ``make test``: Spark is 450 MB and wants Java.
 """

@@ -21,7 +21,7 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops._support import eventloop
-from voxops.errors import Interrupted, NotFoundError, RunNotFound
+from voxops.errors import Interrupted, NotFoundError, RunNotFound, WaitTooLong
 from voxops.run import AwaitableRun
 from voxops.workspace import Awaitables
 
@@ -85,6 +85,8 @@ def test_a_run_is_led_by_its_coroutines(sandbox: Sandbox, ws: vx.Workspace) -> N
     async def lead() -> vx.Run:
         with standing_still(ws.client):
             run = await ws.aio.run(plan)
+            with pytest.raises(WaitTooLong, match=rf"{run.id} still runs after 0.2 s: \d+ of \d+ rows not settled"):
+                await run.aio.wait(0.2, raises=True)
             assert await run.aio.pause() is run
             assert await run.aio.wait(0.2) is run
         assert await run.aio.resume() is run
@@ -351,6 +353,8 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox: Sandb
         done = ws.run(a_plan(ws)).wait(60)
         made = ws.run(vx.plan_create(campaign(ws), key="row_id", campaign="c")).wait(60)
         events, results = list(done.events()), made.results()
+    pd.testing.assert_frame_equal(made.results(), results)
+    assert len(done.results("failed")) + len(done.results("succeeded")) == len(done.results())
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         again = ws.attach(made.id).wait(60)  # its posts may be there twice, so the list is read
         assert "✓ done" in repr(again)

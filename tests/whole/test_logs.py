@@ -21,7 +21,7 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.client import _upload as uploads
+from voxops.client import upload as uploads
 
 TEXT = "a text that is nobody's business"
 

@@ -53,6 +53,12 @@ async def main() -> None:
             post["id"].upper()
         async for page in client.posts.list(status="all").pages():
             page.records[0]["platforms"]
+        answer = await client.posts.bulk(posts=[])
+        items: pd.DataFrame = pd.DataFrame(answer.items)
+        print(items, answer.items[0]["status"])
+        ending = await client.wait(await client.posts.publish("post_1"), timeout="5min")
+        print(ending.status.upper(), (await client.upload("photo.jpg")).upper())
+        print((await client.request("GET", "/v1/posts", params={"limit": 5}, timeout=5)).status + 1)
 """
 
 

@@ -16,11 +16,14 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from concurrent import futures
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
 
+from voxops._support.display import kernel_shell
 from voxops.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
@@ -70,7 +73,6 @@ class _Work(Generic[T]):
     def __init__(self) -> None:
         self.future: Future[T] = Future()
         self.left: list[str] = []
-        self._ended = threading.Event()
         self._task: asyncio.Task[T] | None = None
         self._cancelled = False
         self._loop = _private.loop()
@@ -93,7 +95,6 @@ class _Work(Generic[T]):
             self.future.set_running_or_notify_cancel()
         except BaseException as error:  # noqa: BLE001  it belongs to whoever waits
             self.future.set_exception(error)
-        self._ended.set()
 
     def cancel(self) -> None:
         """Cancel the task on its loop, never before it has begun."""
@@ -107,19 +108,19 @@ class _Work(Generic[T]):
 
     def wait(self, tick: Callable[[], object]) -> T:
         """Block until the outcome, and return or raise it; meanwhile call `tick` again and again."""
-        while not self._ended.wait(TICK):
+        while not futures.wait({self.future}, TICK).done:
             tick()
         return self.future.result()
 
     def stop(self) -> None:
         """Cancel, and wait a short grace for the outcome, so that "interrupted" does not mean "still sending"."""
-        while not self._ended.is_set():
+        while not self.future.done():
             try:
                 self.cancel()
                 break
             except KeyboardInterrupt:  # a repeated Ctrl-C interrupts this, too
                 continue
-        self._ended.wait(GRACE)
+        futures.wait({self.future}, GRACE)
 
 
 @contextmanager
@@ -189,6 +190,11 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
         raise RuntimeError(
             "this is the thread of voxops's own event loop, where a blocking call would deadlock; await ws.aio instead"
         )
+    try:
+        _warn_of_loop()
+    except Warning:  # the caller's filter makes an error of it
+        coro.close()
+        raise
     work: _Work[T] = _Work()
     try:
         with _interruptible():
@@ -198,6 +204,23 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
         work.stop()
         _note(stop, work.left)
         raise
+
+
+def _warn_of_loop() -> None:
+    """Warn if the blocking call holds up an event loop of the caller's; a notebook's own is meant to wait for the cell."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if kernel_shell() is None:
+        _warn_once()
+
+
+@functools.cache
+def _warn_once() -> None:
+    # The level of the caller of a blocking method.
+    text = "a blocking call of voxops holds up the event loop that runs here; await the same method of ws.aio instead"
+    warnings.warn(text, stacklevel=5)
 
 
 async def arun(coro: Coroutine[Any, Any, T]) -> T:

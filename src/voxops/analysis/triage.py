@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
            "The platform objects to the content: change it"),
     _guess(r"aspect ratio|resolution|image|video|media|\bfile\b|thumbnail", _MEDIA, "Look at the image or video"),
     _guess(r"quota|upgrade|billing|your plan", _UPGRADE, "A quota seems to be used up"),
-    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a passing failure: retry it"),
+    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a temporary failure: retry it"),
     # --- codes that say nothing ------------------------------------------------------------------------------------------
     Rule(("PUBLISH_ERROR", "PLATFORM_ERROR", "UNKNOWN_ERROR", "API_ERROR"), _SUPPORT,
          "The code says only that publishing failed: read the message, and retry it if the failure was temporary.", source="WH-3"),

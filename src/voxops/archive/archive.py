@@ -165,9 +165,8 @@ class Archive:
             If a time can't be read, a column does not exist, or a status is likely a typo.
         """
         filters = {"since": since, "until": until, "status": status}
-        names = statuses(status)
-        where = [isin("status", "status")] if names else []
-        posts = self._load("posts", columns, filters, where, f"greatest({', '.join(MOMENTS)})", status=names)
+        where = {"status": isin("status", "status")}
+        posts = self._load("posts", columns, filters, where, f"greatest({', '.join(MOMENTS)})", status=statuses(status))
         return with_people(posts, self._people) if columns is None else posts
 
     def deliveries(
@@ -197,15 +196,17 @@ class Archive:
             Columns and dtypes of ``ws.deliveries``.
         """
         filters = {"webhook": webhook, "since": since, "until": until, "success": success, "event_type": event_type}
-        webhooks, events = list_of_text("webhook", webhook), words("event_type", event_type)
-        where = [isin("webhook_id", "webhook")] if webhooks else []
-        where += [isin("lower(event_type)", "event_type")] if events else []
+        where = {
+            "webhook": isin("webhook_id", "webhook"),
+            "event_type": isin("lower(event_type)", "event_type"),
+            "success": "coalesce(success, false) = $success",
+        }
         if success is not None:
-            where.append("coalesce(success, false) = $success")
             true_or_false("success", success)
         return self._load(
-            "deliveries", columns, filters, where, "created_at", webhook=webhooks, event_type=events, success=success
-        )
+            "deliveries", columns, filters, where, "created_at",
+            webhook=list_of_text("webhook", webhook), event_type=words("event_type", event_type), success=success,
+        )  # fmt: skip
 
     def sql(
         self,
@@ -252,13 +253,14 @@ class Archive:
                 if not allow_file_access:
                     allow(connection, files)
                 statements = connection.extract_statements(query)
-                if [_kind(statement) for statement in statements] != ["SELECT"]:
+                if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                     raise ConfigError("query= takes one SELECT; nothing else is run")
                 source = f"(\n{statements[0].query.rstrip().rstrip(';')}\n)"
                 empty = connection.sql(f"FROM {source} LIMIT 0", params=parameters)
                 types = dict(zip(empty.columns, map(str, empty.types), strict=True))
                 return to_frame(connection.sql(bounded(source, types, files), params=parameters))
-        except (duckdb.Error, RuntimeError) as error:  # names that are no text break DuckDB's binding itself
+        # DuckDB's binding itself breaks at names that are no text, and at statements that it does not know, such as UPDATE EXTENSIONS.
+        except (duckdb.Error, RuntimeError, ValueError) as error:
             damaged = isinstance(error, RuntimeError) or any(str(path) in str(error) for path in files)
             raise ConfigError(f"DuckDB can't run the query. {error}{f' {DELETE}' if damaged else ''}") from error
 
@@ -290,8 +292,7 @@ class Archive:
 
     def _synced_at(self) -> datetime | None:
         """Return when anything was read last, in the server's time."""
-        state = self._store.state()
-        return max([*state["read_at"].values(), *filter(None, [state.get("synced_at")])], default=None)
+        return max(self._store.state()["read_at"].values(), default=None)
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
         """Read a span of time; offsets count back from the last sync."""
@@ -302,23 +303,20 @@ class Archive:
         kind: str,
         columns: Sequence[str] | None,
         filters: Mapping[str, Any],
-        where: list[str],
+        where: Mapping[str, str],
         at: str,
         **values: Any,
     ) -> pd.DataFrame:
         """Return rows of one table, newest first; `at` is the SQL of the time to which the span applies, and an unknown one is inside."""
         span = self._window(filters["since"], filters["until"])
-        for sign, name, when in zip((">=", "<"), ("since", "until"), span, strict=True):
-            if when is not None:
-                where = [*where, f"coalesce({at} {sign} ${name}, true)"]
-                values[name] = when.to_pydatetime()
-        if empties(**filters):  # as in `ws.posts`
-            where = [*where, "false"]
-        where_text = " AND ".join(where) or "true"
+        values |= {name: when and when.to_pydatetime() for name, when in zip(("since", "until"), span, strict=True)}
+        where = {**where, "since": f"coalesce({at} >= $since, true)", "until": f"coalesce({at} < $until, true)"}
+        used = {name: value for name, value in values.items() if value is not None and value != []}
+        conditions = [where[name] for name in used] + ["false" for _ in empties(**filters)]  # as in `ws.posts`
         frame = self._store.read(
-            kind, _columns(kind, columns), where_text, order=f"created_at DESC NULLS LAST, {KEY[kind]}",
-            files=self._files(kind, *(span if at == "created_at" else ())),
-            **{name: value for name, value in values.items() if f"${name}" in where_text},
+            kind, _columns(kind, columns), " AND ".join(conditions) or "true",
+            order=f"created_at DESC NULLS LAST, {KEY[kind]}",
+            files=self._files(kind, *(span if at == "created_at" else ())), **used,
         )  # fmt: skip
         synced = self._synced_at()
         frame.attrs = {
@@ -342,11 +340,3 @@ def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
     if len({*names}) < len(names):
         raise ConfigError(f"columns={names} names one twice; remove one")
     return names
-
-
-def _kind(statement: duckdb.Statement) -> str:
-    """Return the kind of a statement; none for one that DuckDB knows and its Python binding does not, such as UPDATE EXTENSIONS."""
-    try:
-        return str(statement.type.name)
-    except ValueError:
-        return ""

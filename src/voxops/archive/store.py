@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NotRequired, TypedDict
@@ -65,9 +65,8 @@ def _targets(values: Any, missing: Any) -> Any:
 # A file of a few kilobytes can repeat one long text in each of its rows, so an answer may take this many bytes, and no more.
 _ANSWER, _TIMES_THE_FILES = 100_000_000, 1_000
 _MEMORY, _SPILL = "2GB", "8GB"  # of DuckDB, in memory and in a temporary folder
-# The bytes of a value, by the type of its column; any other takes eight.
+# The bytes of a value beside eight for each, by the type of its column.
 _SIZES = {
-    "VARCHAR": "strlen({})",
     _LIST: "list_sum(list_transform({}, lambda each: strlen(each)))",
     _TARGETS: "list_sum(list_transform({}, lambda each: "
     + " + ".join(f"coalesce(strlen(each.{name}), 0)" for name in Target.__struct_fields__ if name != "retry_count")
@@ -79,11 +78,11 @@ def bounded(source: str, types: Mapping[str, str], files: Iterable[Path]) -> str
     """Return SQL for the columns of a source; it fails as soon as its values take more than files of this size may hold."""
     most = _ANSWER + _TIMES_THE_FILES * sum(path.stat().st_size for path in files)
     names = {name: _quoted(name) for name in types}
-    nested = re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL)
-    forms = {
-        name: _SIZES.get(kind, "strlen({}::VARCHAR)" if nested.fullmatch(kind) else "8") for name, kind in types.items()
-    }
-    size = " + ".join(f"coalesce({form.format(names[name])}, 8)" for name, form in forms.items())
+    nested = re.compile(r"VARCHAR|.*\]|STRUCT.*|MAP.*", re.DOTALL)
+    forms = {name: _SIZES.get(kind, "strlen({}::VARCHAR)") for name, kind in types.items() if nested.fullmatch(kind)}
+    size = " + ".join(
+        [f"{8 * len(names)}", *(f"coalesce({form.format(names[name])}, 0)" for name, form in forms.items())]
+    )
     total = f"sum({size}) OVER (ROWS UNBOUNDED PRECEDING) AS voxops_size"
     fits = f"CASE WHEN voxops_size > {most} THEN error('the answer takes over {most:,} bytes, too many for its files') ELSE true END"
     return f"SELECT {', '.join(names.values())} FROM (SELECT *, {total} FROM {source}) WHERE {fits}"
@@ -178,11 +177,6 @@ def add_view(connection: duckdb.DuckDBPyConnection, name: str, kind: str, files:
     types, source, there = COLUMNS[kind] | {"day": "VARCHAR"}, "WHERE false", {}
     if files:
         listed = f"[{', '.join(map(pattern, files))}]"
-        counts = connection.execute(f"SELECT file_name, num_rows FROM parquet_file_metadata({listed})").fetchall()
-        for path, rows in counts:
-            size = Path(path).stat().st_size
-            if rows > size:  # repeated values take no room, but each row has an id
-                raise ConfigError(f"{path} claims {rows:,} rows in {size:,} bytes. {DELETE}")
         source = f"FROM read_parquet({listed}, union_by_name = true, hive_types = {{'day': VARCHAR}})"
         found = connection.sql(source)
         there = dict(zip(found.columns, map(str, found.types), strict=True))
@@ -218,31 +212,27 @@ Span = tuple[_Instant, _Instant]
 
 
 class State(TypedDict):
-    """How far everything was read: spans of each webhook's history, and of each kind when the last pass began and the next check is due."""
+    """How far everything was read: a span of each webhook's history, and of each kind when the last pass began and the next check is due."""
 
-    version: int
     workspace: NotRequired[str]
-    deliveries: dict[str, list[Span]]
+    deliveries: dict[str, Span]
     read_at: dict[str, _Instant]
     check_at: dict[str, _Instant]
-    synced_at: NotRequired[_Instant]
 
 
-_VERSION = 1
 UNKNOWN_DAY = "unknown"  # the day of records without a time; the others are named as 2026-03-02
 _STATE, _LOCK, _PART = "archive.json", ".lock", "part-0.parquet"
 _DAY = re.compile(rf"day=(\d{{4}}-\d\d-\d\d|{UNKNOWN_DAY})")
-# Files that file browsers and notebooks create in any folder.
-_LITTER = frozenset({".DS_Store", ".ipynb_checkpoints", "Thumbs.db", "desktop.ini"})
-
-
-def _is_day(folder: Path) -> bool:
-    """Whether a folder is one of the archive's days."""
-    found = _DAY.fullmatch(folder.name)
-    try:
-        return found is not None and (found[1] == UNKNOWN_DAY or bool(date.fromisoformat(found[1])))
-    except ValueError:  # such as the 30th of February
-        return False
+# In a folder that may become an archive: what a sync begins with, and what file browsers and notebooks create in any folder.
+_BEGINNINGS = {
+    _LOCK,
+    f"{_LOCK}-journal",
+    f"{_STATE}.new",
+    ".DS_Store",
+    ".ipynb_checkpoints",
+    "Thumbs.db",
+    "desktop.ini",
+}
 
 
 class Store:
@@ -284,67 +274,49 @@ class Store:
         """
         try:
             make_folder(self.root, flush=True)
-            self._refuse_foreign_files()
-            self._refuse_links()
+            ours = [self.root / name for name in (*COLUMNS, _STATE, _LOCK)]
+            for path in (*ours, *self._days(), *(folder / _PART for folder in self._days())):
+                if path.is_symlink():
+                    raise ConfigError(
+                        f"{path} is a link, and an archive follows none; put the file or folder itself there"
+                    )
+            others = {path.name for path in self.root.iterdir()} - _BEGINNINGS
+            if others and not self.begun():
+                raise ConfigError(
+                    f"{self.root} has other files, such as {min(others)}, and is not an archive; choose a new or empty folder"
+                )
             with suppress(FileExistsError):
                 create_file(self.root / _LOCK).close()
             # SQLite's lock is the operating system's on every platform, which releases it when the process ends.
-            lock = sqlite3.connect(self.root / _LOCK, timeout=0, isolation_level=None)
-        except (OSError, sqlite3.Error) as error:
-            raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
-        with closing(lock):
-            try:
+            with closing(sqlite3.connect(self.root / _LOCK, timeout=0, isolation_level=None)) as lock:
                 lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.DatabaseError as error:
-                if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
-                    raise ConfigError(
-                        f"{self.root / _LOCK} is damaged; delete it (it has no data), and sync again"
-                    ) from error
-                if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                    raise ConfigError(f"the archive {self.root} can't be written: {error}") from error
+                for left in (self.root / _STATE, *(folder / _PART for folder in self._days())):
+                    _new(left).unlink(missing_ok=True)
+                if not self.begun():
+                    self.save(self.state())  # from now on the folder is an archive
+                with connected() as self._writer:
+                    yield
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise VoxopsError(
                     f"the archive {self.root} is being written by another process; try again when it has ended"
                 ) from error
-            try:
-                for left in (self.root / _STATE, *(folder / _PART for folder in self._days())):
-                    _new(left).unlink(missing_ok=True)
-                with connected() as self._writer:
-                    yield
-            except OSError as error:
-                raise ConfigError(
-                    f"the archive {self.root} can't be written: {error.strerror or error}. Its earlier files are intact; "
-                    "make room, or mend the folder, and sync again"
-                ) from error
-            finally:
-                self._writer = None
-            lock.execute("ROLLBACK")
-
-    def _refuse_foreign_files(self) -> None:
-        """Raise a ConfigError for a folder with other files and no archive."""
-        if (self.root / _STATE).exists():
-            return
-        ours = {_LOCK, f"{_LOCK}-journal", f"{_STATE}.new"} | _LITTER  # a first sync may have been killed
-        for path in sorted(self.root.iterdir()):
-            begun = (
-                path.name in COLUMNS
-                and path.is_dir()
-                and all(_is_day(day) or day.name in _LITTER for day in path.iterdir())
-            )
-            if not begun and path.name not in ours:
-                raise ConfigError(
-                    f"{self.root} has other files, such as {path.name}, and is not an archive; choose a new or empty folder"
-                )
+            raise ConfigError(
+                f"{self.root / _LOCK} can't be locked: {error}. If it is damaged, delete it (it has no data), and sync again"
+            ) from error
+        except OSError as error:
+            raise ConfigError(
+                f"the archive {self.root} can't be written: {error.strerror or error}. Its earlier files are intact; "
+                "make room, or mend the folder, and sync again"
+            ) from error
+        finally:
+            self._writer = None
 
     def _days(self) -> list[Path]:
         """Return the folders of days of all tables."""
-        return [folder for kind in COLUMNS for folder in (self.root / kind).glob("day=*") if _is_day(folder)]
-
-    def _refuse_links(self) -> None:
-        """Raise a ConfigError for a link in the place of the archive's own files, through which others would be written."""
-        ours = [self.root / name for name in (*COLUMNS, _STATE, _LOCK)]
-        for path in (*ours, *self._days(), *(folder / _PART for folder in self._days())):
-            if path.is_symlink():
-                raise ConfigError(f"{path} is a link, and an archive follows none; put the file or folder itself there")
+        return [
+            folder for kind in COLUMNS for folder in (self.root / kind).glob("day=*") if _DAY.fullmatch(folder.name)
+        ]
 
     def state(self) -> State:
         """Return the state, which records how far everything was read; empty for a new archive.
@@ -352,35 +324,31 @@ class Store:
         Raises
         ------
         ConfigError
-            If the file is not a state, or of a later version.
+            If the file is not a state.
         """
         path = self.root / _STATE
         try:
             state = msgspec.json.decode(path.read_bytes(), type=State)
         except FileNotFoundError:
-            return {"version": _VERSION, "deliveries": {}, "read_at": {}, "check_at": {}}
+            return {"deliveries": {}, "read_at": {}, "check_at": {}}
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
-        if state["version"] != _VERSION:
-            raise ConfigError(
-                f"{path} was written by another version of voxops: format {state['version']}, not {_VERSION}"
-            )
-        spans = chain.from_iterable(state["deliveries"].values())
-        instants = [*chain.from_iterable(spans), *state["read_at"].values(), *state["check_at"].values()]
-        if not all(BEGINNING <= each < _END for each in [*instants, *filter(None, [state.get("synced_at")])]):
+        instants = chain(*state["deliveries"].values(), state["read_at"].values(), state["check_at"].values())
+        if not all(BEGINNING <= instant < _END for instant in instants):
             raise ConfigError(f"{path} has times outside of its calendar; move it away and sync again")
         return state
 
     def save(self, state: State) -> None:
         """Replace the state; the records that it counts as read must be on disk."""
-        with _aside(self.root / _STATE) as file:
+        path = self.root / _STATE
+        with _aside(path) as file:
             file.write(msgspec.json.format(msgspec.json.encode(state)))
-        _rename(self.root / _STATE)
+        _new(path).replace(path)
         flush_folder(self.root)
 
     def begun(self) -> bool:
         """Whether anything has ever been written here."""
-        return (self.root / _STATE).exists() or any(map(self.files, COLUMNS))
+        return (self.root / _STATE).exists()
 
     def files(self, kind: str, start: datetime | None = None, end: datetime | None = None) -> dict[str, Path]:
         """Day -> file of the days from `start` to before `end`, the earliest first; rows without a time are always included, last."""
@@ -389,7 +357,9 @@ class Store:
         first = "" if start is None else start.date().isoformat()
         last = "~" if end is None else (end - timedelta(microseconds=1)).date().isoformat()
         found = (self.root / kind).glob(f"day=*/{_PART}")
-        days = sorted((path.parent.name.removeprefix("day="), path) for path in found if _is_day(path.parent))
+        days = sorted(
+            (path.parent.name.removeprefix("day="), path) for path in found if _DAY.fullmatch(path.parent.name)
+        )
         return {day: path for day, path in days if day == UNKNOWN_DAY or first <= day <= last}
 
     def read(
@@ -462,31 +432,29 @@ class Store:
                 f"SELECT day FROM (SELECT {names} FROM new EXCEPT SELECT {names} FROM old) "
                 f"UNION SELECT day FROM (SELECT {key}, day FROM old SEMI JOIN new USING ({key}) EXCEPT SELECT {key}, day FROM new)"
             )
-            written = [self._write_day(connection, kind, day) for (day,) in changed.fetchall()]
+            written = []
+            # Row groups are the unit that a filter on time can skip.
+            options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
+            for (day,) in changed.fetchall():
+                path = self.root / kind / f"day={day}" / _PART
+                # Only this file: else each day would open all of them.
+                add_view(connection, "old", kind, [path] if path.exists() else [])
+                kept = f"SELECT {names} FROM old ANTI JOIN new USING ({key})"
+                rows = f"SELECT * EXCLUDE (day) FROM (FROM new WHERE day = '{day}' UNION ALL {kept})"
+                make_folder(path.parent)
+                with _aside(path):
+                    try:
+                        connection.execute(
+                            f"COPY (FROM ({rows}) ORDER BY created_at DESC, {key}) TO {_literal(_new(path))} ({options})"
+                        )
+                    except duckdb.IOException as error:  # such as a full disk
+                        raise OSError(str(error)) from error
+                written.append(path)
         for path in written:
-            _rename(path)
+            _new(path).replace(path)
         for folder in {folder for path in written for folder in path.parents if self.root in folder.parents}:
             flush_folder(folder)  # the folders of the day and of the table; the day may be new
         return len(written)
-
-    def _write_day(self, connection: duckdb.DuckDBPyConnection, kind: str, day: str) -> Path:
-        """Write the day's rows of `new`, and those of `old` that they do not replace, beside its file."""
-        key, names, path = KEY[kind], ", ".join(COLUMNS[kind]), self.root / kind / f"day={day}" / _PART
-        # Only this file: else each day would open all of them.
-        add_view(connection, "old", kind, [path] if path.exists() else [])
-        kept = f"SELECT {names} FROM old ANTI JOIN new USING ({key})"
-        rows = f"SELECT {names} FROM new WHERE day = '{day}' UNION ALL {kept}"
-        # Row groups are the unit that a filter on time can skip.
-        options = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 65536, USE_TMP_FILE false"
-        make_folder(path.parent)
-        with _aside(path):
-            try:
-                connection.execute(
-                    f"COPY (FROM ({rows}) ORDER BY created_at DESC, {key}) TO {_literal(_new(path))} ({options})"
-                )
-            except duckdb.IOException as error:
-                raise OSError(str(error)) from error
-        return path
 
 
 def _new(path: Path) -> Path:
@@ -501,8 +469,3 @@ def _aside(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-def _rename(path: Path) -> None:
-    """Rename written files to their final names."""
-    _new(path).replace(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,41 +27,6 @@ from voxops.frames.times import parse_times
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-
-
-def covered(spans: Iterable[Span]) -> list[Span]:
-    """Merge spans that touch or overlap; the earliest first."""
-    merged: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] <= span[1]):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def gaps(read: Sequence[Span], start: datetime, end: datetime) -> list[Span]:
-    """Return the unread parts of ``start`` to ``end``, the latest first."""
-    missing = []
-    upper = end
-    for low, high in reversed(covered(read)):
-        if high < start:
-            break
-        if high < upper:
-            missing.append((high, upper))
-        upper = min(upper, low)
-    return [*missing, (start, upper)] if start < upper else missing
-
-
-def near(instants: Iterable[datetime], seconds: float) -> list[Span]:
-    """Merge instants into spans: instants within so many seconds of each other are one."""
-    found: list[Span] = []
-    for instant in sorted(instants):
-        if found and (instant - found[-1][1]).total_seconds() <= seconds:
-            found[-1] = (found[-1][0], instant)
-        else:
-            found.append((instant, instant))
-    return found
 
 
 FINAL = ("published", "cancelled", "unpublished", "archived", "deleted")
@@ -84,8 +49,7 @@ BLOCK = 50_000  # records held before they are written
 LATE = timedelta(minutes=65)
 CHECK_AFTER = timedelta(days=7)  # when the lists are read to their ends again
 CHECK_SOONER = timedelta(days=1)  # the same after a check that found late records
-SINGLES = 3  # up to this many posts are read one by one, without any list
-TOGETHER = 600.0  # seconds: deliveries this close are read in one span
+SECOND = timedelta(seconds=1)  # in which the filters of the API count
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +114,6 @@ class Sync:
         webhooks = [str(record["id"]) async for record in listed if record.get("id")]
         await self._sync_posts(full=full)
         await self._sync_deliveries(webhooks, since or BEGINNING, full=full)
-        self._state["synced_at"] = self._client.now()
-        self._store.save(self._state)
         counts = {kind: len(ids) for kind, ids in self._fetched.items()}
         return Synced(**counts, files=self._files, requests=self._client.requests - before, late=self._late)
 
@@ -172,8 +134,9 @@ class Sync:
 
     def _due(self, kind: str) -> bool:
         """Whether these must be checked: for the first time, after a week, or since the server's clock went back far."""
-        last, check_at = self._state["read_at"].get(kind), self._state["check_at"].get(kind)
-        return last is None or check_at is None or not last - LATE <= self._client.now() < check_at
+        now = self._client.now()
+        begun, check_at = self._state["read_at"].get(kind, now), self._state["check_at"].get(kind, BEGINNING)
+        return not begun - LATE <= now < check_at
 
     def _settled(self, kind: str, within: timedelta) -> datetime:
         """Return the time before which failures were settled when these were last read; by now, if they never were."""
@@ -185,15 +148,13 @@ class Sync:
         days = self._store.files(kind, times.min(), times.max() + timedelta(microseconds=1)).values()
         return frame[key].notna() & ~frame[key].isin(self._store.read(kind, [key], files=days)[key])
 
-    async def _take(self, kind: str, columns: Columns, seen: Sequence[Span] = ()) -> None:
-        """Write records; count, by day, those that are not on disk although earlier passes have read the spans in `seen`."""
+    async def _take(self, kind: str, columns: Columns, seen: Span | None = None) -> None:
+        """Write records; count, by day, those that are not on disk although earlier passes have read the span `seen`."""
         frame, key = columns.frame(), KEY[kind]
         frame = frame[frame[key].notna()].drop_duplicates(key, keep="last")  # as it was read last
-        for low, high in seen:
-            there = frame[frame["created_at"].between(low, high, inclusive="left")]
-            if not there.empty:
-                late = there[self._unknown(kind, there)]
-                self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
+        if seen and not (there := frame[frame["created_at"].between(*seen, inclusive="left")]).empty:
+            late = there[self._unknown(kind, there)]
+            self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
         self._fetched[kind].update(frame[key])
         if not frame.empty:
             self._files += await asyncio.to_thread(self._store.merge, kind, frame)
@@ -220,7 +181,7 @@ class Sync:
         """Read the list of all posts from its head back to what is on disk and older than the last pass, or to its end."""
         last = self._state["read_at"].get("posts")
         low = None if full or last is None else min(last, self._client.now()) - LATE
-        seen = [(BEGINNING, last - LATE)] if full and last is not None else []
+        seen = (BEGINNING, last - LATE) if full and last is not None else None
         columns = Columns("posts")
         async for page in self._client.posts.list(status="all").pages():
             columns.extend(page.records)
@@ -251,7 +212,7 @@ class Sync:
         oldest = stored["created_at"].min()
         others = [str(word) for word in stored["status"].dropna().unique() if word not in WAITING]
         for word in () if full else [*WAITING, *others, "published"]:
-            if word in WAITING or (left and (len(left) > SINGLES or word != "published")):
+            if word in WAITING or left:
                 await self._from_list(word, left, oldest, columns)
         gone = []
         for post_id in sorted(left):
@@ -270,45 +231,48 @@ class Sync:
         fruitless = 0
         async for page in self._client.posts.list(status=status).pages():
             columns.extend(page.records)
-            before = len(left)
-            left -= {record.get("id") for record in page.records}
-            fruitless = 0 if len(left) < before else fruitless + 1
+            met = left & {record.get("id") for record in page.records}
+            left -= met
+            fruitless = 0 if met else fruitless + 1
             created = _oldest(page.records)
             passed = created is not None and created < oldest
-            if status not in WAITING and (not left or fruitless >= len(left) or passed):
+            if status not in WAITING and (fruitless >= len(left) or passed):
                 return
 
     # Deliveries.
 
     async def _new_deliveries(self, webhook: str, since: datetime, *, full: bool) -> None:
-        """Read the gaps in what has been read of a webhook's history, the latest first; a block is noted as read when it is on disk."""
-        now = self._client.now()
-        before, cut = self._state["deliveries"].get(webhook, []), since if full else now - LATE
-        seen, spans = before if full else [], [(first, min(last, cut)) for first, last in before if first < cut]
-        self._state["deliveries"][webhook] = spans
-        for low, high in gaps(spans, since, now):
-            end, until = (now - LATE, None) if high == now else (high, high)
+        """Read a webhook's history below what has been read of it, then above; what is on disk of the lower part is noted as read."""
+        known, top = self._state["deliveries"].get(webhook), self._client.now() - LATE
+        again = full and "deliveries" in self._state["read_at"]  # a first sync that was cut short goes on
+        seen = known if again else None
+        known = None if again or (known and known[1] < since) else known
+        low, high = known or (None, top)
+        parts = [(since, low)] if low is None or since < low else []
+        parts += [(min(high, top), None)] if known else []
+        for start, end in parts:
             columns = Columns("deliveries")
-            first = None if low == BEGINNING else low
-            async for page in prefetch(self._client.webhooks.deliveries(webhook, since=first, until=until).pages()):
+            first = None if start == BEGINNING else start
+            async for page in prefetch(self._client.webhooks.deliveries(webhook, since=first, until=end).pages()):
                 columns.extend(page.records, webhookId=webhook)
                 oldest = _oldest(page.records)
-                if oldest is not None and oldest < low:  # a server that does not know the filter
+                if oldest is not None and oldest < start:  # a server that does not know the filter
                     break
                 if len(columns) >= BLOCK and oldest is not None:
                     await self._take("deliveries", columns, seen)
                     columns = Columns("deliveries")
-                    self._note_read(webhook, (oldest + timedelta(seconds=1), end))
+                    if start == since:
+                        self._note_read(webhook, (oldest + SECOND, high))
             await self._take("deliveries", columns, seen)
-            self._note_read(webhook, (low, end))
+        self._note_read(webhook, (min(since, low or since), top))
 
     def _note_read(self, webhook: str, span: Span) -> None:
         """Record what was read and written."""
-        self._state["deliveries"][webhook] = covered([*self._state["deliveries"][webhook], span])
+        self._state["deliveries"][webhook] = span
         self._store.save(self._state)
 
     async def _open_deliveries(self, webhooks: Sequence[str]) -> None:
-        """Reread deliveries without success: the still failing ones by one list, the others by their times."""
+        """Reread deliveries without success: first those that still fail, then the others, among all of their time."""
         settled = self._settled("deliveries", DELIVERED_WITHIN)
         stored = self._store.read(
             "deliveries", ["delivery_id", "webhook_id", "created_at"], OPEN_DELIVERIES,
@@ -317,44 +281,29 @@ class Sync:
         stored = stored[~stored["delivery_id"].isin(list(self._fetched["deliveries"]))]
         columns = Columns("deliveries")
         for webhook, rows in stored.groupby("webhook_id"):
-            created = dict(zip(rows["delivery_id"], rows["created_at"], strict=True))
-            left = set(created)
-            span = (min(created.values()), max(created.values()) + timedelta(seconds=1))
-            await self._find(str(webhook), left, span, columns, success=False)
-            for low, high in self._places(str(webhook), [created[item] for item in left]):
-                await self._find(str(webhook), left, (low, high + timedelta(seconds=1)), columns)
+            left = dict(zip(rows["delivery_id"], rows["created_at"], strict=True))
+            for success in (False, None):
+                await self._find(str(webhook), left, columns, success)
         await self._take("deliveries", columns)
 
-    def _places(self, webhook: str, instants: Sequence[datetime]) -> list[Span]:
-        """Return the spans to search for deliveries created at these instants: around each, or one span if that takes fewer pages."""
-        apart = near(instants, TOGETHER)
-        if len(apart) < 2:
-            return apart
-        low, high = apart[0][0], apart[-1][1]
-        files = self._store.files("deliveries", low, high).values()
-        inside = "webhook_id = $webhook AND created_at BETWEEN $low AND $high"
-        between = self._store.read(
-            "deliveries", ["delivery_id"], inside, files=files, webhook=webhook, low=low, high=high
-        )
-        return [(low, high)] if len(between) / PAGE_RECORDS <= len(apart) else apart
-
-    async def _find(
-        self,
-        webhook: str,
-        left: set[str],
-        span: Span,
-        columns: Columns,
-        success: bool | None = None,
-    ) -> None:
-        """Read a part of the history until all deliveries are found or it ends."""
-        listing = self._client.webhooks.deliveries(webhook, since=span[0], until=span[1], success=success)
-        async for page in listing.pages():
-            hits = [record for record in page.records if record.get("id") in left]
-            columns.extend(hits, webhookId=webhook)
-            left -= {record["id"] for record in hits}
-            oldest = _oldest(page.records)
-            if not left or (oldest is not None and oldest < span[0]):
-                return
+    async def _find(self, webhook: str, left: dict[str, datetime], columns: Columns, success: bool | None) -> None:
+        """Read the list from the latest of some deliveries down, and go on at the next one where a page has none of them."""
+        ahead = dict(left)
+        while ahead:
+            top, below = max(ahead.values()), None
+            listing = self._client.webhooks.deliveries(
+                webhook, since=min(ahead.values()), until=top + SECOND, success=success
+            )
+            async for page in listing.pages():
+                hits = [record for record in page.records if record.get("id") in ahead]
+                columns.extend(hits, webhookId=webhook)
+                for record in hits:
+                    del ahead[record["id"]], left[record["id"]]
+                oldest = _oldest(page.records)
+                if not ahead or (not hits and oldest is not None and oldest < top):
+                    below = oldest
+                    break
+            ahead = {name: at for name, at in ahead.items() if below is not None and at <= below}
 
 
 def _oldest(records: Collection[Mapping[str, Any]]) -> datetime | None:

@@ -171,7 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     campaign.add_argument("--dayfirst", action="store_true", default=None, help="dates such as 3/4/2026 are days first")
     campaign.add_argument("--folder", type=Path, help="folder of the media that the sheet names (default: its own)")
-    campaign.add_argument("--key", required=True, help="the column that names a row for ever")
+    campaign.add_argument("--key", required=True, help="the column with each row's permanent id")
     campaign.add_argument("--campaign", required=True, help="name of the campaign")
     campaign.add_argument(
         "--withdraw", action="store_true", help="withdraw the posts of rows that the sheet does not have"

@@ -92,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 @contextmanager
 def for_programs() -> Iterator[None]:
-    """Keep standard output for JSON: what else is printed meanwhile goes to the errors."""
+    """Keep standard output for JSON: anything else that is printed goes to standard error."""
     _out.append(sys.stdout)
     sys.stdout = sys.stderr
     try:
@@ -107,7 +107,7 @@ def emit(value: Any) -> None:
 
 
 def say(line: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line immediately, also into a pipe."""
     print(printable(line), flush=True)
 
 
@@ -289,7 +289,7 @@ def run_runs(options: argparse.Namespace) -> int:
 
 
 def run_resume(options: argparse.Namespace) -> int:
-    """Take a run up, send what was never sent, wait, and say what became of it."""
+    """Resume a run, wait, and report its outcome."""
     if options.timeout is not None and not options.timeout >= 0:
         raise ConfigError(f"--timeout {options.timeout} must be a number of seconds, 0 or more")
     with connected(options) as ws:
@@ -303,7 +303,7 @@ def run_resume(options: argparse.Namespace) -> int:
 
 
 def _say_results(options: argparse.Namespace, run: str, results: pd.DataFrame) -> int:
-    """Say what became of a run; the exit status."""
+    """Report the outcome of a run; return the exit status."""
     counts = {name: int((results["outcome"] == name).sum()) for name in OUTCOMES}
     left = results[results["outcome"] != "succeeded"]
     if options.json:
@@ -323,7 +323,7 @@ def _refuse_without_run(options: argparse.Namespace, *names: str) -> None:
 
 
 def _show(options: argparse.Namespace, plan: Plan) -> None:
-    """Show a plan: as JSON only where it is not run, since its results follow."""
+    """Show a plan: as JSON only if it is not run, because its results follow."""
     if not options.json:
         print(printable(plan), flush=True)
     elif not options.yes:

@@ -10,8 +10,8 @@ from typing import Any
 
 from voxops.api.endpoints import ENDPOINTS, GROUPS, UNSET, Operation, docstring, signature_of
 from voxops.api.limits import PAGE_RECORDS
-from voxops.client._address import filled
-from voxops.client._pages import Listing
+from voxops.client.pages import Listing
+from voxops.client.request import filled
 
 
 class Group:
@@ -29,9 +29,8 @@ def classes_of(operations: Iterable[Operation]) -> dict[str, type[Group]]:
         method = _method(operation)
         method.__name__, method.__qualname__, method.__module__ = name, f"{group.title()}.{name}", __name__
         groups.setdefault(group, {})[name] = method
-    shared = {"__module__": __name__}
     return {
-        group: type(group.title(), (Group,), {"__doc__": GROUPS.get(group), **shared, **methods})
+        group: type(group.title(), (Group,), {"__doc__": GROUPS.get(group), "__module__": __name__, **methods})
         for group, methods in groups.items()
     }
 
@@ -43,10 +42,9 @@ def _method(operation: Operation) -> Any:
 
     def bound(args: tuple[Any, ...], given: Mapping[str, Any]) -> tuple[str, dict[str, Any], dict[str, Any]]:
         """Return the path, the fields by their names in the API, and the options."""
-        values = signature.bind(*args, **given).arguments
-        values = {name: value for name, value in values.items() if value is not UNSET}
-        fields = values.pop("fields", {})
-        fields |= {sent: values[name] for name, sent in operation.fields.items() if name in values}
+        values = {name: value for name, value in signature.bind(*args, **given).arguments.items() if value is not UNSET}
+        named = {wire: values[name] for name, wire in operation.fields.items() if name in values}
+        fields = values.get("fields", {}) | named
         options = {name: values[name] for name in operation.options if name in values}
         return filled(path, [values[name] for name in operation.ids.split()]), fields, options
 
@@ -55,17 +53,14 @@ def _method(operation: Operation) -> Any:
         query["limit"] = options.get("page_size", PAGE_RECORDS)
         return Listing(lambda: self._client.pages(where, query))
 
-    async def read(self: Group, /, *args: Any, **given: Any) -> dict[str, Any]:
-        where, query, _ = bound((self, *args), given)
-        record: dict[str, Any] = (await self._client.request("GET", where, params=query)).record
-        return record
-
-    async def write(self: Group, /, *args: Any, **given: Any) -> Any:
-        where, body, options = bound((self, *args), given)
-        json = operation.completes(body) if body or operation.fields else None
+    async def sent(self: Group, /, *args: Any, **given: Any) -> Any:
+        where, fields, options = bound((self, *args), given)
+        if operation.row is None:
+            return (await self._client.request(verb, where, params=fields)).record
+        json = operation.completes(fields) if fields or operation.fields else None
         return await self._client.request(verb, where, json=json, **options)
 
-    method: Any = listing if operation.listed else write if operation.row else read
+    method: Any = listing if operation.listed else sent
     method.__doc__, method.__signature__, method.operation = docstring(operation), signature, operation
     return method
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from voxops.api.endpoints import Operation
-from voxops.client._answer import Answer
-from voxops.client._pages import Listing
+from voxops.client.answer import Answer
+from voxops.client.pages import Listing
 
 class Group:
     """The methods of one part of the API."""

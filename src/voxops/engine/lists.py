@@ -36,6 +36,7 @@ from voxops.api.timing import (
 )
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.records import read_deliveries, read_post, read_posts
+from voxops.frames.schemas import records_of
 from voxops.model import IN_FLIGHT_STATUSES, Clock
 
 if TYPE_CHECKING:
@@ -392,13 +393,14 @@ class Reader:
         oldest = min(((one and one.created_at) or "" for one in known), default="")
         async for page in self._client.posts.list(status=status).pages():
             pages += 1
-            states = read_posts(page.records)
-            hits = left.intersection(states)
-            seen.update((post_id, states[post_id]) for post_id in hits)
-            left -= hits
+            # Thousands of rows are followed by pages of a hundred, of which a few are theirs.
+            hits = read_posts([*records_of("posts", left, page.records).values()])
+            seen |= hits
+            left.difference_update(hits)
             fruitless = 0 if hits else fruitless + 1
             # newest created first, so nothing older than the oldest post can follow
-            passed = bool(states) and min(state.created_at or "~" for state in states.values()) < oldest
+            last = read_posts(page.records[-1:]) if oldest else {}
+            passed = any((state.created_at or "~") < oldest for state in last.values())
             if not left or passed:
                 return pages, True
             if fruitless >= len(left):

@@ -20,6 +20,7 @@ from voxops.engine.read import note_posts
 from voxops.errors import PlanError
 from voxops.frames.checks import plain_values
 from voxops.frames.records import build, read_posts
+from voxops.frames.schemas import records_of
 from voxops.frames.times import parse_times
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -214,13 +215,12 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
     left = set(posts)
     if left:
         async for page in client.posts.list(status="all").pages():
-            listed = read_posts(page.records)
-            for record in page.records if left.intersection(listed) else ():
-                records |= dict.fromkeys(left.intersection(read_posts([record])), record)
-            states |= {post: listed[post] for post in left.intersection(listed)}
-            left -= listed.keys()
-            times = [datetime.fromisoformat(state.created_at) for state in listed.values() if state.created_at]
-            if not left or (times and max(times) < oldest):
+            hits = records_of("posts", left, page.records)
+            records |= hits
+            states |= read_posts([*hits.values()])
+            left.difference_update(hits)
+            times = [state.created_at for state in read_posts(page.records[:1]).values() if state.created_at]
+            if not left or any(datetime.fromisoformat(time) < oldest for time in times):
                 break
     alone = sorted(left - {post for post, one in known.items() if one.status == "deleted"})
     for begin in range(0, len(alone), _AT_ONCE):

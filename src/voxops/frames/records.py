@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -22,7 +22,7 @@ from voxops.errors import PlanError
 from voxops.frames.cells import Target, Targets, value_in
 from voxops.frames.checks import need, times_of
 from voxops.frames.schemas import SCHEMAS, TARGET, entries_of, read, read_targets
-from voxops.frames.times import TIME_DTYPE, parse_times
+from voxops.frames.times import EPOCH, NAT, TIME_DTYPE, stamps
 from voxops.model import IN_FLIGHT_STATUSES
 
 _BLOCK = 4000  # records that become columns together
@@ -140,7 +140,8 @@ def _plain(kind: str, records: Iterable[Any]) -> dict[str, Any]:
 
 def times_text(values: Sequence[Any]) -> list[str | None]:
     """Return times as ISO text in UTC, as in frames; None for none."""
-    return [None if pd.isna(when) else when.isoformat() for when in parse_times(values)]
+    times = stamps(values).tolist()
+    return [None if time == NAT else (EPOCH + timedelta(microseconds=time)).isoformat() for time in times]
 
 
 # The fields of a delivery that a further try changes, and its keys (rule 13).

@@ -6,7 +6,7 @@ string or null. An unreadable value becomes NA, and the caller counts it; nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from itertools import chain, islice
 from operator import attrgetter, itemgetter
@@ -313,6 +313,13 @@ def read(kind: str, records: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Seq
     raw = pull(records, SCHEMAS[kind])
     plain: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in SCHEMAS[kind]}
     return raw, plain | _DERIVED.get(kind, dict)(plain)
+
+
+def records_of(kind: str, ids: Collection[str], records: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return the records of a page with one of these ids, by id, so that only they are decoded."""
+    column = SCHEMAS[kind][0]
+    names = column.kind.clean(pull(list(map(_bare, records)), [column])[column.name])
+    return {name: record for name, record in zip(names, records, strict=True) if name in ids}
 
 
 def _bare(record: Mapping[str, Any]) -> Mapping[str, Any]:

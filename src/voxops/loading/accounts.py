@@ -32,7 +32,7 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 _BOARD = (
     "account_id platform username status scope_status scope_message checked_at works check_message tried failed failure_share "
-    "commonest_cause last_failed_at scheduled next_at risk why remedy refreshed verdict"
+    "commonest_cause last_failed_at scheduled next_at owners campaigns risk why remedy refreshed verdict"
 )
 
 
@@ -63,6 +63,8 @@ def account_board(
         "commonest_cause": judged.dropna(subset="cause").groupby("account_id")["cause"].agg(lambda causes: causes.mode()[0]),
         "last_failed_at": judged.groupby("account_id")["updated_at"].max(),
         "next_at": waiting.groupby("account_id")["scheduled_for"].min(),
+        **{f"{name}s": waiting.dropna(subset=name).groupby("account_id")[name].agg(lambda names: ", ".join(sorted(set(names))))
+           for name in ("owner", "campaign") if name in waiting.columns},
     }  # fmt: skip
     rows = []
     for listed in accounts.astype(object).where(accounts.notna(), None).to_dict("records"):

@@ -117,12 +117,13 @@ async def load_targets(
     column: str,
     since: pd.Timestamp | None,
     oldest: pd.Timestamp | None = None,
+    people: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Load targets of posts with one of these statuses and with `column` since an instant; lists are read back to `oldest`."""
     columns = Columns("posts")
     for status in wanted:
         await read_list(columns, client.posts.list(status=status), oldest=oldest)
-    posts = distinct(columns.frame(), "post_id")
+    posts = with_people(distinct(columns.frame(), "post_id"), people or {})
     return targets(posts[within(posts[column], since, None)])
 
 
@@ -335,7 +336,8 @@ class Loader:
             (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
             check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
             thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
-            waiting targets), ``next_at``, and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
+            waiting targets), ``next_at``, ``owners campaigns`` (string, of the waiting posts, where ``vx.connect(owner_field=…,
+            campaign_field=…)`` says which metadata name them), and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
             that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions); or ``failing`` (its last check failed, or
             half of at least three targets of the last seven days did, for reasons other than the post). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
 
@@ -365,7 +367,7 @@ class Loader:
             self._checks |= await check_up(client, list(tried), refresh=refresh)
             listed = await list_accounts(client)  # a renewed token may have changed a status
         now = pd.Timestamp(client.now())
-        waiting = await load_targets(client, WAITING, "scheduled_for", None)
+        waiting = await load_targets(client, WAITING, "scheduled_for", None, people=self.settings.people)
         ended = await load_targets(
             client, ("published", "partial", "failed"), "updated_at", now - RECENT, now - _CREATED
         )

@@ -27,7 +27,7 @@ from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_she
 from voxops.sheets.media import UPLOAD_COLUMNS, keep_folder
 from voxops.sheets.rules import (
     depends_on_dayfirst,
-    is_no_hour,
+    hour_of,
     iso_time,
     joined_time,
     platforms_with_texts,
@@ -37,18 +37,10 @@ from voxops.sheets.rules import (
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
 IN_PARTS = ("date", "time")  # together replace an absent scheduled_for
-_FURTHER = (
-    "content_type",
-    "campaign",
-    "owner",
-    "twin",
-    "force",
-    "attempt",
-    *UPLOAD_COLUMNS,
-)  # optional columns that plans and views read
+_FURTHER = ("content_type", "twin", "force", "attempt", "owner", *UPLOAD_COLUMNS)  # which plans and views read
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *UPLOAD_COLUMNS, "content_type", "twin", "force", "attempt", "owner", *OWN_TEXTS)
-_OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *_FURTHER, *OWN_TEXTS)
+_OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, "campaign", *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
 
@@ -78,7 +70,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     if absent:
         said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
         raise PlanError(said + _elsewhere(read, wanted))
-    missing = [name for name in NEEDED if name not in _with_times(names)]
+    missing = [name for name in NEEDED if name not in _needed_in(read.header, wanted)]
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
         raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
@@ -90,8 +82,8 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     """Return a hint for the error: which of the first rows may be the heads."""
-    known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
-    here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
+    known = {number: len(_needed_in(row, wanted)) for number, row in read.top}
+    here = len(_needed_in(read.header, wanted))
     best = max(known, key=lambda number: known[number], default=0)
     if best and known[best] > max(here, 1):
         return f" The column headers seem to be in row {best}: read_campaign(path, header={best})."
@@ -101,9 +93,10 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     return ""
 
 
-def _with_times(names: Sequence[str]) -> set[str]:
-    """Return the columns of a sheet, with those computed from others."""
-    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
+def _needed_in(heads: Sequence[str], wanted: Mapping[str, str]) -> set[str]:
+    """Return the needed columns of a row of heads, also one that is computed from others."""
+    names = set(_named(heads, wanted)[0])
+    return set(NEEDED) & (names | {"scheduled_for"} if names.issuperset(IN_PARTS) else names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
@@ -249,14 +242,16 @@ def read_campaign(
     dayfirst = stored.dayfirst if dayfirst is None else dayfirst
     names, zones = names_of(read, path, columns or {})
     # One time in one place: else somebody may correct the column that does not count.
-    parts = IN_PARTS if set(IN_PARTS) <= {*names} and "scheduled_for" not in names else ()
-    if not parts and set(IN_PARTS) <= set(names):
+    in_two = set(IN_PARTS) <= set(names)
+    parts = IN_PARTS if in_two and "scheduled_for" not in names else ()
+    if in_two and not parts:
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
     if len(found) > 1:
         raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
     # As a zone in a head, that of our own workbook is the zone of its times.
-    in_head = next(iter(found), None if stored.tz is None else zone(stored.tz))
+    stored_tz = None if stored.tz is None else zone(stored.tz)
+    in_head = next(iter(found), stored_tz)
     columns_of_time = [names.index(name) for name in parts]
     # In our own sheet, and in one whose head has a zone, a day without an hour is its midnight.
     reader = _Reader(path, names, columns_of_time, in_head or named, dayfirst, in_head is not None and not parts)
@@ -270,7 +265,8 @@ def read_campaign(
         if name not in frame.columns:
             frame[name] = pd.array([None] * len(frame), dtype=STRING_DTYPE)
     frame = frame[[*CAMPAIGN_COLUMNS, *(name for name in names if name not in {*CAMPAIGN_COLUMNS, *parts})]]
-    known = Places(at, [number for number, _ in read.rows], list(frame["row_id"]), reader.hours)
+    row_ids = [None if is_missing(name) else str(name) for name in frame["row_id"]]
+    known = Places(at, [number for number, _ in read.rows], row_ids, reader.hours)
     shown = in_head or named
     heads = {name: unguard(head) for name, head in zip(names, read.header, strict=False)}
     layout = Layout(heads, shown, dayfirst)
@@ -284,7 +280,7 @@ def read_campaign(
         for ours, theirs in stored.columns.items()
         if heads.get(ours) == theirs and _tidy(theirs) != ours
     ]
-    hidden += [f"times in {stored.tz}"] if stored.tz and shown == zone(stored.tz) != named else []
+    hidden += [f"times in {stored.tz}"] if stored_tz and shown == stored_tz != named else []
     notes += [("layout_hidden", ", ".join(hidden)[:300])] if hidden else []
     frame.attrs |= {"notes": json.dumps(notes)} if notes else {}
     frame.attrs.update(**read.about)
@@ -306,7 +302,6 @@ class _Reader:
     dayfirst: bool | None
     ours: bool
     hours: list[int] = field(default_factory=list)  # rows with a day whose hour is missing or can't be read
-    zoneless: list[str] = field(default_factory=list)
     dates: list[str] = field(default_factory=list)  # date cells of Excel
     sure: bool = False  # whether one has a day above 12, and so can't have been swapped
     figures: list[str] = field(default_factory=list)  # texts such as 13/11/2027, read by `dayfirst`
@@ -324,14 +319,16 @@ class _Reader:
         if self.parts:
             day, clock = self.parts
             named.append(("scheduled_for", day, joined_time(cells[day], cells[clock])))
-            self.hours += [number] * (is_no_hour(cells[clock]) and bool(str(cells[day]).strip()))
+            # Some programs write an hour as a time of some day.
+            no_hour = not isinstance(cells[clock], datetime) and hour_of(cells[clock]) is None
+            self.hours += [number] * (no_hour and bool(str(cells[day]).strip()))
         return [self._text(f"{letters(at)}{number}", name, cell) for name, at, cell in named]
 
     def complain(self) -> None:
         """Raise a PlanError for the collected places."""
-        if self.zoneless:
+        if self.dates and self.zone is None:
             raise PlanError(
-                f"{self.path}: {places(self.zoneless)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
+                f"{self.path}: {places(self.dates)}: times of Excel have no time zone; pass it, such as tz='Europe/Berlin'."
             )
         if self.dates and self.figures and not self.sure:
             raise PlanError(
@@ -348,29 +345,21 @@ class _Reader:
     def _text(self, where: str, name: str, cell: Any) -> str | None:
         """Return one cell as text."""
         if isinstance(cell, str):
-            if not cell.strip():
-                return None
             text = unguard(cell)
-            if name == "scheduled_for" and depends_on_dayfirst(text):
-                self.figures.append(where)
-            return iso_time(text, self.zone, self.dayfirst) if name == "scheduled_for" else text
+            if name != "scheduled_for" or not cell.strip():
+                return text if cell.strip() else None
+            self.figures += [where] * depends_on_dayfirst(text)
+            return iso_time(text, self.zone, self.dayfirst)
         if isinstance(cell, bool):
             return str(cell).upper()
         if isinstance(cell, int | float):
-            if abs(cell) >= INEXACT_FROM:
-                self.cut.append(where)
+            self.cut += [where] * (abs(cell) >= INEXACT_FROM)
             return str(int(cell)) if float(cell).is_integer() else repr(cell)
-        if name == "scheduled_for":
-            return self._time(where, cell)
-        return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
-
-    def _time(self, where: str, cell: Any) -> str:
-        """Return a time of Excel in the zone of the analyst or the head."""
+        if name != "scheduled_for":
+            return cell.isoformat(*[" "] * isinstance(cell, datetime)) if isinstance(cell, date | time) else str(cell)
         if isinstance(cell, date):
-            self.sure = self.sure or cell.day > _MONTHS
+            self.sure |= cell.day > _MONTHS
             self.dates.append(where)
-        if self.zone is None and isinstance(cell, date):
-            self.zoneless.append(where)
         if self.ours and type(cell) is date:
             cell = datetime.combine(cell, time())
         return iso_time(cell, self.zone, self.dayfirst)
@@ -387,8 +376,10 @@ def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:
     columns: list[tuple[str, pd.Series[Any]]] = []
     for at, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, at]
-        values = _in_excel(values, layout.tz) if name == "scheduled_for" else values
-        if name == "scheduled_for" and layout.in_two:
+        is_time = name == "scheduled_for"
+        if is_time and layout.tz is not None:
+            values = pd.Series([_without_zone(value, layout.tz) for value in values], dtype=object)
+        if is_time and layout.in_two:
             columns += zip(IN_PARTS, _in_two(values), strict=True)
         elif not layout.columns or name in layout.columns or name not in CAMPAIGN_COLUMNS or values.notna().any():
             columns.append((name, values))
@@ -399,12 +390,8 @@ def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:
     return [(layout.columns.get(name, name), name, values) for name, values in columns]
 
 
-def _in_excel(values: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
-    """Return times without their zone where they are read in it as the same text, else as text."""
-    return values if tz is None else pd.Series([_without_zone(value, tz) for value in values], dtype=object)
-
-
 def _without_zone(value: Any, tz: str) -> Any:
+    """Return a time without its zone if it is read in it as the same text, else as text."""
     if is_missing(value):
         return None
     zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from voxops._support.arguments import whole_number
@@ -72,37 +71,29 @@ class Limits:
         """Return the limits of ``ws.check``; a ConfigError names an argument that is none."""
         zone, spans = ZoneInfo(tz), [blackout] if isinstance(blackout, str) else blackout or ()
         refusal = ConfigError(f"most_a_day={most_a_day!r} must be a whole number, from 1")
+        hours = _NIGHT.fullmatch(night.strip()) if isinstance(night, str) else None
+        if night is not None and hours is None:
+            raise ConfigError(f"night={night!r} is no span of hours; write one such as '22:00-06:00'.")
         return cls(
             zone,
             None if gap is None else length("gap", gap),
             None if most_a_day is None else whole_number(most_a_day, refusal),
-            tuple(_span(text, zone) for text in spans),
-            None if night is None else _night(night),
+            tuple(_span(str(text), zone) for text in spans),
+            hours and (time(int(hours[1]), int(hours[2])), time(int(hours[3]), int(hours[4]))),
         )
 
 
 def _span(text: str, zone: ZoneInfo) -> tuple[str, datetime, datetime]:
     """Return the beginning and the end of ``2026-12-24``, or of a span such as ``2026-12-24/2026-12-26T12:00``."""
-    first, _, last = str(text).partition("/")
+    first, _, last = text.partition("/")
+    last = (last or first).strip()
     try:
-        begins, ends = _moment(first, zone), _moment(last or first, zone)
+        moments = [datetime.fromisoformat(moment) for moment in (first.strip(), last)]
     except ValueError as error:
         said = "write a day such as '2026-12-24', or a span such as '2026-12-31T18:00/2027-01-01'"
         raise ConfigError(f"blackout={text!r} is neither a day nor a span; {said}.") from error
-    return str(text), begins, ends + _DAY if len((last or first).strip()) <= len("2026-12-24") else ends
-
-
-def _moment(text: str, zone: ZoneInfo) -> datetime:
-    when = datetime.fromisoformat(text.strip())
-    return when.replace(tzinfo=zone) if when.tzinfo is None else when
-
-
-def _night(text: str) -> tuple[time, time]:
-    found = _NIGHT.fullmatch(text.strip()) if isinstance(text, str) else None
-    if found is None:
-        raise ConfigError(f"night={text!r} is no span of hours; write one such as '22:00-06:00'.")
-    begins, begins_minute, ends, ends_minute = map(int, found.groups())
-    return time(begins, begins_minute), time(ends, ends_minute)
+    begins, ends = (when if when.tzinfo else when.replace(tzinfo=zone) for when in moments)
+    return text, begins, ends + _DAY if len(last) <= len("2026-12-24") else ends
 
 
 def collisions(posts: Iterable[Placed], limits: Limits) -> Iterator[tuple[int, Finding]]:
@@ -117,82 +108,53 @@ def collisions(posts: Iterable[Placed], limits: Limits) -> Iterator[tuple[int, F
     for each in accounts.values():
         rows = {(as_read(post.text), post.at) for post in each if post.row is not None}
         others = [post for post in each if post.row is not None or (as_read(post.text), post.at) not in rows]
-        for judge in _JUDGES:
-            for row, column, reason in judge(others, limits):
-                account = dict(reason.params).get("account")
-                bare = reason if account is None else reason.having(account="")
-                found.setdefault((row, column, bare), []).extend(filter(None, [account]))
+        for row, column, reason in _of_account(others, limits):
+            account = dict(reason.params).get("account")
+            bare = reason if account is None else reason.having(account="")
+            found.setdefault((row, column, bare), []).extend(filter(None, [account]))
     for (row, column, reason), named in found.items():
         yield row, Finding(column, "warning", reason.having(account=", ".join(named)) if named else reason)
 
 
-_Said = Iterator[tuple[int, str, Reason]]
-
-
-def _pair(first: Placed, second: Placed) -> tuple[int, str] | None:
-    """The row of two posts that a finding is about, and the name of the other; None if both are scheduled already."""
-    row, other = (second, first) if second.row is not None else (first, second)
-    return None if row.row is None or row.row == other.row else (row.row, other.name)
-
-
-def _too_close(posts: Sequence[Placed], limits: Limits) -> _Said:
-    for first, second in pairwise(posts):
-        apart = second.at - first.at
-        if limits.gap is not None and apart < limits.gap and (pair := _pair(first, second)):
-            minutes, least = (f"{span / timedelta(minutes=1):g}" for span in (apart, limits.gap))
-            yield (
-                pair[0],
-                "scheduled_for",
-                Reason("too_close", time=minutes, other=pair[1], account=second.shown, least=least),
+def _of_account(posts: Sequence[Placed], limits: Limits) -> Iterator[tuple[int, str, Reason]]:
+    """Yield the warnings of one account's posts, the earliest first."""
+    texts: dict[str, Placed] = {}
+    days: dict[date, list[Placed]] = {}
+    for number, post in enumerate(posts):
+        local, text = post.at.astimezone(limits.zone), as_read(post.own or post.text)
+        shown, day = f"{local:%Y-%m-%d %H:%M}", days.setdefault(local.date(), [])
+        before, same = posts[number - 1] if number else None, texts.get(text)
+        if before and limits.gap is not None and post.at - before.at < limits.gap:
+            minutes, least = (f"{span / timedelta(minutes=1):g}" for span in (post.at - before.at, limits.gap))
+            for row, other in _pair(before, post):
+                yield (
+                    row,
+                    "scheduled_for",
+                    Reason("too_close", time=minutes, other=other, account=post.shown, least=least),
+                )
+        for row, other in _pair(same, post) if same and post.at - same.at < _DAY else ():
+            yield row, "content", Reason("same_text", other=other, account=post.shown)
+        texts[text] = post
+        day.append(post)
+        if post.row is None:
+            continue
+        if limits.most_a_day is not None and len(day) > limits.most_a_day:
+            count, most = len(day), limits.most_a_day
+            reason = Reason(
+                "too_many_a_day", account=post.shown, count=count, time=str(local.date()), other=day[-2].name, most=most
             )
-
-
-def _same_text(posts: Sequence[Placed], _: Limits) -> _Said:
-    last: dict[str, Placed] = {}
-    for post in posts:
-        text = as_read(post.own or post.text)
-        before = last.get(text)
-        if before is not None and post.at - before.at < _DAY and (pair := _pair(before, post)):
-            yield pair[0], "content", Reason("same_text", other=pair[1], account=post.shown)
-        last[text] = post
-
-
-def _too_many(posts: Sequence[Placed], limits: Limits) -> _Said:
-    most, days = limits.most_a_day, dict[date, list[Placed]]()
-    for post in posts if most is not None else ():
-        day = post.at.astimezone(limits.zone).date()
-        earlier = days.setdefault(day, [])
-        if most is not None and len(earlier) >= most and post.row is not None:
-            name, count = earlier[-1].name, len(earlier) + 1
-            reason = Reason("too_many_a_day", account=post.shown, count=count, time=str(day), other=name, most=most)
             yield post.row, "scheduled_for", reason
-        earlier.append(post)
+        for span, begins, ends in limits.blackout:
+            if begins <= post.at < ends:
+                yield post.row, "scheduled_for", Reason("in_blackout", time=shown, span=span)
+        begin, end = limits.night or (time(), time())
+        clock = local.time()
+        if begin <= clock < end or (begin > end and not end <= clock < begin):
+            yield post.row, "scheduled_for", Reason("at_night", time=shown, zone=limits.zone.key)
 
 
-def _in_blackout(posts: Sequence[Placed], limits: Limits) -> _Said:
-    for post in posts:
-        for text, begins, ends in limits.blackout:
-            if post.row is not None and begins <= post.at < ends:
-                yield post.row, "scheduled_for", Reason("in_blackout", time=_shown(post, limits), span=text)
-
-
-def _at_night(posts: Sequence[Placed], limits: Limits) -> _Said:
-    begins, ends = limits.night or (time(), time())
-    for post in posts:
-        clock = post.at.astimezone(limits.zone).time()
-        over_midnight = begins > ends
-        if post.row is not None and ((clock >= begins or clock < ends) if over_midnight else begins <= clock < ends):
-            yield post.row, "scheduled_for", Reason("at_night", time=_shown(post, limits), zone=limits.zone.key)
-
-
-def _shown(post: Placed, limits: Limits) -> str:
-    return f"{post.at.astimezone(limits.zone):%Y-%m-%d %H:%M}"
-
-
-_JUDGES: tuple[Callable[[Sequence[Placed], Limits], _Said], ...] = (
-    _too_close,
-    _same_text,
-    _too_many,
-    _in_blackout,
-    _at_night,
-)
+def _pair(first: Placed, second: Placed) -> Iterator[tuple[int, str]]:
+    """Yield the row of two posts that a finding is about, and the name of the other; none if both are scheduled already."""
+    row, other = (second, first) if second.row is not None else (first, second)
+    if row.row is not None and row.row != other.row:
+        yield row.row, other.name

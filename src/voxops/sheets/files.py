@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import warnings
 import zipfile
@@ -14,7 +13,7 @@ from datetime import datetime, time, timedelta
 from io import BytesIO, StringIO
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import pandas as pd
@@ -24,8 +23,28 @@ from voxops._support.files import unreadable
 from voxops.errors import PlanError
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class _Stored(msgspec.Struct, frozen=True):
+    """What is stored as JSON text in attrs of a frame: pandas deep-copies attrs at every step, but not text."""
+
+    def text(self) -> str:
+        """Return it as text."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def read(cls, text: object) -> Self:
+        """Inverse of `text`; empty for anything else, such as a cell that somebody has edited."""
+        try:
+            return msgspec.json.decode(str(text), type=cls)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return cls()
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Self:
+        """Return that of a frame's sheet; empty for a frame without a sheet."""
+        return cls.read(frame.attrs.get(cls.__name__.lower()))
+
+
+class Places(_Stored, frozen=True):
     """The places of a sheet, stored in ``attrs["places"]`` of its frame.
 
     Attributes
@@ -40,36 +59,22 @@ class Places:
         Row numbers whose hour is missing or can't be read, in a sheet with day and hour in two columns.
     """
 
-    columns: dict[str, str] = field(default_factory=dict)
-    rows: list[int] = field(default_factory=list)
-    names: list[Any] = field(default_factory=list)
-    hours: list[int] = field(default_factory=list)
-
-    def text(self) -> str:
-        """Return it as JSON text: pandas deep-copies attrs at every step, but not text."""
-        names = [None if pd.isna(name) else str(name) for name in self.names]
-        return json.dumps({"columns": self.columns, "rows": self.rows, "names": names, "hours": self.hours})
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> Places:
-        """Return the places of a frame; empty for a frame without a sheet."""
-        said = frame.attrs.get("places")
-        return cls(**json.loads(said)) if isinstance(said, str) else cls()
+    columns: dict[str, str] = {}
+    rows: list[int] = []
+    names: list[str | None] = []
+    hours: list[int] = []
 
     def numbers(self, frame: pd.DataFrame) -> list[int | None]:
         """Return the sheet's row for each row of a frame; None if uncertain."""
-        if not self.rows or "row_id" not in frame.columns:
+        if "row_id" not in frame.columns:
             return [None] * len(frame)
-        counts = Counter(filter(None, self.names))
-        by_name = {name: number for name, number in zip(self.names, self.rows, strict=True) if counts[name] == 1}
-        names = [None if pd.isna(value) else str(value) for value in frame["row_id"]]
-        pairs = list(zip(frame.index, names, strict=True))
+        counts = Counter(self.names)
+        by_name = {name: row for name, row in zip(self.names, self.rows, strict=False) if name and counts[name] == 1}
+        by_label = dict(zip(enumerate(self.names), self.rows, strict=False))
+        pairs: list[Any] = [(at, None if pd.isna(value) else str(value)) for at, value in frame["row_id"].items()]
         # Rows with equal names are identified by label, unless a label shows that the rows were renumbered.
-        kept = all(
-            isinstance(label, int) and 0 <= label < len(self.rows) and self.names[label] == name
-            for label, name in pairs
-        )
-        return [by_name.get(name) if name in by_name else self.rows[label] if kept else None for label, name in pairs]
+        kept = all(pair in by_label for pair in pairs)
+        return [by_name.get(pair[1] or "", by_label[pair] if kept else None) for pair in pairs]
 
     def cell(self, number: int | None, column: str) -> str | None:
         """Return a cell such as ``D7``, or ``row 7`` if the sheet has no such column; None without a row."""
@@ -79,8 +84,7 @@ class Places:
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(_Stored, frozen=True):
     """How a sheet writes its rows, stored in ``attrs["layout"]`` of its frame, and in a workbook of its rows (`LAYOUTS`).
 
     Attributes
@@ -95,27 +99,10 @@ class Layout:
         In a workbook, the run whose rows it has: they are a part of the sheet; ``""`` for none.
     """
 
-    columns: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = {}
     tz: str | None = None
     dayfirst: bool | None = None
     run: str = ""
-
-    def text(self) -> str:
-        """Return it as JSON text, as of `Places`."""
-        return msgspec.json.encode(self).decode()
-
-    @classmethod
-    def read(cls, text: object) -> Layout:
-        """Inverse of `text`; empty for anything else, such as a cell that somebody has edited."""
-        try:
-            return msgspec.json.decode(str(text), type=cls)
-        except (msgspec.DecodeError, UnicodeError, RecursionError):
-            return cls()
-
-    @classmethod
-    def of(cls, frame: pd.DataFrame) -> Layout:
-        """Return the layout of a frame's sheet; empty for a frame without a sheet."""
-        return cls.read(frame.attrs.get("layout"))
 
     @property
     def in_two(self) -> bool:
@@ -124,11 +111,8 @@ class Layout:
 
     def names(self) -> list[str]:
         """Return the columns of the sheet's frame, in the order of the sheet."""
-        return list(
-            dict.fromkeys(
-                "scheduled_for" if self.in_two and each in {"date", "time"} else each for each in self.columns
-            )
-        )
+        times = dict.fromkeys(("date", "time"), "scheduled_for") if self.in_two else {}
+        return list(dict.fromkeys(times.get(name, name) for name in self.columns))
 
 
 LAYOUTS = "voxops"  # the hidden sheet of a workbook with the name and the layout of each other sheet
@@ -228,26 +212,19 @@ def places(cells: Sequence[str]) -> str:
 
 def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Sheet:
     """Read a CSV file in any form that spreadsheets export."""
-    text, encoding = _text(path, data) if named is None else _text_in(path, data, named)
+    text, encoding = _text(path, data, named)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.splitlines()
-    delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
-    if delimiter:
-        text = text.split("\n", 1)[1] if "\n" in text else ""
-    read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in delimiter or _DELIMITERS}
+    stated = re.match(r"sep=(.)[^\n]*\n?", text, re.IGNORECASE)
+    text = text[stated.end() :] if stated else text
+    read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in (stated[1] if stated else _DELIMITERS)}
     top = [(number, max(rows, key=_filled)) for number, rows in enumerate(zip_longest(*read.values(), fillvalue=[]), 1)]
     at = wanted or next((number for number, row in top if _filled(row)), 1)
     # A title above the heads has no delimiters, or others, so the heads decide.
     delimiter = max(read, key=lambda mark: len(read[mark][at - 1]) if at <= len(read[mark]) else 0)
     rows = _parted(path, text, delimiter, at)
     kept: list[tuple[int, list[Any]]] = [(number, list(row)) for number, row in enumerate(rows, 1) if _filled(row)]
-    broken = [
-        f"{letters(at)}{number}"
-        for number, row in kept
-        for at, cell in enumerate(row)
-        if _ERROR.fullmatch(cell.strip())
-    ]
-    if broken:
+    cells = ((f"{letters(at)}{number}", cell) for number, row in kept for at, cell in enumerate(row))
+    if broken := [place for place, cell in cells if _ERROR.fullmatch(cell.strip())]:
         raise PlanError(f"{path}: {places(broken)}: {_ERROR_SAID}")
     about = {"encoding": encoding, "delimiter": delimiter}
     if named is None and encoding == _GUESSED:
@@ -281,18 +258,10 @@ def _parted(path: Path, text: str, delimiter: str, heads: int) -> list[list[str]
         for row in csv.reader(lines, delimiter=delimiter, strict=True):
             rows.append(row)  # one by one: the error is about the row after the last good one
     except csv.Error as error:
-        where = f"{path}: row {len(rows) + 1}"
-        if str(error) == "unexpected end of data":
-            raise PlanError(
-                f"{where}: a quotation mark opens a text that never ends, so that it would include all later rows; "
-                "close it, or double it if it belongs to the text."
-            ) from error
-        if "expected after" in str(error):
-            raise PlanError(
-                f"{where}: a cell continues after its closing quotation mark; quote the whole cell and double the quotation marks "
-                'inside, such as """Yes"" is a word".'
-            ) from error
-        raise PlanError(f"{path} is not a CSV file: {error}.") from error
+        raise PlanError(
+            f"{path} is not a CSV file: row {len(rows) + 1}: {error}. Close each quotation mark, quote whole cells, and double the "
+            'quotation marks inside, such as """Yes"" is a word".'
+        ) from error
     return rows
 
 
@@ -309,30 +278,23 @@ def _filled(row: Sequence[Any]) -> int:
     return sum(bool(cell.strip()) if isinstance(cell, str) else cell is not None for cell in row)
 
 
-def _text(path: Path, data: bytes) -> tuple[str, str]:
+def _text(path: Path, data: bytes, named: str | None) -> tuple[str, str]:
     """Return the contents of a file as text, and their encoding."""
     marked = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", _GUESSED):
+    for encoding in [named] if named is not None else ["utf-16"] if marked else ["utf-8-sig", _GUESSED]:
         try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
+            text = data.decode(encoding).removeprefix("\ufeff")
+        except LookupError:
+            raise PlanError(
+                f"encoding={named!r} is unknown; write one such as 'cp1250', 'mac_roman' or 'utf-8'."
+            ) from None
+        except UnicodeError:
             continue
-        if encoding == _GUESSED:
+        if named is None and encoding == _GUESSED:
             _refuse_two_encodings(path, data)
         return text, encoding.removesuffix("-sig")
-    raise PlanError(f"{path} is not text in UTF-8, UTF-16 or Windows-1252; export it as CSV UTF-8.")
-
-
-def _text_in(path: Path, data: bytes, encoding: str) -> tuple[str, str]:
-    """Return the contents of a file in the given encoding."""
-    try:
-        return data.decode(encoding).removeprefix("\ufeff"), encoding
-    except LookupError:
-        raise PlanError(
-            f"encoding={encoding!r} is unknown; write one such as 'cp1250', 'mac_roman' or 'utf-8'."
-        ) from None
-    except UnicodeError as error:
-        raise PlanError(f"{path} is not text in {encoding}; omit encoding=, or name another one.") from error
+    kinds = "UTF-8, UTF-16 or Windows-1252" if named is None else named
+    raise PlanError(f"{path} is not text in {kinds}; name its encoding=, or export it as CSV UTF-8.")
 
 
 def _refuse_two_encodings(path: Path, data: bytes) -> None:
@@ -461,8 +423,6 @@ def _cells(path: Path, book: Any, name: str) -> tuple[dict[int, dict[int, Any]],
                         "what lies far from the rows, or save the rows as CSV."
                     )
                 cells.setdefault(row, {})[column] = value
-    if min(cells, default=1) < 1:
-        raise ValueError("it has a row 0")
     for kind, said in (("e", _ERROR_SAID), ("f", "a formula without a result; open the file in Excel and save it.")):
         if faults[kind]:
             raise PlanError(f"{path}, sheet {name!r}: {places(faults[kind])}: {said}")

@@ -7,7 +7,7 @@ import os
 import re
 import unicodedata
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -78,29 +78,17 @@ def folder_of(frame: pd.DataFrame, folder: str | Path | None) -> str | None:
     return os.path.abspath(folder) if folder is not None else _READ_FROM.get(str(frame.attrs.get("reading")))  # noqa: PTH100
 
 
-def find_media(parts: Iterable[str], folder: str | None) -> dict[str, Found]:
-    """Return for each part of a cell that is no id what it names: a file, an address, or the reason why it can't be sent.
-
-    Parameters
-    ----------
-    parts : iterable of str
-        Parts of the cell.
-    folder : str or None
-        Where names are looked for; None if it is not known.
-    """
-    found: dict[str, Found] = {}
-    for part in parts:
-        if _ADDRESS.match(part):
-            found[part] = _address(part)
-        elif _FILE.fullmatch(part):
-            found[part] = Reason("media_folder", value=part[-100:]) if folder is None else look_at(part, folder)
-    return found
-
-
-def uploaded_media(
-    parts: Sequence[str], ids: Sequence[str], hashes: Sequence[str], named: Sequence[str], error: object
+def media_of(
+    parts: Sequence[str],
+    ids: Sequence[str],
+    hashes: Sequence[str],
+    named: Sequence[str],
+    error: object,
+    *,
+    reads: bool,
+    folder: str | None,
 ) -> tuple[dict[str, Found], dict[str, str]]:
-    """Return what a row has of its files and addresses by the columns of ``ws.upload``; no file is read.
+    """Return what a row has of its files and addresses, by the columns of ``ws.upload`` and with `reads` by a look at the files.
 
     Parameters
     ----------
@@ -110,29 +98,34 @@ def uploaded_media(
         Parts of ``media_id``, ``media_sha256`` and ``media_uploaded``.
     error : object
         The cell ``media_error``.
+    reads : bool
+        Whether files are read; one that can't be is said only of what is not uploaded.
+    folder : str or None
+        Where names are looked for; None if it is not known.
 
     Returns
     -------
     tuple
-        Part -> its source, or the reason why the row can't be sent; and source -> media id.
+        Part -> its file, its source, or the reason why the row can't be sent; and source -> media id.
     """
     found: dict[str, Found] = {}
     media: dict[str, str] = {}
     # Somebody may have named another file since, so the cell must still be the one that was uploaded.
     fits = len(parts) == len(ids) == len(hashes) and list(named or parts) == list(parts)
     for number, part in enumerate(parts):
-        is_address = _ADDRESS.match(part) is not None
-        if not is_address and not _FILE.fullmatch(part):
-            continue
-        place = _address(part) if is_address else part
-        if fits and isinstance(place, str):
-            source = place if is_address else f"sha256:{hashes[number]}"
-            found[part], media[source] = source, ids[number]
-        elif isinstance(place, str):
-            said = f" ({error})" if error else ""
-            found[part] = Reason("media_not_uploaded", value=_shown(part), said=said)
-        else:
-            found[part] = place
+        address = _address(part) if _ADDRESS.match(part) else None
+        if isinstance(address, Reason):
+            found[part] = address
+        elif address or _FILE.fullmatch(part):
+            looked: Found | None = address
+            if address is None and reads:
+                looked = look_at(part, folder) if folder else Reason("media_folder", value=part[-100:])
+            found[part] = Reason("media_not_uploaded", value=_shown(part), said=f" ({error})" if error else "")
+            if fits:
+                source = address or f"sha256:{hashes[number]}"
+                found[part], media[source] = source, ids[number]
+            if reads and looked is not None and (not fits or isinstance(looked, MediaFile)):
+                found[part] = looked
     return found, media
 
 
@@ -145,9 +138,8 @@ def content_type_of(name: str) -> str:
 def _address(part: str) -> str | Reason:
     try:
         place = urlsplit(part)
-        is_fit = (
-            place.scheme == "https" and bool(place.hostname) and "@" not in place.netloc
-        )  # a name there is a password's
+        # A name before the host is a password's.
+        is_fit = place.scheme == "https" and bool(place.hostname) and "@" not in place.netloc
     except ValueError:
         is_fit = False
     if _SEVERAL.search(part) or not is_well_formed(part):
@@ -174,7 +166,7 @@ def look_at(name: str | os.PathLike[str], folder: str | None = None) -> MediaFil
         stat = real.stat()
         if not real.is_file():
             return Reason("media_no_file", value=shown)
-        return _looked(str(real), path.name, stat.st_size, stat.st_mtime_ns)
+        return read_media(str(real), path.name, stat.st_size, stat.st_mtime_ns)
     except FileNotFoundError:
         return Reason("media_missing", value=shown)
     except (
@@ -194,11 +186,7 @@ def _path(name: str, folder: Path) -> Path:
 
 
 @lru_cache(maxsize=16_384)
-def _looked(path: str, name: str, size: int, changed: int) -> MediaFile | Reason:  # noqa: ARG001  another time is another file
-    return read_media(path, name, size)
-
-
-def read_media(path: str, name: str, size: int) -> MediaFile | Reason:
+def read_media(path: str, name: str, size: int, changed: int) -> MediaFile | Reason:  # noqa: ARG001  another time is another file
     """Read a file of so many bytes: its kind, by its bytes, and its hash; OSError if it can't be read."""
     kind = content_type_of(name)
     if not kind or kind.startswith("text/"):

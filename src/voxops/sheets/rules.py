@@ -27,7 +27,8 @@ from voxops.frames.cells import is_missing
 from voxops.frames.checks import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
-from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, find_media, folder_of, misshapen, uploaded_media
+from voxops.sheets.files import places
+from voxops.sheets.media import UPLOAD_COLUMNS, folder_of, media_of, misshapen
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
 _HOUR = r"(?P<hour>\d{1,2})(?::(?P<minute>\d\d)(?::(?P<seconds>\d\d))?)?\s*(?P<word>uhr|[ap]\.?m\.?)?"
@@ -109,30 +110,22 @@ def joined_time(day: Any, clock: Any) -> Any:
     """
     if type(day) is datetime and day.time() == time():
         day = day.date()  # some programs write a day so
-    if not isinstance(clock, date | time) and not str(clock).strip():
+    day_text, clock_text, hour = str(day).strip(), str(clock).strip(), hour_of(clock)
+    if not clock_text:
         return day
-    hour = _hour(clock)
-    if type(day) is date:
-        return f"{day.isoformat()} {clock}" if hour is None else datetime.combine(day, hour)
-    if not isinstance(day, date | time) and not str(day).strip():
+    if not day_text:
         return f"{clock} (an hour without a day)"
-    return f"{str(day).strip()} {clock if hour is None else hour.isoformat()}"
+    if type(day) is date and hour is not None:
+        return datetime.combine(day, hour)
+    return f"{day_text} {clock if hour is None else hour.isoformat()}"
 
 
-def is_no_hour(cell: Any) -> bool:
-    """Whether a cell of hours is empty, or can't be read as one."""
-    return not isinstance(cell, datetime) and _hour(cell) is None
-
-
-def _hour(cell: Any) -> time | None:
+def hour_of(cell: Any) -> time | None:
     """Return a cell as a time of the day; None for anything else."""
     if isinstance(cell, time):
         return cell
     found = _CLOCK.fullmatch(cell.strip()) if isinstance(cell, str) else None
-    try:
-        return None if found is None else _clock(found)
-    except ValueError:
-        return None
+    return None if found is None else _clock(found)
 
 
 def _in_figures(text: str) -> bool:
@@ -164,14 +157,15 @@ def _naive(text: str, dayfirst: bool | None) -> datetime | None:
 def _clock(found: re.Match[str]) -> time | None:
     """Read an hour such as ``9:00`` or ``9 am``; a bare number needs its am or pm."""
     word = (found["word"] or "").lower().replace(".", "")
-    if found["minute"] is None and not word:
-        return None
     hour = int(found["hour"])
     if word in {"am", "pm"}:
-        if not 1 <= hour <= 12:
-            return None
-        hour = hour % 12 + (12 if word == "pm" else 0)
-    return time(hour, int(found["minute"] or 0), int(found["seconds"] or 0))
+        hour = hour % 12 + 12 * (word == "pm") if 1 <= hour <= 12 else 24
+    if found["minute"] is None and not word:
+        return None
+    try:
+        return time(hour, int(found["minute"] or 0), int(found["seconds"] or 0))
+    except ValueError:
+        return None
 
 
 def _placed(when: datetime, zone: str) -> str:
@@ -191,9 +185,9 @@ _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
-_FIELDS_SHOWN = 5
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 _OWN = "content:"  # begins the name of a column of texts for one platform
+_PLAIN = ("content", "content_type", "first_comment", "scheduled_for", "attempt", "owner", "campaign")
 PEOPLE = ("owner", "campaign")  # columns that are sent as metadata, by the fields that `connect` was given
 
 
@@ -309,31 +303,21 @@ def sheet_rows(frame: pd.DataFrame, *, reads: bool = False, folder: str | Path |
     """
     # The sheet's own accounts count: resolved ids must not change the row.
     accounts = "accounts" if "accounts" in frame.columns else "account_ids"
-    lists = {"accounts": accounts, "media": "media"}
-    columns: dict[str, list[Any]] = {
-        name: [split_list(value) for value in plain_values(frame, column)] for name, column in lists.items()
-    }
-    columns["tags"] = [tags_in(value) for value in plain_values(frame, "tags")]
-    columns["accounts"] = [[account_spelling(name) for name in names] for names in columns["accounts"]]
-    *lists_uploaded, errors = (plain_values(frame, name) for name in UPLOAD_COLUMNS)
-    cells = zip(*([split_list(value) for value in values] for values in lists_uploaded), errors, strict=True)
-    # A written list is no path, whatever it holds.
-    fit = [[part for part in parts if not is_written_list(part)] for parts in columns["media"]]
-    columns["found"], columns["uploaded"] = [], []
+    own = {name: f"{_OWN}{name}" for name in platforms_with_texts(frame.columns)}
+    names = [accounts, "media", "tags", *UPLOAD_COLUMNS, *_PLAIN, *own.values()]
     root = folder_of(frame, folder) if reads else None
-    for parts, cell in zip(fit, cells, strict=True):
-        found, uploaded = uploaded_media(parts, *cell)
-        looked = find_media(parts, root) if reads else {}
-        found |= {
-            part: one for part, one in looked.items() if isinstance(one, MediaFile) or isinstance(found[part], Reason)
-        }
-        columns["found"].append(found)
-        columns["uploaded"].append(uploaded)
-    for name in ("content", "content_type", "first_comment", "scheduled_for", "attempt", *PEOPLE):
-        columns[name] = plain_values(frame, name)
-    texts = {name: plain_values(frame, f"{_OWN}{name}") for name in platforms_with_texts(frame.columns)}
-    columns["texts"] = [{name: cells[row] for name, cells in texts.items()} for row in range(len(frame))]
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    rows = []
+    for cells in zip(*(plain_values(frame, name) for name in names), strict=True):
+        row = dict(zip(names, cells, strict=True))
+        row["accounts"] = [account_spelling(name) for name in split_list(row[accounts])]
+        row |= {"media": split_list(row["media"]), "tags": tags_in(row["tags"])}
+        row["texts"] = {name: row[column] for name, column in own.items()}
+        *uploads, error = (row[name] for name in UPLOAD_COLUMNS)
+        parts = [part for part in row["media"] if not is_written_list(part)]  # it is no path, whatever it holds
+        ids, hashes, named = map(split_list, uploads)
+        row["found"], row["uploaded"] = media_of(parts, ids, hashes, named, error, reads=reads, folder=root)
+        rows.append(row)
+    return rows
 
 
 def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]:
@@ -347,16 +331,18 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         The server's time; with it, a past time is an error, too. A plan has no clock: a row whose time has passed is blocked when
         the plan runs.
     """
-    content, comment = row["content"], row["first_comment"]
-    if content is None or not str(content).strip():
+    comment = row["first_comment"]
+    if row["content"] is None or not str(row["content"]).strip():
         yield _error("content", Reason("content_required"))
-    for column, text in (("content", content), *((f"{_OWN}{name}", text) for name, text in row["texts"].items())):
+    for column, text in (
+        {"content": row["content"]} | {f"{_OWN}{name}": text for name, text in row["texts"].items()}
+    ).items():
         yield from _text_errors(column, text)
     if not row["accounts"]:
         yield _error("accounts", Reason("account_required"))
     for account in row["accounts"]:
-        sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
-        if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
+        sound = is_well_formed(account) and _ACCOUNT.fullmatch(account) and not is_written_list(account)
+        if not sound or NUMBER_OF_A_FILE.fullmatch(account):
             yield _error("accounts", _why_no_account(account[:60]))
     platforms = platforms_of(row["accounts"])
     if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
@@ -474,13 +460,11 @@ def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[li
     rows: dict[str | None, list[int]] = {}
     for number, name in enumerate(names):
         rows.setdefault(name, []).append(number)
-    doubled = {name: frame.iloc[of_name] for name, of_name in rows.items() if name is not None and len(of_name) > 1}
-    reasons = {name: _why_doubled(name, same) for name, same in doubled.items()}
+    reasons = {
+        name: _why_doubled(name, frame.iloc[same]) for name, same in rows.items() if name is not None and len(same) > 1
+    } | {None: Reason("row_id_missing")}
     for name in names:
-        if name is None:
-            yield [_error("row_id", Reason("row_id_missing"))]
-        else:
-            yield [_error("row_id", reasons[name])] if name in reasons else []
+        yield [_error("row_id", reasons[name])] if name in reasons else []
 
 
 def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
@@ -488,8 +472,7 @@ def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
     differ = [str(column) for column in rows.columns if len(set(map(repr, plain_values(rows, column)))) > 1]
     if not differ:
         return Reason("row_id_doubled", count=len(rows), value=name[:40])
-    more = f" and {len(differ) - _FIELDS_SHOWN} more" if len(differ) > _FIELDS_SHOWN else ""
-    return Reason("row_id_differs", count=len(rows), value=name[:40], fields=", ".join(differ[:_FIELDS_SHOWN]) + more)
+    return Reason("row_id_differs", count=len(rows), value=name[:40], fields=places(differ))
 
 
 def row_names(frame: pd.DataFrame) -> list[str | None]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import date, datetime, time
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 
@@ -28,8 +28,6 @@ from voxops.views.view import frame_of
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
     from voxops.views._protocols import RunLike
-
-__all__ = ["to_excel", "write_csv", "write_workbook"]
 
 ROWS = 1_048_575  # of a sheet, without its head
 _CHARACTERS = 32_767  # of a cell
@@ -52,9 +50,9 @@ def to_excel(
     path : str or Path
         The file; one that exists is replaced.
     *unnamed : object
-        Refused, since each sheet needs a name.
+        Refused, because each sheet needs a name.
     tz : str, optional
-        Time zone of the times, named in the headers of their columns, since Excel knows no zones. Default: that of the
+        Time zone of the times, named in the headers of their columns, because Excel knows no zones. Default: that of the
         workspace each frame was loaded from, else UTC. Times of a campaign sheet stay in the sheet's zone.
     **sheets : DataFrame, Plan or Run
         Name of a sheet -> its content: a frame, the frame of a plan, or the results of a run.
@@ -126,7 +124,7 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
                         sheet.write_datetime(row, at, value, clock)
             sheet.autofit(_WIDEST)
             if layout.columns:
-                layouts[name] = replace(layout, run=str(frame.attrs.get("run", ""))).text()
+                layouts[name] = msgspec.structs.replace(layout, run=str(frame.attrs.get("run", ""))).text()
         if layouts:
             pd.Series(layouts).map(_text).to_excel(writer, sheet_name=LAYOUTS, header=False)
             writer.sheets[LAYOUTS].hide()

@@ -25,8 +25,6 @@ from voxops.views.snapshot import ENDED, render_html
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
-__all__ = ["Live", "Monitor", "Plans"]
-
 INTERVAL = 0.5  # seconds between two updates, at the least
 _ACCEPTED = "queued"  # why rows wait that the API has accepted
 _NO_RUN = "(the live display needs the kernel that ran it)"
@@ -194,7 +192,7 @@ class Monitor:
     workspace : Workspace or None
         Where a plan of what failed is run.
     changed : callable
-        Has the display drawn, at once with True.
+        Has the display drawn, immediately with True.
     """
 
     def __init__(self, run: Any, workspace: Any, changed: Callable[[bool], None]) -> None:
@@ -211,13 +209,13 @@ class Monitor:
         run.observe(self)
 
     def notice(self, snapshot: Snapshot) -> None:
-        """Take the newest state; it is drawn at once if it is the end."""
+        """Take the newest state; the last state is drawn immediately."""
         ends = snapshot.phase in ENDED and self._last.phase not in ENDED
         self._last = snapshot
         self._changed(ends)
 
     def _press(self, work: Callable[[], object], button: Button) -> None:
-        """Do what a button says; a page that shows an older state may press one that is disabled by now."""
+        """Do what a button says; a page that shows an older state may press a button that is disabled now."""
         if not button.disabled:
             self._problem = ""
             in_thread(lambda: (work(), self._changed(False)), self._failed)

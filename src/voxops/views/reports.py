@@ -38,7 +38,7 @@ _SHEET = "correct the sheet"  # what rows need that were never sent
 # Verdict -> who acts; the owners of the posts are named beside those in `_PERSONAL`.
 _WHO: Mapping[str, str] = {
     Verdict.RETRY: "operations: run the retry plan",
-    Verdict.WAIT: "nobody: it resolves by itself",
+    Verdict.WAIT: "nobody: it resolves on its own",
     Verdict.FIX_CONTENT: "the author of the post",
     Verdict.FIX_MEDIA: "the author of the post",
     Verdict.RECONNECT: "whoever owns the account",

@@ -11,8 +11,6 @@ from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, Snapshot, Transition
 from voxops.views.pages import draw
 
-__all__ = ["ENDED", "render_html", "render_text"]
-
 _KINDS = 12  # kinds of reasons shown
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _DAY = timedelta(hours=12)  # a change that is older has its day
@@ -88,7 +86,7 @@ def _done(snapshot: Snapshot) -> str:
 
 
 def _speed(snapshot: Snapshot, tz: str) -> str:
-    """Return until when it waits for the rate limit, else when it ends; nothing if it does not move or nobody knows."""
+    """Return until when it waits for the rate limit, else when it ends; nothing if it does not move or the end is unknown."""
     pace, left, words = snapshot.pace, snapshot.seconds_left, "ends about"
     sends = snapshot.sends and snapshot.settled < snapshot.total
     if sends and (limit := pace.paused_for or (pace.resets_in if pace.remaining == 0 else None)):
@@ -101,7 +99,7 @@ def _speed(snapshot: Snapshot, tz: str) -> str:
 
 
 def _change(change: Transition, now: datetime, tz: str) -> tuple[str, ...]:
-    """Return when, the glyph and the colour of the outcome, which row, and what became of it."""
+    """Return when, the glyph and the colour of the outcome, the row, and how it ended."""
     at = safe.instant(change.at, day=now - change.at > _DAY, tz=tz, headed=True)
     look = OUTCOME.get(change.now, OTHER)
     was = f"{change.was} → " if change.was else ""

@@ -7,11 +7,10 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from voxops.api.timing import retry_after
-from voxops.client._answer import Answer
+from voxops.client.answer import Answer
 from voxops.errors import WaitTooLong
 from voxops.model import Clock, PaceInfo
 
@@ -41,45 +40,20 @@ class ServerClock:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._low: float | None = None
-        self._high = 0.0
+        self._low, self._high = -math.inf, math.inf
 
     def learn(self, date: datetime, sent: float, received: float) -> None:
         """Update the bounds by an answer's date and by when its request was sent and it was received (`monotonic`)."""
         low, high = date.timestamp() - received, date.timestamp() + 1.0 - sent
-        if self._low is not None and max(low, self._low) <= min(high, self._high):
+        if max(low, self._low) <= min(high, self._high):
             low, high = max(low, self._low), min(high, self._high)
         self._low, self._high = low, high
 
     def now(self) -> datetime:
         """Return the server's time in UTC; before the first answer, this machine's."""
-        if self._low is None:
+        if math.isinf(self._low):
             return datetime.now(UTC)
         return datetime.fromtimestamp(self._low + self._monotonic(), UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The rate window that the server last reported."""
-
-    limit: int  # requests per window
-    left: int  # the lowest number of remaining requests that any answer of this window reported
-    reset: float  # when it ends, in seconds since 1970 by the server's clock
-
-
-def gap(window: Window, in_flight: int, resets_in: float) -> float:
-    """Return the seconds between two requests; infinite if the window has none left.
-
-    Requests in flight are subtracted, as if the server had not counted them yet: many at once can't exceed the limit. There is no gap
-    while more than a tenth of the limit is left. The last tenth is spread evenly over the rest of the window, which lets as many
-    requests through without a stop at its end.
-    """
-    free = window.left - in_flight
-    if free <= 0:
-        return math.inf
-    if free > window.limit * SLOW_BELOW:
-        return 0.0
-    return min(WIDEST_GAP, resets_in / (free + 1))
 
 
 class Pace:
@@ -93,10 +67,11 @@ class Pace:
         self._now = now
         self._concurrency = concurrency
         self._max_wait = max_wait
-        self._window: Window | None = None
-        self._last = -math.inf
-        self._paused_at = -math.inf
-        self._resumes = -math.inf
+        # The rate window that the server last reported: requests per window, the lowest number of remaining ones that any answer
+        # of this window reported, and its end in seconds since 1970 by the server's clock.
+        self._limit: int | None = None
+        self._left, self._reset = 0, -math.inf
+        self._last = self._paused_at = self._resumes = -math.inf
         self._refusals = 0
         self.renew()
 
@@ -149,50 +124,50 @@ class Pace:
             # Answers to requests in flight may report more remaining requests than assumed.
             open_end = self._in_flight > 0 and self._pause() == 0
             if seconds > self._max_wait and not open_end:
-                raise self._too_long(seconds)
-            if open_end:
-                await self._sleep_or_news(seconds)
-            else:
+                back = self._now() + timedelta(seconds=seconds)
+                raise WaitTooLong(
+                    f"the API's rate limit requires a pause of {seconds:.0f} s, more than max_wait={self._max_wait:.0f} s. "
+                    f"Nothing was sent; come back after {back:%Y-%m-%d %H:%M:%S} UTC",
+                    seconds=seconds,
+                )
+            if not open_end:
                 await self._clock.sleep(seconds)
+                continue
+            self._news.clear()
+            tasks = [asyncio.ensure_future(work) for work in (self._clock.sleep(seconds), self._news.wait())]
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
     def _delay(self) -> float:
-        """Return the seconds until the next request may be sent."""
-        pause = self._pause()
-        if pause > 0 or self._window is None:
+        """Return the seconds until the next request may be sent.
+
+        Requests in flight are subtracted, as if the server had not counted them yet: many at once can't exceed the limit. There is no
+        gap while more than a tenth of the limit is left. The last tenth is spread evenly over the rest of the window, which lets as
+        many requests through without a stop at its end.
+        """
+        pause, resets_in = self._pause(), self._resets_in()
+        if pause > 0 or self._limit is None:
             return pause
-        resets_in = self._resets_in(self._window)
         if resets_in <= 0:  # a new window has begun; only its size is known
-            fresh = replace(self._window, left=self._window.limit)
-            return LONGEST_PAUSE if gap(fresh, self._in_flight, 0.0) == math.inf and self._in_flight else 0.0
-        wait = gap(self._window, self._in_flight, resets_in)
-        return resets_in if wait == math.inf else self._last + wait - self._clock.monotonic()
+            return LONGEST_PAUSE if 0 < self._in_flight >= self._limit else 0.0
+        free = self._left - self._in_flight
+        if free > self._limit * SLOW_BELOW:
+            return 0.0
+        if free <= 0:
+            return resets_in
+        return self._last + min(WIDEST_GAP, resets_in / (free + 1)) - self._clock.monotonic()
 
     def _pause(self) -> float:
         """Return the seconds left of a pause that the server requested."""
         return max(0.0, self._resumes - self._clock.monotonic())
 
-    def _resets_in(self, window: Window) -> float:
-        """Return the seconds until a window ends, by the server's clock."""
-        return window.reset - self._now().timestamp()
-
-    async def _sleep_or_news(self, seconds: float) -> None:
-        """Sleep until the time is over or an answer is received."""
-        self._news.clear()
-        tasks = [asyncio.ensure_future(self._clock.sleep(seconds)), asyncio.ensure_future(self._news.wait())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _too_long(self, seconds: float) -> WaitTooLong:
-        back = self._now() + timedelta(seconds=seconds)
-        text = (
-            f"the API's rate limit requires a pause of {seconds:.0f} s, more than max_wait={self._max_wait:.0f} s. "
-            f"Nothing was sent; come back after {back:%Y-%m-%d %H:%M:%S} UTC"
-        )
-        return WaitTooLong(text, seconds=seconds)
+    def _resets_in(self) -> float:
+        """Return the seconds until the window ends, by the server's clock."""
+        return self._reset - self._now().timestamp()
 
     def learn(self, answer: Answer, *, sent: float, received: float) -> None:
         """Update the window and the pause by an answer, and by when its request was sent and it was received (`monotonic`)."""
@@ -208,18 +183,14 @@ class Pace:
             _log.info("cooldown: %.1f s without a request after HTTP %d", self._resumes - received, answer.status)
 
     def _see_window(self, answer: Answer) -> None:
-        """Read the rate headers (contract: section 4); implausible values are ignored."""
-        left, reset = _number(answer, "x-ratelimit-remaining"), _number(answer, "x-ratelimit-reset")
+        """Read the rate headers (contract: section 4); implausible values are ignored, and late answers of a window that is over."""
+        limit, left, reset = (_number(answer, f"x-ratelimit-{name}") for name in ("limit", "remaining", "reset"))
         if left is None or reset is None or not 0 < reset - self._now().timestamp() <= LONGEST_WINDOW:
             return
-        limit = _number(answer, "x-ratelimit-limit")
-        known = self._window
-        if known is not None and reset < known.reset:
-            return  # a late answer, of a window that is over
-        if known is not None and reset == known.reset:
-            left = min(left, known.left)
-        size = limit if limit is not None else max(left, known.limit if known is not None else 0)
-        self._window = Window(int(size), int(left), reset)
+        if reset >= self._reset:
+            self._left = int(min(left, self._left) if reset == self._reset else left)
+            self._limit = int(max(left, self._limit or 0) if limit is None else limit)
+            self._reset = reset
 
     def _refused(self, after: float | None, sent: float, received: float) -> None:
         """Pause all requests after a 429: by its Retry-After, else until the window ends, else longer each time."""
@@ -228,8 +199,8 @@ class Pace:
             if together:
                 return
             after = min(LONGEST_PAUSE, 2.0**self._refusals)
-            if self._window is not None and self._window.left == 0:
-                after = max(0.0, self._resets_in(self._window)) or after
+            if self._left == 0 and self._resets_in() > 0:
+                after = self._resets_in()
             self._refusals += 1
         if not together:
             self._paused_at = received
@@ -238,21 +209,16 @@ class Pace:
     @property
     def info(self) -> PaceInfo:
         """The rate limit, as far as known."""
-        pause = self._pause() or None
-        window = self._window
-        if window is None:
-            return PaceInfo(paused_for=pause)
-        resets_in = self._resets_in(window)
+        pause, resets_in = self._pause() or None, self._resets_in()
         if resets_in <= 0:
-            return PaceInfo(limit=window.limit, paused_for=pause)
-        return PaceInfo(window.limit, window.left, resets_in, pause)
+            return PaceInfo(self._limit, paused_for=pause)
+        return PaceInfo(self._limit, self._left, resets_in, pause)
 
 
 def _number(answer: Answer, name: str) -> float | None:
     """Return a header as a non-negative number, else None."""
-    text = answer.headers.get(name, "")
     try:
-        number = float(text)
+        number = float(answer.headers.get(name, ""))
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if 0 <= number < math.inf else None

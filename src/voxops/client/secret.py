@@ -1,28 +1,26 @@
-"""The API key, wrapped so that printing, inspecting or pickling an object never shows it."""
+"""The API key, wrapped so that no object, traceback, log or answer of a server shows it."""
 
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import unquote
 
 from voxops.errors import ConfigError
 
 T = TypeVar("T")
 
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON
-# Escapes of a key's characters in JSON, URLs and HTML. `_SIGNS` are searched first, by their first byte.
-_SIGNS = {
-    first: re.compile(re.escape(first) + rest)
-    for first, rest in ((b"\\", rb"(?=u00[2-7]|x[2-7]|/)"), (b"%", rb"(?=[2-7][0-9a-fA-F])"), (b"&", rb"(?=#[0-9xX])"))
-}
-_FEW = 200  # such bytes, from one to the next of which it is faster to jump than to search
+# Escapes of a key's characters in JSON, URLs and HTML.
 _ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
-_HIDING = re.compile(
-    rb"\\u00(?:2[356]|5[cC])"
-)  # JSON's escape of ``#``, ``%``, ``&`` or ``\``, behind which another may begin
+# JSON's escape of ``#``, ``%``, ``&`` or ``\``, behind which another may begin.
+_HIDING = re.compile(rb"\\u00(?:2[356]|5[cC])")
 _SHORTEST = 8  # characters; shorter text may occur in an answer by chance, so it is not redacted
 
 
@@ -46,9 +44,10 @@ class Secret:
 
     def check(self) -> None:
         """Raise ConfigError if there is no text, or one that does not fit into a header."""
-        problem = self.expose_to(_problem)
-        if problem:
-            raise ConfigError(problem)
+        if not self._held():
+            raise ConfigError("no API key: set VOXBURST_API_KEY or pass api_key=; vx.connect(sandbox=True) needs none")
+        if not self.expose_to(re.compile("[!-~]+").fullmatch):
+            raise ConfigError("the API key contains spaces or invalid characters; copy it again from the dashboard")
 
     def expose_to(self, function: Callable[[str], T]) -> T:
         """Return the result of a function of the text."""
@@ -67,8 +66,6 @@ class Secret:
         coding = json.detect_encoding(data)
         # Text that begins with a null byte only looks like UTF-16, so it is also read as it is.
         for plain in (data,) if coding.startswith("utf-8") else (data.decode(coding, "replace").encode(), data):
-            if not _may_have_escapes(plain):
-                continue
             flat = _ESCAPE.sub(_unescaped, plain)
             if self._held().encode() in flat:
                 return flat.replace(self._held().encode(), b"***")
@@ -98,32 +95,55 @@ class Secret:
         raise TypeError("an API key can't be pickled; create a new client instead")
 
 
-def _may_have_escapes(data: bytes) -> bool:
-    """Whether any of `_SIGNS` is in the data; pages of a list are large, and mostly have few of their bytes."""
-    for first, sign in _SIGNS.items():
-        at = data.find(first)
-        for _ in range(_FEW):
-            if at < 0 or sign.match(data, at):
-                break
-            at = data.find(first, at + 1)
-        if at >= 0 and sign.search(data, at):
-            return True
-    return False
-
-
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     """Return the character of an escape if it can be part of a key, else the escape itself."""
     if escape[4]:
         return escape[4]
-    code = int(escape[3]) if escape[3] else int(escape[1] or escape[2], 16)
-    char = chr(code)
-    return char.encode() if char.isascii() and (char.isalnum() or char in "_-.~+/=") else escape[0]
+    char = chr(int(escape[3]) if escape[3] else int(escape[1] or escape[2], 16))
+    return char.encode() if re.fullmatch(r"[\w.~+/=-]", char, re.ASCII) else escape[0]
 
 
-def _problem(text: str) -> str:
-    """Return why a text can't be an API key, empty if it can."""
-    if not text:
-        return "no API key: set VOXBURST_API_KEY or pass api_key="
-    if not (text.isascii() and text.isprintable() and " " not in text):
-        return "the API key contains spaces or invalid characters; copy it again from the dashboard"
-    return ""
+# The HTTP library logs reason phrases and headers of answers before the client can redact them.
+_LOGGERS = (
+    "httpx", "httpcore.connection", "httpcore.http11", "httpcore.http2", "httpcore.proxy", "httpcore.socks",
+    "voxops", "voxops.client", "voxops.engine", "voxops.ledger", "voxops.views",
+)  # fmt: skip
+_changing = threading.Lock()
+_secrets: weakref.WeakSet[Secret] = weakref.WeakSet()
+
+
+class _Redacting(logging.Filter):
+    """Redacts every secret in log records; a record without one stays unchanged."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        try:
+            text = shown = record.getMessage()
+            with _changing:
+                secrets = sorted(_secrets, key=lambda secret: -secret.expose_to(len))  # a whole before its parts
+            for secret in secrets:
+                shown = secret.redact_json(shown)
+        except Exception:  # noqa: BLE001  a fault of logging must not fail the request
+            text, shown = "", "a record that can't be shown"
+        if shown != text:
+            record.msg, record.args = shown, ()
+        return True
+
+
+_REDACTING = _Redacting()
+
+
+def keep_from_logs(*secrets: Secret) -> None:
+    """Keep secrets out of the logs of the HTTP library and of our own for as long as they are referenced."""
+    with _changing:
+        _secrets.update(secrets)
+    for name in _LOGGERS:  # child loggers don't inherit a filter
+        logging.getLogger(name).addFilter(_REDACTING)
+
+
+@contextmanager
+def kept_from_logs(query: str) -> Iterator[None]:
+    """Keep the query of an address out of those logs within a block: the whole, and each name and value in it."""
+    parts = {query, *re.split("[/?&=#;]", query)}
+    secrets = [Secret(text) for part in parts for text in {part, unquote(part)}]
+    keep_from_logs(*secrets)
+    yield

@@ -16,9 +16,8 @@ from voxops.api.assumptions import PRESIGN_NAMES, polled_status
 from voxops.api.limits import FILE_TYPES
 from voxops.api.matrix import MATRIX, may_resend
 from voxops.api.timing import is_ambiguous
-from voxops.client._address import filled, refuse
-from voxops.client._answer import Answer
-from voxops.client._retries import log_retry
+from voxops.client.answer import Answer
+from voxops.client.request import filled, refuse
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError
 
 CHUNK = 256 * 1024  # bytes read at once
@@ -33,13 +32,13 @@ Notice = Callable[[int, int], object]  # takes the bytes that were sent, from 0 
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class _Source:
     """A local file; `sha256` is the hash that its bytes must have, if that is known: else nothing is uploaded."""
 
     path: Path  # absolute
     content_type: str
     size: int
-    sha256: str | None = None
+    sha256: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,24 +51,29 @@ class _Place:
     expires_at: datetime | None
 
 
-def source_of(file: Any, content_type: str | None, sha256: str | None) -> Source:
+def _source(file: Any, content_type: str | None, sha256: str | None) -> _Source:
     """Return the type and size of a local file; ValidationError if it is unreadable."""
-    if not isinstance(file, str | os.PathLike):
-        refuse("file", f"takes a path, not {type(file).__name__}")
-    path = Path(file)
     try:
+        path = Path(file)
         size, absolute = path.stat().st_size, path.resolve()
-    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        refuse("file", f"{path} can't be read ({getattr(error, 'strerror', error)})")
+    except (TypeError, OSError, ValueError) as error:  # ValueError: a null byte in the name
+        refuse("file", f"{file} can't be read ({getattr(error, 'strerror', error)})")
     if not absolute.is_file() or not size:
         refuse("file", f"{path} is {'empty' if absolute.is_file() else 'not a file'}")
     kind = content_type or FILE_TYPES.get(path.suffix.lower(), "")
     if not kind:
         refuse("content_type", f"can't be derived from the name {path.name!r}; pass content_type=")
-    return Source(absolute, kind, size, sha256)
+    return _Source(absolute, kind, size, sha256)
 
 
-async def upload(client: Any, source: Source, notice: Notice, given: Mapping[str, Any] | None) -> str:
+async def upload(
+    client: Any,
+    file: Any,
+    content_type: str | None,
+    sha256: str | None,
+    notice: Notice,
+    given: Mapping[str, Any] | None,
+) -> str:
     """Upload one file, and return its media id; to a `given` address, or to no other media file than its.
 
     Raises
@@ -77,13 +81,13 @@ async def upload(client: Any, source: Source, notice: Notice, given: Mapping[str
     ApiError, TransportError
         If it could not be uploaded.
     """
+    source = await asyncio.to_thread(_source, file, content_type, sha256)
     place = None if given is None else _place(given)
     renewals = 0
     failure: ApiError | TransportError | None = None
-    for attempt in range(client._retries.backoff.tries):
+    for attempt in range(client._backoff.tries):
         if failure is not None:
-            log_retry("upload", attempt, failure)
-            await client._retries.pause(attempt)
+            await client._rest("upload", attempt, failure)
         refused = isinstance(failure, ApiError) and failure.status == 403  # object stores answer so after expiry
         if place is not None and (refused or not place.url or _expired(place, client.now())):
             renewals += refused
@@ -94,7 +98,8 @@ async def upload(client: Any, source: Source, notice: Notice, given: Mapping[str
                 raise NotFoundError(f"the media file {place.media_id} is gone or has failed", status=404)
             place = renewed
         if place is None:
-            place = await _presigned(client, source)
+            about = {"filename": source.path.name, "contentType": source.content_type, "sizeBytes": source.size}
+            place = _answered(await client.request("POST", "/v1/media/upload", json=about))
         failure = await _put(client, source, place, notice)
         if failure is None:
             return place.media_id
@@ -104,26 +109,26 @@ async def upload(client: Any, source: Source, notice: Notice, given: Mapping[str
     raise failure
 
 
-async def _presigned(client: Any, source: Source) -> _Place:
-    """Request an address for a new media file."""
-    about = {"filename": source.path.name, "contentType": source.content_type, "sizeBytes": source.size}
-    answer = await client.request("POST", "/v1/media/upload", json=about)
-    return _address(answer, _place(answer.record))
-
-
-async def _put(client: Any, source: Source, place: _Place, notice: Notice) -> ApiError | TransportError | None:
+async def _put(client: Any, source: _Source, place: _Place, notice: Notice) -> ApiError | TransportError | None:
     """Put the bytes once; return the error, if any."""
     pieces = _pieces(source, notice)
     try:
-        answer: Answer = await client._put(place.url, place.headers, pieces, source.size)
+        with client._pace.aside():
+            answer: Answer = await client._transport.put(place.url, place.headers, pieces, source.size)
     except TransportError as error:
         return error
     finally:
         await pieces.aclose()
-    return None if answer.ok else _refusal(answer, source)
+    if answer.ok:
+        return None
+    named = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", answer.body)  # object stores answer in XML
+    code = named[1].decode() if named else ""
+    words = f"the storage did not accept {source.path.name}: {answer.status} {code}".rstrip()
+    kind = ServerError if answer.status >= 500 else ApiError
+    return kind(words, status=answer.status, code=code, request_id=answer.request_id, body=answer.body)
 
 
-async def _pieces(source: Source, notice: Notice) -> AsyncGenerator[bytes, None]:
+async def _pieces(source: _Source, notice: Notice) -> AsyncGenerator[bytes, None]:
     """Yield a file piece by piece, none of another one than was to be uploaded: it is hashed through the descriptor that is sent."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
@@ -157,8 +162,8 @@ async def _renewed(client: Any, media_id: str) -> _Place | Literal["there"] | No
                 return "there"
             if status == "failed":
                 return None
-            answer = await client.request("POST", f"{where}/refresh-presign")  # no row governs it: it is sent once
-            return _address(answer, replace(_place(answer.record), media_id=media_id))
+            # No row governs it, so it is sent once.
+            return _answered(await client.request("POST", f"{where}/refresh-presign"), media_id)
         except ConflictError:
             continue  # the bytes arrived between the two calls
         except (NotFoundError, DecodeError):
@@ -178,37 +183,26 @@ def _passing(failure: ApiError | TransportError, renewals: int) -> bool:
     return _RESEND and (isinstance(failure, TransportError) or failure.status == 429 or is_ambiguous(failure.status))
 
 
-def _refusal(answer: Answer, source: Source) -> ApiError:
-    """Return the storage's error; object stores answer in XML."""
-    found = re.search(rb"<Code>([A-Za-z0-9]{1,60})</Code>", answer.body)
-    code = found.group(1).decode() if found else ""
-    words = f"the storage did not accept {source.path.name}: {answer.status} {code}".rstrip()
-    kind = ServerError if answer.status >= 500 else ApiError
-    return kind(words, status=answer.status, code=code, request_id=answer.request_id, body=answer.body)
-
-
-def _place(data: Mapping[str, Any]) -> _Place:
-    """Read an address, under any of its field names; its parts are empty if they are missing."""
-
-    def named(what: str) -> Any:
-        return next((data[name] for name in PRESIGN_NAMES[what] if data.get(name)), None)
-
-    url, headers = named("url"), named("headers")
-    shown = {str(name): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {}
-    return _Place(str(named("id") or ""), url if isinstance(url, str) else "", shown, _time(named("expires")))
-
-
-def _address(answer: Answer, place: _Place) -> _Place:
-    """Return a place that the API has answered with; a DecodeError if it is none."""
+def _answered(answer: Answer, media_id: str = "") -> _Place:
+    """Return the place in an answer, for a media file that may be known; a DecodeError if there is none."""
+    place = _place(answer.record)
+    place = replace(place, media_id=media_id or place.media_id)
     if not place.url or not place.media_id:
         answer.refuse("answered without an upload address")
     return place
 
 
-def _time(text: Any) -> datetime | None:
-    """Return an instant, None if the text is not a time with an offset."""
+def _place(data: Mapping[str, Any]) -> _Place:
+    """Read an address, under any of its field names; its parts are empty if they are missing."""
+    named = {what: next(filter(None, map(data.get, names)), None) for what, names in PRESIGN_NAMES.items()}
+    url, headers = named["url"], named["headers"]
     try:
-        moment = datetime.fromisoformat(text)
+        expires: datetime | None = datetime.fromisoformat(named["expires"] or "")
     except (TypeError, ValueError):
-        return None
-    return moment if moment.tzinfo is not None else None
+        expires = None
+    return _Place(
+        str(named["id"] or ""),
+        url if isinstance(url, str) else "",
+        {str(name): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {},
+        expires if expires is not None and expires.tzinfo is not None else None,
+    )

@@ -1,4 +1,4 @@
-"""The API's answer: its JSON, read leniently, and its error."""
+"""The API's answer: its JSON, read leniently, its items and its error."""
 
 from __future__ import annotations
 
@@ -27,11 +27,19 @@ from voxops.errors import (
 )
 
 _REQUEST_IDS = ("x-request-id", "request-id", "x-amzn-requestid", "x-correlation-id")
-NO_CLOCK_SHOWS = (
-    2262  # a later year is a fault: nanoseconds since 1970 end in it, and what is reckoned from dates must be times
-)
+_ITEM_IDS = ("postId", "mediaId", "platformId", "accountId", "id")
+_END_OF_TIMES = 2262  # a later year is a fault, and times count nanoseconds since 1970 in 64 bits
 _LONGEST = 500  # characters of a server's message in an error text
-
+# The class of an error depends on the status only (contract: ERR).
+_ERRORS: Mapping[int, type[ApiError]] = {
+    400: ValidationError, 401: AuthError, 402: AuthError, 403: AuthError, 404: NotFoundError, 409: ConflictError, 422: ValidationError,
+}  # fmt: skip
+# What to do about an error of the configuration.
+_REMEDIES = {
+    401: ". Check the API key: VOXBURST_API_KEY or api_key=",
+    402: ". The plan's quota is used up",
+    403: ". The API key lacks the scope for this call; scopes are set in the dashboard",
+}
 
 Kind = Literal["post", "media", "account", "delivery"]
 
@@ -71,7 +79,7 @@ class Polled:
     @property
     def parts(self) -> list[Polled]:
         """One job per id."""
-        return [replace(self, ids=(one,)) for one in self.ids]
+        return [replace(self, ids=(part,)) for part in self.ids]
 
 
 @dataclass(frozen=True)
@@ -122,9 +130,10 @@ class Answer:
         if not self.body.strip():
             return None
         try:
-            return decode(self.body)
+            with collector_paused():
+                return canonical.decode(self.body)
         except ValueError:
-            what = "a web page" if _is_page(self) else f"{len(self.body)} bytes that are not JSON"
+            what = "a web page" if self.is_page else f"{len(self.body)} bytes that are not JSON"
         return self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
 
     @property
@@ -147,8 +156,13 @@ class Answer:
 
     @cached_property
     def date(self) -> datetime | None:
-        """The time in the ``Date`` header, in whole seconds."""
-        return _parse_date(self.headers.get("date"))
+        """The time in the ``Date`` header, in whole seconds; None if it is absent or unreadable, or of a year that no clock can show yet."""
+        try:
+            date = parsedate_to_datetime(self.headers.get("date", ""))
+            date = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError):  # the offset may lead to a year out of range
+            return None
+        return date if date.year < _END_OF_TIMES else None
 
     @property
     def request_id(self) -> str | None:
@@ -156,11 +170,11 @@ class Answer:
         named = next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
         return None if named is None else safe.plain(named)
 
-
-def decode(body: bytes) -> Any:
-    """Read JSON, as leniently as `voxops._support.canonical.decode`; ValueError if it is not JSON."""
-    with collector_paused():
-        return canonical.decode(body)
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a web page."""
+        html = re.match(rb"\s*<(!doctype|html)", self.body, re.IGNORECASE)
+        return html is not None or "html" in self.headers.get("content-type", "")
 
 
 def items_of(row: Endpoint, answer: Answer) -> tuple[dict[str, Any], ...]:
@@ -172,118 +186,57 @@ def items_of(row: Endpoint, answer: Answer) -> tuple[dict[str, Any], ...]:
         If the answer to many things at once has no results: the outcome of its items is unknown.
     """
     data = answer.record
-    results = data.get("results")
     if row.is_async:  # one post: what of it was queued again, and what was not
-        entries = [("retried", entry) for entry in _list(data, "retriedPlatforms")]
-        entries += [("skipped", entry) for entry in _list(data, "skippedPlatforms")]
-        entries = entries or [("", data)]
-    elif isinstance(results, list):
-        entries = [("", entry) for entry in results if isinstance(entry, Mapping)]
+        named = (("retried", "retriedPlatforms"), ("skipped", "skippedPlatforms"))
+        entries = [(status, entry) for status, name in named for entry in _entries(data, name)] or [("", data)]
+    elif isinstance(data.get("results"), list):
+        entries = [("", entry) for entry in _entries(data, "results")]
     else:
         answer.refuse(f"answered {answer.status} without results; the outcome of its items is unknown")
     return tuple(_item(number, status, entry) for number, (status, entry) in enumerate(entries))
 
 
-def _list(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+def _entries(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     values = data.get(name)
     return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
 
 
 def _item(number: int, status: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    error = read_error(
-        entry.get("errors") or entry.get("error") or (status == "skipped" and entry.get("reason")) or None
-    )
-    said = ": ".join(filter(None, (error.code, error.message))) or None
-    named = ("postId", "mediaId", "platformId", "accountId", "id")
+    problem = entry.get("errors") or entry.get("error") or (status == "skipped" and entry.get("reason")) or None
+    error = read_error(problem)
+    text = ": ".join(filter(None, (error.code, error.message))) or None
     return {
         "index": entry.get("index", number),
-        "status": status or str(entry.get("status") or ("failed" if said else "succeeded")).lower(),
-        "id": next((str(entry[name]) for name in named if entry.get(name)), None),
-        "error": said,
+        "status": status or str(entry.get("status") or "").lower() or ("failed" if text else "succeeded"),
+        "id": next((str(entry[name]) for name in _ITEM_IDS if entry.get(name)), None),
+        "error": text,
     }
 
 
-def error_of(
-    answer: Answer, *, url: str = "", now: datetime | None = None, redact: Callable[[Any], Any] = lambda value: value
-) -> ApiError | None:
-    """Return the error of a answer, None if it is a success.
+def error_of(answer: Answer, *, url: str, now: datetime, redact: Callable[[Any], Any]) -> ApiError | None:
+    """Return the error of an answer, None if it is a success.
 
     `redact` removes the API key from a decoded value: a server may echo it in a form that redaction of the raw body misses.
     """
     if answer.ok:
         return None
-    error = ErrorBody(*redact(list(_error_body(answer))))
+    try:
+        error = read_answer(answer.json)
+    except DecodeError:
+        error = ErrorBody(message="a web page" if answer.is_page else "")
+    error = ErrorBody(*redact(list(error)))
     # The server's text may be printed in a terminal, so control characters are removed.
     code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
-    said: dict[str, Any] = {
-        "code": code,
-        "details": error.details,
-        "request_id": answer.request_id,
-        "body": answer.body,
-    }
-    words = f"{answer.endpoint} answered {' '.join(filter(None, (str(answer.status), code)))}"
-    words += f": {message}" if message else ""
-    words += _hint(answer, url)
-    if answer.status == 429:
-        now = now or answer.date
-        pause = None if now is None else retry_after(answer.headers.get("retry-after"), now)
-        return RateLimitError(words, status=429, retry_after=pause, **said)
-    return _kind(answer.status)(words, status=answer.status, **said)
-
-
-def _kind(status: int) -> type[ApiError]:
-    """Return the class of an error, which depends on the status only (contract: ERR)."""
-    if status >= 500:
-        return ServerError
-    kinds: dict[int, type[ApiError]] = {
-        400: ValidationError,
-        401: AuthError,
-        402: AuthError,
-        403: AuthError,
-        404: NotFoundError,
-        409: ConflictError,
-        422: ValidationError,
-    }
-    return kinds.get(status, ApiError)
-
-
-def _error_body(answer: Answer) -> ErrorBody:
-    """Read the body of an error; a web page is only named as one."""
-    try:
-        return read_answer(answer.json)
-    except DecodeError:
-        return ErrorBody(message="a web page" if _is_page(answer) else "")
-
-
-def _hint(answer: Answer, url: str) -> str:
-    """Return what to do about a configuration error."""
-    if answer.status == 402:
-        return ". The plan's quota is used up"
+    words = f"{answer.endpoint} answered {answer.status} {code}".rstrip() + (f": {message}" if message else "")
     if 300 <= answer.status < 400:
-        return ". Redirects are not followed, so that the API key stays with its host; give the final address as url="
-    if _is_page(answer) and answer.status < 500:
-        return f". Is {url or 'this'} the API's address? Check url= or VOXBURST_API_URL"
-    if answer.status == 401:
-        return ". Check the API key: VOXBURST_API_KEY or api_key="
-    if answer.status == 403:
-        return ". The API key lacks the scope for this call; scopes are set in the dashboard"
-    return ""
-
-
-def _is_page(answer: Answer) -> bool:
-    return (
-        "html" in answer.headers.get("content-type", "")
-        or re.match(rb"\s*<(!doctype|html)", answer.body, re.IGNORECASE) is not None
-    )
-
-
-def _parse_date(text: str | None) -> datetime | None:
-    """Return the instant of a ``Date`` header; None if it is absent or unreadable, or of a year that no clock can show yet."""
-    if not text:
-        return None
-    try:
-        date = parsedate_to_datetime(text)
-        date = (date if date.tzinfo is not None else date.replace(tzinfo=UTC)).astimezone(UTC)
-        return date if date.year < NO_CLOCK_SHOWS else None
-    except (ValueError, OverflowError):  # the offset may lead to a year out of range
-        return None
+        words += ". Redirects are not followed, so that the API key stays with its host; give the final address as url="
+    elif answer.is_page and answer.status < 500:
+        words += f". Is {url} the API's address? Check url= or VOXBURST_API_URL"
+    else:
+        words += _REMEDIES.get(answer.status, "")
+    facts: dict[str, Any] = {
+        "status": answer.status, "code": code, "details": error.details, "request_id": answer.request_id, "body": answer.body,
+    }  # fmt: skip
+    if answer.status == 429:
+        return RateLimitError(words, retry_after=retry_after(answer.headers.get("retry-after"), now), **facts)
+    return _ERRORS.get(answer.status, ServerError if answer.status >= 500 else ApiError)(words, **facts)

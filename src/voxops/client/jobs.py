@@ -15,8 +15,8 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.matrix import Endpoint, polled
 from voxops.api.states import PostState
 from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK
-from voxops.client._address import filled
-from voxops.client._answer import Answer, Polled
+from voxops.client.answer import Answer, Polled
+from voxops.client.request import filled
 from voxops.errors import ApiError, NotFoundError, WaitTooLong
 from voxops.frames.records import read_deliveries, read_post
 from voxops.model import TERMINAL_STATUSES, Outcome
@@ -57,8 +57,9 @@ def job_of(row: Endpoint, path: str, body: Any = None) -> Polled | None:
     ids = [unquote(part) for name, part in pairs if name.startswith(":")]
     if kind == "delivery":
         return Polled(kind, (ids[1],), ids[0])
-    many = next((value for value in body.values() if isinstance(value, list)), ()) if isinstance(body, Mapping) else ()
-    return Polled(kind, tuple(ids[:1]) or tuple(map(str, many)))
+    fields = body.values() if isinstance(body, Mapping) else ()
+    listed: list[Any] = next((value for value in fields if isinstance(value, list)), [])
+    return Polled(kind, tuple(ids[:1]) or tuple(map(str, listed)))
 
 
 def accepted(job: Polled, answer: Answer) -> Polled:
@@ -107,12 +108,13 @@ class Followed:
             if read.status == "scheduled" and read.scheduled_for:
                 self.due = datetime.fromisoformat(read.scheduled_for)
             self.error = next((target.error_message or "" for target in read.targets if target.status == "failed"), "")
-        else:
-            delivery = job.kind == "delivery"
-            self.status = _delivery_status(job, read) if delivery else polled_status(job.kind, read)
+        elif job.kind == "delivery":
+            self.status = _delivery_status(job, read)
+            self.error = "" if read.get("success") else str(read.get("error") or "")
             self.outcome = outcome_of(self.status)
-            failed = "" if read.get("success") else str(read.get("error") or "")
-            self.error = failed if delivery else _issue(read)
+        else:
+            self.status, self.error = polled_status(job.kind, read), _issue(read)
+            self.outcome = outcome_of(self.status)
         return before != (self.status, self.outcome)
 
     @cached_property
@@ -145,12 +147,10 @@ def _issue(record: Mapping[str, Any]) -> str:
 
 def _delivery_status(job: Polled, now: Mapping[str, Any]) -> str:
     """Return the status of a delivery since the act; ``queued`` until a new try has ended (rule 13)."""
-    if job.before is None:  # an old failure looks like a new one
-        return "delivered" if now.get("success") else "queued"
-    before = next(iter(read_deliveries([job.before]).values()), {})
-    if not delivery_ended(before, now):
-        return "queued"
-    return "delivered" if now.get("success") else "undelivered"
+    # Without its state before the act, an old failure looks like a new one.
+    before = None if job.before is None else next(iter(read_deliveries([job.before]).values()), {})
+    ended = bool(now.get("success")) if before is None else delivery_ended(before, now)
+    return "queued" if not ended else "delivered" if now.get("success") else "undelivered"
 
 
 async def follow(job: Polled, client: Any, patience: float) -> Ending:
@@ -160,22 +160,20 @@ async def follow(job: Polled, client: Any, patience: float) -> Ending:
     while True:
         for thing in things:
             if thing.outcome is Outcome.PENDING:
-                record = await read_record(thing.job, client)
+                record: Any = await read_record(thing.job, client)
                 records[thing.job.id] = record or {}
-                thing.see(_read(thing.job, record), client.now())
-        open_ = [thing for thing in things if thing.outcome is not Outcome.SUCCEEDED]
-        pending = any(thing.outcome is Outcome.PENDING for thing in open_)
+                if record is not None and job.kind == "post":
+                    record = read_post(record)
+                elif record is not None and job.kind == "delivery":
+                    record = next(iter(read_deliveries([record]).values()), {})
+                thing.see(record, client.now())
+        rest = [thing for thing in things if thing.outcome is not Outcome.SUCCEEDED]
+        pending = [thing for thing in rest if thing.outcome is Outcome.PENDING]
         if not pending or client._clock.monotonic() - began > patience:
-            worst = next((thing for thing in open_ if thing.outcome is Outcome.PENDING), (open_ or things)[0])
+            worst = (pending or rest or things)[0]
             return Ending(worst.status or "", worst.outcome, tuple(records.values()))
         await client._clock.sleep(min(LONGEST_LOOK, FIRST_LOOK * 1.5**polls))
         polls += 1
-
-
-def _read(job: Polled, record: Mapping[str, Any] | None) -> PostState | Mapping[str, Any] | None:
-    if record is None or job.kind in {"media", "account"}:
-        return record
-    return read_post(record) if job.kind == "post" else next(iter(read_deliveries([record]).values()), {})
 
 
 async def read_before(job: Polled, client: Any) -> dict[str, Any] | None:
@@ -194,8 +192,7 @@ async def read_record(job: Polled, client: Any) -> dict[str, Any] | None:
         async for page in client.pages(filled(DELIVERIES_PATH, [job.webhook_id]), {"limit": PAGE_RECORDS}):
             for record in page.records:
                 if str(record.get("id")) == job.id:
-                    found: dict[str, Any] = record
-                    return found
+                    return dict(record)
         return None
     try:
         answer: Answer = await client.request("GET", filled(_PATHS[job.kind], job.ids))

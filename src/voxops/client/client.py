@@ -3,47 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import UUID
 
-from httpx import AsyncBaseTransport
-
 from voxops._support.clocks import SteppedClock, SystemClock
-from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL
+from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL, UNDECIDED
 from voxops.api.matrix import Endpoint, find, may_resend
-from voxops.api.timing import WATCH_FOR
-from voxops.client._address import base_url
-from voxops.client._answer import Answer, error_of, items_of
-from voxops.client._calls import Call, KeyBook, freeze
-from voxops.client._jobs import Ending, accepted, follow, job_of, read_before
-from voxops.client._loop import LoopRunner, OwnLoop
-from voxops.client._pace import Pace, ServerClock
-from voxops.client._pages import Page, pages
-from voxops.client._retries import Retries
-from voxops.client._secret import Secret
-from voxops.client._transport import Transport, Verify
-from voxops.client._upload import Notice, source_of, upload
+from voxops.api.timing import WATCH_FOR, Backoff, delay, is_ambiguous
+from voxops.client.answer import Answer, error_of, items_of
+from voxops.client.jobs import Ending, accepted, follow, job_of, read_before
 from voxops.client.methods import Methods
-from voxops.errors import ApiError, ConfigError, DecodeError
+from voxops.client.pace import Pace, ServerClock
+from voxops.client.pages import Page, pages
+from voxops.client.request import Call, base_url, encoded, freeze
+from voxops.client.secret import Secret
+from voxops.client.transport import AsyncTransport, Transport, Verify
+from voxops.client.upload import Notice, upload
+from voxops.errors import ApiError, ConfigError, ConflictError, DecodeError, RateLimitError, TransportError, WaitTooLong
 from voxops.frames.times import seconds
 from voxops.model import Clock, PaceInfo
+
+T = TypeVar("T")
+
+_REMEMBERED = 10_000  # keys
+_log = logging.getLogger("voxops.client")
 
 
 def _seconds(name: str, value: Any) -> float:
     """Return a duration in seconds; here, a number is one of seconds."""
-    number = None if isinstance(value, bool) else value
-    if not isinstance(number, int | float):
+    if type(value) not in {int, float}:
         return seconds(name, value)
-    if not number > 0:
+    if not value > 0:
         raise ConfigError(f"{name}={value!r}; it must be more than 0 seconds")
-    return float(number)
+    return float(value)
 
 
 def environment(name: str) -> str | None:
@@ -88,8 +89,7 @@ class Permit:
         if self._send is None:
             raise RuntimeError("a permit allows one try, inside its own block")
         send, self._send = self._send, None
-        call = freeze(method, path, key=key, version=version)
-        return await send(replace(call, body=body, may_go=may_go))
+        return await send(freeze(method, path, body=body, key=key, version=version, may_go=may_go))
 
 
 class AsyncClient(Methods):
@@ -145,7 +145,7 @@ class AsyncClient(Methods):
         max_wait: float | str | timedelta = 300.0,
         timeout: float | str | timedelta = 30.0,
         concurrency: int = 10,
-        transport: AsyncBaseTransport | None = None,
+        transport: AsyncTransport | None = None,
         proxy: str | None = None,
         verify: Verify = True,
         _clock: Clock | None = None,
@@ -160,13 +160,15 @@ class AsyncClient(Methods):
         self._secret.check()
         if type(concurrency) is not int or concurrency < 1:
             raise ConfigError(f"concurrency={concurrency!r}; it must be a whole number, at least 1")
-        if not isinstance(transport, AsyncBaseTransport | None):
+        if not isinstance(transport, AsyncTransport | None):
             raise ConfigError(f"transport= takes an httpx.AsyncBaseTransport, not {type(transport).__name__}")
         patience, timeout = _seconds("max_wait", max_wait), _seconds("timeout", timeout)
         self.url = base_url(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
-        self._clock: Clock = SystemClock() if _clock is None else _clock
-        self._rng = random.SystemRandom() if _rng is None else _rng
+        self._clock: Clock = _clock or SystemClock()
+        self._rng = _rng or random.SystemRandom()
+        self._backoff = Backoff()
         self.requests: int = 0
+        self._keys: dict[str, int] = {}  # the latest keys, and the hash of the request of each
         self._server = ServerClock(self._clock.monotonic)
         self._transport = Transport(
             self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify,
@@ -174,15 +176,19 @@ class AsyncClient(Methods):
         self._pace = Pace(self._clock, self.now, concurrency=concurrency, max_wait=patience)
         if isinstance(self._clock, SteppedClock):
             self._clock.attend(lambda: self._pace.busy)
-        self._retries = Retries(self._clock, self._rng)
-        self._loop = OwnLoop(self._renew)
-        self._keys = KeyBook()
+        # Connections, locks and semaphores are bound to this loop of this process.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+        self._runner: Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]] | None = None
+        self._closed = False
         super().__init__()
 
     async def aclose(self) -> None:
         """Close all connections; the client can't be used after that."""
-        self._loop.close()
-        await self._loop.run(self._transport.close())
+        self._closed = True
+        if self._loop is not None and self._loop.is_closed():
+            self._renew()  # what is bound to a closed loop can't be closed on another
+        await self._run(self._transport.connections.aclose())
 
     async def __aenter__(self) -> Self:
         return self
@@ -204,9 +210,43 @@ class AsyncClient(Methods):
         """Return the server's time in UTC; before the first answer, this machine's."""
         return self._server.now()
 
-    def _bind_loop(self, runner: LoopRunner) -> None:
+    def _bind_loop(self, runner: Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]) -> None:
         """Bind the client to one event loop: `runner` runs a coroutine there, and can be awaited from any other loop."""
-        self._loop.run_by(runner)
+        self._runner = runner
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the client's loop: the runner's, or the running one."""
+        if self._runner is not None:
+            result: T = await self._runner(work)
+            return result
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            work.close()
+            raise ConfigError(
+                "this is awaited outside of asyncio, which voxops needs; under trio run it in a thread, "
+                "such as await trio.to_thread.run_sync(asyncio.run, main())"
+            ) from None
+        return await work
+
+    def _bind(self) -> None:
+        """Bind to the running loop; refuse if the client is closed, or in use on another loop."""
+        if self._closed:
+            raise ConfigError("this client is closed; create a new one")
+        loop = asyncio.get_running_loop()
+        forked = self._process != os.getpid()
+        if self._loop is not None and (forked or loop is not self._loop):
+            if not forked and not self._loop.is_closed():
+                raise ConfigError(
+                    "this client is in use on another event loop; use one client per loop, or ws.client of a workspace"
+                )
+            self._renew()
+        self._loop, self._process = loop, os.getpid()
+
+    def _renew(self) -> None:
+        """Replace everything bound to a closed event loop or to another process."""
+        self._transport.renew()
+        self._pace.renew()
 
     async def request(
         self,
@@ -257,38 +297,75 @@ class AsyncClient(Methods):
             With status 0, if the request can't be encoded; nothing was sent.
         """
         patience = None if timeout is None else _seconds("timeout", timeout)
-        call = freeze(method, path, params=params, json=json, key=idempotency_key, version=version, timeout=patience)
+        call = freeze(
+            method, path, params=params, body=encoded(json), key=idempotency_key, version=version, timeout=patience
+        )
         row = None if call.reads else find(call.method, call.path)
         if row is not None and idempotency_key is None:
             key = str(UUID(int=self._rng.getrandbits(128), version=4))
             call = replace(call, headers={"Idempotency-Key": key, **call.headers})
-        call = replace(call, resend=call.reads or may_resend(row, with_key=True))
-        return await self._loop.run(self._governed(call, row, json))
+        return await self._run(self._governed(call, row, json))
 
     async def _governed(self, call: Call, row: Endpoint | None, json: Any) -> Answer:
         """Send a call as its row says, and read of the answer what the row promises; runs on the client's own loop."""
-        self._keys.check(call)  # here, since only this loop writes the book
-        job = None if row is None else job_of(row, call.path, json)
-        if row is not None and job is not None and (row.partial or job.kind == "delivery"):
-            job = replace(job, before=await read_before(job, self))
-
-        def failure_of(answer: Answer) -> ApiError | None:
-            if row is not None and row.partial and answer.status in BULK_READ_STATUSES and _has_results(answer):
-                return None
-            return error_of(answer, url=self.url, now=self.now(), redact=self._secret.redact_json)
-
-        answer = await self._retries.send(call, self._once, failure_of)
+        self._claim(call)
         if row is None:
-            return answer
+            return await self._retried(call, resend=call.reads)
+        job = job_of(row, call.path, json)
+        if job is not None and (row.partial or job.kind == "delivery"):
+            job = replace(job, before=await read_before(job, self))
+        answer = await self._retried(call, resend=may_resend(row, with_key=True), partial=row.partial)
         answer.record  # noqa: B018  what can't be read is not taken for a success
         items = items_of(row, answer) if row.partial else ()
         return replace(answer, row=row, items=items, job=None if job is None else accepted(job, answer))
 
-    async def _once(self, call: Call) -> Answer:
-        """Wait for the rate limiter and send once."""
-        self._loop.bind()
-        async with self._pace.slot():
-            return await self._send(call)
+    def _claim(self, call: Call) -> None:
+        """Remember the key of a call: a key is never sent with a second request."""
+        key, use = call.headers.get("Idempotency-Key"), hash((call.method, call.path, call.body))
+        if key is None:
+            return
+        self._keys[key] = known = self._keys.pop(key, use)
+        if known != use:
+            text = f"idempotency_key was already used for a request other than this {call.method} {call.path}; nothing was sent"
+            raise ConflictError(text, status=0, code="IDEMPOTENCY_CONFLICT")
+        if len(self._keys) > _REMEMBERED:
+            del self._keys[next(iter(self._keys))]
+
+    async def _retried(self, call: Call, *, resend: bool, partial: bool = False) -> Answer:
+        """Send a call until it has a final answer, its tries are used up, or it may not be sent again."""
+        failure: ApiError | TransportError | None = None
+        for attempt in range(self._backoff.tries):
+            if failure is not None:
+                await self._rest(f"{call.method} {call.path}", attempt, failure)
+            try:
+                self._bind()
+                async with self._pace.slot():
+                    answer = await self._send(call)
+            except TransportError as error:
+                failure = error
+            except WaitTooLong:
+                if failure is None or isinstance(failure, RateLimitError) or call.reads:
+                    raise
+                break  # "nothing was sent" would be false: the outcome of the last try is unknown
+            else:
+                failure = error_of(answer, url=self.url, now=self.now(), redact=self._secret.redact_json)
+                if failure is None or (partial and answer.status in BULK_READ_STATUSES and _has_results(answer)):
+                    return answer
+            if not (resend and _may_pass(failure)):
+                break
+        assert failure is not None
+        raise failure
+
+    async def _rest(self, what: str, attempt: int, failure: ApiError | TransportError) -> None:
+        """Wait after this many tries, and log the outcome of the last of them; after a 429 the rate limiter pauses."""
+        why = "no answer"
+        if isinstance(failure, ApiError):
+            # Any other text of a server may be a post's.
+            code = failure.code if re.fullmatch("[A-Z0-9_]{1,60}", failure.code) else ""
+            why = f"HTTP {failure.status} {code}".rstrip()
+        _log.info("retry: %s, try %d after %s", what, attempt + 1, why)
+        if not isinstance(failure, RateLimitError):
+            await self._clock.sleep(delay(self._backoff, attempt, self._rng))
 
     async def _send(self, call: Call) -> Answer:
         """Send once, now; the server clock and the rate limiter learn from the answer."""
@@ -301,15 +378,6 @@ class AsyncClient(Methods):
         self._pace.learn(answer, sent=sent, received=received)
         return answer
 
-    async def _put(self, url: str, headers: Mapping[str, str], content: AsyncIterable[bytes], size: int) -> Answer:
-        with self._pace.aside():
-            return await self._transport.put(url, headers, content, size)
-
-    def _renew(self) -> None:
-        """Replace everything bound to a closed event loop or to another process."""
-        self._transport.renew()
-        self._pace.renew()
-
     @asynccontextmanager
     async def _permit(self) -> AsyncIterator[Permit]:
         """Wait for the rate limiter, then permit one try; for the engine, since only it resends planned acts (rule 9).
@@ -321,7 +389,7 @@ class AsyncClient(Methods):
         WaitTooLong
             If the rate limit requires a wait longer than `max_wait`.
         """
-        self._loop.bind()
+        self._bind()
         async with self._pace.slot():
             permit = Permit(self._send)
             try:
@@ -346,11 +414,7 @@ class AsyncClient(Methods):
         DecodeError
             If a page is not a list, or the list repeats itself.
         """
-
-        async def fetch(query: Mapping[str, Any]) -> Answer:
-            return await self.request("GET", path, params=query)
-
-        return pages(fetch, params or {})
+        return pages(lambda query: self.request("GET", path, params=query), params or {})
 
     async def wait(self, answer: Answer, *, timeout: float | str | timedelta = WATCH_FOR) -> Ending:
         """Follow the job of an asynchronous call to its end: poll its post, media files, account or delivery.
@@ -378,7 +442,7 @@ class AsyncClient(Methods):
         """
         if answer.job is None:
             raise ConfigError(f"{answer.endpoint} has no job to wait for; its answer is the outcome")
-        return await self._loop.run(follow(answer.job, self, _seconds("timeout", timeout)))
+        return await self._run(follow(answer.job, self, _seconds("timeout", timeout)))
 
     async def upload(
         self,
@@ -420,12 +484,15 @@ class AsyncClient(Methods):
         ApiError, TransportError
             If the API or its storage refused the file, or could not be reached.
         """
+        return await self._run(upload(self, file, content_type, sha256, progress or (lambda *_: None), place))
 
-        async def work() -> str:
-            source = await asyncio.to_thread(source_of, file, content_type, sha256)
-            return await upload(self, source, progress or (lambda *_: None), place)
 
-        return await self._loop.run(work())
+def _may_pass(failure: ApiError | TransportError) -> bool:
+    """Return whether a failure may be temporary: no answer, 429, 5xx, 408, or the same key still in progress."""
+    if isinstance(failure, TransportError):
+        return True
+    undecided = failure.status in UNDECIDED and UNDECIDED[failure.status] in {"", failure.code}
+    return undecided or is_ambiguous(failure.status)
 
 
 def _has_results(answer: Answer) -> bool:

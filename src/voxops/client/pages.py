@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import ChainMap
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +13,12 @@ from voxops._support import loads
 from voxops._support.safe import many
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import LIST_BYTES, LIST_PAGES, LIST_RECORDS, PAGE_RECORDS, PAGE_TIMES
-from voxops.client._answer import Answer
+from voxops.client.answer import Answer
 
 _NO_RECORDS = frozenset({"details", "errors", "stack", "warnings"})  # lists that accompany a message
 
 # Links or numbers of a next page; the client does not follow them.
 _FOLLOWING = ("next", "nextPage", "next_page", "nextUrl", "next_url")
-_DIGITS = 16  # a page number has fewer
 _TURNS_TO_SEND = 5  # turns of the event loop after which a request has been sent
 
 Fetch = Callable[[Mapping[str, Any]], Awaitable[Answer]]
@@ -198,9 +198,7 @@ def _whole(value: Any) -> int | None:
     """Return a whole number, also from text; None for anything else."""
     if type(value) is int:
         return value
-    return (
-        int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS else None
-    )
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value) else None
 
 
 def _next_number(data: Mapping[str, Any], count: int) -> tuple[str | None, bool]:
