@@ -64,9 +64,8 @@ def job_of(row: Endpoint, path: str, body: Any = None) -> Polled | None:
 
 def accepted(job: Polled, answer: Answer) -> Polled:
     """Return the job with the answer that accepted it, which names what an import creates."""
-    record = answer.record
-    ids = job.ids or (str(record.get("id") or record.get("mediaId") or ""),)
-    return replace(job, ids=ids, accepted=record, accepted_at=answer.date)
+    ids = job.ids or (str(answer.record.get("id") or answer.record.get("mediaId") or ""),)
+    return replace(job, ids=ids, accepted=answer.record, accepted_at=answer.date)
 
 
 def outcome_of(status: str | None) -> Outcome:
