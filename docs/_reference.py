@@ -21,6 +21,7 @@ from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
 
 import voxops as vx
+from voxburst_sandbox import Switches
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Cost
 from voxops.analysis.triage import RULES, Rule
 from voxops.api.endpoints import ENDPOINTS, GROUPS, PARAMETERS, Operation, signature_of
@@ -58,7 +59,7 @@ WORKSPACE: Groups = {
 }
 RUN: Groups = {
     "Wait and follow": "wait events show running snapshot",
-    "What became of the rows": "results failed to_mend made copies",
+    "Results of the rows": "results failed to_mend made copies",
     "Steer": "pause resume cancel notify",
     "The plan": "plan",
 }
@@ -174,7 +175,7 @@ def _endpoints() -> Iterator[str]:
     """Yield the client's methods for the endpoints: a table for each group, then their parameters, each once."""
     yield _heading("Methods for each endpoint", "-")
     yield (
-        "Each method sends at once. Whether it is sent again after a lost answer is in :doc:`matrix`; "
+        "Each method sends immediately. Whether it is sent again after a lost answer is in :doc:`matrix`; "
         "``help(client.posts.create)`` shows its errors, too. The API judges what the fields may be."
     )
     for group in ("", *GROUPS):
@@ -393,7 +394,7 @@ def reasons_page() -> str:
             [_rule_row(code, rule) for rule in RULES for code in rule.codes],
         ),
         "## Guesses from the message",
-        "A failure whose code is unknown or missing is judged by the words of its message. A guess is never retried by itself.",
+        "A failure whose code is unknown or missing is judged by the words of its message. A guess is never retried automatically.",
         _table(
             ("message contains", "verdict", "what to do"),
             [(f"`{_bars(rule.pattern)}`", str(rule.verdict), _plain(rule.remedy)) for rule in RULES if rule.pattern],
@@ -572,6 +573,29 @@ def _matrix_row(row: Endpoint) -> tuple[str, ...]:
     )
 
 
+# The sandbox's switches.
+
+
+def switches_page() -> str:
+    """Return the switches of the sandbox with their defaults, from their docstring."""
+    listed = inspect.cleandoc(Switches.__doc__ or "").partition("----------\n")[2]
+    described = re.findall(r"^(\w[\w, ]*) : .+\n((?:    .+\n?)+)", listed, re.MULTILINE)
+    rows = [
+        (
+            ", ".join(f"`{name}`" for name in names.split(", ")),
+            ", ".join(dict.fromkeys(f"`{getattr(Switches(), name)}`" for name in names.split(", "))),
+            _md(text),
+        )
+        for names, text in described
+    ]
+    return (
+        f"<!-- {_COMMENT} -->\n# Switches of the sandbox\n\nWhere the API's documents are silent or contradict themselves, a switch of "
+        "[the sandbox](../sandbox.md) chooses the reading. The defaults give a client less to rely on, or are more dangerous.\n\n"
+        + _table(("switch", "default", "reading"), rows)
+        + "\n"
+    )
+
+
 # Writing them.
 
 
@@ -583,6 +607,7 @@ MAKERS: Mapping[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "commands.md": commands_page,
     "matrix.md": matrix_page,
+    "switches.md": switches_page,
 }
 
 

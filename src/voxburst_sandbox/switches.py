@@ -50,7 +50,7 @@ class Switches:
         The ``Date`` header is ahead of the clock by so much; nothing else is.
     linger_failed_seconds : float
         A retried or fixed post keeps its old status and `updatedAt` for so many virtual seconds after the 202; its retry
-        count rises at once.
+        count rises immediately.
     queue_hold_seconds : float
         After the 202 to a retry, fix or publish nothing at all shows for so many virtual seconds: neither status nor retry
         count nor `updatedAt`.
@@ -59,8 +59,8 @@ class Switches:
     uppercase_status : bool
         Enums in answers are upper case.
     publish_on_create : bool
-        A post with neither ``scheduledFor`` nor ``saveAsDraft`` is published at once, the more dangerous reading; False keeps
-        it as a draft.
+        A post with neither ``scheduledFor`` nor ``saveAsDraft`` is published immediately, the more dangerous reading; False
+        keeps it as a draft.
     legacy : bool
         Names of earlier versions are read: ``platforms scheduledAt draft mediaIds overrides`` of a post, ``offset`` of a list.
         By default they are refused by name.
@@ -102,12 +102,12 @@ class Switches:
     record_bodies : bool
         The record of requests shows each body as text, `sent`.
     failure_rate : float
-        Share of first publications that fail for a passing reason.
+        Share of first publications that fail for a temporary reason.
     failure_rates : mapping
         Platform to error code to share of publications that fail with it, instead of `failure_rate`; a platform that is not
         named never fails.
     recovery_rate : float
-        Share of retried passing failures that succeed.
+        Share of retried temporary failures that succeed.
     publish_seconds : tuple of float
         Least and longest time from queue to result, in virtual seconds.
     """

@@ -203,21 +203,6 @@ def test_the_scripts_of_the_page_do_what_it_says(sandbox, machine):
     assert created_once(sandbox, ROWS)
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_the_nightly_script_retries_what_failed_and_says_by_its_status_if_anything_is_left(
-    sandbox, status, monkeypatch
-):
-    script, _ = (text for language, text in fences(SCHEDULED) if language == "python")
-    sandbox.set_switches(recovery_rate=1.0 if status == 0 else 0.0)
-    connect = vx.connect
-    monkeypatch.setattr(vx, "connect", lambda: connect(sandbox=sandbox))
-    with pytest.raises(SystemExit) as ended:
-        exec(script, {})
-    assert ended.value.code == status
-    tried = [effect["post"] for effect in sandbox.effects("post.retry")]
-    assert 0 < len(tried) == len(set(tried))
-
-
 def test_the_report_is_mailed_if_somebody_has_to_act(sandbox, machine):
     (script,) = (text for language, text in fences(HOW_TO / "share-a-report.md") if language == "sh")
     mails, mail = machine / "mails", machine.parent / "bin" / "mail"
@@ -290,7 +275,7 @@ class Airflow:
 
 
 def dags() -> str:
-    _, script = (text for language, text in fences(SCHEDULED) if language == "python")
+    (script,) = (text for language, text in fences(SCHEDULED) if language == "python")
     assert script.count("/data/voxops") == 1
     return script
 

@@ -13,6 +13,7 @@ import _reference as reference
 import pytest
 
 import voxops as vx
+from voxburst_sandbox import Switches
 from voxops.api.reasons import SENTENCES
 
 HOME = Path(__file__).parents[2]
@@ -130,6 +131,11 @@ def test_every_field_of_a_returned_value_is_explained(kind):
 
 
 # Errors and commands.
+
+
+def test_every_switch_of_the_sandbox_is_on_its_page():
+    page = reference.page("switches.md")
+    assert [each.name for each in fields(Switches) if f"`{each.name}`" not in page] == []
 
 
 def test_every_error_says_when_it_is_raised_and_what_to_do():

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -243,13 +243,6 @@ def test_the_conversation_runs_as_it_stands():
         assert '"kind":"target.requeue"' in done.stdout  # said twice: the retry under another key
         assert '"dataAvailable":true' in done.stdout
         assert sandbox.effects() == []  # the last line began again
-
-
-def test_every_switch_is_named_with_its_default():
-    title = "Readings of the contract"
-    assert named(title) == {field.name for field in fields(Switches)}
-    for names, defaults, *_ in rows(title):
-        assert {str(getattr(Switches(), name)) for name in names} == set(defaults), names
 
 
 def test_every_fault_and_every_control_call_is_named():
