@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from concurrent.futures import Future
 from datetime import datetime
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
-from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
+from voxops._support.arguments import did_you_mean, list_of_text, true_or_false
 from voxops._support.display import running_cell
 from voxops._support.eventloop import awaitable, blocking
 from voxops.engine.execution import begin
@@ -224,7 +225,9 @@ class Run:
             raise ConfigError(f"{self.id} belongs to the parent process; call vx.connect() in this one")
 
     async def _join(self, timeout: float | None, *, raises: bool) -> None:
-        check_timeout(timeout)
+        number = isinstance(timeout, Integral | float) and not isinstance(timeout, bool)
+        if timeout is not None and not (number and timeout >= 0):
+            raise ConfigError(f"timeout={timeout!r} must be a number of seconds, 0 or more, or None to wait to the end")
         true_or_false("raises", raises)
         await self._ended(timeout)
         if self._future is not None and self._future.done():

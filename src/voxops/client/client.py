@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from voxops._support.clocks import SteppedClock, SystemClock
+from voxops._support.eventloop import refuse_outside
 from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL, UNDECIDED
 from voxops.api.matrix import Endpoint, find, may_resend
 from voxops.api.timing import WATCH_FOR, Backoff, delay, is_ambiguous
@@ -219,14 +220,7 @@ class AsyncClient(Methods):
         if self._runner is not None:
             result: T = await self._runner(work)
             return result
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            work.close()
-            raise ConfigError(
-                "this is awaited outside of asyncio, which voxops needs; under trio run it in a thread, "
-                "such as await trio.to_thread.run_sync(asyncio.run, main())"
-            ) from None
+        refuse_outside(work, "run it in a thread, such as await trio.to_thread.run_sync(asyncio.run, main())")
         return await work
 
     def _bind(self) -> None:

@@ -15,7 +15,6 @@ import httpx
 from voxops._support import safe
 from voxops._support.canonical import canonical, is_well_formed
 from voxops.api.assumptions import DEFAULT_URL, VERSION_HEADER
-from voxops.api.limits import ADDRESS_CHARACTERS
 from voxops.errors import ConfigError, ValidationError
 
 _TOKEN = re.compile("[!-~]{1,255}")  # undocumented; every published client sends 36 characters
@@ -151,12 +150,9 @@ def safe_path(path: str) -> str:
         raise ConfigError(f"path={_shown(path)} leads out of the API")
     full = path if f"{path}/".startswith("/v1/") else f"/v1{path}"
     try:
-        quoted = quote(full, safe="/%:@!$&'()*+,;=~")
+        return quote(full, safe="/%:@!$&'()*+,;=~")
     except UnicodeEncodeError:
         refuse("path", "contains half of a surrogate pair, which can't be encoded")
-    if len(quoted) > ADDRESS_CHARACTERS:
-        refuse("path", f"{len(quoted):,} characters, {ADDRESS_CHARACTERS:,} allowed")
-    return quoted
 
 
 def base_url(url: str) -> str:
@@ -193,7 +189,7 @@ def base_url(url: str) -> str:
 def _parsed(text: str) -> httpx.URL | None:
     """Return an address as the library that sends to it understands it; None if it is not valid."""
     try:
-        url = httpx.URL(text if len(text) <= ADDRESS_CHARACTERS else "")
+        url = httpx.URL(text)
         return url if re.fullmatch(r"[\w.:-]+", url.host, re.ASCII) and (url.port or 0) < 2**16 else None
     except (ValueError, httpx.InvalidURL):  # ValueError: a host whose Punycode is wrong
         return None

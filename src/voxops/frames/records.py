@@ -25,7 +25,8 @@ from voxops.frames.schemas import SCHEMAS, TARGET, entries_of, read, read_target
 from voxops.frames.times import EPOCH, NAT, TIME_DTYPE, stamps
 from voxops.model import IN_FLIGHT_STATUSES
 
-_BLOCK = 1000  # records that become columns together; a block that fits the processor's cache is fastest
+# Records that become columns together: a block that fits the processor's cache is fastest, and deliveries are small.
+_BLOCK, _BLOCK_OF_DELIVERIES = 1000, 4000
 
 
 class Columns:
@@ -60,13 +61,14 @@ class Columns:
             Wire fields for records that lack them, such as ``webhookId`` of the requested list.
         """
         page = list(records)
-        kept = [record for record in page if isinstance(record, dict)]
+        kept = page if set(map(type, page)) == {dict} else [record for record in page if isinstance(record, dict)]
         self._unread["record"] += len(page) - len(kept)
         self._rows += len(kept)
         self._waiting += [{**fill, **record} for record in kept] if fill else kept
-        if len(self._waiting) >= _BLOCK:
+        if len(self._waiting) >= (_BLOCK_OF_DELIVERIES if self._kind == "deliveries" else _BLOCK):
             self._convert()
 
+    @collector_paused()
     def frame(self, **attrs: Any) -> pd.DataFrame:
         """Return all rows so far.
 
@@ -86,6 +88,10 @@ class Columns:
             self._convert()
         self._blocks = [pd.concat(self._blocks, ignore_index=True)]
         frame = self._blocks[0].copy(deep=False)
+        for column in SCHEMAS[self._kind]:
+            # Only now: the garbage collector, which ignores bytes, would visit each cell again and again while pages are read.
+            if column.shown and (cell := column.kind.cell):
+                frame[column.name] = frame[column.name].map(cell, na_action="ignore")
         frame.attrs.update(kind=self._kind, **attrs, unread=dict(+self._unread))
         return frame
 
@@ -96,7 +102,7 @@ class Columns:
         columns = {}
         for column in SCHEMAS[self._kind]:
             if column.shown:
-                columns[column.name] = column.kind.array(plain[column.name])
+                columns[column.name] = (column.kind.pack or column.kind.array)(plain[column.name])
                 if column.kind.parsed:
                     missing = raw[column.name].count(None)
                     self._unread[column.name] += int(columns[column.name].isna().sum()) - missing
