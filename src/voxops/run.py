@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from numbers import Integral
@@ -18,7 +19,7 @@ from voxops._support.display import running_cell
 from voxops._support.eventloop import awaitable, blocking
 from voxops.engine.execution import begin
 from voxops.engine.progress import REFRESH, notify
-from voxops.errors import ConfigError, Interrupted, WaitTooLong
+from voxops.errors import ConfigError, Interrupted, LedgerError, WaitTooLong
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition, paused
 from voxops.webhooks import Payload, WebhookEvent, parse_event
@@ -346,7 +347,8 @@ class Run:
         went_to_its_end = not self.running and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
-        self._last_results = self._job.results()  # the ledger is closed next
+        with suppress(LedgerError):  # the ledger is closed next; where it is gone, `results` says so
+            self._last_results = self._job.results()
         left = self._snapshot.total - self._snapshot.settled
         if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch is in no ledger
             return ""

@@ -87,8 +87,9 @@ def _risk(row: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | Non
         return "failing", why, Reason("reconnect_and_retry")
     if row["scope_status"] == "degraded":
         message = row["scope_message"]
-        code = "account_lacks_permissions_as_told" if message else "account_lacks_permissions"
-        return "degraded", Reason(code, **({"message": message} if message else {})), Reason("grant_permissions")
+        bare = Reason("account_lacks_permissions")
+        why = Reason("account_lacks_permissions_as_told", message=message) if message else bare
+        return "degraded", why, Reason("grant_permissions")
     if row["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * row["tried"]:
         return "failing", Reason("targets_failed", failed=blamed, tried=row["tried"]), Reason("look_at_failures")
     return None, None, Reason("try_later") if row.get("verdict") == Verdict.SUPPORT else None

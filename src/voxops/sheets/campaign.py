@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections import Counter
@@ -202,7 +201,7 @@ def read_campaign(
         merged cell counts for each of its rows, and a heading merged over a whole row is skipped. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs`` has ``kind`` and ``source``, and ``encoding`` and ``delimiter`` (with ``guessed`` for a
         guessed encoding) or ``sheet``, and ``skipped`` for headings. From ``places`` checks name a cell; ``reading`` stands for the
-        folder. ``notes`` has what ``ws.check`` warns of: skipped headings, and what a hidden layout renames.
+        folder. ``hidden`` is what a hidden layout renames or zones, of which ``ws.check`` warns.
         By ``layout`` `voxops.to_excel` writes rows as the sheet had them. ``run`` is there for a workbook of the rows of a run, and
         ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
@@ -274,15 +273,13 @@ def read_campaign(
     frame.attrs["reading"] = keep_folder(place.parent if folder is None else file_path("folder", folder))
     frame.attrs |= {"tz": shown} if shown else {}
     frame.attrs |= {"run": stored.run} if stored.run else {}
-    notes = [("rows_skipped", read.about["skipped"])] if "skipped" in read.about else []
     hidden = [
         f"{theirs!r} as {ours}"
         for ours, theirs in stored.columns.items()
         if heads.get(ours) == theirs and _tidy(theirs) != ours
     ]
     hidden += [f"times in {stored.tz}"] if stored_tz and shown == stored_tz != named else []
-    notes += [("layout_hidden", ", ".join(hidden)[:300])] if hidden else []
-    frame.attrs |= {"notes": json.dumps(notes)} if notes else {}
+    frame.attrs |= {"hidden": ", ".join(hidden)[:300]} if hidden else {}
     frame.attrs.update(**read.about)
     return frame
 
