@@ -111,7 +111,7 @@ def _lists(values: Sequence[Any]) -> list[tuple[str | None, ...]]:
     return [tuple(islice(entries, len(some))) for some in lists]
 
 
-def _objects(cells: Iterable[Any]) -> Any:
+def objects(cells: Iterable[Any]) -> Any:
     """Return cells as a column, one object each."""
     values = cells if isinstance(cells, list) else list(cells)
     return pd.arrays.NumpyExtensionArray(np.fromiter(values, object, len(values)))
@@ -136,18 +136,18 @@ def _strings(values: Sequence[Any]) -> Any:
 
 
 def _cells(cell: type[Json], packed: Iterable[Any]) -> Any:
-    return _objects(value if value is None else cell(value) for value in packed)
+    return objects(value if value is None else cell(value) for value in packed)
 
 
-def _targets(groups: Iterable[Sequence[Target]]) -> Any:
-    return _objects(map(msgspec.json.encode, groups))
+def _targets(groups: Iterable[Sequence[Target]]) -> list[bytes]:
+    return list(map(_encode, groups))
 
 
-def _json(values: Sequence[Any]) -> Any:
+def _json(values: Sequence[Any]) -> list[bytes | None]:
     try:
-        return _objects([None if value is None else _encode(value) for value in values])
+        return [None if value is None else _encode(value) for value in values]
     except (RecursionError, TypeError, UnicodeEncodeError, OverflowError):  # a cell that needs more care
-        return _objects(map(Json.of, values))
+        return list(map(Json.of, values))
 
 
 TEXT = Kind("text", clean_texts, _strings)
@@ -163,7 +163,7 @@ TIME = Kind(
     "time", lambda values: clean_texts([value if type(value) is str else None for value in values]),
     lambda values: parse_times(values).array, parsed=True,
 )  # fmt: skip
-LIST = Kind("list", _lists, _objects)
+LIST = Kind("list", _lists, objects)
 JSON = Kind("json", list, lambda values: _cells(Json, _json(values)), cell=Json, pack=_json)
 TARGETS = Kind("targets", list, lambda groups: _cells(Targets, _targets(groups)), cell=Targets, pack=_targets)
 
