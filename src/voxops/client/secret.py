@@ -34,15 +34,15 @@ class Secret:
 
     Parameters
     ----------
-    text : str or None
-        The API key.
+    text : str, Secret or None
+        The API key, or an address that may contain a password or be a misplaced key.
     """
 
     __slots__ = ("__weakref__", "_held")
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str | Secret | None) -> None:
         held = text.strip() if isinstance(text, str) else ""
-        self._held: Callable[[], str] = lambda: held
+        self._held: Callable[[], str] = text._held if isinstance(text, Secret) else lambda: held
 
     def check(self) -> None:
         """Raise ConfigError if there is no text, or one that does not fit into a header."""
