@@ -66,7 +66,7 @@ def _of_row(item: Item, posts: Sequence[FramePost], *, override: bool, tags: boo
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
         return _Need("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), live[0])
-    if live:  # somebody has copied it and made another post of the copy, which shows something else (rule 19)
+    if live:  # others with this mark are copies that a person has made into other posts (rule 19)
         return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
     attempts = {post.post_id: numbers.get(post.op_mark or "", 1) for post in posts}

@@ -1,4 +1,4 @@
-"""What the ledger can tell: a run's rows with their outcomes, the runs there were, and the whole trail, as frames."""
+"""Frames of the ledger: a run's rows with their outcomes, all runs, and the audit trail."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from voxops.model import OUTCOMES, WITHDRAWN_STATUSES, Transition
 SETTLED = frozenset({"succeeded", "failed"})
 UNSENT = Reason("unsent")
 
-# Rows of runs with the request that each stands for, and its open call; the last call that carried a request.
+# Rows of runs with their requests and open calls; and the last call that carried a request.
 _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
            LEFT JOIN calls ON calls.id = requests.call"""
 _LAST = "LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)"
@@ -55,7 +55,7 @@ _MENDED = """EXISTS (SELECT 1 FROM requests AS later WHERE later.label = request
 
 
 class Tally(NamedTuple):
-    """How far a run is: rows by platform and outcome, why those are not settled that are not, and how many need nobody.
+    """How far a run is: rows by platform and outcome, why others wait, and how many need no action.
 
     `withdrawn` rows have posts that were withdrawn or deleted since; those `at_rest` are blocked by that, or `abandoned` on purpose.
     """
@@ -68,7 +68,7 @@ class Tally(NamedTuple):
 
 
 def tally(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> Tally:
-    """How far a run is, by one look at it; `unsent` is why rows are not sent of which the ledger knows nothing else."""
+    """How far a run is; `unsent` is the reason of unsent rows that have no other."""
     rows = ledger.query(
         f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY_IN_RUN}, {_WITHDRAWN}, count(*)
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = :run GROUP BY 1, 2, 3, 4""",
@@ -488,7 +488,7 @@ def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
 def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:
     """Places, in the order of `results`, of rows whose act was sent before an instant of server time and has not ended.
 
-    A create of which nobody knows is found or proved absent, and is not abandoned.
+    A create in doubt is not among them: lists show it, or prove it absent.
     """
     rows = ledger.query(
         f"""SELECT calls.state IN ('accepted', 'unknown') AND requests.mark IS NULL AND calls.last_sent < :before
