@@ -192,7 +192,7 @@ def _by_lists(
         for name in dict.fromkeys(row["accounts"]):
             id_ = names.get(name, name)
             account = names.listed.get(id_)
-            platform, reason, level, key = names.platform(id_), names.why_not(id_, name), "error", ""
+            platform, reason, level, key = names.platform(id_), names.why_not(id_), "error", ""
             if account is None and ":" not in name and not names.lacking([name]):
                 reason, level = Reason("accounts_unread", account=name[:60]), "warning"
             elif account is None:
