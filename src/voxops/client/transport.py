@@ -12,7 +12,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Literal
@@ -88,13 +88,11 @@ class Transport:
         ConfigError
             If a proxy can't be used.
         """
-        open_by = partial(
-            httpx.AsyncClient, cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])), **self._settings
-        )
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         # The error is neither quoted nor kept: a proxy's address may contain a password.
         with suppress(ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
-            self.connections = (
-                open_by() if self._proxy is None else self._proxy.expose_to(lambda proxy: open_by(proxy=proxy))
+            self.connections = httpx.AsyncClient(
+                cookies=no_cookies, proxy=self._proxy and self._proxy.expose_to(str), **self._settings
             )
             return
         named = "HTTPS_PROXY or ALL_PROXY" if self._proxy is None else "proxy="
