@@ -151,7 +151,7 @@ class Transport:
         # The library logs the address, the Location header of a redirect repeats it, and errors repeat parts.
         with kept_from_logs(request.url.query.decode("ascii")):
             outcome = await self._exchange(request, f"PUT to {host}", seconds, STORAGE_ANSWER_BYTES)
-        del request
+        del request, url
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
