@@ -179,9 +179,9 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     table = plan.iloc[[row["row"] for row in rows]].copy()
     cells = [{**row, **_in_words(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
-    sent = table_of(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
+    sent = _table(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
     sent.index = table.index
-    ended = table_of(cells, RESULT_TYPES)
+    ended = _table(cells, RESULT_TYPES)
     if "status" in table.columns:
         ended["status_before"] = table["status"].astype("string").array
     table = table.assign(
@@ -203,7 +203,6 @@ def _in_words(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
         "reason_code": why and why.code,
         "withdrawn": row["withdrawn"] and f"{row['withdrawn']} {_instant(row['since']):%Y-%m-%dT%H:%M:%SZ}",
         "error_code": _error_code(row),
-        "settled_at": _instant(row["settled_at"]),
         "notice": _notice(row, copies),
     }
 
@@ -241,6 +240,12 @@ def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     if copies:
         notices.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
     return "; ".join(notices) or None
+
+
+def _table(rows: Iterable[dict[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of the ledger as a frame; its times are seconds since the epoch."""
+    times = [name for name, dtype in dtypes.items() if dtype == TIME_DTYPE]
+    return table_of([{**row, **{name: _instant(row[name]) for name in times}} for row in rows], dtypes)
 
 
 def _instant(seconds: float | None) -> datetime | None:
@@ -318,8 +323,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id JOIN runs ON runs.id = run_rows.run
             GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC"""
     )
-    table = table_of([{**row, "created_at": _instant(row["created_at"])} for row in map(dict, rows)], _RUN_TYPES)
-    return table.set_index("run")
+    return _table(map(dict, rows), _RUN_TYPES).set_index("run")
 
 
 _CAMPAIGN_TYPES: dict[Any, Any] = {"campaign": "string", "rows": "Int64", "first_at": TIME_DTYPE, "last_at": TIME_DTYPE}
@@ -425,17 +429,15 @@ def history(ledger: Ledger) -> pd.DataFrame:
             ORDER BY requests.id"""
     )
     copies = {request.id: f"duplicates exist: {', '.join(others)}" for request, (_, *others) in duplicates(ledger)}
-    times = [name for name, dtype in _TRAIL_TYPES.items() if dtype == TIME_DTYPE]
     cells = [
         {
             **row,
-            **{name: _instant(row[name]) for name in times},
             "waiting_for": None if row["outcome"] in SETTLED else str(_why(row["why"])),
             "notice": copies.get(row["id"]),
         }
         for row in map(dict, rows)
     ]
-    return table_of(cells, _TRAIL_TYPES)
+    return _table(cells, _TRAIL_TYPES)
 
 
 def acted_on(ledger: Ledger, since: datetime) -> set[str]:
