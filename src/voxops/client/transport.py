@@ -11,7 +11,8 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Any, Literal
@@ -57,7 +58,7 @@ class Transport:
         timeout: float,
         concurrency: int,
         transport: AsyncTransport | None = None,
-        proxy: str | None = None,
+        proxy: Secret | None = None,
         verify: Verify = True,
     ) -> None:
         if transport is not None and (proxy is not None or verify is not True):
@@ -76,7 +77,6 @@ class Transport:
             "trust_env": not self._here,
             "verify": _certificates(verify, trust_env=url.startswith("https")),
             "transport": transport,
-            "proxy": self._proxy,
         }
         self.renew()
 
@@ -88,15 +88,17 @@ class Transport:
         ConfigError
             If a proxy can't be used.
         """
-        try:
-            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-            self.connections = httpx.AsyncClient(cookies=no_cookies, **self._settings)
-        except (ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
-            # The error is not quoted: a proxy's address may contain a password.
-            named = "HTTPS_PROXY or ALL_PROXY" if self._proxy is None else "proxy="
-            raise ConfigError(
-                f"{named} names a proxy that can't be used here; it must be an http:// or https:// address"
-            ) from None
+        open_by = partial(
+            httpx.AsyncClient, cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])), **self._settings
+        )
+        # The error is neither quoted nor kept: a proxy's address may contain a password.
+        with suppress(ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
+            self.connections = (
+                open_by() if self._proxy is None else self._proxy.expose_to(lambda proxy: open_by(proxy=proxy))
+            )
+            return
+        named = "HTTPS_PROXY or ALL_PROXY" if self._proxy is None else "proxy="
+        raise ConfigError(f"{named} names a proxy that can't be used here; it must be an http:// or https:// address")
 
     async def send(self, call: Call) -> Answer:
         """Send a call to the API once, and return the answer whatever its status.

@@ -21,6 +21,7 @@ from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason, read_reason
 from voxops.api.timing import CLOCKS_DIFFER
+from voxops.errors import LedgerError
 from voxops.frames.checks import table_of
 from voxops.frames.stored import restore
 from voxops.frames.times import TIME_DTYPE, parse_times
@@ -355,7 +356,7 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
     groups = table.assign(at=parse_times(list(table["at"]))).groupby("campaign")
     ends = {"rows": groups["row"].nunique(), "first_at": groups["at"].min(), "last_at": groups["at"].max()}
     table = pd.DataFrame(ends).sort_values("last_at", ascending=False).reset_index()
-    return table.assign(campaign=table["campaign"].map(names)).astype(_CAMPAIGN_TYPES)
+    return table.assign(campaign=table["campaign"].map(lambda form: names.get(form, form))).astype(_CAMPAIGN_TYPES)
 
 
 def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -442,22 +443,23 @@ def history(ledger: Ledger) -> pd.DataFrame:
 
 def acted_on(ledger: Ledger, since: datetime) -> set[str]:
     """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
-    rows = ledger.query("SELECT DISTINCT subject FROM calls WHERE last_sent >= :since", since=since.timestamp())
-    return {Subject.parse(text).id for (text,) in rows}
+    sql = "SELECT DISTINCT subject FROM calls WHERE last_sent >= :since"
+    return {*ledger.query(sql, lambda row: Subject.parse(row[0]).id, since=since.timestamp())}
 
 
 def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.runs.head(run)
-    rows = ledger.query(
+    items = ledger.query(
         "SELECT row, item FROM run_rows JOIN requests ON requests.id = request WHERE run = :run ORDER BY chunk, row",
+        lambda row: replace(read_item(row["item"]), row=row["row"]),
         run=run,
     )
     table, why = _planned(ledger, run)
     return Plan(
         act=act_named(head.action),
         table=table,
-        items=tuple(replace(read_item(row["item"]), row=row["row"]) for row in rows),
+        items=tuple(items),
         campaign=head.campaign,
         key=head.key_column,
         why=why,
@@ -467,6 +469,8 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
 def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason, ...]]:
     """The table of a run's plan, and the reason of each row, of which the table has the sentence."""
     table = restore(ledger.runs.frame(run))
+    if ledger.runs.head(run).key_column not in {"", *table}:
+        raise LedgerError(f"the ledger {ledger.path} has another plan of {run}; somebody has changed it by hand")
     reasons = {text: read_reason(text) for text in table["reason"].unique()}
     why = tuple(reasons[text] for text in table["reason"])
     return table.assign(reason=pd.array(list(map(str, why)), dtype="string")), why
@@ -479,8 +483,8 @@ def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """The state that settled each row of a run, in the order of `results`; empty where nothing was read."""
-    rows = ledger.query(f"SELECT requests.seen FROM {_ROWS} WHERE run_rows.run = :run ORDER BY run_rows.row", run=run)
-    return [canonical.decode(seen or "{}") for (seen,) in rows]
+    sql = f"SELECT requests.seen FROM {_ROWS} WHERE run_rows.run = :run ORDER BY run_rows.row"
+    return ledger.query(sql, lambda row: canonical.decode(row[0] or "{}"), run=run)
 
 
 def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:

@@ -96,8 +96,8 @@ class Calls(Part):
         return self._find(f"state <> 'closed' AND subject {some('subjects')}", subjects=subjects)
 
     def _find(self, where: str, **values: Any) -> list[Call]:
-        rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", **values)
-        return [self._as_it_is(read_call(row)) for row in rows]
+        calls = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", read_call, **values)
+        return [self._as_it_is(call) for call in calls]
 
     def _as_it_is(self, call: Call) -> Call:
         if call.id in self._in_flight:

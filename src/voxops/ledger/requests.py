@@ -187,8 +187,8 @@ class Requests(Part):
             )
 
     def _find(self, where: str, **values: Any) -> dict[int, Request]:
-        rows = self._store.query(f"{_VIEW} WHERE {where} ORDER BY requests.id", **values)
-        return {row["id"]: read_request(row) for row in rows}
+        requests = self._store.query(f"{_VIEW} WHERE {where} ORDER BY requests.id", read_request, **values)
+        return {request.id: request for request in requests}
 
 
 def _cells(item: Item) -> dict[str, Any]:

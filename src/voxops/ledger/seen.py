@@ -30,13 +30,14 @@ class SeenPosts(Part):
     @property
     def listed(self) -> str | None:
         """The latest ``created_at`` that a list has shown, never later than that reading (rule 10); None where none was read."""
-        return self._store.meta("listed")
+        at: str | None = self._store.meta("listed")
+        return at
 
     @property
     def looked_through(self) -> float | None:
         """When the workspace was looked through as on first sight, in server time; None before (rule 10)."""
-        at = self._store.meta("looked_through")
-        return None if at is None else float(at)
+        at: float | None = self._store.meta("looked_through", float)
+        return at
 
     @property
     def lists_show_marks(self) -> bool:

@@ -148,17 +148,19 @@ class Store:
                 db.execute("RELEASE piece")
         return done
 
-    def query(self, sql: str, **values: Any) -> list[sqlite3.Row]:
-        """Read rows. ``:name`` in the statement is the value of this name; `some` is for collections."""
+    def query(self, sql: str, read: Callable[[sqlite3.Row], Any] | None = None, /, **values: Any) -> list[Any]:
+        """Read rows, as what `read` makes of each. ``:name`` stands for the value of this name; `some` is for collections."""
         bound = _bound(values)
-        with self._lock:
-            try:
+        try:
+            with self._lock:
                 if self._depth:
-                    return self._db.execute(sql, bound).fetchall()
-                self._check_file()
-                return self._execute_first(sql, bound).fetchall()
-            except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise explain(error, self.path) from None
+                    rows = self._db.execute(sql, bound).fetchall()
+                else:
+                    self._check_file()
+                    rows = self._execute_first(sql, bound).fetchall()
+            return rows if read is None else [*map(read, rows)]
+        except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+            raise explain(error, self.path) from None
 
     def write(self, sql: str, **values: Any) -> int:
         """Execute a statement in a transaction, with values as for `query`; return how many rows it changed."""
@@ -181,10 +183,10 @@ class Store:
         """A number that changes when another process has written the file."""
         return int(self.query("PRAGMA data_version")[0][0])
 
-    def meta(self, name: str) -> str | None:
-        """A remembered value."""
-        rows = self.query("SELECT value FROM meta WHERE name = :name", name=name)
-        return str(rows[0][0]) if rows else None
+    def meta(self, name: str, read: Callable[[str], Any] = str) -> Any:
+        """A remembered value, as what `read` makes of it; None for none."""
+        rows = self.query("SELECT value FROM meta WHERE name = :name", lambda row: read(row[0]), name=name)
+        return rows[0] if rows else None
 
     def set_meta(self, name: str, value: str) -> str:
         """Remember a value and return it."""

@@ -20,19 +20,6 @@ from voxops.frames.times import shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import as_instants
 
-__all__ = [
-    "Cell",
-    "Head",
-    "Part",
-    "Table",
-    "cell_of",
-    "in_reading_order",
-    "redacted",
-    "shown_columns",
-    "table_of",
-    "text_of",
-]
-
 _MOST = 10  # columns
 _LONG = 24  # characters; a column with a longer text wraps
 _ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, because people paste them
@@ -42,7 +29,18 @@ _LONGEST = 4_000  # characters of a cell; no cause, message or remedy is longer
 _TERMINAL = 200  # characters of a cell in text
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
-_SECRETS = ("url", "error", "response_body", "symptom", "error_message")  # columns that may have addresses of webhooks
+# Columns that may have addresses of webhooks and media, which may open them.
+_SECRETS = (
+    "url",
+    "error",
+    "response_body",
+    "symptom",
+    "media",
+    "media_sha256",
+    "media_uploaded",
+    "new_media_url",
+    "error_message",
+)
 
 
 class Cell(NamedTuple):
@@ -183,7 +181,7 @@ def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def redacted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame without the secret parts of addresses of webhooks.
+    """Return the frame without the secret parts of addresses of webhooks and media.
 
     An error message is redacted only in deliveries: a platform's message about the links in a post stays.
     """
