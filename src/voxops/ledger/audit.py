@@ -346,7 +346,7 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
         """SELECT campaign, label, created FROM requests WHERE mark IS NOT NULL AND campaign <> '' AND (outcome = 'succeeded'
              OR EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT void))"""
     )
-    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left]
+    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left if name in names]
     forms = {keys.campaign_mark(form): form for form in names}
     seen = ledger.query(
         "SELECT campaign_mark, coalesce(row_mark, post_id), created FROM seen WHERE campaign_mark IS NOT NULL"
@@ -356,7 +356,7 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
     groups = table.assign(at=parse_times(list(table["at"]))).groupby("campaign")
     ends = {"rows": groups["row"].nunique(), "first_at": groups["at"].min(), "last_at": groups["at"].max()}
     table = pd.DataFrame(ends).sort_values("last_at", ascending=False).reset_index()
-    return table.assign(campaign=table["campaign"].map(lambda form: names.get(form, form))).astype(_CAMPAIGN_TYPES)
+    return table.assign(campaign=table["campaign"].map(names)).astype(_CAMPAIGN_TYPES)
 
 
 def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
