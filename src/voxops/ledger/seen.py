@@ -1,4 +1,4 @@
-"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 10, 17 and 19)."""
+"""Posts as readings and answers have shown them, and up to when the lists were read (rules 10, 17 and 19)."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Store:
             )
 
     def _execute_first(self, sql: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
+        """Execute a statement that begins to use the file, once other processes let it; other threads may use it until then."""
         began, pause = time.monotonic(), 0.001
         try:
             while True:
@@ -103,7 +103,7 @@ class Store:
         """One transaction; nested uses join the outer one.
 
         It is EXCLUSIVE: IMMEDIATE, and readers in other processes are waited for before it begins and not when it commits. So its
-        commit is held up by nobody, and what it decides by the clock is not old when it is on disk.
+        commit waits for no other process, so its decisions by the clock are not old when it is on disk.
 
         Raises
         ------
@@ -123,7 +123,7 @@ class Store:
                     self._depth -= 1
                 if outermost:
                     self._db.execute("COMMIT")
-                    self._check_file()  # it may have been replaced meanwhile
+                    self._check_file()  # it may have been replaced since the transaction began
             except BaseException as error:
                 if outermost and self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -142,7 +142,7 @@ class Store:
                 db.execute("SAVEPOINT piece")
                 try:
                     done.append(work())
-                except Exception as error:  # it belongs to whoever waits for that piece
+                except Exception as error:  # for the task that waits for that piece
                     if not db.in_transaction:
                         raise  # a full disk has ended it: the other pieces are undone, too
                     db.execute("ROLLBACK TO piece")
