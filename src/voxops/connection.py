@@ -155,15 +155,15 @@ async def connect(
     >>> ws.close()
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
-    places = [None if place is None else Secret(place) for place in (url or None, proxy)]
-    given = kind is not None or url is not None
-    del api_key, url, proxy  # so that no traceback from here on finds them among the local variables
+    # So that no traceback from here on finds the key or a password among the local variables.
+    url, proxy = (place and Secret(place) for place in (url, proxy))  # type: ignore[assignment]
+    del api_key
     if kind is not None and not secret.expose_to(bool):
         # The environment's key may belong to another workspace.
         raise ConfigError(
             f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; omit it to use VOXBURST_API_KEY"
         )
-    if sandbox and given:
+    if sandbox and (kind is not None or url is not None):
         raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another one; omit one of them")
     path = None if ledger is None else _absolute("ledger", ledger)
     alone = true_or_false("alone", alone)
@@ -176,7 +176,7 @@ async def connect(
     pd.set_option("display.html.use_mathjax", False)
     resources = Resources()
     client_with = functools.partial(
-        AsyncClient, max_wait=patience, timeout=timeout, concurrency=concurrency, proxy=places[1], verify=verify, transport=transport
+        AsyncClient, max_wait=patience, timeout=timeout, concurrency=concurrency, proxy=proxy, verify=verify, transport=transport
     )  # fmt: skip
     if sandbox:
         server = _sandbox(sandbox, resources)
@@ -186,7 +186,7 @@ async def connect(
         if path is None and not server.kept:  # its state and its ledger end with it
             path = resources.temporary_ledger()
     else:
-        client = client_with(None if kind is None else secret, url=places[0])
+        client = client_with(None if kind is None else secret, url=url or None)
     return await open_workspace(
         client, ledger=path, retention=retention, resources=resources, settings=settings, alone=alone
     )

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from voxops._support import canonical
 from voxops._support.arguments import list_of_text
-from voxops._support.canonical import is_well_formed, well_formed
+from voxops._support.canonical import well_formed
 from voxops._support.safe import FILLERS
 from voxops.errors import ConfigError, DecodeError
 
@@ -26,7 +26,8 @@ def __dir__() -> list[str]:
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
 _NOT_A_WEBHOOK = "this is not a webhook payload, which is an object with a type or an event"
-_VISIBLE = re.compile(rf"[!-~]|(?![{FILLERS}])\w")
+# Something to see, and no half of a surrogate pair.
+_VISIBLE = re.compile(rf"[^\ud800-\udfff]*(?:[!-~]|(?![{FILLERS}])\w)[^\ud800-\udfff]*")
 _DEEPEST = 10  # wrappings around a payload
 _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 
@@ -90,7 +91,7 @@ def _known_secrets(secrets: str | Iterable[str]) -> list[str]:
         If there is none, or one is blank or not text.
     """
     known = list_of_text("secrets", secrets, secret=True)
-    if not known or not all(_VISIBLE.search(secret) and is_well_formed(secret) for secret in known):
+    if not known or not all(map(_VISIBLE.fullmatch, known)):
         raise ConfigError("no secret; the API shows it once, when the webhook is created or its secret is rotated")
     return known
 

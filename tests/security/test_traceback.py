@@ -145,7 +145,7 @@ PLACES = [
 ]  # fmt: skip
 PROXIES = [
     f"http://{USER}127.0.0.1:9", f"https://{USER}127.0.0.1:9", f"socks5://{USER}127.0.0.1:9", f"ftp://{USER}a.example", f"http://{USER}[a", MARK,
-    f"http://{USER}a.example:99999999", f"http://{USER}a\u200b.example", f"http//{USER}a.example", f"http://{USER}\x00a",
+    f"http://{USER}a.example:99999999", f"http://{USER}a\u200b.example", f"socks4://{USER}a.example", f"http://{USER}\x00a",
 ]  # fmt: skip
 AWAY = "https://api.invalid"
 

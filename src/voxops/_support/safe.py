@@ -139,7 +139,7 @@ def _visible(char: str) -> str:
 
 
 # A quotation mark within an address is part of it, since a token may have one; after it, it is not.
-_ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b[a-z][\w+.-]*://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
 
 # The last two names, which somebody had to register; one before them may be a token. Or a whole number of the network.
 _HOST = re.compile(r"(?:^[\d.]+|^\[[\da-f:]+\]|(?:^|(?<=\.))[\w-]{1,63}(?:\.[\w-]{1,63})?)(?::\d{1,5})?\Z", re.ASCII)

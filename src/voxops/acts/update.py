@@ -30,8 +30,10 @@ from voxops.acts.act import (
 )
 from voxops.acts.moves import times_by, times_to
 from voxops.acts.plan import (
+    COLUMN_OF,
     Plan,
     build_plan,
+    columns_of,
     episode_identity,
     fetched_at,
     post_episode,
@@ -58,8 +60,6 @@ FIELDS = {
     "new_tags": "tags",
     "new_account_ids": "accountIds",
 }
-_SHEET = {"scheduledFor": "scheduled_for", "accountIds": "accounts"}  # fields that sheets name otherwise
-_NAMES = {field: column.removeprefix("new_") for column, field in FIELDS.items()}
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
 _TOOK_EFFECT = frozenset({NOT_AS_ASKED, "STUCK"})  # errors of changes that may have taken effect
@@ -361,7 +361,7 @@ def _planned(frame: pd.DataFrame, *, drafts: bool, by: bool = False) -> Plan:
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
         item = UPDATE.item(row, Subject("post", row["post_id"]), identity, seen, body=body, cause=row["status"])
-        return Reason("new_values", fields=", ".join(_NAMES[name] for name in sorted(body))), item
+        return Reason("new_values", fields=columns_of(sorted(body))), item
 
     rows = target_rows(frame, more=(*FIELDS, "scheduled_for", "content", "change"))
     return build_plan(UPDATE, frame, map(judge, rows))
@@ -385,7 +385,7 @@ def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Rea
         return Reason("nothing_requested", columns=", ".join(FIELDS))
     if any(":" in account for account in body.get("accountIds", ())) or body.get("accountIds") == []:
         return Reason("accounts_form")
-    raw = {_SHEET.get(name, name): value for name, value in body.items()}
+    raw = {COLUMN_OF.get(name, name): value for name, value in body.items()}
     if "scheduledFor" in body:
         raw["scheduled_for"] = row["new_scheduled_for"]
     reason = why_unfit(now, **raw)

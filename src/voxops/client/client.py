@@ -154,9 +154,9 @@ class AsyncClient(Methods):
     ) -> None:
         kind = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
         self._secret = Secret(environment("VOXBURST_API_KEY") if api_key is None else api_key)
-        address = Secret(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
-        by = None if proxy is None else Secret(proxy)
-        del api_key, url, proxy  # tracebacks may show local variables
+        url = Secret(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
+        proxy = None if proxy is None else Secret(proxy)
+        del api_key  # tracebacks may show local variables
         if kind:
             raise ConfigError(f"api_key= is of type {kind}, not a key")
         self._secret.check()
@@ -165,7 +165,7 @@ class AsyncClient(Methods):
         if not isinstance(transport, AsyncTransport | None):
             raise ConfigError(f"transport= takes an httpx.AsyncBaseTransport, not {type(transport).__name__}")
         patience, timeout = _seconds("max_wait", max_wait), _seconds("timeout", timeout)
-        self.url = base_url(address)
+        self.url = base_url(url)
         self._clock: Clock = _clock or SystemClock()
         self._rng = _rng or random.SystemRandom()
         self._backoff = Backoff()
@@ -173,7 +173,7 @@ class AsyncClient(Methods):
         self._keys: dict[str, int] = {}  # the latest keys, and the hash of the request of each
         self._server = ServerClock(self._clock.monotonic)
         self._transport = Transport(
-            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=by, verify=verify,
+            self._secret, self.url, timeout=timeout, concurrency=concurrency, transport=transport, proxy=proxy, verify=verify,
         )  # fmt: skip
         self._pace = Pace(self._clock, self.now, concurrency=concurrency, max_wait=patience)
         if isinstance(self._clock, SteppedClock):

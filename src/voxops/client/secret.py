@@ -65,9 +65,8 @@ class Secret:
             return data
         for coding in _CODINGS if b"\0" in data else ("ascii",):
             data = data.replace(self._held().encode(coding), "***".encode(coding))
-        coding = json.detect_encoding(data)
         # Text that begins with a null byte only looks like UTF-16, so it is also read as it is.
-        for plain in (data,) if coding.startswith("utf-8") else (data.decode(coding, "replace").encode(), data):
+        for plain in dict.fromkeys((data, data.decode(json.detect_encoding(data), "replace").encode())):
             flat = plain
             for _ in range(_LAYERS):
                 before, flat = flat, _ESCAPE.sub(_unescaped, flat)

@@ -180,9 +180,9 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     table = plan.iloc[[row["row"] for row in rows]].copy()
     cells = [{**row, **_in_words(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
-    sent = table_of(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
+    sent = _table(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
     sent.index = table.index
-    ended = table_of(cells, RESULT_TYPES)
+    ended = _table(cells, RESULT_TYPES)
     if "status" in table.columns:
         ended["status_before"] = table["status"].astype("string").array
     table = table.assign(
@@ -204,7 +204,6 @@ def _in_words(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
         "reason_code": why and why.code,
         "withdrawn": row["withdrawn"] and f"{row['withdrawn']} {_instant(row['since']):%Y-%m-%dT%H:%M:%SZ}",
         "error_code": _error_code(row),
-        "settled_at": _instant(row["settled_at"]),
         "notice": _notice(row, copies),
     }
 
@@ -242,6 +241,12 @@ def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     if copies:
         notices.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
     return "; ".join(notices) or None
+
+
+def _table(rows: Iterable[dict[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of the ledger as a frame; its times are seconds since the epoch."""
+    times = [name for name, dtype in dtypes.items() if dtype == TIME_DTYPE]
+    return table_of([{**row, **{name: _instant(row[name]) for name in times}} for row in rows], dtypes)
 
 
 def _instant(seconds: float | None) -> datetime | None:
@@ -319,8 +324,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id JOIN runs ON runs.id = run_rows.run
             GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC"""
     )
-    table = table_of([{**row, "created_at": _instant(row["created_at"])} for row in map(dict, rows)], _RUN_TYPES)
-    return table.set_index("run")
+    return _table(map(dict, rows), _RUN_TYPES).set_index("run")
 
 
 _CAMPAIGN_TYPES: dict[Any, Any] = {"campaign": "string", "rows": "Int64", "first_at": TIME_DTYPE, "last_at": TIME_DTYPE}
@@ -342,7 +346,7 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
         """SELECT campaign, label, created FROM requests WHERE mark IS NOT NULL AND campaign <> '' AND (outcome = 'succeeded'
              OR EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT void))"""
     )
-    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left]
+    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left if name in names]
     forms = {keys.campaign_mark(form): form for form in names}
     seen = ledger.query(
         "SELECT campaign_mark, coalesce(row_mark, post_id), created FROM seen WHERE campaign_mark IS NOT NULL"
@@ -352,7 +356,7 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
     groups = table.assign(at=parse_times(list(table["at"]))).groupby("campaign")
     ends = {"rows": groups["row"].nunique(), "first_at": groups["at"].min(), "last_at": groups["at"].max()}
     table = pd.DataFrame(ends).sort_values("last_at", ascending=False).reset_index()
-    return table.assign(campaign=table["campaign"].map(lambda form: names.get(form, form))).astype(_CAMPAIGN_TYPES)
+    return table.assign(campaign=table["campaign"].map(names)).astype(_CAMPAIGN_TYPES)
 
 
 def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -426,17 +430,15 @@ def history(ledger: Ledger) -> pd.DataFrame:
             ORDER BY requests.id"""
     )
     copies = {request.id: f"duplicates exist: {', '.join(others)}" for request, (_, *others) in duplicates(ledger)}
-    times = [name for name, dtype in _TRAIL_TYPES.items() if dtype == TIME_DTYPE]
     cells = [
         {
             **row,
-            **{name: _instant(row[name]) for name in times},
             "waiting_for": None if row["outcome"] in SETTLED else str(_why(row["why"])),
             "notice": copies.get(row["id"]),
         }
         for row in map(dict, rows)
     ]
-    return table_of(cells, _TRAIL_TYPES)
+    return _table(cells, _TRAIL_TYPES)
 
 
 def acted_on(ledger: Ledger, since: datetime) -> set[str]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from voxops.acts import keys
 from voxops.api.reasons import read_reason
-from voxops.errors import LedgerError, RunNotFound
+from voxops.errors import RunNotFound
 from voxops.ledger.records import RunHead, RunRow, as_row, columns, reason_text
 from voxops.ledger.store import Part, some
 
@@ -53,12 +53,7 @@ class Runs(Part):
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
-        rows = self._store.query("SELECT frame FROM frames WHERE run = :run", run=run)
-        if not rows:
-            raise LedgerError(
-                f"the ledger {self._store.path} has lost the plan of {run}; somebody has changed it by hand"
-            )
-        return bytes(rows[0][0])
+        return b"".join(self._store.query("SELECT frame FROM frames WHERE run = :run", lambda row: row[0], run=run))
 
     def wanted(self, ids: Iterable[int], runs: Iterable[str]) -> set[int]:
         """Which of these requests one of these runs names that is neither paused nor undone (rule 9)."""

@@ -30,14 +30,12 @@ class SeenPosts(Part):
     @property
     def listed(self) -> str | None:
         """The latest ``created_at`` that a list has shown, never later than that reading (rule 10); None where none was read."""
-        at: str | None = self._store.meta("listed")
-        return at
+        return self._store.meta("listed")
 
     @property
     def looked_through(self) -> float | None:
         """When the workspace was looked through as on first sight, in server time; None before (rule 10)."""
-        at: float | None = self._store.meta("looked_through", float)
-        return at
+        return self._store.meta("looked_through", float)
 
     @property
     def lists_show_marks(self) -> bool:

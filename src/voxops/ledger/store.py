@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from voxops._support import canonical
 from voxops.errors import LedgerError
@@ -22,6 +22,8 @@ TICK = 0.5  # seconds between two notes of the latest time
 PATIENCE = 300.0  # seconds for which other processes are waited for
 QUIET = 1.0  # seconds of them that pass without a word
 LONGEST_PAUSE = 0.05  # seconds between two looks at whether they have ended
+
+T = TypeVar("T")
 
 _log = logging.getLogger("voxops.ledger")
 
@@ -183,7 +185,7 @@ class Store:
         """A number that changes when another process has written the file."""
         return int(self.query("PRAGMA data_version")[0][0])
 
-    def meta(self, name: str, read: Callable[[str], Any] = str) -> Any:
+    def meta(self, name: str, read: Callable[[str], T] = str) -> T | None:  # type: ignore[assignment]
         """A remembered value, as what `read` makes of it; None for none."""
         rows = self.query("SELECT value FROM meta WHERE name = :name", lambda row: read(row[0]), name=name)
         return rows[0] if rows else None
