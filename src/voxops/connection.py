@@ -288,7 +288,7 @@ def _ledger(client: AsyncClient, ledger: Path | None, identity: dict[str, Any]) 
     host = urlsplit(client.url).hostname or ""
     host = "localhost" if is_loopback(host) else host
     path = ledger or default_path(host, workspace)
-    book = Ledger(path, clock=lambda: client.now().timestamp())
+    book = Ledger(path)
     try:
         book.belong_to(workspace, host)
     except LedgerError:

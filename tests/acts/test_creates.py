@@ -64,7 +64,7 @@ def test_errors_name_column_rows_and_the_way_out():
         plan_create(sheet(), key="row_id", campaign=3)
     with pytest.raises(PlanError, match=r"missing: scheduled_for\. Use vx\.read_campaign"):
         plan_create(sheet().drop(columns="scheduled_for"), key="row_id")
-    with pytest.raises(PlanError, match="key='sheet_row' names no column"):
+    with pytest.raises(PlanError, match=r"missing: sheet_row\. key= names the column"):
         plan_create(sheet(), key="sheet_row")
     with pytest.raises(
         PlanError, match=r"2 rows have the key '1', but differ in row_id; .* \(frame\.iloc\[\[0, 1\]\]\)"

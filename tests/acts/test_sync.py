@@ -316,7 +316,7 @@ def test_what_can_not_be_planned_is_an_error_and_a_part_of_a_sheet_withdraws_not
     sheet, posts = desk.sheet(a="A"), desk.posts()
     run = desk.laptop().run(desk.plan(sheet)).wait(60)
     for wrong, why in (
-        ({"campaign": " "}, "must name the campaign"), ({"key": "post"}, "names no column"), ({"posts": posts[["post_id"]]}, "missing: status"),
+        ({"campaign": " "}, "must name the campaign"), ({"key": "post"}, "missing: post"), ({"posts": posts[["post_id"]]}, "missing: status"),
         ({"sheet": run.results()}, "pass the whole sheet"), ({"sheet": sheet.head(0)}, "would withdraw the whole campaign"),
     ):  # fmt: skip
         wanted = {"sheet": sheet, "posts": posts, "key": "row_id", "campaign": "spring", "withdraw": True} | wrong

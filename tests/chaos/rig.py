@@ -235,7 +235,7 @@ class Kernel:
             _rng=random.Random(7),
             transport=getattr(rig.sandbox, "transport", None),
         )
-        self.ledger = Ledger(path, clock=rig.clock.monotonic)
+        self.ledger = Ledger(path)
         if told:
             self.ledger.seen.note_metadata(shown=True)
         self.engine = Engine(

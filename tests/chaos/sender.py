@@ -61,7 +61,7 @@ async def work(wanted: dict[str, Any]) -> None:
     clock = SystemClock(wanted["speed"])
     client = AsyncClient(wanted["api_key"], url=wanted["url"], _clock=clock, timeout=wanted["timeout"], concurrency=6)
     await _again(client.identity)
-    ledger = Ledger(ledger_path(folder, name, wanted["ledgers"]), clock=lambda: client.now().timestamp())
+    ledger = Ledger(ledger_path(folder, name, wanted["ledgers"]))
     works = Engine(client, ledger, credential=client._secret.expose_to(ledger.fingerprint), retention=86_400.0)
     if wanted["reads"]:
         await _again(works.reconcile)

@@ -7,7 +7,6 @@ import json
 import pytest
 from tests.chaos.rig import outcomes, planned
 
-from voxops.acts.act import Wire
 from voxops.acts.create import plan_create
 from voxops.acts.table import act_named
 
@@ -35,8 +34,8 @@ def test_a_field_within_another_is_sent_as_an_object_and_is_no_part_of_what_is_r
     plain, named = (plan_create(each, key="row_id", campaign="c") for each in (sheet.drop(columns="owner"), sheet))
     assert named.frame["idempotency_key"].to_list() == plain.frame["idempotency_key"].to_list()
     act, (item,) = act_named("create"), named.items
-    wire = Wire(people={"owner": "crew.owner", "campaign": "crew.campaign", "tags": "tags"})
-    sent = json.loads(act.form([item], wire=wire).body)["posts"][0]["metadata"]
+    people = {"owner": "crew.owner", "campaign": "crew.campaign", "tags": "tags"}
+    sent = json.loads(act.form([item], people=people).body)["posts"][0]["metadata"]
     bare = json.loads(act.form([item]).body)["posts"][0]["metadata"]
     assert sent == {**bare, "crew": {"owner": "7", "campaign": "Spring  Sale"}}
     assert item.seen["people"] == {"owner": "7", "campaign": "Spring  Sale"}

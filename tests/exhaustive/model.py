@@ -745,7 +745,7 @@ class Kernel:
         self.sleepy = False  # falls asleep between its next commit of a call and the send
         self.drowsy = False  # falls asleep when the connection of its next send stands
         self.client = Client(world, self, api_key)
-        self.ledger = world.setting.ledger(path, clock=lambda: self.client.now().timestamp())
+        self.ledger = world.setting.ledger(path)
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         self.ledger._db.execute("PRAGMA journal_mode=MEMORY")  # a kernel dies here without its machine
         self.ledger._check_file = lambda: None  # type: ignore[method-assign]

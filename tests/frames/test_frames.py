@@ -157,6 +157,7 @@ def test_cells_are_compared_counted_and_saved_like_any_value(tmp_path):
         2,
         True,
     )
+    assert (cell.get("b"), cell.get("c"), cell.get("c", 0)) == ([2], None, 0)
     assert str(cell) == repr(cell) == '{"a":1,"b":[2]}'
     whole.to_parquet(tmp_path / "posts.parquet")
     whole.to_csv(tmp_path / "posts.csv", index=False)

@@ -41,7 +41,7 @@ def retry(post: str, name: str = "") -> Item:
 
 def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]:
     """Requests that are unsent."""
-    ids = [ledger.requests.add(each, asked=each.attempt, alike=alike, now=ledger.now()) for each in items]
+    ids = [ledger.requests.add(each, asked=each.attempt, alike=alike, now=START) for each in items]
     found = ledger.requests.get(ids)
     return [found[each] for each in ids]
 
@@ -49,17 +49,15 @@ def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]
 def send(ledger: Ledger, requests: Sequence[Request], **options: Any) -> Call:
     """Write their call as sent."""
     form = CREATE.form([one.item for one in requests])
-    details = {
-        "run": "run", "baseline": {"x": 1}, "credential": "c", **options,
-    }  # fmt: skip
-    return ledger.calls.send(form, requests, now=ledger.now(), **details)
+    details = {"run": "run", "baseline": {"x": 1}, "credential": "c", "now": START, **options}
+    return ledger.calls.send(form, requests, **details)
 
 
 def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: Any) -> None:
     """A run with these rows, each in the first chunk."""
     rows = [RunRow(number, None if one is None else one.id, chunk=1) for number, one in enumerate(requests)]
     details = {
-        "action": "create", "campaign": "c", "key_column": "row_id", "not_eligible": 0, "created": ledger.now(), **head,
+        "action": "create", "campaign": "c", "key_column": "row_id", "not_eligible": 0, "created": START, **head,
     }  # fmt: skip
     ledger.runs.start(RunHead(run, **details), rows, reason=None, frame=b"")
 

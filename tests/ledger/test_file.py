@@ -357,7 +357,7 @@ def test_rule_07_what_waits_for_a_reader_is_decided_by_the_clock_of_then_and_kee
 
         def write() -> None:
             with ledger.atomic():
-                sent.append(send(ledger, [one]).last_sent)
+                sent.append(send(ledger, [one], now=clock.now).last_sent)
 
         writer = threading.Thread(target=write)
         writer.start()

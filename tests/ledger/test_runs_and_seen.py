@@ -42,7 +42,7 @@ def test_what_was_accepted_is_not_sent_by_going_on_and_what_is_unknown_may_be(le
     start(ledger, "run", [one], action="retry")
     send(ledger, [one])
     for state, unsent in (("unknown", True), ("accepted", False), ("limited", True)):
-        ledger.query("UPDATE calls SET state = ?", state)
+        ledger.query("UPDATE calls SET state = :state", state=state)
         assert ledger.runs.unsent("run") is unsent
 
 

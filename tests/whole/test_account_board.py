@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+import voxops as vx
 from voxburst_sandbox import Fault
 from voxops.api.reasons import Reason
 
@@ -27,6 +28,18 @@ def test_an_account_that_expired_is_a_risk_before_its_posts_fail(ws, sandbox):
         if times:
             assert board.loc[key, "next_at"] == pd.Timestamp(min(times), unit="ms", tz="UTC")
     assert sandbox.requests(acting=True) == [], "nothing is sent"
+
+
+def test_owners_and_campaigns_of_what_waits_on_an_account_are_named(sandbox):
+    with vx.connect(sandbox=sandbox, owner_field="owner", campaign_field="campaign") as ws:
+        board = ws.accounts().set_index("account_id")
+        waiting = vx.targets(ws.posts(status="scheduled"))
+    assert "owners" not in vx.connect(sandbox=sandbox).accounts().dropna(axis=1, how="all")
+    of_account = waiting.groupby("account_id")
+    for name in ("owner", "campaign"):
+        names = of_account[name].agg(lambda values: ", ".join(sorted(set(values.dropna()))))
+        assert board.loc[names.index, f"{name}s"].fillna("").tolist() == names.tolist()
+        assert names.ne("").any(), "the fixture world names some"
 
 
 def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_none(ws, sandbox):

@@ -122,7 +122,7 @@ vx.triage(vx.targets(posts), rules=7) => rules=
 vx.targets(nothing) => ws.
 vx.plan_create(sheet, key='row_id', campaign=7) => must be text
 vx.plan_create(sheet, key=7) => key=
-vx.plan_create(sheet, key='rowid') => key='rowid' names no column of the frame; did you mean 'row_id'
+vx.plan_create(sheet, key='rowid') => missing: rowid (did you mean 'row_id'?). key= names the column that tells the rows apart
 vx.plan_create(sheet.set_index('row_id'), key='row_id') => use reset_index()
 vx.plan_retry(nothing) => vx.
 vx.plan_retry(triaged.assign(retryable='maybe')) => must be True or False

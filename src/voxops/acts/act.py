@@ -1,14 +1,14 @@
-"""What an analyst wants once (`Item`, `Request`), and what can be done about it: an act is everything in which they differ.
+"""What an analyst wants once (`Item`, `Request`), and the acts: an act has everything in which two requests differ.
 
-`table` lists the acts. A new act is one module with a planner and a subclass, and one line in that table; the engine names no act.
-Nothing here reads or sends: states, answers and evidence are arguments.
+A new act is one module with a planner and a subclass, and one line in `table`; the engine names no act. Nothing here reads or sends:
+states, answers and evidence are arguments.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -25,17 +25,7 @@ BULK = "/v1/posts/bulk"  # the one call whose rows are those of a chunk
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a request is about.
-
-    Attributes
-    ----------
-    kind : str
-        ``post``, ``delivery``, or ``row`` (a create, whose post does not exist yet).
-    id : str
-        Which one.
-    parent : str
-        The webhook of a delivery; ``""`` for other kinds.
-    """
+    """What a request is about: a ``post``, a ``delivery`` with its webhook as parent, or a ``row``, whose post does not exist yet."""
 
     kind: str
     id: str
@@ -156,26 +146,13 @@ class Form:
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
-    """What a workspace puts in place of what a row names; none of it is in a key or a mark, since two laptops may differ in it.
-
-    Attributes
-    ----------
-    people : mapping of str to str
-        ``owner``, ``campaign`` and so on -> the metadata field under which it is sent.
-    """
-
-    people: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """One thing that an analyst wants once, as the ledger keeps it, whatever run wanted it.
 
     `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
-    it is blocked. `seen` is the state that settled it, `position` its place in its call. `asked` is the attempt that the analyst's frame
-    named. `confirmed` says that a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show.
-    `alone` says that it goes in a call of its own, since a batch with it was refused. `page` is the status under which a proxy's page refused it.
+    it is blocked. `seen` is the state that settled it, `position` its place in its call, `asked` the attempt in the analyst's frame.
+    `confirmed`: a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show. `alone`: it goes in
+    a call of its own, because a batch with it was refused. `page` is the status under which a proxy's page refused it.
     """
 
     id: int
@@ -223,12 +200,8 @@ Judged: TypeAlias = tuple[Reason, Item | None]  # why a row of a frame is sent, 
 
 TIMES = frozenset({"updated_at", "delivered_at", "scheduled_for"})  # lists may cut them to the second
 MESSAGES = frozenset({"error_message", "error"})  # lists may cut them to any length
-_MISSING = frozenset(
-    {"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"}
-)  # messages that a CSV file loses (rule 5)
-
-
-NO_WIRE = Wire()
+# Messages that a CSV file loses (rule 5).
+_MISSING = frozenset({"", "na", "n/a", "#n/a", "<na>", "nan", "none", "null"})
 
 
 class Act:
@@ -241,9 +214,7 @@ class Act:
     about : str
         How its subject is read: ``post``, ``delivery``, or ``create`` for what does not exist yet.
     place : str
-        Method and path of its calls, with what the subject puts in place; ``*`` stands for one more part.
-    rounds : int
-        Readings of its subjects that a plan's cost counts.
+        Method and path of its calls, with what the subject puts in place; ``*`` stands for a target.
     alone : bool
         Whether its subject is read by itself just before it is sent.
     reverts : bool
@@ -264,9 +235,8 @@ class Act:
 
     name: ClassVar[str]
     verb: ClassVar[str]
-    about: ClassVar[About]
+    about: ClassVar[About] = "post"
     place: ClassVar[str]
-    rounds: ClassVar[int] = 4
     alone: ClassVar[bool] = False
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
@@ -276,8 +246,18 @@ class Act:
     creates: ClassVar[bool] = False
     gone: ClassVar[Reason] = Reason("post_gone")
 
-    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002  few acts depend on them
-        """The call of these items; `state` is the post as just read, None while planning."""
+    def item(self, row: Row, subject: Subject, identity: str, seen: Row, **details: Any) -> Item:
+        """The item of a row of a frame, as `plan.plain_rows` reads it."""
+        target = f"{row.get('platform')}~{row.get('account_id')}"
+        method, path = self.place.replace("*", "{1}").format(subject, target).split(" ", 1)
+        return Item(row["number"], self.name, identity, row["attempt"], subject, path, seen, method=method, **details)
+
+    def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
+        """The call of these items; `state` is the post as just read, None while planning.
+
+        `people` is the metadata field under which ``owner`` or ``campaign`` is sent. No key and no mark has it, since two laptops may
+        send it under other fields.
+        """
         first = items[0]
         return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
 
@@ -344,7 +324,6 @@ class Act:
 class PostAct(Act):
     """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
 
-    about: ClassVar[About] = "post"
     sends: ClassVar[bool] = True
 
     def decodes(self, data: Any) -> bool:
@@ -374,8 +353,7 @@ class PostAct(Act):
 
         `reply` is the answer to an accepted try.
         """
-        found = (self.became(request, state, tried) for request in requests)
-        return [one for one in found if one is not None]
+        return list(filter(None, (self.became(request, state, tried) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """The request, as the present state of the post settles or blocks it, or with why it waits; None where it says nothing."""
@@ -402,7 +380,7 @@ def changed_since_loaded(seen: Row, state: PostState, *ignored: str) -> Reason |
 
 
 def differing(seen: Row, now: Row) -> Reason | None:
-    """Why a row is blocked of which some field is not as it was seen; None if all are."""
+    """Why a row is blocked if a field differs from what the frame showed; None if none does."""
     names = sorted(name for name, value in now.items() if name in seen and not _same(name, seen[name], value))
     return Reason("changed_since_loaded", fields=", ".join(names)) if names else None
 

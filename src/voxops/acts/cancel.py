@@ -14,7 +14,7 @@ from voxops.api.evidence import Attempted, untouched
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.frames.checks import flags, need_posts, plain_values
+from voxops.frames.checks import need_posts
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 
 _NOT_OUT = frozenset({"draft", "scheduled"})  # what can be cancelled
@@ -42,7 +42,8 @@ class Cancel(PostAct):
     def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
         """A post that this ledger has withdrawn with a run, and that somebody restored, is not withdrawn with that run again."""
         withdrawn = any(
-            one.item.act == self.name and one.id != request.id and one.outcome is not Outcome.FAILED for one in past
+            earlier.item.act == self.name and earlier.id != request.id and earlier.outcome is not Outcome.FAILED
+            for earlier in past
         )
         if withdrawn and request.item.seen.get("of_run") and state.status in _NOT_OUT:
             return Reason("put_back")
@@ -50,8 +51,8 @@ class Cancel(PostAct):
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """The answer is the post."""
-        found = (_ended(request, str(data.get("status", "")).lower()) for request in requests)
-        return [one for one in found if one is not None]
+        status = str(data.get("status", "")).lower()
+        return list(filter(None, (_ended(request, status) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """The status of the post decides, whoever withdrew it. One that waits to go out and was changed since is blocked.
@@ -118,50 +119,35 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     if not isinstance(posts, pd.DataFrame) and callable(getattr(type(posts), "made", None)):
         undo, made = posts.id, posts.made()
         opened, unsent = (list(made.attrs.get(name) or ()) for name in ("open_rows", "unsent_rows"))
-        # Below the posts its rows without one: none is left out without a word.
+        # Rows without a post follow those with one, so that each row of the run has its reason.
         labels = [*(label for label, _, _ in opened), *unsent]
         frame = made.reset_index(drop=True).reindex(range(len(made) + len(labels)))
         frame.loc[len(made) :, "row"] = labels
     maker = "Use ws.posts(status='scheduled')."
     need_posts(frame, ("post_id", "status", "updated_at"), "plan_cancel() needs posts or a run", maker)
-    of_run, again, keep = "created_by_run" in frame.columns, flags(frame, "again"), plain_values(frame, "copy_of")
-    ours = flags(frame, "created_by_run") if of_run else [True] * len(frame)
+    of_run, count = "created_by_run" in frame.columns, len(frame) - len(opened) - len(unsent)
 
-    def judge(number: int, row: Row) -> Judged:
-        if reason := _why_not(row, ours=ours[number]):
+    def judge(row: Row) -> Judged:
+        if reason := why_no_id(row, "post_id"):
             return reason, None
+        if of_run and not row["created_by_run"]:
+            return Reason("created_elsewhere"), None
+        if row["status"] not in _NOT_OUT:
+            return Reason("not_cancellable", status=row["status"]), None
         episode = post_episode(row)
-        more = {"of_run": of_run and not again[number], "keep": keep[number]}
+        more = {"of_run": of_run and not row["again"], "keep": row["copy_of"]}
         seen = episode | {name: value for name, value in more.items() if value}
-        item = Item(
-            row=number,
-            act=CANCEL.name,
-            identity=episode_identity("cancel", episode),
-            attempt=row["attempt"],
-            subject=Subject("post", row["post_id"]),
-            path=f"/v1/posts/{row['post_id']}/cancel",
-            seen=seen,
-            cause=row["status"],
-        )
-        return Reason("not_out_yet"), item
+        subject, identity = Subject("post", row["post_id"]), episode_identity("cancel", episode)
+        return Reason("not_out_yet"), CANCEL.item(row, subject, identity, seen, cause=row["status"])
 
-    count = len(frame) - len(opened) - len(unsent)
-    judged = [judge(number, row) for number, row in enumerate(islice(target_rows(frame), count))]
-    judged += [(Reason("create_in_doubt"), of_create(count + at, *row)) for at, row in enumerate(opened)]
+    rows = target_rows(frame, "created_by_run", "again", more=["copy_of"])
+    judged = [judge(row) for row in islice(rows, count)]
+    judged += [(Reason("create_in_doubt"), _of_create(count + at, *row)) for at, row in enumerate(opened)]
     judged += [(Reason("never_sent"), None)] * len(unsent)
     return build_plan(CANCEL, frame, judged, undo=undo)
 
 
-def of_create(number: int, label: str, create: str, attempt: int) -> Item:
-    """An item that withdraws what comes of a create."""
+def _of_create(number: int, label: str, create: str, attempt: int) -> Item:
+    """An item that withdraws the post of a create whose outcome is unknown."""
     seen = {"of": create, "attempt": attempt, "row": label}
     return Item(number, CANCEL.name, fingerprint("withdraw", create, attempt), 1, Subject("row", create), "", seen)
-
-
-def _why_not(row: Row, *, ours: bool) -> Reason | None:
-    """Why a post is not cancelled; None if it is."""
-    if nothing := why_no_id(row, "post_id"):
-        return nothing
-    if not ours:
-        return Reason("created_elsewhere")
-    return None if row["status"] in _NOT_OUT else Reason("not_cancellable", status=row["status"])

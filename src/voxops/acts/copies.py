@@ -1,23 +1,16 @@
-"""Which posts are there twice: live ones that bear one mark of row and attempt, whoever created them (rule 19)."""
+"""Which posts exist twice: live ones that bear one mark of row and attempt, whoever created them (rule 19)."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import pandas as pd
 
-from voxops.acts import keys
-from voxops.acts.create import shown_hash
-from voxops.api.states import as_mark
-from voxops.frames.cells import metadata_value
-from voxops.frames.checks import need_posts, plain_values
-from voxops.frames.records import targets_in
+from voxops.acts.posts import COLUMNS, FramePost, read_posts
+from voxops.frames.checks import need_posts
 from voxops.model import NEVER_OUT
-from voxops.sheets.rules import utc_text
-
-_NEEDED = ("post_id", "status", "content", "scheduled_for", "created_at", "targets", "metadata")
 
 
 class Marked(NamedTuple):
@@ -32,43 +25,36 @@ class Marked(NamedTuple):
 
 
 def created_twice(posts: Iterable[Marked]) -> list[tuple[str, list[str]]]:
-    """Return each post to keep with those that are there beside it: kept is a published one, else the earliest created.
+    """Return each post to keep with its duplicates: kept is a published one, else the earliest created.
 
-    Drafts are not live. What shows neither what was requested nor what the kept one shows is a post of its own by now.
+    Drafts are not live. A post that shows neither what was requested nor what the kept one shows is another post.
     """
     groups: dict[str, list[Marked]] = defaultdict(list)
     for post in posts:
         if post.mark is not None and post.status not in NEVER_OUT:
             groups[post.mark].append(post)
-    found = []
+    twice = []
     for group in groups.values():
         keep, *others = sorted(group, key=_order)
         same = [post.post_id for post in others if post.as_requested or (keep.shown and post.shown == keep.shown)]
         if same:
-            found.append((keep.post_id, same))
-    return found
+            twice.append((keep.post_id, same))
+    return twice
 
 
 def _order(post: Marked) -> tuple[bool, str, str]:
     return post.status != "published" or not post.as_requested, post.created, post.post_id
 
 
-def _marked(row: Mapping[str, Any]) -> Marked:
-    """A row of a posts frame."""
-    when, targets = utc_text(row["scheduled_for"]), targets_in(row["targets"])
-    accounts = [target.account_id for target in targets if target.account_id]
-    shown, as_requested = None, when is not None or row["status"] == "published"  # without a time it is a clone
-    if row["content"] and when and accounts and len(accounts) == len(targets):
-        shown = shown_hash(row["content"], accounts, when)
-        wanted = keys.field_marks({"content": row["content"], "scheduledFor": when, "accountIds": accounts})
-        asked = {name: metadata_value(row["metadata"], ["voxopsChanges", name]) for name in wanted}
-        as_requested = {name: as_mark(value) for name, value in asked.items()} == wanted
-    mark = as_mark(metadata_value(row["metadata"], ["voxopsOp"]))
-    return Marked(str(row["post_id"]), str(row["status"]), str(row["created_at"]), mark, shown, as_requested)
+def _marked(post: FramePost) -> Marked:
+    as_requested = post.shown["scheduledFor"] is not None or post.status == "published"
+    if post.looks:
+        as_requested = all(post.was_asked(name, post.shown[name]) for name in ("content", "scheduledFor", "accountIds"))
+    return Marked(post.post_id, post.status, post.created, post.op_mark, post.looks, as_requested)
 
 
 def copies(posts: pd.DataFrame) -> pd.DataFrame:
-    """Return the posts of a frame that are there twice, each with the post to keep (rule 19).
+    """Return the posts of a frame that exist twice, each with the post to keep (rule 19).
 
     Such posts are live and bear one mark of row and attempt: two laptops have created the row, or somebody has copied its post. A draft is
     none of them, nor is a copy that was made into another post.
@@ -94,10 +80,8 @@ def copies(posts: pd.DataFrame) -> pd.DataFrame:
     >>> vx.copies(posts)["copy_of"].to_list()
     []
     """
-    need_posts(posts, _NEEDED, "copies() needs posts", "Use ws.posts().")
-    columns = {name: plain_values(posts, name) for name in _NEEDED}
-    rows = (_marked(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True))
-    places = {post: place for place, post in enumerate(rows)}  # frames may overlap
-    latest = {post.post_id: post for post in places}
-    kept = {places[latest[other]]: keep for keep, others in created_twice(latest.values()) for other in others}
+    need_posts(posts, COLUMNS, "copies() needs posts", "Use ws.posts().")
+    latest = {post.post_id: post for post in read_posts(posts)}  # frames may overlap
+    twice = created_twice(map(_marked, latest.values()))
+    kept = {latest[other].place: keep for keep, others in twice for other in others}
     return posts.iloc[sorted(kept)].assign(copy_of=pd.array([kept[place] for place in sorted(kept)], dtype="string"))

@@ -10,31 +10,17 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from voxops._support.arguments import did_you_mean
+from voxops._support.arguments import true_or_false
 from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
-from voxops.acts.act import (
-    BULK,
-    NO_WIRE,
-    About,
-    Act,
-    Form,
-    Item,
-    Judged,
-    Request,
-    Requests,
-    Row,
-    Subject,
-    Wire,
-    key_of,
-    settled,
-)
+from voxops.acts.act import BULK, About, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
 from voxops.api.error_bodies import bears_error
 from voxops.api.limits import METADATA_TEXT_CHARACTERS
 from voxops.api.reasons import READY, Reason
 from voxops.api.states import PostState, account_spelling, as_mark
 from voxops.errors import PlanError
+from voxops.frames.cells import metadata_value
 from voxops.frames.checks import attempt_in, flags, need, plain_values, warn_of_typos
 from voxops.frames.records import read_bulk_results
 from voxops.model import POST_STATUSES, WAITING_STATUSES, Outcome
@@ -93,40 +79,59 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """
     ids = sorted({accounts.get(name, name) for name in item.requested.get("accountIds", ())})
     body, media = {**item.requested, "accountIds": ids}, item.requested.get("media")
-    if item.path != BULK and media and any(account_spelling(f"instagram:{one}") in accounts for one in ids):
+    if item.path != BULK and media and any(account_spelling(f"instagram:{account}") in accounts for account in ids):
         body.setdefault("contentType", "CAROUSEL" if len(media) > 1 else "VIDEO" if item.seen.get("film") else "IMAGE")
     return replace(item, body=body)
 
 
-class CreateAct(Act):
-    """Rows share calls; each item of an answer counts by itself, and what was created is found by its mark."""
+class CreateOne(Act):
+    """Each row is a request of its own: safe where two laptops send overlapping sheets at once. A post is found by its mark."""
 
-    name = "create"
-    place = f"POST {BULK}"
+    name = "create_one"
+    place = "POST /v1/posts"
     verb = "create"
     about: ClassVar[About] = "create"
     creates: ClassVar[bool] = True
-    rounds = 0
     reverts = True
-    bulk = True
 
-    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:  # noqa: ARG002
+    def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
         """The rows in the order of their identities, however the sheet is sorted (rule 8), each with its marks."""
         rows = sorted(items, key=lambda item: item.identity)
-        bodies = [_marked(item, wire) for item in rows]
+        bodies = [_marked(item, people or {}) for item in rows]
         body = {"posts": bodies, "dryRun": False} if self.bulk else bodies[0]
         return Form("POST", rows[0].path, canonical(body), key_of(rows))
 
     def decodes(self, data: Any) -> bool:
-        """A list of items."""
-        return _results(data) is not None
+        """The post; an id with the status of something else, such as what a gateway has taken, is none."""
+        if not isinstance(data, Mapping) or bears_error(data) or not isinstance(data.get("id") or None, str | int):
+            return False
+        return "status" not in data or str(data["status"]).lower() in POST_STATUSES
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:  # noqa: ARG002
         """An answer may show marks, of the post or of its items."""
-        posts = [data, *(each.get("post") for each in _results(data) or () if isinstance(each, Mapping))]
-        metadata = [post.get("metadata") for post in posts if isinstance(post, Mapping)]
-        shown = {as_mark(each.get("voxopsOp")) for each in metadata if isinstance(each, Mapping)}
+        posts = [data, *(metadata_value(result, ["post"]) for result in _results(data) or ())]
+        shown = {as_mark(metadata_value(post, ["metadata", "voxopsOp"])) for post in posts}
         return not shown <= {None, *(request.item.mark for request in requests)}
+
+    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
+        """The post exists."""
+        return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
+
+    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
+        """Create what failed, as the next attempt."""
+        return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
+
+
+class Create(CreateOne):
+    """Rows share calls; each item of an answer counts by itself."""
+
+    name = "create"
+    place = f"POST {BULK}"
+    bulk = True
+
+    def decodes(self, data: Any) -> bool:
+        """A list of items."""
+        return _results(data) is not None
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
         """Each row by its own item; rows whose item can't be read are unknown."""
@@ -144,38 +149,12 @@ class CreateAct(Act):
         shows = results is not None and (results or data.get("created"))
         return self.settle_answer(requests, data, first=True) if shows else []
 
-    def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
-        """Create what failed, as the next attempt."""
-        return plan_create(failed, key=key, campaign=campaign, one_by_one=not self.bulk)
+
+CREATE, CREATE_ONE = Create(), CreateOne()
 
 
-class _CreateOne(CreateAct):
-    """Each row is a request of its own: safe where two laptops send overlapping sheets at once."""
-
-    name = "create_one"
-    place = "POST /v1/posts"
-    bulk = False
-
-    def decodes(self, data: Any) -> bool:
-        """The post; an id with the status of something else, such as what a gateway has taken, is none."""
-        if not isinstance(data, Mapping) or bears_error(data) or not isinstance(data.get("id") or None, str | int):
-            return False
-        return "status" not in data or str(data["status"]).lower() in POST_STATUSES
-
-    def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
-        """The post exists."""
-        return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
-
-    def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
-        """A refusal is about the row."""
-        return []
-
-
-CREATE, CREATE_ONE = CreateAct(), _CreateOne()
-
-
-def _marked(item: Item, wire: Wire) -> dict[str, Any]:
-    """What is sent for a row: what is requested, and the marks that find the post again (rule 10)."""
+def _marked(item: Item, fields: Row) -> dict[str, Any]:
+    """What is sent for a row: what is requested, its people in these fields, and the marks that find the post again (rule 10)."""
     marks = {
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
@@ -185,11 +164,11 @@ def _marked(item: Item, wire: Wire) -> dict[str, Any]:
     }
     people = item.seen.get("people") or {}
     metadata: dict[str, Any] = {}
-    for name in people.keys() & wire.people.keys():
-        *path, last = wire.people[name].split(".")
+    for name in people.keys() & fields.keys():
+        *path, last = fields[name].split(".")
         place = metadata
-        for each in path:
-            place = place.setdefault(each, {})
+        for part in path:
+            place = place.setdefault(part, {})
         place[last] = people[name]
     body = {**item.requested, "metadata": {**metadata, **marks}}
     return body | ({"media": item.media_ids} if "media" in body else {})
@@ -213,8 +192,8 @@ def read_items(data: Any) -> dict[int, dict[str, Any]]:
         if status == "created" and post_id and post_id.strip() and posts[post_id] == 1:
             items[index] = {"outcome": Outcome.SUCCEEDED, "result_id": post_id}
         elif status == "failed":
-            said = message or "the server gave no reason"
-            items[index] = {"outcome": Outcome.FAILED, "error_code": code or "FAILED", "error_message": said}
+            why = message or "the server gave no reason"
+            items[index] = {"outcome": Outcome.FAILED, "error_code": code or "FAILED", "error_message": why}
     return items
 
 
@@ -225,8 +204,8 @@ def _results(data: Any) -> list[Any] | None:
     for name in ("results", "items"):
         if isinstance(data.get(name), list):
             return list(data[name])
-    around = (_results(data.get(name)) for name in ("data", "error", "details"))
-    return next((found for found in around if found is not None), None)
+    inner = (_results(data.get(name)) for name in ("data", "error", "details"))
+    return next((results for results in inner if results is not None), None)
 
 
 def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, one_by_one: bool = False) -> Plan:
@@ -273,14 +252,12 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     """
     if not isinstance(key, str):
         raise PlanError(f"key= names the column that tells the rows apart, not {type(key).__name__}")
-    if not isinstance(one_by_one, bool):
-        raise PlanError(f"one_by_one= must be True or False, not {type(one_by_one).__name__}")
+    act = CREATE_ONE if true_or_false("one_by_one", one_by_one) else CREATE
     accounts = [] if "account_ids" in getattr(sheet, "columns", ()) else ["accounts"]
-    what, maker = "plan_create() needs a campaign", "Use vx.read_campaign(path)."
-    need(sheet, ("content", "scheduled_for", *accounts), what, maker)
-    if key not in sheet.columns:
-        hint = "use reset_index()" if key in sheet.index.names else did_you_mean(key, map(str, sheet.columns))
-        raise PlanError(f"key={key!r} names no column of the frame; {hint}")
+    need(
+        sheet, ("content", "scheduled_for", *accounts), "plan_create() needs a campaign", "Use vx.read_campaign(path)."
+    )
+    need(sheet, [key], "plan_create() needs the key column", "key= names the column that tells the rows apart.")
     if key in _FILLED:
         raise PlanError(
             f"key={key!r} names a column that plans and results fill themselves; give it another name first"
@@ -288,32 +265,22 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     warn_of_typos(sheet, OPTIONAL)
     written = _campaign_of(sheet, campaign)
     name = keys.campaign_name(written)
-    act = CREATE_ONE if one_by_one else CREATE
     labels, twins, forced = row_names(sheet, key), flags(sheet, "twin"), flags(sheet, "force")
-    names = [fingerprint("create", name, label) for label in labels]
 
-    def judge(number: int, row: Row, reason: Reason | None) -> Judged:
+    def judge(number: int, row: dict[str, Any], reason: Reason | None) -> Judged:
         if reason is not None:
             return reason, None
-        seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
-        seen |= {"force": True} if forced[number] else {}
         people = people_of(row)
         if campaign and written and keys.campaign_name(people.get("campaign", written)) == name:
             people["campaign"] = written
-        seen |= {"people": people} if people else {}
-        seen |= {"media": row["uploaded"]} if row["uploaded"] else {}
-        seen |= {"film": True} if content_type_of((row["media"] or [""])[0]).startswith("video/") else {}
-        item = Item(
-            row=number,
-            act=act.name,
-            identity=names[number],
-            attempt=attempt_in(row["attempt"]) or 1,
-            subject=Subject("row", names[number]),
-            path="/v1/posts" if one_by_one else BULK,
-            seen=seen,
-            body=_body_of(row),
-            platform="+".join(sorted(set(platforms_of(row["accounts"])))),
-        )
+        film = content_type_of((row["media"] or [""])[0]).startswith("video/")
+        more = {"force": forced[number], "people": people, "media": row["uploaded"], "film": film}
+        seen = {"campaign": name, "row": labels[number], "twin": twins[number]}
+        seen |= {part: value for part, value in more.items() if value}
+        identity = fingerprint("create", name, labels[number])
+        row |= {"number": number, "attempt": attempt_in(row["attempt"]) or 1}
+        platform = "+".join(sorted(set(platforms_of(row["accounts"]))))
+        item = act.item(row, Subject("row", identity), identity, seen, body=_body_of(row), platform=platform)
         return Reason(READY), item
 
     judged = [judge(number, *fit) for number, fit in enumerate(_fit_rows(sheet, labels, twins))]
@@ -329,14 +296,15 @@ def _body_of(row: Row) -> dict[str, Any]:
         "scheduledFor": utc_text(row["scheduled_for"]),
     }
     media = [row["found"].get(part, part) for part in row["media"]]
-    body |= {name: value for name, value in (("media", media), ("tags", row["tags"])) if value}
-    if own := own_texts(row):
-        body["platformOverrides"] = {name.upper(): {"content": text} for name, text in own.items()}
-    if row["first_comment"] is not None and str(row["first_comment"]).strip():
-        body["firstComment"] = str(row["first_comment"])
-    if row["content_type"] is not None and str(row["content_type"]).strip():
-        body["contentType"] = str(row["content_type"]).strip().upper()
-    return body
+    comment, kind = ("" if row[name] is None else str(row[name]) for name in ("first_comment", "content_type"))
+    more = {
+        "media": media,
+        "tags": row["tags"],
+        "platformOverrides": {name.upper(): {"content": text} for name, text in own_texts(row).items()},
+        "firstComment": comment if comment.strip() else "",
+        "contentType": kind.strip().upper(),
+    }
+    return body | {name: value for name, value in more.items() if value}
 
 
 def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
@@ -353,8 +321,8 @@ def _campaign_of(frame: pd.DataFrame, campaign: str | None) -> str:
         names.setdefault(keys.campaign_name(written), written)
     if len(names) > 1:
         raise PlanError(f"column 'campaign' names {len(names)} campaigns; plan them one by one, or pass campaign=")
-    known = frame.attrs.get("campaign")
-    return "".join(names.values()) or (_in_one_line(known) if isinstance(known, str) else "")
+    loaded = frame.attrs.get("campaign")
+    return "".join(names.values()) or (_in_one_line(loaded) if isinstance(loaded, str) else "")
 
 
 def _campaign_in(value: Any) -> str:
@@ -377,15 +345,16 @@ def row_names(frame: pd.DataFrame, key: str) -> list[str]:
         names = [row_key(value) for value in plain_values(frame, key)]
     except PlanError as error:
         raise PlanError(f"column {key!r}: {error}") from None
-    faults = {row: found[0].reason for row, found in enumerate(name_errors(names, frame)) if found}
+    faults = {row: errors[0].reason for row, errors in enumerate(name_errors(names, frame)) if errors}
     if faults:
-        rows = [row for row in faults if faults[row] == next(iter(faults.values()))]
-        known = Places.of(frame)
-        numbers = known.numbers(frame)
-        cells = [known.cell(numbers[row], key) for row in rows[:5]]
+        fault = next(iter(faults.values()))
+        rows = [row for row in faults if faults[row] == fault]
+        places = Places.of(frame)
+        numbers = places.numbers(frame)
+        cells = [places.cell(numbers[row], key) for row in rows[:5]]
         where = f"frame.iloc[{rows[:5]}]" if None in cells else ", ".join(map(str, cells))
         more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
-        raise PlanError(f"column {key!r}: {faults[rows[0]]} ({where}{more})")
+        raise PlanError(f"column {key!r}: {fault} ({where}{more})")
     return [name for name in names if name is not None]
 
 
@@ -404,9 +373,8 @@ def _fit_rows(
                     f"row {number}: column {column!r} holds {part!r}, a number that a file has made of an id; read the column as "
                     f"text, for example pd.read_csv(path, dtype={{{column!r}: 'string'}})"
                 )
-    known, rows = Places.of(frame), sheet_rows(frame)
-    judged = zip(rows, errors_of_all(rows, names, meant), known.numbers(frame), strict=True)
+    places, rows = Places.of(frame), sheet_rows(frame)
     return [
-        (row, errors[0].reason.at(known.cell(number, errors[0].column)) if errors else None)
-        for row, errors, number in judged
+        (row, errors[0].reason.at(places.cell(number, errors[0].column)) if errors else None)
+        for row, errors, number in zip(rows, errors_of_all(rows, names, meant), places.numbers(frame), strict=True)
     ]

@@ -82,7 +82,7 @@ def value_mark(value: Any) -> str:
 
 def texts_by_column(body: Mapping[str, Any]) -> dict[str, str]:
     """Return what a create requests for single platforms, each text under its column of a sheet, such as ``content:twitter``."""
-    return {f"content:{name.lower()}": one["content"] for name, one in body.get("platformOverrides", {}).items()}
+    return {f"content:{name.lower()}": text["content"] for name, text in body.get("platformOverrides", {}).items()}
 
 
 def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
@@ -93,13 +93,13 @@ def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
     form: dict[str, Callable[[Any], Any]] = {
         "content": str,
         "scheduledFor": lambda when: when[:19],  # to the second
-        "accountIds": set,
-        "tags": set,
+        "accountIds": lambda ids: [*{*ids}],  # named twice is named once
+        "tags": lambda tags: [*{*tags}],
         "media": ";".join,
         "firstComment": str,
     }
-    found = {name: form[name](value) for name, value in body.items() if name in form} | texts_by_column(body)
-    return {name: value_mark(list(value) if isinstance(value, set) else value) for name, value in found.items()}
+    values = {name: form[name](value) for name, value in body.items() if name in form} | texts_by_column(body)
+    return {name: value_mark(value) for name, value in values.items()}
 
 
 def campaign_name(name: str) -> str:
@@ -113,7 +113,6 @@ def campaign_name(name: str) -> str:
 
 def doubt_of_name(name: str, known: Iterable[str]) -> str:
     """Return a sentence about a campaign that is none of those known, but close to one; ``""`` for any other."""
-    forms = {campaign_name(each): each for each in known}
-    form = campaign_name(name)
+    forms, form = {campaign_name(campaign): campaign for campaign in known}, campaign_name(name)
     meant = None if form in forms else near_name(form, forms)
     return f"The campaign {name!r} is new here; did you mean {forms[meant]!r}?" if meant else ""

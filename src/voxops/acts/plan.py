@@ -29,6 +29,7 @@ from voxops.errors import PlanError
 from voxops.frames.checks import as_whole_number, attempt_in, attempts, flags, instants, plain_values
 from voxops.sheets.rules import PEOPLE, errors_of
 
+ROUNDS = 4  # readings of a list until an asynchronous act has ended, for the cost of a plan
 DEFAULT_RATE = 500  # requests a minute, before a response has shown the workspace's own limit
 PLAN_TYPES = {
     "act": "string", "eligible": "bool", "reason": "string", "reason_code": "string", "attempt": "Int64", "batch": "Int64",
@@ -125,7 +126,8 @@ class Plan(Displayed):
         """Requests and minutes. Watching asynchronous acts to their end is counted as one page of the list per round."""
         acts = sum(len(_calls(items)) for _, items in self.chunks())
         rate = int(self.table.attrs.get("rate_limit") or DEFAULT_RATE)
-        requests = acts + self.reads + self.act.rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
+        rounds = 0 if self.act.creates else ROUNDS
+        requests = acts + self.reads + rounds * ceil(self.eligible / PAGE_RECORDS) + 1 if acts else 0
         return Cost(requests=requests, acts=acts, minutes=round(requests / rate, 1), rate=rate)
 
     def chunks(self) -> list[tuple[int, list[Item]]]:
@@ -192,17 +194,7 @@ class Plan(Displayed):
                 tried.update(item.cause for item in items)
         left = {item.row for item in self.items} - chosen
         why = tuple(Reason("not_a_canary") if row in left else reason for row, reason in enumerate(self.why))
-        table = self.table.assign(
-            eligible=self.table["eligible"] & ~self.table.reset_index().index.isin(left),
-            reason=pd.array(list(map(str, why)), dtype="string"),
-            reason_code=pd.array(
-                [old if row not in left else "not_a_canary" for row, old in enumerate(self.table["reason_code"])],
-                dtype="string",
-            ),
-        )
-        return _with_calls(
-            replace(self, table=table, why=why, items=tuple(item for item in self.items if item.row in chosen))
-        )
+        return _filled(replace(self, why=why, items=tuple(item for item in self.items if item.row in chosen)))
 
     def __dir__(self) -> list[str]:
         """The public names; the other fields are for the engine."""
@@ -216,7 +208,7 @@ def reasons(plan: Plan) -> list[tuple[Reason, int]]:
     """Why rows are not eligible, with how many, most first."""
     rows = zip(plan.why, plan.table["eligible"], strict=True)
     blocked = Counter(why for why, eligible in rows if not eligible)
-    return sorted(blocked.items(), key=lambda each: (-each[1], str(each[0])))
+    return sorted(blocked.items(), key=lambda reason: (-reason[1], str(reason[0])))
 
 
 def build_plan(
@@ -224,12 +216,14 @@ def build_plan(
     frame: pd.DataFrame,
     judged: Iterable[Judged],
     *,
+    acts: Sequence[str] | None = None,
     reads: int | None = None,
     **details: Any,
 ) -> Plan:
     """Put a plan together from why each row of the frame is sent, with its item, or why it is not.
 
-    A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each.
+    A post or delivery that is in the frame twice is sent once. An act whose subjects are read `alone` reads each. `acts` fills the
+    column ``act``, by default with the act of each item.
     """
     if not frame.columns.is_unique:
         raise PlanError("two columns of the frame have one name: drop or rename one")
@@ -239,47 +233,33 @@ def build_plan(
         first = item and items.setdefault((item.subject, item.platform, item.account), item)
         twice = Reason("delivery_twice" if act.about == "delivery" else "post_twice")
         why.append(reason if first is item else twice)
-    acts = {item.row: item.act for item in items.values()}
-    cells: dict[str, list[Any]] = {
-        "act": [acts.get(row, pd.NA) for row in range(len(frame))],
-        "eligible": [row in acts for row in range(len(frame))],
-        "reason": list(map(str, why)),
-        "reason_code": [READY if row in acts else reason.code for row, reason in enumerate(why)],
-        "attempt": [attempt_in(value) or 1 for value in plain_values(frame, "attempt")],
-    }
-    bare = frame.drop(columns=[name for name in PLAN_TYPES if name in frame])
+    by_row = {item.row: item.act for item in items.values()}
+    cells: dict[str, Any] = dict.fromkeys(PLAN_TYPES)
+    cells["act"] = acts or [by_row.get(row) for row in range(len(frame))]
+    cells["attempt"] = [attempt_in(value) or 1 for value in plain_values(frame, "attempt")]
+    table = frame.drop(columns=[*PLAN_TYPES], errors="ignore").assign(**cells)
     reads = (len(items) if act.alone else 0) if reads is None else reads
-    return _with_calls(Plan(act, _typed(bare, cells), tuple(items.values()), reads=reads, why=tuple(why), **details))
+    return _filled(Plan(act, table, tuple(items.values()), reads=reads, why=tuple(why), **details))
 
 
-def _with_calls(plan: Plan) -> Plan:
-    """The plan with its items in the order of sending, and their batch, key and call written into its frame."""
-    said: dict[int, tuple[Any, ...]] = {}
+def _filled(plan: Plan) -> Plan:
+    """The plan with its items in the order of sending, and in its frame what is sent for each row, or why it is not."""
+    by_row, rows = {item.row: item for item in plan.items}, range(len(plan.why))
+    calls: dict[int, tuple[Any, ...]] = {}
     for number, items in plan.chunks():
         for call in _calls(items):
             path, named = call[0].path, any(item.named_accounts for item in call)
             cells = number, key_of(call) if path and not named else None, f"{call[0].method} {path}" if path else None
-            said |= dict.fromkeys((item.row for item in call), cells)
-    columns = pd.DataFrame.from_dict(said, "index", dtype=object, columns=["batch", "idempotency_key", "request"])
-    by_row = {item.row: item for item in plan.items}
-    table = _typed(plan.table, columns.reindex(range(len(plan.table))).to_dict("list"))
-    return replace(plan, table=table, items=tuple(by_row[row] for row in said))
-
-
-def lengthened(table: pd.DataFrame, rows: int) -> pd.DataFrame:
-    """A table with so many rows, those below its own empty; whole numbers and flags may be missing then."""
-    kinds = {"i": "Int64", "b": "boolean"}
-    longer = table.astype({name: kinds[one.kind] for name, one in table.dtypes.items() if one.kind in kinds})
-    longer = longer.reset_index(drop=True).reindex(range(rows))
-    longer.attrs = dict(table.attrs)
-    return longer
-
-
-def _typed(frame: pd.DataFrame, cells: Mapping[Any, list[Any]]) -> pd.DataFrame:
-    """The frame with columns of a plan."""
-    table = frame.assign(**cells).astype({name: PLAN_TYPES[name] for name in cells})
-    table.attrs = dict(frame.attrs)
-    return table
+            calls |= dict.fromkeys((item.row for item in call), cells)
+    columns = pd.DataFrame.from_dict(calls, "index", dtype=object, columns=["batch", "idempotency_key", "request"])
+    table = plan.table.assign(
+        eligible=[row in by_row for row in rows],
+        reason=[str(why) for why in plan.why],
+        reason_code=[READY if row in by_row else why.code for row, why in enumerate(plan.why)],
+        **{str(name): values for name, values in columns.reindex(rows).to_dict("list").items()},
+    ).astype(PLAN_TYPES)
+    table.attrs = dict(plan.table.attrs)
+    return replace(plan, table=table, items=tuple(by_row[row] for row in calls))
 
 
 def _turn(item: Item) -> int:
@@ -334,11 +314,9 @@ def why_no_id(row: Row, *columns: str) -> Reason | None:
 
 def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
     """Why new values can't be requested, by the rules of a sheet; None if they can."""
-    if not isinstance(
-        text := values.get("content", ""), str
-    ):  # a number that a file has made of a text, or what is none
+    if not isinstance(text := values.get("content", ""), str):  # such as a number that a file has made of a text
         return Reason("content_not_text", kind=type(text).__name__)
-    return next((each.reason for each in errors_of(_FIT | values, now)), None)
+    return next((error.reason for error in errors_of(_FIT | values, now)), None)
 
 
 def episode_identity(action: str, seen: Row, *more: Any) -> str:
@@ -352,22 +330,29 @@ def post_episode(row: Row) -> dict[str, Any]:
     return {"post_id": row["post_id"], "post_status": row["status"], "updated_at": row["updated_at"]}
 
 
-def target_rows(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def target_rows(frame: pd.DataFrame, *flag_names: str, more: Sequence[str] = ()) -> Iterator[dict[str, Any]]:
     """Rows of a posts or targets frame, as of `plain_rows`."""
-    return plain_rows(frame, _TARGET_ROW, stamp="updated_at", flag="retryable")
+    return plain_rows(frame, _TARGET_ROW, stamp="updated_at", flag_names=("retryable", *flag_names), more=more)
 
 
-def plain_rows(frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag: str) -> Iterator[dict[str, Any]]:
+def plain_rows(
+    frame: pd.DataFrame, names: Sequence[str], *, stamp: str, flag_names: Sequence[str], more: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
     """Rows as plain values: text or None, times as ISO text in UTC, flags as bool; the attempt from 1.
 
-    ``age`` is the time from `stamp` to the load of the frame; None if that is unknown.
+    ``number`` counts the rows. ``age`` is the time from `stamp` to the load of the frame; None if that is unknown. Columns `more` keep
+    their values as they are, such as a time without an offset that a reason quotes.
     """
     now = fetched_at(frame)
     ages = [None if now is None or at is None else now - at for at in instants(frame, stamp)]
     columns: dict[str, Sequence[Any]] = {name: _read(frame, name) for name in names}
-    columns |= {"age": ages, flag: flags(frame, flag), "attempt": attempts(frame)}
-    for values in zip(*columns.values(), strict=True):
-        yield dict(zip(columns, values, strict=True))
+    columns |= {name: plain_values(frame, name) for name in more} | {name: flags(frame, name) for name in flag_names}
+    return in_rows(columns | {"number": range(len(frame)), "age": ages, "attempt": attempts(frame)})
+
+
+def in_rows(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Columns of values as rows."""
+    return (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
 
 
 def _read(frame: pd.DataFrame, name: str) -> list[Any]:

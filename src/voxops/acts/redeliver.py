@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
+from voxops._support.arguments import true_or_false
 from voxops._support.safe import redact_addresses
 from voxops.acts.act import About, Act, Item, Judged, Request, Requests, Row, Subject, differing, settled
 from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.reasons import Reason
 from voxops.api.timing import SERVER_RETRIES_FOR
-from voxops.errors import PlanError
-from voxops.frames.checks import flags, need
+from voxops.frames.checks import need
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome
 
@@ -37,7 +37,7 @@ class Redeliver(Act):
 
     def done_before(self, request: Request, state: Any, past: Requests) -> Request | Reason | None:  # noqa: ARG002
         """What has arrived is not sent again that this ledger has sent again before: each success would be a new request."""
-        seen, before = request.item.seen, any(one.id != request.id for one in past)
+        seen, before = request.item.seen, any(earlier.id != request.id for earlier in past)
         return Reason("redelivered_before") if before and seen.get("success") and not seen.get("again") else None
 
     def settle_reading(self, requests: Requests, state: Row) -> list[Request]:
@@ -79,41 +79,39 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     Raises
     ------
     PlanError
-        If columns are missing, or `force` is neither True nor False.
+        If columns are missing.
+    ConfigError
+        If `force` is neither True nor False.
 
     Examples
     --------
     >>> vx.plan_redeliver(vx.deliveries.lost(log)).frame["eligible"].any()
     np.False_
     """
-    if not isinstance(force, bool):
-        raise PlanError(f"force= must be True or False, not {type(force).__name__}")
+    force = true_or_false("force", force)
     needed = (*DELIVERY_EPISODE, "created_at", "event_type")
     need(deliveries, needed, "plan_redeliver() needs deliveries", "Use ws.deliveries(since='7D').")
-    now, again = fetched_at(deliveries), flags(deliveries, "again")
+    now = fetched_at(deliveries)
 
-    def judge(number: int, row: Row) -> Judged:
-        if reason := _why_not(row, force=force, again=again[number]):
+    def judge(row: Row) -> Judged:
+        if reason := _why_not(row, force=force):
             return reason, None
-        delivery, webhook = row["delivery_id"], row["webhook_id"]
         episode = {name: row[name] for name in DELIVERY_EPISODE}
-        more = {"again": again[number], "loaded": None if now is None or force else now.isoformat()}
-        item = Item(
-            row=number,
-            act=REDELIVER.name,
-            identity=episode_identity("redeliver", episode),
-            attempt=row["attempt"],
-            subject=Subject("delivery", delivery, webhook),
-            path=f"/v1/webhooks/{webhook}/deliveries/{delivery}/retry",
-            seen=episode | {name: value for name, value in more.items() if value},
+        more = {"again": row["again"], "loaded": None if now is None or force else now.isoformat()}
+        item = REDELIVER.item(
+            row,
+            Subject("delivery", row["delivery_id"], row["webhook_id"]),
+            episode_identity("redeliver", episode),
+            episode | {name: value for name, value in more.items() if value},
             platform=row["event_type"] or "",
-            account=webhook,
-            cause=f"{webhook} {row['status_code'] or row['error'] or ''}".strip(),
+            account=row["webhook_id"],
+            cause=f"{row['webhook_id']} {row['status_code'] or row['error'] or ''}".strip(),
         )
         return _why(row), item
 
-    rows = plain_rows(deliveries, (*DELIVERY_EPISODE, "event_type"), stamp="created_at", flag="success")
-    return build_plan(REDELIVER, deliveries, [judge(number, row) for number, row in enumerate(rows)])
+    names = (*DELIVERY_EPISODE, "event_type")
+    rows = plain_rows(deliveries, names, stamp="created_at", flag_names=("success", "again"))
+    return build_plan(REDELIVER, deliveries, map(judge, rows))
 
 
 def _why(row: Row) -> Reason:
@@ -129,15 +127,13 @@ def _rejected(row: Row) -> bool:
     return isinstance(code, int) and 400 <= code < 500 and code not in MAY_PASS
 
 
-def _why_not(row: Row, *, force: bool, again: bool) -> Reason | None:
+def _why_not(row: Row, *, force: bool) -> Reason | None:
     """Why a delivery is not sent again; None if it is."""
-    if nothing := why_no_id(row, "delivery_id", "webhook_id"):
-        return nothing
-    if force:
-        return None
+    if (reason := why_no_id(row, "delivery_id", "webhook_id")) or force:
+        return reason
     if row["success"]:
         return Reason("already_delivered")
-    if _rejected(row) and not again:
+    if _rejected(row) and not row["again"]:
         return Reason("receiver_rejected", status=row["status_code"])
     if row["age"] is None:
         return Reason("delivery_age_unknown")

@@ -10,20 +10,7 @@ from typing import Any, ClassVar
 
 import pandas as pd
 
-from voxops.acts.act import (
-    NO_WIRE,
-    Form,
-    Item,
-    Judged,
-    PostAct,
-    Request,
-    Requests,
-    Row,
-    Subject,
-    Wire,
-    changed_since_loaded,
-    settled,
-)
+from voxops.acts.act import Form, Item, Judged, PostAct, Request, Requests, Row, Subject, changed_since_loaded, settled
 from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity, target_rows, why_no_id, why_unfit
 from voxops.analysis.triage import triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
@@ -57,13 +44,12 @@ class TargetAct(PostAct):
         The API tries a platform several times by itself (contract: PLAY), so a failed target has failed only when its whole post
         is terminal. `reply`, the answer to an accepted try without consequences, settles what it lists as skipped.
         """
-        return super().settle_reading(requests, state, tried) or (
-            _skipped(requests, reply) if tried.since >= PROOF_AFTER else []
-        )
+        ended = super().settle_reading(requests, state, tried)
+        return ended or (_skipped(requests, reply) if tried.since >= PROOF_AFTER else [])
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
         """The outcome of a target whose try has ended, or why it waits; None where nothing shows a sign of a try."""
-        target = state.target(request.item.platform, request.item.account)
+        target = _target(state, request.item)
         if target is None:
             return replace(request, outcome=Outcome.PENDING, reason=Reason("target_not_listed"))
         seen = {
@@ -88,8 +74,8 @@ class TargetAct(PostAct):
         return None
 
 
-def _target(state: PostState | None, platform: str, account: str) -> TargetState | None:
-    return None if state is None else state.target(platform, account)
+def _target(state: PostState | None, item: Item) -> TargetState | None:
+    return None if state is None else state.target(item.platform, item.account)
 
 
 def _skipped(requests: Requests, reply: Any) -> list[Request]:
@@ -118,13 +104,12 @@ class Retry(TargetAct):
 
     def failed_rows(self, rows: pd.DataFrame, stuck: Sequence[bool]) -> pd.DataFrame:
         """Failed targets are triaged afresh, by what the server says now; of stuck ones what the analyst has set stays."""
-        known = rows[[name for name in _TRIAGED if name in rows.columns]]
-        found = triage(rows.drop(columns=known.columns))
-        for name, column in known.items():
-            kept = column.notna() & pd.Series(stuck, index=column.index, dtype=bool)
-            kept.index = found.index
-            found[name] = found[name].mask(kept, column.array).astype(found[name].dtype)
-        return found
+        before = rows[[name for name in _TRIAGED if name in rows.columns]]
+        triaged = triage(rows.drop(columns=before.columns))
+        for name, column in before.items():
+            kept = (column.notna() & pd.Series(stuck, column.index, bool)).to_numpy()
+            triaged[name] = triaged[name].mask(kept, column.array).astype(triaged[name].dtype)
+        return triaged
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:  # noqa: ARG002
         """Retry what failed."""
@@ -139,10 +124,10 @@ class Fix(TargetAct):
     verb = "fix"
     alone = True
 
-    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:
+    def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:
         """The path has the target's id once a reading has shown it; the key has platform and account."""
-        form, (item,) = super().form(items, wire=wire), items
-        target = _target(state, item.platform, item.account)
+        form, (item,) = super().form(items, people=people), items
+        target = _target(state, item)
         if target is None or target.target_id is None:
             return form
         return replace(form, path=f"/v1/posts/{item.subject.id}/platforms/{target.target_id}/fix")
@@ -150,16 +135,17 @@ class Fix(TargetAct):
     def why_not(self, item: Item, state: PostState, past: Requests) -> Reason | None:
         """Another target that was fixed from the same load may have moved the status and time stamp of the post."""
         shared = ("post_status", "updated_at")
+        others = (earlier.item for earlier in past if earlier.item.act == self.name)
         moved = any(
-            one.item.act == self.name and all(one.item.seen.get(name) == item.seen.get(name) for name in shared)
-            for one in past
-            if (one.item.platform, one.item.account) != (item.platform, item.account)
+            (other.platform, other.account) != (item.platform, item.account)
+            and all(other.seen.get(name) == item.seen.get(name) for name in shared)
+            for other in others
         )
         return changed_since_loaded(item.seen, state, *shared if moved else ())
 
     def covers(self, items: Sequence[Item], state: PostState | None) -> Reason | None:
         """Without the id of its target nothing names it (rule 3)."""
-        target = _target(state, items[0].platform, items[0].account)
+        target = _target(state, items[0])
         return Reason("target_without_id") if target is not None and target.target_id is None else None
 
     def is_of_another(self, requests: Requests, path: str, data: Row) -> bool:
@@ -208,12 +194,12 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
     )
     rows = _judged(triaged, _why_not_retry)
     picked = Counter(row["post_id"] for row, reason in rows if reason is None)
-    judged: list[Judged] = []
-    for number, (row, reason) in enumerate(rows):
-        body: dict[str, Any] | None = (
-            None if picked[row["post_id"]] == row["open"] else {}
-        )  # of a fix that changes nothing
-        judged.append((reason, None) if reason else (_why_retry(row), _item(number, row, "retry", body)))
+
+    def judge(row: Row, reason: Reason | None) -> Judged:
+        whole = picked[row["post_id"]] == row["open"]  # else a fix that changes nothing
+        return (reason, None) if reason else (_why_retry(row), _item(row, "retry", None if whole else {}))
+
+    judged = [judge(*row) for row in rows]
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
     return build_plan(RETRY, triaged, judged, reads=reads)
 
@@ -247,12 +233,13 @@ def plan_fix(frame: pd.DataFrame) -> Plan:
     maker = "Add new_content or new_media_url to rows of vx.targets(posts)."
     need(frame, (*TARGET_EPISODE, *change), "plan_fix() needs targets and their changes", maker)
     warn_of_typos(frame, ("new_content", "new_media_url"))
-    judged: list[Judged] = []
-    for number, (row, reason) in enumerate(_judged(frame, _why_not_fix)):
+
+    def judge(row: Row, reason: Reason | None) -> Judged:
         body = _fix_body(row)
-        why = Reason("new_values", fields=" and ".join(sorted(body)))
-        judged.append((reason, None) if reason else (why, _item(number, row, "fix", body)))
-    return build_plan(FIX, frame, judged)
+        new = Reason("new_values", fields=" and ".join(sorted(body)))
+        return (reason, None) if reason else (new, _item(row, "fix", body))
+
+    return build_plan(FIX, frame, [judge(*row) for row in _judged(frame, _why_not_fix)])
 
 
 def _judged(frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]) -> list[tuple[Row, Reason | None]]:
@@ -262,21 +249,22 @@ def _judged(frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]) -> lis
     a target in flight that was not chosen by hand (rule 3).
     """
     rows = list(target_rows(frame))
-    places = pd.Series([tuple(row[name] for name in TARGET_EPISODE[:3]) for row in rows], dtype=object)
-    twice = places.duplicated().to_list()
+    whys = [_why_no_act(row) for row in rows]
+    twice = pd.Series([tuple(row[name] for name in TARGET_EPISODE[:3]) for row in rows], dtype=object).duplicated()
     failed, in_flight, chosen = Counter[Any](), Counter[Any](), Counter[Any]()
-    for row, again in zip(rows, twice, strict=True):
+    for row, why, again in zip(rows, whys, twice, strict=True):
         if not again:
+            moves = row["status"] in IN_FLIGHT_STATUSES
             failed[row["post_id"]] += row["status"] == "failed"
-            in_flight[row["post_id"]] += row["status"] in IN_FLIGHT_STATUSES
-            chosen[row["post_id"]] += row["status"] in IN_FLIGHT_STATUSES and _why_no_act(row) is None
-    known: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
+            in_flight[row["post_id"]] += moves
+            chosen[row["post_id"]] += moves and why is None
+    loaded: dict[str, list[int]] = json.loads(frame.attrs.get("open_targets") or "{}")
     judged: list[tuple[Row, Reason | None]] = []
-    for row, again in zip(rows, twice, strict=True):
+    for row, why, again in zip(rows, whys, twice, strict=True):
         post = row["post_id"]
-        failed_before, moving_before = known.get(post, (0, 0))
+        failed_before, moving_before = loaded.get(post, (0, 0))
         moving = max(in_flight[post], moving_before)
-        reason = Reason("target_twice") if again else _why_no_act(row) or why_not(row)
+        reason = Reason("target_twice") if again else why or why_not(row)
         if reason is None and moving > chosen[post]:
             reason = Reason("other_target_publishing")
         judged.append(({**row, "open": max(failed[post], failed_before) + moving}, reason))
@@ -285,8 +273,8 @@ def _judged(frame: pd.DataFrame, why_not: Callable[[Row], Reason | None]) -> lis
 
 def _why_no_act(row: Row) -> Reason | None:
     """Why no act may touch this target, whatever its verdict; None if one may."""
-    if nothing := why_no_id(row, "post_id"):
-        return nothing
+    if reason := why_no_id(row, "post_id"):
+        return reason
     if row["platform"] is None or row["account_id"] is None:
         return Reason("target_missing")
     if not isinstance(row["account_id"], str):
@@ -307,23 +295,18 @@ def _why_no_act(row: Row) -> Reason | None:
     return None if row["retryable"] else Reason("in_flight_stuck", status=status)
 
 
-def _item(number: int, row: Row, action: str, body: dict[str, Any] | None) -> Item:
-    """An item about one target: a retry with its whole post where it has no body, else a fix, whose path names the target."""
+def _item(row: Row, action: str, body: dict[str, Any] | None) -> Item:
+    """An item about one target: a retry with its whole post where it has no body, else a fix."""
     seen = {name: row[name] for name in TARGET_EPISODE}
-    post, platform, account = (row[name] for name in TARGET_EPISODE[:3])
-    path = f"/v1/posts/{post}/retry" if body is None else f"/v1/posts/{post}/platforms/{platform}~{account}/fix"
-    return Item(
-        row=number,
-        act=RETRY.name if body is None else FIX.name,
-        identity=episode_identity(action, seen),
-        attempt=row["attempt"],
-        subject=Subject("post", post),
-        path=path,
-        seen=seen,
-        platform=platform,
-        account=account,
-        cause=row["cause"] or row["error_code"] or "",
+    return (RETRY if body is None else FIX).item(
+        row,
+        Subject("post", row["post_id"]),
+        episode_identity(action, seen),
+        seen,
         body=body,
+        platform=row["platform"],
+        account=row["account_id"],
+        cause=row["cause"] or row["error_code"] or "",
     )
 
 

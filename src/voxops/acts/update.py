@@ -7,18 +7,15 @@ blocked, not overwritten. A change is settled when the post shows the requested 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 import pandas as pd
 
-from voxops._support import safe
-from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint
 from voxops.acts import keys
 from voxops.acts.act import (
-    NO_WIRE,
     Form,
     Item,
     Judged,
@@ -27,11 +24,11 @@ from voxops.acts.act import (
     Requests,
     Row,
     Subject,
-    Wire,
     blocked,
     changed_since_loaded,
     settled,
 )
+from voxops.acts.moves import times_by, times_to
 from voxops.acts.plan import (
     Plan,
     build_plan,
@@ -47,11 +44,10 @@ from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untou
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
 from voxops.api.timing import RESEND_UNANSWERED
-from voxops.errors import ConfigError, PlanError
-from voxops.frames.cells import is_missing
-from voxops.frames.checks import need_posts, plain_values, warn_of_typos
+from voxops.errors import PlanError
+from voxops.frames.cells import is_missing, metadata_value
+from voxops.frames.checks import need_posts, warn_of_typos
 from voxops.frames.records import read_post
-from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
 
@@ -84,9 +80,9 @@ class Update(PostAct):
     reverts = True
     answers: ClassVar[frozenset[str]] = frozenset({"id"})
 
-    def form(self, items: Sequence[Item], state: PostState | None = None, wire: Wire = NO_WIRE) -> Form:
+    def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:
         """A named change also writes its marks, beside the whole metadata as just read."""
-        form, (item,) = super().form(items, wire=wire), items
+        form, (item,) = super().form(items, people=people), items
         metadata = None if state is None else _metadata(item, state)
         return form if metadata is None else replace(form, body=canonical({**item.requested, "metadata": metadata}))
 
@@ -96,9 +92,8 @@ class Update(PostAct):
             return Reason("not_changeable", status=state.status)
         if state.source == "single" and state.version is None:
             return Reason("post_without_version")
-        if changed := changed_since_loaded({**item.seen, **item.seen.get("shown", {})}, state):
-            return changed
-        return Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None
+        changed = changed_since_loaded({**item.seen, **item.seen.get("shown", {})}, state)
+        return changed or (Reason("made_of_cut_text") if _is_made_of_a_cut(item, state) else None)
 
     def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
         """Under one name a field is set once; without a name it is changed once by a ledger, unless it shows what is requested."""
@@ -127,16 +122,16 @@ class Update(PostAct):
             if state is None or state.post_id != request.item.subject.id or _waits_as_draft(request.item, state):
                 continue  # a draft may be scheduled in a moment: readings tell
             shows = _compared(request.item.requested, state, loosely=True)
-            other = ", ".join(name for name, as_asked in shows.items() if as_asked is False)
+            other = ", ".join(name for name, is_shown in shows.items() if is_shown is False)
             done.append(_not_as_asked(request, Reason("shows_another", fields=other)) if other else _done(request))
         return done
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
         """A conflict is somebody else's change: blocked, since a person must look at it."""
-        said = read_answer(data)
-        if said.code != "CONFLICT":
+        answer = read_answer(data)
+        if answer.code != "CONFLICT":
             return []
-        return [blocked(request, Reason("version_conflict", message=said.message[:200])) for request in requests]
+        return [blocked(request, Reason("version_conflict", message=answer.message[:200])) for request in requests]
 
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
         """Neither as requested nor changed by anybody."""
@@ -177,28 +172,26 @@ def _not_as_asked(request: Request, why: Reason) -> Request:
 def _values_before(request: Request, state: PostState, past: Requests) -> tuple[dict[str, set[str]], set[str]]:
     """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger.
 
-    And the fields of which it is known that they were set.
+    The second part are the fields that surely were set.
     """
-    item, found = request.item, {field: set[str]() for field in request.item.requested}
-    surely = set[str]()
-    name = item.seen.get("change", "")
-    for one in past:
-        failed = one.outcome is Outcome.FAILED and (
-            one.error_code not in _TOOK_EFFECT or one.item.attempt < item.attempt
-        )
-        if failed or one.item.act != item.act or name not in {"", one.item.seen.get("change", "")}:
+    item, values = request.item, {field: set[str]() for field in request.item.requested}
+    surely, name = set[str](), item.seen.get("change", "")
+    for earlier in past:
+        before = earlier.item
+        took_effect = earlier.error_code in _TOOK_EFFECT and before.attempt >= item.attempt
+        failed = earlier.outcome is Outcome.FAILED and not took_effect
+        if failed or before.act != item.act or name not in {"", before.seen.get("change", "")}:
             continue
-        for field in found.keys() & one.item.requested.keys():
-            found[field].add(keys.value_mark(one.item.requested[field]))
-            if one.outcome.final or _compared(one.item.requested, state)[field]:
+        for field in values.keys() & before.requested.keys():
+            values[field].add(keys.value_mark(before.requested[field]))
+            if earlier.outcome.final or _compared(before.requested, state)[field]:
                 surely.add(field)
-    marks = (state.metadata or {}).get("voxopsChanges")
-    if name and isinstance(marks, Mapping):
-        written = {field: marks.get(keys.change_mark(name, field, state.post_id)) for field in found}
-        for field in filter(written.get, found):
-            found[field].add(as_mark(written[field]) or "")
+    marks = metadata_value(state.metadata, ["voxopsChanges"])
+    for field in values if name and isinstance(marks, Mapping) else ():
+        if written := marks.get(keys.change_mark(name, field, state.post_id)):
+            values[field].add(as_mark(written) or "")
             surely.add(field)
-    return {field: values for field, values in found.items() if values}, surely
+    return {field: some for field, some in values.items() if some}, surely
 
 
 def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
@@ -207,14 +200,10 @@ def _metadata(item: Item, state: PostState) -> dict[str, Any] | None:
     None where it might wipe a mark: the reading shows no metadata, or not every mark of the create whole.
     """
     name, shown = item.seen.get("change"), dict(state.metadata or {})
-    ours = [shown[each] for each in ("voxopsRow", "voxopsOp", "voxopsCampaign", "voxopsAsked") if each in shown]
+    ours = [shown[field] for field in ("voxopsRow", "voxopsOp", "voxopsCampaign", "voxopsAsked") if field in shown]
     before = shown.get("voxopsChanges", {})
-    if (
-        not name
-        or not shown
-        or not isinstance(before, Mapping)
-        or (ours and None in {state.marks[1], *map(as_mark, ours)})
-    ):
+    wipes = not isinstance(before, Mapping) or (ours and None in {state.marks[1], *map(as_mark, ours)})
+    if not name or not shown or wipes:
         return None
     marks = {
         keys.change_mark(name, field, state.post_id): keys.value_mark(value) for field, value in item.requested.items()
@@ -237,17 +226,16 @@ def _is_made_of_a_cut(item: Item, state: PostState) -> bool:
     return bool(beginning) and cut and as_read(shown) != as_read(now)
 
 
-def asked(values: Row) -> dict[str, Any]:
+def _requested(row: Row) -> dict[str, Any]:
     """What a change requests, out of the columns of a row."""
     read: dict[str, Callable[[Any], Any]] = {"scheduledFor": utc_text, "tags": tags_in, "accountIds": split_list}
-    found = {}
+    body = {}
     for column, name in FIELDS.items():
-        value = values.get(column)
-        if not is_missing(value) and not (name == "tags" and _is_blank(value)):
+        value = row[column]
+        if value is not None and not (name == "tags" and _is_blank(value)):
             wanted = read[name](value) if name in read else value
-            # A tag that is there already is not added again.
-            found[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted
-    return found
+            body[name] = list(dict.fromkeys(wanted)) if isinstance(wanted, list) else wanted  # a tag is added once
+    return body
 
 
 def _is_blank(value: Any) -> bool:
@@ -263,17 +251,18 @@ def _compared(body: Row, state: PostState, *, loosely: bool = False) -> dict[str
     post that was changed since, else a change of blanks or of seconds alone would be none.
     """
     form = as_read if loosely else as_kept
-    found: dict[str, bool | None] = dict.fromkeys(body)
+    shows: dict[str, bool | None] = dict.fromkeys(body)
     if state.content is not None and "content" in body:
         cut = state.source == "list" and same_text(state.content, str(body["content"]))
-        found["content"] = form(state.content) == form(str(body["content"])) or (None if cut else False)
+        shows["content"] = form(state.content) == form(str(body["content"])) or (None if cut else False)
     if (when := body.get("scheduledFor")) is not None:
         to_the_minute = datetime.fromisoformat(when).replace(second=0, microsecond=0).isoformat()
-        found["scheduledFor"] = any(same_time(state.scheduled_for, each) for each in (when, *[to_the_minute] * loosely))
+        times = (when, *[to_the_minute] * loosely)
+        shows["scheduledFor"] = any(same_time(state.scheduled_for, time) for time in times)
     for name, values in (("tags", state.tags), ("accountIds", state.accounts or None)):
         if name in body and values is not None:
-            found[name] = sorted(set(values)) == sorted(set(body[name]))
-    return found
+            shows[name] = set(values) == set(body[name])
+    return shows
 
 
 def _shows(body: Row, state: PostState) -> bool:
@@ -351,32 +340,23 @@ def plan_update(
             "by= needs a name, so that Run All moves the posts once: pass change=, such as change='strike, Monday'"
         )
     if change is not None:
-        name = keys.campaign_name(change) if isinstance(change, str) else ""
-        if not name:
+        if not isinstance(change, str) or not (name := keys.campaign_name(change)):
             raise PlanError(f"change={str(change)[:40]!r} must name the change, such as 'strike, Monday'")
         posts = posts.assign(change=name)
-    if to is not None:
-        several = isinstance(to, Iterable) and not isinstance(to, str)
-        times = _for_each(to, posts) if several else parse_times([_time(to, shown_zone(posts))] * len(posts))
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False)
-    if by is not None:
-        step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
-        times = parse_times([text and _later(text, step) for text in old])
-        return _planned(posts.assign(new_scheduled_for=times), drafts=False, by=True)
-    if not any(name in posts.columns for name in FIELDS):
+    if moved:
+        posts = posts.assign(new_scheduled_for=times_to(to, posts) if by is None else times_by(by, posts))
+    elif not any(name in posts.columns for name in FIELDS):
         raise PlanError(f"the frame changes nothing; {maker}")
-    return _planned(posts)
+    return _planned(posts, drafts=not moved, by=by is not None)
 
 
-def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> Plan:
+def _planned(frame: pd.DataFrame, *, drafts: bool, by: bool = False) -> Plan:
     """The plan of one change per post; `drafts` says whether drafts may get a time."""
     now = fetched_at(frame)
-    columns = {name: plain_values(frame, name) for name in (*FIELDS, "scheduled_for", "content", "change")}
 
-    def judge(number: int, row: Row) -> Judged:
-        row = {**row, **{name: column[number] for name, column in columns.items()}}
+    def judge(row: Row) -> Judged:
         shown = {"scheduled_for": utc_text(row["scheduled_for"]), "content": row["content"]}
-        body, episode = asked(row), post_episode(row)
+        body, episode = _requested(row), post_episode(row)
         if reason := _why_not(row, drafts=drafts, by=by) or _why_not_asked(body, row, shown, now):
             return reason, None
         identity = episode_identity("update", episode, body)
@@ -385,27 +365,17 @@ def _planned(frame: pd.DataFrame, *, drafts: bool = True, by: bool = False) -> P
             change = keys.campaign_name(str(row["change"]))
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
-        item = Item(
-            row=number,
-            act=UPDATE.name,
-            identity=identity,
-            attempt=row["attempt"],
-            subject=Subject("post", row["post_id"]),
-            path=f"/v1/posts/{row['post_id']}",
-            seen=seen,
-            body=body,
-            method="PATCH",
-            cause=row["status"],
-        )
-        return Reason("new_values", fields=", ".join(_NAMES.get(name, name) for name in sorted(body))), item
+        item = UPDATE.item(row, Subject("post", row["post_id"]), identity, seen, body=body, cause=row["status"])
+        return Reason("new_values", fields=", ".join(_NAMES[name] for name in sorted(body))), item
 
-    return build_plan(UPDATE, frame, [judge(number, row) for number, row in enumerate(target_rows(frame))])
+    rows = target_rows(frame, more=(*FIELDS, "scheduled_for", "content", "change"))
+    return build_plan(UPDATE, frame, map(judge, rows))
 
 
 def _why_not(row: Row, *, drafts: bool, by: bool) -> Reason | None:
     """Why a post can't be changed; None if it can."""
-    if nothing := why_no_id(row, "post_id"):
-        return nothing
+    if reason := why_no_id(row, "post_id"):
+        return reason
     if row["status"] not in OPEN:
         return Reason("not_changeable", status=row["status"])
     new = row["new_scheduled_for"]
@@ -423,76 +393,13 @@ def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Rea
     raw = {_SHEET.get(name, name): value for name, value in body.items()}
     if "scheduledFor" in body:
         raw["scheduled_for"] = row["new_scheduled_for"]
-    if reason := why_unfit(now, **raw):
+    reason = why_unfit(now, **raw)
+    if reason or (
+        row["status"] == "draft" and "scheduledFor" in body
+    ):  # a draft with the time that it has gets scheduled
         return reason
-    if row["status"] == "draft" and "scheduledFor" in body:  # also with the time that it has: so it gets scheduled
-        return None
-    as_shown = {"scheduledFor": shown["scheduled_for"], "content": shown["content"]}
-    same = body.keys() <= as_shown.keys() and all(
-        same_time(value, as_shown[name]) if name == "scheduledFor" else value == as_shown[name]
-        for name, value in body.items()
-    )
-    return Reason("unchanged") if same else None
-
-
-def _for_each(to: Any, posts: pd.DataFrame) -> Any:
-    """One time per row, in the order of the frame; whether each is fit is decided per row."""
-    if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
-        raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
-    if isinstance(to, pd.Series):
-        if not to.index.equals(posts.index):
-            raise PlanError("to= is a column of other rows than the frame; take it from the same frame")
-        return to
-    times = list(to)
-    if len(times) != len(posts):
-        raise PlanError(
-            f"to= has {safe.many(len(times), 'time')}, the frame {safe.many(len(posts), 'row')}; pass one per row"
-        )
-    return pd.Series(times, index=posts.index)
-
-
-def _time(to: Any, tz: str) -> str:
-    """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
-    zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
-    refusal = PlanError(
-        f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
-    )
-    if not isinstance(to, date | str):
-        raise refusal
-    try:
-        time = pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
-        text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
-    except (ValueError, TypeError):
-        raise refusal from None
-    except ConfigError as error:
-        raise PlanError(str(error)) from None
-    if text is None:
-        raise refusal
-    return text
-
-
-def _later(text: str, step: timedelta) -> str | None:
-    """A time moved by a step; None where no calendar has it."""
-    try:
-        return (datetime.fromisoformat(text) + step).isoformat()
-    except OverflowError:
-        return None
-
-
-def _step(by: Any) -> timedelta:
-    """How much later."""
-    refusal = PlanError(
-        f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
-        "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
-    )
-    try:
-        step = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
-    except (ValueError, TypeError):
-        raise refusal from None
-    bare = isinstance(by, bool | int | float) or (
-        isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
-    )
-    if bare or pd.isna(step) or not step:  # a number without a unit would be nanoseconds
-        raise refusal
-    found: timedelta = step.to_pytimedelta()
-    return found
+    is_same = {
+        "content": shown["content"] == body.get("content"),
+        "scheduledFor": same_time(shown["scheduled_for"], body.get("scheduledFor")),
+    }
+    return Reason("unchanged") if all(is_same.get(name) for name in body) else None

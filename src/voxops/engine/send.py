@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
-from voxops.acts.act import Act, Request, Wire, settled
+from voxops.acts.act import Act, Request, settled
 from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
@@ -104,7 +104,7 @@ class Sender:
     commit, note : callable
         Do a piece of work in a transaction of the ledger, at once or a moment later.
     people : mapping of str to str
-        As of `Wire`.
+        ``owner`` or ``campaign`` -> the metadata field under which it is sent.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Sender:
         subject = requests[0].item.subject
         state, _ = known.readings.of(subject)
         post = state if isinstance(state, PostState) else None
-        form = act.form([one.item for one in requests], post, Wire(people=self._people))
+        form = act.form([one.item for one in requests], post, self._people)
         return ledger.calls.send(
             form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, now=known.now,
         )  # fmt: skip

@@ -46,6 +46,10 @@ class Json(bytes):
     def __contains__(self, item: Any) -> bool:
         return item in self.value
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field of an object, `default` where it has none."""
+        return self.value.get(name, default)
+
     def keys(self) -> Iterable[str]:
         """Return the names of an object's fields, so that ``dict(cell)`` reads it."""
         names: Iterable[str] = self.value.keys()

@@ -190,6 +190,8 @@ _COLUMNS: tuple[tuple[str, ...], ...] = (
     ("last_failed_at", "last failure", "Instant of the account's last failure.", "time"),
     ("scheduled", "scheduled", "Number of targets that wait to go out on the account.", "number", "targets"),
     ("next_at", "next", "Instant at which the account's next target is due.", "time"),
+    ("owners", "owners", "Owners of the posts that wait to go out on the account.", "text"),
+    ("campaigns", "campaigns", "Campaigns of the posts that wait to go out on the account.", "text"),
     ("risk", "risk", "Risk of the account: its inactive status, degraded or failing; missing without one.", "word"),
     # webhooks
     ("events", "events", "Types of events that the webhook receives."),

@@ -27,7 +27,7 @@ from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item
 from voxops.ledger.requests import NOW
-from voxops.ledger.store import SOME
+from voxops.ledger.store import some
 from voxops.model import OUTCOMES, WITHDRAWN_STATUSES, Transition
 
 SETTLED = frozenset({"succeeded", "failed"})
@@ -39,9 +39,9 @@ _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
 _LAST = "LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)"
 _OUTCOME = f"CASE WHEN run_rows.reason <> '' OR requests.id IS NULL THEN 'blocked' ELSE {NOW} END"
 _WHY = "coalesce(nullif(run_rows.reason, ''), nullif(requests.reason, ''), nullif(calls.reason, ''), calls.state, '')"
-# The same of a run's rows: what stops the run (?2) is why they are not sent, and else what each waits for; or ?3, of any unsent row.
+# The same of a run's rows: `:stopped` is why none is sent, else each waits for its own reason, or for `:unsent`.
 _WHY_IN_RUN = f"""CASE WHEN run_rows.reason <> '' OR requests.outcome <> '' OR requests.blocked OR requests.call IS NOT NULL THEN {_WHY}
-                       ELSE coalesce(nullif(?2, ''), nullif({_WHY}, ''), ?3) END"""
+                       ELSE coalesce(nullif(:stopped, ''), nullif({_WHY}, ''), :unsent) END"""
 _WITHDRAWN = "run_rows.reason = '' AND requests.outcome = 'succeeded' AND requests.mark IS NOT NULL AND seen.status IN ({})".format(
     ", ".join(map(repr, sorted(WITHDRAWN_STATUSES | {"deleted"})))
 )
@@ -70,9 +70,11 @@ def tally(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> Tally:
     """How far a run is, by one look at it; `unsent` is why rows are not sent of which the ledger knows nothing else."""
     rows = ledger.query(
         f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY_IN_RUN}, {_WITHDRAWN}, count(*)
-            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = ?1 GROUP BY 1, 2, 3, 4""",
-        run, _stopped(ledger, run), unsent.stored(),
-    )  # fmt: skip
+            FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = :run GROUP BY 1, 2, 3, 4""",
+        run=run,
+        stopped=_stopped(ledger, run),
+        unsent=unsent.stored(),
+    )
     counts, waits, gone = Counter[tuple[str, str]](), Counter[str](), 0
     for platform, outcome, why, is_gone, count in rows:
         counts[platform, outcome] += count
@@ -90,9 +92,9 @@ def tally(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> Tally:
 def acts(ledger: Ledger, run: str) -> int:
     """How many acts were sent for a run, by whichever process; one that is sent again counts again."""
     rows = ledger.query(
-        """SELECT coalesce(sum(tries), 0) FROM calls WHERE by_run = ?1 AND id IN (
-             SELECT call FROM call_rows JOIN run_rows ON run_rows.request = call_rows.request WHERE run = ?1)""",
-        run,
+        """SELECT coalesce(sum(tries), 0) FROM calls WHERE by_run = :run AND id IN (
+             SELECT call FROM call_rows JOIN run_rows ON run_rows.request = call_rows.request WHERE run = :run)""",
+        run=run,
     )
     return int(rows[0][0])
 
@@ -100,7 +102,8 @@ def acts(ledger: Ledger, run: str) -> int:
 def in_flight(ledger: Ledger, run: str) -> tuple[str, ...]:
     """The rows of a run whose requests are in flight."""
     rows = ledger.query(
-        f"SELECT requests.label FROM {_ROWS} WHERE run_rows.run = ? AND calls.state = 'sent' ORDER BY run_rows.row", run
+        f"SELECT requests.label FROM {_ROWS} WHERE run_rows.run = :run AND calls.state = 'sent' ORDER BY run_rows.row",
+        run=run,
     )
     return tuple(label for (label,) in rows)
 
@@ -108,20 +111,20 @@ def in_flight(ledger: Ledger, run: str) -> tuple[str, ...]:
 # Rows of a run that were settled since it was started.
 _CHANGES = f"""SELECT requests.id AS id, requests.settled AS at, requests.label AS item, requests.platform AS platform, '' AS was,
                       requests.outcome AS now, coalesce(requests.error_message, requests.error_code, '') AS detail
-               FROM {_ROWS} WHERE run_rows.run = ?1 AND run_rows.reason = '' AND requests.outcome <> ''
-                 AND requests.settled >= (SELECT created FROM runs WHERE id = ?1)"""
+               FROM {_ROWS} WHERE run_rows.run = :run AND run_rows.reason = '' AND requests.outcome <> ''
+                 AND requests.settled >= (SELECT created FROM runs WHERE id = :run)"""
 
 
 def changes(ledger: Ledger, run: str, most: int) -> tuple[Transition, ...]:
     """The rows of a run that were settled last since it was started, newest first."""
-    rows = ledger.query(f"{_CHANGES} ORDER BY at DESC, requests.id DESC LIMIT ?2", run, most)
+    rows = ledger.query(f"{_CHANGES} ORDER BY at DESC, requests.id DESC LIMIT :most", run=run, most=most)
     return tuple(_transition(row) for row in rows)
 
 
 def moves(ledger: Ledger, run: str, since: datetime | None) -> dict[int, Transition]:
     """Request -> how it was settled, the first first: since the run was started, and a little before an instant."""
     after = 0.0 if since is None else since.timestamp() - CLOCKS_DIFFER
-    rows = ledger.query(f"{_CHANGES} AND requests.settled >= ?2 ORDER BY at, requests.id", run, after)
+    rows = ledger.query(f"{_CHANGES} AND requests.settled >= :after ORDER BY at, requests.id", run=run, after=after)
     return {row["id"]: _transition(row) for row in rows}
 
 
@@ -167,16 +170,18 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
                    requests.result_id AS result_id, requests.settled AS settled_at,
                    CASE WHEN {_WITHDRAWN} THEN seen.status END AS withdrawn, seen.since AS since
             FROM {_ROWS} {_LAST} LEFT JOIN seen ON seen.post_id = requests.result_id
-            WHERE run_rows.run = ?1 ORDER BY run_rows.row""",
-        run, _stopped(ledger, run), unsent.stored(),
-    )  # fmt: skip
+            WHERE run_rows.run = :run ORDER BY run_rows.row""",
+        run=run,
+        stopped=_stopped(ledger, run),
+        unsent=unsent.stored(),
+    )
     head = ledger.runs.head(run)
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     table = plan.iloc[[row["row"] for row in rows]].copy()
-    found = [{**row, **_said(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
-    sent = table_of(found, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
+    cells = [{**row, **_in_words(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
+    sent = table_of(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
     sent.index = table.index
-    ended = table_of(found, RESULT_TYPES)
+    ended = table_of(cells, RESULT_TYPES)
     if "status" in table.columns:
         ended["status_before"] = table["status"].astype("string").array
     table = table.assign(
@@ -190,8 +195,8 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
     return table
 
 
-def _said(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
-    """What the results say of a row in words."""
+def _in_words(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
+    """The cells of a row in the results that people read."""
     why = None if row["outcome"] in SETTLED else _why(row["why"])
     return {
         "waiting_for": why and str(why),
@@ -205,7 +210,7 @@ def _said(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
 
 def _stopped(ledger: Ledger, run: str) -> str:
     """Why nothing of a run is sent, as the ledger keeps reasons; nothing where a kernel may send."""
-    rows = ledger.query("SELECT state, note, paused FROM runs WHERE id = ?", run)
+    rows = ledger.query("SELECT state, note, paused FROM runs WHERE id = :run", run=run)
     state, note, paused = rows[0] if rows else ("", "", False)
     if state == "stopped":
         return Reason("stopped", said=note).stored()
@@ -230,12 +235,12 @@ def _code_of(reply: bytes | None) -> str:
 
 def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     """What a reader of the results must know besides the outcome (rules 9 and 19)."""
-    said = []
+    notices = []
     if row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
-        said.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
+        notices.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
     if copies:
-        said.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
-    return "; ".join(said) or None
+        notices.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
+    return "; ".join(notices) or None
 
 
 def _instant(seconds: float | None) -> datetime | None:
@@ -259,8 +264,10 @@ class Copy:
 def copies_of(ledger: Ledger, run: str) -> list[Copy]:
     """Rows of a run for which more than one live post shows what was requested, or what their own post shows."""
     rows = {row.request: row.row for row in ledger.runs.rows(run) if row.request is not None and row.reason is None}
-    found = duplicates(ledger, rows)
-    copies = [Copy(rows[one.id], one.item.label, keep, tuple(others)) for one, (keep, *others) in found]
+    copies = [
+        Copy(rows[request.id], request.item.label, keep, tuple(others))
+        for request, (keep, *others) in duplicates(ledger, rows)
+    ]
     return sorted(copies, key=lambda copy: copy.row)
 
 
@@ -268,17 +275,17 @@ def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[R
     """Requests, of these or of all, for which several live posts were created, each with these: the one to keep first."""
     requests = ledger.requests.duplicated(ids)
     by_mark: dict[str | None, list[Seen]] = {}
-    for post in ledger.seen.of_rows([one.item.row_mark for one in requests]):
+    for post in ledger.seen.of_rows([request.item.row_mark for request in requests]):
         by_mark.setdefault(post.row_mark, []).append(post)
-    found = []
-    for one in requests:
-        asked, shown = asked_hash(one.item.requested), shown_of_body(one.item.requested)
+    copies = []
+    for request in requests:
+        asked, shown = asked_hash(request.item.requested), shown_of_body(request.item.requested)
         posts = [
             Marked(post.post_id, post.status, post.created, post.op_mark, post.shown, post.is_as_shown(asked, shown))
-            for post in by_mark.get(one.item.row_mark, ())
+            for post in by_mark.get(request.item.row_mark, ())
         ]
-        found += [(one, [keep, *others]) for keep, others in created_twice(posts)]
-    return found
+        copies += [(request, [keep, *others]) for keep, others in created_twice(posts)]
+    return copies
 
 
 def count_runs(ledger: Ledger) -> int:
@@ -311,8 +318,8 @@ def runs(ledger: Ledger) -> pd.DataFrame:
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id JOIN runs ON runs.id = run_rows.run
             GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC"""
     )
-    found = [{**dict(row), "created_at": _instant(row["created_at"])} for row in rows]
-    return table_of(found, _RUN_TYPES).set_index("run")
+    table = table_of([{**row, "created_at": _instant(row["created_at"])} for row in map(dict, rows)], _RUN_TYPES)
+    return table.set_index("run")
 
 
 _CAMPAIGN_TYPES: dict[Any, Any] = {"campaign": "string", "rows": "Int64", "first_at": TIME_DTYPE, "last_at": TIME_DTYPE}
@@ -343,9 +350,8 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["campaign", "row", "at"])
     groups = table.assign(at=parse_times(list(table["at"]))).groupby("campaign")
     ends = {"rows": groups["row"].nunique(), "first_at": groups["at"].min(), "last_at": groups["at"].max()}
-    found = pd.DataFrame(ends).sort_values("last_at", ascending=False).reset_index()
-    found["campaign"] = [names[form] for form in found["campaign"]]
-    return found.astype(_CAMPAIGN_TYPES)
+    table = pd.DataFrame(ends).sort_values("last_at", ascending=False).reset_index()
+    return table.assign(campaign=table["campaign"].map(names)).astype(_CAMPAIGN_TYPES)
 
 
 def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -359,8 +365,8 @@ def tries(ledger: Ledger, posts: Sequence[str]) -> dict[tuple[str, str, str], di
                    coalesce(requests.settled, last.last_sent) AS at, count(*) OVER (PARTITION BY requests.subject, requests.platform,
                    json_extract(requests.item, '$.account')) AS tried
             FROM requests LEFT JOIN calls ON calls.id = requests.call {_LAST}
-            WHERE requests.subject {SOME} AND requests.platform <> '' AND last.id IS NOT NULL ORDER BY requests.id""",
-        [f"post::{post}" for post in posts],
+            WHERE requests.subject {some("subjects")} AND requests.platform <> '' AND last.id IS NOT NULL ORDER BY requests.id""",
+        subjects=[f"post::{post}" for post in posts],
     )
     return {
         (row["post"], row["platform"], row["account"]): {
@@ -380,8 +386,8 @@ def rows_of(ledger: Ledger, posts: Sequence[str]) -> dict[str, tuple[str | None,
                    (SELECT max(settled) FROM requests WHERE subject = 'post::' || value AND act = 'cancel' AND outcome = 'succeeded'
                       AND json_extract(item, '$.seen.sync') IS NOT NULL
                       AND EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT call_rows.void)) AS at
-            FROM json_each(?) WHERE label IS NOT NULL OR at IS NOT NULL""",
-        list(posts),
+            FROM json_each(:posts) WHERE label IS NOT NULL OR at IS NOT NULL""",
+        posts=posts,
     )
     return {row["post"]: (row["label"], _instant(row["at"])) for row in rows}
 
@@ -418,23 +424,23 @@ def history(ledger: Ledger) -> pd.DataFrame:
                                          ORDER BY created, runs.rowid LIMIT 1)
             ORDER BY requests.id"""
     )
-    copies = {one.id: f"duplicates exist: {', '.join(others)}" for one, (_, *others) in duplicates(ledger)}
+    copies = {request.id: f"duplicates exist: {', '.join(others)}" for request, (_, *others) in duplicates(ledger)}
     times = [name for name, dtype in _TRAIL_TYPES.items() if dtype == TIME_DTYPE]
-    found = [
+    cells = [
         {
-            **dict(row),
+            **row,
             **{name: _instant(row[name]) for name in times},
             "waiting_for": None if row["outcome"] in SETTLED else str(_why(row["why"])),
             "notice": copies.get(row["id"]),
         }
-        for row in rows
+        for row in map(dict, rows)
     ]
-    return table_of(found, _TRAIL_TYPES)
+    return table_of(cells, _TRAIL_TYPES)
 
 
 def acted_on(ledger: Ledger, since: datetime) -> set[str]:
     """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
-    rows = ledger.query("SELECT DISTINCT subject FROM calls WHERE last_sent >= ?", since.timestamp())
+    rows = ledger.query("SELECT DISTINCT subject FROM calls WHERE last_sent >= :since", since=since.timestamp())
     return {Subject.parse(text).id for (text,) in rows}
 
 
@@ -442,8 +448,8 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.runs.head(run)
     rows = ledger.query(
-        "SELECT row, item FROM run_rows JOIN requests ON requests.id = request WHERE run = ? ORDER BY chunk, row",
-        run,
+        "SELECT row, item FROM run_rows JOIN requests ON requests.id = request WHERE run = :run ORDER BY chunk, row",
+        run=run,
     )
     table, why = _planned(ledger, run)
     return Plan(
@@ -459,8 +465,8 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
 def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason, ...]]:
     """The table of a run's plan, and the reason of each row, of which the table has the sentence."""
     table = restore(ledger.runs.frame(run))
-    known = {text: read_reason(text) for text in table["reason"].unique()}
-    why = tuple(known[text] for text in table["reason"])
+    reasons = {text: read_reason(text) for text in table["reason"].unique()}
+    why = tuple(reasons[text] for text in table["reason"])
     return table.assign(reason=pd.array(list(map(str, why)), dtype="string")), why
 
 
@@ -471,7 +477,7 @@ def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """The state that settled each row of a run, in the order of `results`; empty where nothing was read."""
-    rows = ledger.query(f"SELECT requests.seen FROM {_ROWS} WHERE run_rows.run = ? ORDER BY run_rows.row", run)
+    rows = ledger.query(f"SELECT requests.seen FROM {_ROWS} WHERE run_rows.run = :run ORDER BY run_rows.row", run=run)
     return [canonical.decode(seen or "{}") for (seen,) in rows]
 
 
@@ -481,8 +487,9 @@ def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:
     A create of which nobody knows is found or proved absent, and is not abandoned.
     """
     rows = ledger.query(
-        f"""SELECT calls.state IN ('accepted', 'unknown') AND requests.mark IS NULL AND calls.last_sent < ?
-            FROM {_ROWS} WHERE run_rows.run = ? ORDER BY run_rows.row""",
-        before, run,
-    )  # fmt: skip
+        f"""SELECT calls.state IN ('accepted', 'unknown') AND requests.mark IS NULL AND calls.last_sent < :before
+            FROM {_ROWS} WHERE run_rows.run = :run ORDER BY run_rows.row""",
+        run=run,
+        before=before,
+    )
     return {place for place, (is_stuck,) in enumerate(rows) if is_stuck}

@@ -10,13 +10,13 @@ from typing import Any
 from voxops._support.canonical import json_text
 from voxops.acts.act import Form, Request
 from voxops.api.reasons import Reason
-from voxops.ledger.records import Call, columns, read_call, reason_text
-from voxops.ledger.store import SOME, Part, Store
+from voxops.ledger.records import Call, as_row, columns, read_call, reason_text
+from voxops.ledger.store import Part, Store, some
 
 _log = logging.getLogger("voxops.ledger")
 _CALL = columns(Call)
 # The try that its sender has made; another kernel may have noted meanwhile that nobody knows of it.
-_ITS_OWN = "id = ? AND tries = ? AND state IN ('sent', 'unknown')"
+_ITS_OWN = "id = :id AND tries = :tries AND state IN ('sent', 'unknown')"
 
 
 class Calls(Part):
@@ -41,33 +41,41 @@ class Calls(Part):
         now: float,
     ) -> Call:
         """Write a new call as sent, in the transaction that decides about it (rule 7)."""
-        item = requests[0].item
-        values = (
-            run, item.act, form.method, form.path, form.body, form.key, str(item.subject), json_text(baseline), credential,
-            len(requests), now, now,
-        )  # fmt: skip
-        with self._store.atomic() as db:
-            cursor = db.execute(
-                """INSERT INTO calls (by_run, act, method, path, body, key, subject, baseline, credential, size, state, tries, first_sent,
-                   last_sent) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'sent', 1, ?, ?)""",
-                values,
+        item, ids = requests[0].item, [request.id for request in requests]
+        with self._store.atomic():
+            call = self._store.insert(
+                "calls",
+                by_run=run,
+                act=item.act,
+                subject=str(item.subject),
+                baseline=json_text(baseline),
+                credential=credential,
+                size=len(ids),
+                state="sent",
+                tries=1,
+                first_sent=now,
+                last_sent=now,
+                **as_row(form),
             )
-            call = int(cursor.lastrowid or 0)
-            ids = [one.id for one in requests]
             self._store.write(
-                "INSERT INTO call_rows (call, position, request) SELECT ?, key, value FROM json_each(?)", call, ids
+                "INSERT INTO call_rows (call, position, request) SELECT :call, key, value FROM json_each(:ids)",
+                call=call,
+                ids=ids,
             )
-            self._store.write(f"UPDATE requests SET call = ?, blocked = 0, reason = '' WHERE id {SOME}", call, ids)
+            self._store.write(
+                f"UPDATE requests SET call = :call, blocked = 0, reason = '' WHERE id {some('ids')}", call=call, ids=ids
+            )
         self._in_flight.add(call)
         return self.get(call)
 
     def send_again(self, call: Call, *, now: float) -> Call:
         """Write a further try of a call that may have had an effect, under its key."""
         self._store.write(
-            """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = ?, ended = NULL, answered = 0,
-               resent = 1, sighted = NULL, reason = '' WHERE id = ?""",
-            now, call.id,
-        )  # fmt: skip
+            """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = :now, ended = NULL, answered = 0, resent = 1,
+                   sighted = NULL, reason = '' WHERE id = :id""",
+            id=call.id,
+            now=now,
+        )
         self._in_flight.add(call.id)
         return self.get(call.id)
 
@@ -77,7 +85,7 @@ class Calls(Part):
 
     def some(self, ids: Iterable[int]) -> list[Call]:
         """Calls by their ids, in order."""
-        return self._find(f"id {SOME}", ids)
+        return self._find(f"id {some('ids')}", ids=ids)
 
     def open(self) -> list[Call]:
         """Every call that still answers for a request."""
@@ -85,10 +93,10 @@ class Calls(Part):
 
     def on(self, subjects: Iterable[str]) -> list[Call]:
         """Open calls on these subjects (rule 2)."""
-        return self._find(f"state <> 'closed' AND subject {SOME}", subjects)
+        return self._find(f"state <> 'closed' AND subject {some('subjects')}", subjects=subjects)
 
-    def _find(self, where: str, *values: Any) -> list[Call]:
-        rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", *values)
+    def _find(self, where: str, **values: Any) -> list[Call]:
+        rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", **values)
         return [self._as_it_is(read_call(row)) for row in rows]
 
     def _as_it_is(self, call: Call) -> Call:
@@ -97,18 +105,16 @@ class Calls(Part):
         return replace(call, state="unknown") if call.state == "sent" else call
 
     def unsend(self, call: Call) -> None:
-        """Nothing of a try has happened: it is as before; not if another one has followed."""
+        """Write that nothing of a try has happened, so that all is as before it; not if another try has followed."""
         self._in_flight.discard(call.id)
         with self._store.atomic():
             changed = self._store.write(
-                """UPDATE calls SET state = 'unknown', tries = tries - 1
-                   WHERE id = ? AND tries = ? AND state IN ('sent', 'unknown')""",
-                call.id, call.tries,
-            )  # fmt: skip
+                f"UPDATE calls SET state = 'unknown', tries = tries - 1 WHERE {_ITS_OWN}", id=call.id, tries=call.tries
+            )
             if changed and call.tries == 1:  # what has not been sent is in no call
-                self._store.write("UPDATE requests SET call = NULL WHERE call = ?", call.id)
-                self._store.write("DELETE FROM call_rows WHERE call = ?", call.id)
-                self._store.write("DELETE FROM calls WHERE id = ?", call.id)
+                self._store.write("UPDATE requests SET call = NULL WHERE call = :id", id=call.id)
+                self._store.write("DELETE FROM call_rows WHERE call = :id", id=call.id)
+                self._store.write("DELETE FROM calls WHERE id = :id", id=call.id)
 
     def end(
         self,
@@ -126,10 +132,18 @@ class Calls(Part):
         self._in_flight.discard(call.id)
         with self._store.atomic():
             changed = self._store.write(
-                f"""UPDATE calls SET state = ?, http_status = ?, reply = ?, answered = ?, ended = ?, refused = ?, reason = ?
-                    WHERE {_ITS_OWN}""",
-                state, status, reply, answered, now, refused, reason_text(reason), call.id, call.tries,
-            )  # fmt: skip
+                f"""UPDATE calls SET state = :state, http_status = :status, reply = :reply, answered = :answered, ended = :now,
+                        refused = :refused, reason = :reason WHERE {_ITS_OWN}""",
+                id=call.id,
+                tries=call.tries,
+                state=state,
+                status=status,
+                reply=reply,
+                answered=answered,
+                now=now,
+                refused=refused,
+                reason=reason_text(reason),
+            )
             self.close(call.id)
         if not changed:
             _log.warning("call %d was sent again by another kernel meanwhile", call.id)
@@ -139,16 +153,20 @@ class Calls(Part):
         """Close a call that answers for no request any more."""
         if call not in self._in_flight:
             self._store.write(
-                """UPDATE calls SET state = 'closed' WHERE id = ?
+                """UPDATE calls SET state = 'closed' WHERE id = :id
                    AND NOT EXISTS (SELECT 1 FROM requests WHERE requests.call = calls.id)""",
-                call,
+                id=call,
             )
 
-    def note(self, one: Call) -> None:
+    def note(self, call: Call) -> None:
         """Write what readings have shown of a call: its state, when its subject was seen in flight, and why it waits."""
-        if one.id in self._in_flight:  # it has not ended
-            return
-        self._store.write(
-            "UPDATE calls SET state = ?, sighted = ?, reason = ? WHERE id = ? AND tries = ? AND state <> 'closed'",
-            one.state, one.sighted, reason_text(one.reason), one.id, one.tries,
-        )  # fmt: skip
+        if call.id not in self._in_flight:  # else it has not ended
+            self._store.write(
+                """UPDATE calls SET state = :state, sighted = :sighted, reason = :reason
+                   WHERE id = :id AND tries = :tries AND state <> 'closed'""",
+                id=call.id,
+                tries=call.tries,
+                state=call.state,
+                sighted=call.sighted,
+                reason=reason_text(call.reason),
+            )

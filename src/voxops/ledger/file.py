@@ -59,7 +59,6 @@ SCHEMA = """
         sighted REAL, reason TEXT NOT NULL DEFAULT ''
     ) STRICT;
     CREATE INDEX calls_open ON calls (subject) WHERE state <> 'closed';
-    CREATE INDEX calls_by_subject ON calls (subject);
     CREATE TABLE call_rows (
         call INTEGER NOT NULL REFERENCES calls (id), position INTEGER NOT NULL, request INTEGER NOT NULL REFERENCES requests (id),
         void INTEGER NOT NULL DEFAULT 0, -- it is proved that nothing of it happened
@@ -87,13 +86,11 @@ SCHEMA = """
     ) STRICT;
     CREATE INDEX seen_by_op ON seen (op_mark) WHERE op_mark IS NOT NULL;
     CREATE INDEX seen_by_row ON seen (row_mark) WHERE row_mark IS NOT NULL;
-    CREATE INDEX seen_by_campaign ON seen (campaign_mark);
     CREATE INDEX seen_by_shown ON seen (shown);
     CREATE TABLE media ( -- receipts of uploads and imports
         source TEXT PRIMARY KEY, -- sha256:… of a file, or an address
         media_id TEXT NOT NULL, number INTEGER NOT NULL, -- of the key under which it was requested
-        state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed')), reason TEXT NOT NULL,
-        at REAL NOT NULL CHECK (at BETWEEN 0 AND 1e11), bytes INTEGER NOT NULL, name TEXT NOT NULL
+        state TEXT NOT NULL CHECK (state IN ('sent', 'ready', 'failed'))
     ) STRICT;
     INSERT INTO meta VALUES ('salt', lower(hex(randomblob(16))))
 """
@@ -169,12 +166,12 @@ def _check_owner(path: Path) -> None:
     """Refuse a file of another user; warn of one that others can write: whoever writes a ledger decides what is sent."""
     if not hasattr(os, "getuid"):
         return
-    found = path.stat()
-    if found.st_uid not in {os.getuid(), 0} and os.getuid() != 0:
+    stat = path.stat()
+    if stat.st_uid not in {os.getuid(), 0} and os.getuid() != 0:
         raise LedgerError(
             f"the ledger {path} belongs to another user; copy it, or give another file (ledger= or --ledger)"
         )
-    if found.st_mode & 0o022:
+    if stat.st_mode & 0o022:
         warnings.warn(
             f"others can write the ledger {path}, and whoever writes it decides what is sent; chmod 600 unless a team shares it",
             stacklevel=4,
@@ -194,8 +191,8 @@ _TROUBLES = (
 
 def explain(error: Exception, path: Path) -> LedgerError:
     """Say what a database error means."""
-    said = (trouble for words, trouble in _TROUBLES if re.search(words, str(error)))
-    return LedgerError(f"the ledger {path} " + next(said, f"can't be used ({error})"))
+    troubles = (trouble for words, trouble in _TROUBLES if re.search(words, str(error)))
+    return LedgerError(f"the ledger {path} " + next(troubles, f"can't be used ({error})"))
 
 
 def _verify(db: sqlite3.Connection, path: Path) -> None:
@@ -213,10 +210,10 @@ def _verify(db: sqlite3.Connection, path: Path) -> None:
         )
     if _tables(db) != _own_tables():
         raise LedgerError(f"the ledger {path} has other tables than voxops makes; somebody has changed it by hand")
-    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    if found != "ok":
+    damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if damage != "ok":
         raise LedgerError(
-            f"the ledger {path} is damaged ({found}); move it away, or give another file (ledger= or --ledger)"
+            f"the ledger {path} is damaged ({damage}); move it away, or give another file (ledger= or --ledger)"
         )
 
 
@@ -264,10 +261,10 @@ def _file_system(path: Path) -> str:
     best, kind = "", ""
     target = str(path.resolve())
     for line in mounts:
-        _, where, found, *_ = line.split(" ")
+        _, where, type_, *_ = line.split(" ")
         where = where.replace("\\040", " ")
         if (target == where or target.startswith(where.rstrip("/") + "/")) and len(where) >= len(best):
-            best, kind = where, found
+            best, kind = where, type_
     return kind if _NETWORK.match(kind) else ""
 
 

@@ -16,8 +16,6 @@ through `Ledger.atomic`.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from voxops.ledger.calls import Calls
@@ -35,8 +33,6 @@ class Ledger(Store):
     ----------
     path : Path
         SQLite file; created with mode 0600 where there is none.
-    clock : callable
-        Seconds since the epoch, in server time.
 
     Attributes
     ----------
@@ -51,8 +47,8 @@ class Ledger(Store):
         If the file can't be used; nothing has been sent then.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(path, clock=clock)
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         self.requests: Requests = Requests(self)
         self.calls: Calls = Calls(self)
         self.runs: Runs = Runs(self)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple
 
-from voxops._support.canonical import well_formed
-from voxops.ledger.records import Medium, columns
-from voxops.ledger.store import SOME, Part
+from voxops.ledger.records import Medium, as_row, columns
+from voxops.ledger.store import Part, as_values, some
 
-_MEDIUM = columns(Medium)
+_ROW = columns(Medium)
 
 
 class Media(Part):
@@ -17,19 +15,17 @@ class Media(Part):
 
     def get(self, sources: Iterable[str]) -> dict[str, Medium]:
         """Media by their sources."""
-        rows = self._store.query(f"SELECT {_MEDIUM} FROM media WHERE source {SOME}", sources)
-        return {one.source: one for one in (Medium(*row) for row in rows)}
+        rows = self._store.query(f"SELECT {_ROW} FROM media WHERE source {some('sources')}", sources=sources)
+        return {row["source"]: Medium(*row) for row in rows}
 
     def ready(self, ids: Iterable[str]) -> set[str]:
         """Which of these media were seen ready by an upload."""
-        return {
-            one
-            for (one,) in self._store.query(
-                f"SELECT media_id FROM media WHERE state = 'ready' AND media_id {SOME}", ids
-            )
-        }
+        rows = self._store.query(
+            f"SELECT media_id FROM media WHERE state = 'ready' AND media_id {some('ids')}", ids=ids
+        )
+        return {media_id for (media_id,) in rows}
 
-    def keep(self, one: Medium) -> None:
+    def keep(self, medium: Medium) -> None:
         """Remember a medium as it is now."""
-        values = [well_formed(value) if isinstance(value, str) else value for value in astuple(one)]
-        self._store.write(f"INSERT OR REPLACE INTO media ({_MEDIUM}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *values)
+        row = as_row(medium)
+        self._store.write(f"INSERT OR REPLACE INTO media {as_values(row)}", **row)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from voxops._support import canonical
-from voxops.acts.act import Item, Request, Subject
+from voxops.acts.act import Form, Item, Request, Subject
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason, read_reason
 from voxops.errors import LedgerError
@@ -70,6 +70,11 @@ def columns(record: type[Call | Seen | RunHead | Medium]) -> str:
     return ", ".join(field.name for field in fields(record))
 
 
+def as_row(record: Seen | RunHead | RunRow | Medium | Form | Item) -> dict[str, Any]:
+    """The values of a record by its columns."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A post as readings and answers have shown it; marks and `asked` are None where it does not show them.
@@ -126,18 +131,13 @@ class Seen:
 class Medium:
     """What was uploaded or imported for a source: the hash of a file, or an address.
 
-    `number` counts the keys under which it was requested, from 0. `state` is ``sent`` until it is ``ready`` or ``failed``; `reason` says
-    why it failed, in the server's words. `at` is when it was last known to be so, in server time.
+    `number` counts the keys under which it was requested, from 0. `state` is ``sent`` until it is ``ready`` or ``failed``.
     """
 
     source: str
     media_id: str
     number: int
     state: str
-    reason: str
-    at: float
-    bytes: int
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,16 +218,9 @@ def read_item(text: str) -> Item:
 
 def item_text(item: Item) -> str:
     """An item as text for the ledger."""
-    return canonical.encode(
-        {field.name: getattr(item, field.name) for field in fields(Item)} | {"subject": str(item.subject)}
-    )
+    return canonical.encode(as_row(item) | {"subject": str(item.subject)})
 
 
 def reason_text(reason: Reason | None) -> str:
-    """A reason as text for the ledger; it may quote a server."""
-    return "" if reason is None else canonical.well_formed(reason.stored())
-
-
-def well_formed(text: str | None) -> str | None:
-    """Text that SQLite takes, None for None."""
-    return None if text is None else canonical.well_formed(text)
+    """A reason as text for the ledger."""
+    return "" if reason is None else reason.stored()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 from voxops.acts import keys
 from voxops.api.reasons import read_reason
 from voxops.errors import LedgerError, RunNotFound
-from voxops.ledger.records import RunHead, RunRow, columns, reason_text, well_formed
-from voxops.ledger.store import SOME, Part
+from voxops.ledger.records import RunHead, RunRow, as_row, columns, reason_text
+from voxops.ledger.store import Part, some
 
 _HEAD = columns(RunHead)
 
@@ -19,19 +19,13 @@ class Runs(Part):
 
     def start(self, head: RunHead, rows: Iterable[RunRow], *, reason: str | None, frame: bytes) -> None:
         """Write a run with its rows and their chunks."""
-        with self._store.atomic() as db:
-            db.execute(
-                f"""INSERT INTO runs ({_HEAD}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-                astuple(replace(head, reason=well_formed(reason), who=_whoami())),
+        with self._store.atomic():
+            self._store.insert("runs", **as_row(replace(head, reason=reason, who=_whoami())))
+            self._store.insert("frames", run=head.id, frame=frame)
+            self._store.write_each(
+                "INSERT INTO run_rows VALUES (:run, :row, :request, :reason, :chunk)",
+                [{**as_row(row), "run": head.id, "reason": reason_text(row.reason)} for row in rows],
             )
-            db.execute("INSERT INTO frames VALUES (?, ?)", (head.id, frame))
-            db.executemany(
-                "INSERT INTO run_rows VALUES (?, ?, ?, ?, ?)",
-                [
-                    (head.id, row.row, row.request, reason_text(row.reason), row.chunk)
-                    for row in rows
-                ],
-            )  # fmt: skip
 
     def head(self, run: str) -> RunHead:
         """What a run is.
@@ -41,7 +35,7 @@ class Runs(Part):
         RunNotFound
             If there is no such run.
         """
-        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = ?", run)
+        rows = self._store.query(f"SELECT {_HEAD} FROM runs WHERE id = :run", run=run)
         if not rows:
             raise RunNotFound(f"no run {run!r} in this ledger; ws.runs() lists them")
         value = dict(rows[0])
@@ -49,7 +43,9 @@ class Runs(Part):
 
     def rows(self, run: str) -> list[RunRow]:
         """The rows of a run, in the order of its plan."""
-        rows = self._store.query("SELECT row, request, reason, chunk FROM run_rows WHERE run = ? ORDER BY row", run)
+        rows = self._store.query(
+            "SELECT row, request, reason, chunk FROM run_rows WHERE run = :run ORDER BY row", run=run
+        )
         return [
             RunRow(row, request, read_reason(reason) if reason else None, chunk) for row, request, reason, chunk in rows
         ]
@@ -57,7 +53,7 @@ class Runs(Part):
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
-        rows = self._store.query("SELECT frame FROM frames WHERE run = ?", run)
+        rows = self._store.query("SELECT frame FROM frames WHERE run = :run", run=run)
         if not rows:
             raise LedgerError(
                 f"the ledger {self._store.path} has lost the plan of {run}; somebody has changed it by hand"
@@ -68,31 +64,33 @@ class Runs(Part):
         """Which of these requests one of these runs names that is neither paused nor undone (rule 9)."""
         rows = self._store.query(
             f"""SELECT request FROM run_rows JOIN runs ON runs.id = run
-                WHERE request {SOME} AND run {SOME} AND run_rows.reason = '' AND NOT paused AND NOT undone""",
-            ids, runs,
-        )  # fmt: skip
+                WHERE request {some("ids")} AND run {some("runs")} AND run_rows.reason = '' AND NOT paused AND NOT undone""",
+            ids=ids,
+            runs=runs,
+        )
         return {request for (request,) in rows}
 
     def begin(self, run: str) -> None:
         """A kernel sends the rows of a run: how its last pass ended says nothing any more."""
-        self._store.write("UPDATE runs SET state = 'open', note = '' WHERE id = ?", run)
+        self._store.write("UPDATE runs SET state = 'open', note = '' WHERE id = :run", run=run)
 
     def pause(self, run: str, *, paused: bool) -> None:
         """Pause a run, or let it send again unless it has ended for ever."""
-        self._store.write("UPDATE runs SET paused = ?1 OR undone WHERE id = ?2", paused, run)
+        self._store.write("UPDATE runs SET paused = :paused OR undone WHERE id = :run", paused=paused, run=run)
 
     def leave(self, run: str) -> bool:
         """Pause a run that nobody has taken; whether there is one."""
-        self._store.write("UPDATE runs SET paused = 1, state = 'paused' WHERE id = ?", run)
-        return bool(self._store.query("SELECT 1 FROM runs WHERE id = ?", run))
+        return bool(self._store.write("UPDATE runs SET paused = 1, state = 'paused' WHERE id = :run", run=run))
 
     def undo(self, run: str) -> None:
         """A later plan withdraws what a run created: it never sends again."""
-        self._store.write("UPDATE runs SET undone = 1, paused = 1 WHERE id = ?", run)
+        self._store.write("UPDATE runs SET undone = 1, paused = 1 WHERE id = :run", run=run)
 
     def finish(self, run: str, *, state: str, note: str) -> None:
         """Note how a pass over a run ended."""
-        self._store.write("UPDATE runs SET state = ?, note = ? WHERE id = ?", state, note, run)
+        self._store.write(
+            "UPDATE runs SET state = :state, note = :note WHERE id = :run", state=state, note=note, run=run
+        )
 
     def created(self, run: str) -> set[str]:
         """Posts that a run created: those that it sent, or that a run sent which it repeats.
@@ -102,11 +100,11 @@ class Runs(Part):
         rows = self._store.query(
             """SELECT result_id FROM run_rows JOIN requests ON requests.id = request
                JOIN calls ON calls.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)
-               WHERE run_rows.run = ? AND run_rows.reason = '' AND result_id IS NOT NULL AND mark IS NOT NULL
+               WHERE run_rows.run = :run AND run_rows.reason = '' AND result_id IS NOT NULL AND mark IS NOT NULL
                  AND (calls.by_run = run_rows.run OR NOT EXISTS (
                    SELECT request FROM run_rows AS own WHERE own.run = run_rows.run AND request IS NOT NULL
                    EXCEPT SELECT request FROM run_rows AS sent WHERE sent.run = calls.by_run))""",
-            run,
+            run=run,
         )
         return {post for (post,) in rows}
 
@@ -114,8 +112,8 @@ class Runs(Part):
         """Requests of a run that are neither settled nor blocked, each with its open call."""
         rows = self._store.query(
             """SELECT requests.id, call FROM run_rows JOIN requests ON requests.id = request
-               WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked""",
-            run,
+               WHERE run = :run AND run_rows.reason = '' AND outcome = '' AND NOT blocked""",
+            run=run,
         )
         return [(request, call) for request, call in rows]
 
@@ -123,8 +121,8 @@ class Runs(Part):
         """Whether a run has rows that going on might send."""
         rows = self._store.query(
             """SELECT 1 FROM run_rows JOIN requests ON requests.id = request LEFT JOIN calls ON calls.id = call
-               WHERE run = ? AND run_rows.reason = '' AND outcome = '' AND NOT blocked AND coalesce(calls.state, 'unknown') <> 'accepted' LIMIT 1""",
-            run,
+               WHERE run = :run AND run_rows.reason = '' AND outcome = '' AND NOT blocked AND coalesce(calls.state, 'unknown') <> 'accepted' LIMIT 1""",
+            run=run,
         )
         return bool(rows)
 
@@ -132,10 +130,10 @@ class Runs(Part):
         """Other runs of the run's campaign that are not undone, and have unsent rows which it does not name."""
         rows = self._store.query(
             """SELECT DISTINCT run, runs.campaign FROM run_rows JOIN runs ON runs.id = run JOIN requests ON requests.id = request
-               WHERE run <> ?1 AND NOT undone AND run_rows.reason = ''
+               WHERE run <> :run AND NOT undone AND run_rows.reason = ''
                  AND requests.call IS NULL AND outcome = '' AND NOT blocked
-                 AND request NOT IN (SELECT request FROM run_rows WHERE run = ?1 AND request IS NOT NULL)""",
-            run,
+                 AND request NOT IN (SELECT request FROM run_rows WHERE run = :run AND request IS NOT NULL)""",
+            run=run,
         )
         name = keys.campaign_name(self.head(run).campaign)
         return [other for other, campaign in rows if keys.campaign_name(campaign) == name]
@@ -144,16 +142,17 @@ class Runs(Part):
         """Which of these requests a run names that a later plan has undone."""
         rows = self._store.query(
             f"""SELECT DISTINCT request FROM run_rows JOIN runs ON runs.id = run
-                WHERE request {SOME} AND run_rows.reason = '' AND undone""",
-            ids,
+                WHERE request {some("ids")} AND run_rows.reason = '' AND undone""",
+            ids=ids,
         )
         return {request for (request,) in rows}
 
     def failed(self, run: str) -> int:
         """How many rows of a run have failed."""
         rows = self._store.query(
-            "SELECT count(*) FROM run_rows JOIN requests ON requests.id = request WHERE run = ? AND run_rows.reason = '' AND outcome = 'failed'",
-            run,
+            """SELECT count(*) FROM run_rows JOIN requests ON requests.id = request
+               WHERE run = :run AND run_rows.reason = '' AND outcome = 'failed'""",
+            run=run,
         )
         return int(rows[0][0])
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
 from operator import attrgetter
 from typing import Any
 
 from voxops.ledger.records import Seen, columns
-from voxops.ledger.store import SOME, Part
+from voxops.ledger.store import Part, as_values, some
 
 LISTS_SETTLE = 75.0  # seconds after which a list may replace what an answer or a single read showed
 
 _SEEN = columns(Seen)
-_VALUES = attrgetter(*(field.name for field in fields(Seen)))
+_NAMES = _SEEN.split(", ")
+_VALUES = attrgetter(*_NAMES)
 # The same second: lists may cut times. A state with an older stamp never replaces a newer one; at equal stamps, and for what is gone, a
 # list replaces what an answer or a single read showed only if it began well after that.
 _NEWER = f"""
@@ -48,8 +48,8 @@ class SeenPosts(Part):
         """Whether lists show the metadata of posts; None where no post has told yet (rule 11)."""
         if self.lists_show_marks:
             return True
-        found = self._store.meta("lists_metadata")
-        return None if found is None else found == "shown"
+        metadata = self._store.meta("lists_metadata")
+        return None if metadata is None else metadata == "shown"
 
     def note_metadata(self, *, shown: bool) -> None:
         """A post has told whether lists show the metadata of posts."""
@@ -67,7 +67,7 @@ class SeenPosts(Part):
         posts = list(posts)
         with self._store.atomic():
             self._store.write_each(
-                f"""INSERT INTO seen ({_SEEN}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (post_id) DO UPDATE SET
+                f"""INSERT INTO seen {as_values(_NAMES)} ON CONFLICT (post_id) DO UPDATE SET
                     since = CASE WHEN excluded.status = seen.status THEN seen.since ELSE excluded.began END,
                     status = excluded.status, created = CASE WHEN excluded.created <> '' THEN excluded.created ELSE seen.created END,
                     updated = coalesce(excluded.updated, seen.updated), op_mark = coalesce(excluded.op_mark, seen.op_mark),
@@ -75,7 +75,7 @@ class SeenPosts(Part):
                     campaign_mark = coalesce(excluded.campaign_mark, seen.campaign_mark), shown = coalesce(excluded.shown, seen.shown),
                     began = excluded.began, source = excluded.source
                     WHERE {_NEWER}""",
-                map(_VALUES, posts),
+                (dict(zip(_NAMES, _VALUES(post), strict=True)) for post in posts),
             )
             if latest is not None and latest > (self.listed or ""):
                 self._store.set_meta("listed", latest)
@@ -86,16 +86,17 @@ class SeenPosts(Part):
 
     def of_rows(self, row_marks: Iterable[str], op_marks: Iterable[str] = ()) -> list[Seen]:
         """Posts that bear the mark of one of these rows or attempts, the earliest first."""
-        return self._find(f"row_mark {SOME} OR op_mark {SOME}", row_marks, op_marks)
+        where = f"row_mark {some('row_marks')} OR op_mark {some('op_marks')}"
+        return self._find(where, row_marks=row_marks, op_marks=op_marks)
 
     def alike(self, shown: Iterable[str]) -> list[Seen]:
         """Posts that show the same accounts, minute and text (rule 17)."""
-        return self._find(f"shown {SOME}", shown)
+        return self._find(f"shown {some('shown')}", shown=shown)
 
     def of_posts(self, ids: Iterable[str]) -> dict[str, Seen]:
         """Posts by their ids."""
-        return {one.post_id: one for one in self._find(f"post_id {SOME}", ids)}
+        return {post.post_id: post for post in self._find(f"post_id {some('ids')}", ids=ids)}
 
-    def _find(self, where: str, *values: Any) -> list[Seen]:
-        rows = self._store.query(f"SELECT {_SEEN} FROM seen WHERE {where} ORDER BY created, post_id", *values)
+    def _find(self, where: str, **values: Any) -> list[Seen]:
+        rows = self._store.query(f"SELECT {_SEEN} FROM seen WHERE {where} ORDER BY created, post_id", **values)
         return [Seen(*row) for row in rows]

@@ -9,15 +9,15 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from voxops._support import canonical
 from voxops.errors import LedgerError
 from voxops.ledger.file import explain, open_database
 
-SOME = "IN (SELECT value FROM json_each(?))"  # of a collection that is bound as one value
 TICK = 0.5  # seconds between two notes of the latest time
 PATIENCE = 300.0  # seconds for which other processes are waited for
 QUIET = 1.0  # seconds of them that pass without a word
@@ -33,8 +33,6 @@ class Store:
     ----------
     path : Path
         The file; created with mode 0600 where there is none.
-    clock : callable
-        Seconds since the epoch, for the age of readings.
 
     Attributes
     ----------
@@ -47,8 +45,7 @@ class Store:
         If the file can't be used; nothing has been sent then.
     """
 
-    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self.clock = clock
+    def __init__(self, path: Path) -> None:
         self.held_up: str = ""
         self._lock = threading.Condition()  # of a lock that a thread may take again
         self._depth = 0
@@ -66,8 +63,8 @@ class Store:
     def _look(self) -> tuple[int, int] | None:
         """Which file the ledger's name stands for; None for none."""
         with suppress(OSError):
-            found = self.path.stat()
-            return found.st_dev, found.st_ino
+            stat = self.path.stat()
+            return stat.st_dev, stat.st_ino
         return None
 
     def _check_file(self) -> None:
@@ -78,7 +75,7 @@ class Store:
                 "restart the kernel and run the notebook again: nothing is sent twice"
             )
 
-    def _execute_first(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+    def _execute_first(self, sql: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
         """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
         began, pause = time.monotonic(), 0.001
         try:
@@ -115,7 +112,7 @@ class Store:
             outermost = self._depth == 0
             try:
                 if outermost:
-                    self._execute_first("BEGIN EXCLUSIVE")
+                    self._execute_first("BEGIN EXCLUSIVE", {})
                     self._check_file()
                 self._depth += 1
                 try:
@@ -151,9 +148,9 @@ class Store:
                 db.execute("RELEASE piece")
         return done
 
-    def query(self, sql: str, *values: Any) -> list[sqlite3.Row]:
-        """Read rows. A collection among the values is bound as a JSON array, for ``json_each(?)``."""
-        bound = list(map(_bound, values))
+    def query(self, sql: str, **values: Any) -> list[sqlite3.Row]:
+        """Read rows. ``:name`` in the statement stands for the value of this name; `some` is for collections."""
+        bound = _bound(values)
         with self._lock:
             try:
                 if self._depth:
@@ -163,16 +160,22 @@ class Store:
             except (sqlite3.Error, UnicodeDecodeError) as error:
                 raise explain(error, self.path) from None
 
-    def write(self, sql: str, *values: Any) -> int:
+    def write(self, sql: str, **values: Any) -> int:
         """Execute a statement in a transaction, with values as for `query`; return how many rows it changed."""
         with self.atomic() as db:
-            return db.execute(sql, list(map(_bound, values))).rowcount
+            return db.execute(sql, _bound(values)).rowcount
 
-    def write_each(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+    def write_each(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute a statement for each of these rows of values, in one transaction."""
-        if values := list(rows):
+        if bound := [_bound(values) for values in rows]:
             with self.atomic() as db:
-                db.executemany(sql, values)
+                db.executemany(sql, bound)
+
+    def insert(self, table: str, **values: Any) -> int:
+        """Write a new row and return its id."""
+        with self.atomic() as db:
+            cursor = db.execute(f"INSERT INTO {table} {as_values(values)}", _bound(values))
+        return int(cursor.lastrowid or 0)
 
     def version(self) -> int:
         """A number that changes when another process has written the file."""
@@ -180,14 +183,12 @@ class Store:
 
     def meta(self, name: str) -> str | None:
         """A remembered value."""
-        rows = self.query("SELECT value FROM meta WHERE name = ?", name)
+        rows = self.query("SELECT value FROM meta WHERE name = :name", name=name)
         return str(rows[0][0]) if rows else None
 
     def set_meta(self, name: str, value: str) -> str:
         """Remember a value and return it."""
-        self.write(
-            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
-        )
+        self.write("INSERT OR REPLACE INTO meta VALUES (:name, :value)", name=name, value=value)
         return value
 
     def belong_to(self, workspace: str, host: str) -> None:
@@ -208,10 +209,6 @@ class Store:
                     f"the ledger {self.path} belongs to {name} {owner}, not to {value}; give another file (ledger= or --ledger)"
                 )
 
-    def now(self) -> float:
-        """The ledger's own time, for the age of readings: the server's, where it is known."""
-        return self.clock()
-
     def fingerprint(self, api_key: str) -> str:
         """Salted fingerprint of an API key, to notice another one (rule 9)."""
         return hashlib.sha256(f"{self._salt}:{api_key}".encode()).hexdigest()[:16]
@@ -221,16 +218,33 @@ class Store:
         if server_now < self._noted + TICK:
             return
         self.write(
-            """INSERT INTO meta VALUES ('latest_server', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+            """INSERT INTO meta VALUES ('latest_server', :now) ON CONFLICT (name) DO UPDATE SET value = excluded.value
                WHERE CAST(excluded.value AS REAL) > CAST(meta.value AS REAL)""",
-            repr(server_now),
+            now=repr(server_now),
         )
         self._noted = server_now
 
 
-def _bound(value: Any) -> Any:
-    """A value as SQLite takes it: a collection as a JSON array."""
-    return json.dumps(list(value)) if isinstance(value, Iterable) and not isinstance(value, str | bytes) else value
+def some(name: str) -> str:
+    """SQL for one of a collection, which is bound under this name as one value."""
+    return f"IN (SELECT value FROM json_each(:{name}))"
+
+
+def as_values(names: Iterable[str]) -> str:
+    """SQL for a new row with these columns, whose values are bound under their names."""
+    names = list(names)
+    return f"({', '.join(names)}) VALUES ({', '.join(f':{name}' for name in names)})"
+
+
+def _bound(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as SQLite takes them: collections as JSON arrays, text without half an emoji."""
+    return {name: _as_stored(value) for name, value in values.items()}
+
+
+def _as_stored(value: Any) -> Any:
+    if isinstance(value, str):
+        return canonical.well_formed(value)
+    return json.dumps(list(value)) if isinstance(value, Iterable) and not isinstance(value, bytes) else value
 
 
 class Part:

@@ -37,7 +37,7 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 _BOARD = (
     "account_id platform username status scope_status scope_message checked_at works check_message tried failed failure_share "
-    "commonest_cause last_failed_at scheduled next_at risk why remedy refreshed verdict"
+    "commonest_cause last_failed_at scheduled next_at owners campaigns risk why remedy refreshed verdict"
 )
 
 
@@ -68,6 +68,8 @@ def account_board(
         "commonest_cause": judged.dropna(subset="cause").groupby("account_id")["cause"].agg(lambda causes: causes.mode()[0]),
         "last_failed_at": judged.groupby("account_id")["updated_at"].max(),
         "next_at": waiting.groupby("account_id")["scheduled_for"].min(),
+        **{f"{name}s": waiting.dropna(subset=name).groupby("account_id")[name].agg(lambda names: ", ".join(sorted(set(names))))
+           for name in ("owner", "campaign") if name in waiting.columns},
     }  # fmt: skip
     rows = []
     for listed in accounts.astype(object).where(accounts.notna(), None).to_dict("records"):
@@ -180,7 +182,8 @@ class BoardLoader(Loader):
             (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
             check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
             thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
-            waiting targets), ``next_at``, and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
+            waiting targets), ``next_at``, ``owners campaigns`` (string, of the waiting posts, where ``vx.connect(owner_field=…,
+            campaign_field=…)`` says which metadata name them), and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
             that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions); or ``failing`` (its last check failed, or
             half of at least three targets of the last seven days did, for reasons other than the post). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
 
@@ -210,7 +213,7 @@ class BoardLoader(Loader):
             self._checks |= await check_up(client, list(tried), refresh=refresh)
             listed = await list_accounts(client)  # a renewed token may have changed a status
         now = pd.Timestamp(client.now())
-        waiting = await load_targets(client, WAITING, "scheduled_for", None)
+        waiting = await load_targets(client, WAITING, "scheduled_for", None, people=self.settings.people)
         ended = await load_targets(
             client, ("published", "partial", "failed"), "updated_at", now - RECENT, now - _CREATED
         )

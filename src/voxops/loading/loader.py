@@ -114,12 +114,13 @@ async def load_targets(
     column: str,
     since: pd.Timestamp | None,
     oldest: pd.Timestamp | None = None,
+    people: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Load targets of posts with one of these statuses and with `column` since an instant; lists are read back to `oldest`."""
     columns = Columns("posts")
     for status in wanted:
         await read_list(columns, client.posts.list(status=status), oldest=oldest)
-    posts = distinct(columns.frame(), "post_id")
+    posts = with_people(distinct(columns.frame(), "post_id"), people or {})
     return targets(posts[within(posts[column], since, None)])
 
 

@@ -112,7 +112,7 @@ class Uploads:
         name = redact_address(source)[-100:] if file is None else file.name
         try:
             async with self._room:
-                medium, status, message = await self._bring(source, file, name)
+                medium, status, message = await self._bring(source, file)
             put = source in self._sent
             began, look = self._now, 0
             # After ten minutes it is left, and a later call goes on. Many that wait are read less often, a tenth of a second for each.
@@ -122,7 +122,7 @@ class Uploads:
                 status, message = await self._status(medium.media_id)
             ready = status == "ready"
             state = "failed" if status in GONE else "ready" if ready else medium.state
-            await self._keep(replace(medium, state=state, reason="" if ready else message, at=self._now))
+            await self._keep(replace(medium, state=state))
             why = None if ready else Reason("media_failed", value=name, said=message or status)
             outcome = Outcome(medium.media_id if ready else None, put, why)
         except (AuthError, WaitTooLong):
@@ -135,7 +135,7 @@ class Uploads:
         self._progress(source, file.size if file else 0)
         return outcome
 
-    async def _bring(self, source: str, file: MediaFile | None, name: str) -> tuple[Medium, str, str]:
+    async def _bring(self, source: str, file: MediaFile | None) -> tuple[Medium, str, str]:
         """The medium of a source whose bytes have arrived, its status, and what the API says of it.
 
         It is the one of the receipt, if that is there; an interrupted upload goes on. Else one is requested under a key that another
@@ -149,7 +149,7 @@ class Uploads:
             if medium is None or number > first:
                 place = (await self._request(source, file, number)).record
                 named = place.get("mediaId") or place.get("id")
-                medium = Medium(source, str(named), number, "sent", "", self._now, file.size if file else 0, name)
+                medium = Medium(source, str(named), number, "sent")
                 await self._keep(medium)
                 looks = LOOKS  # what was just created may not show at once
             status, message = await self._status(medium.media_id, looks)

@@ -8,8 +8,6 @@ import pandas as pd
 
 from voxops.acts.plan import Plan
 
-__all__ = ["RunLike"]
-
 
 class RunLike(Protocol):
     """A run: what it was asked, and what it has done."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from voxops.acts.plan import Plan
     from voxops.views._protocols import RunLike
 
-__all__ = ["to_excel", "write_csv", "write_workbook"]
-
 ROWS = 1_048_575  # of a sheet, without its head
 _CHARACTERS = 32_767  # of a cell
 _WIDEST = 440  # pixels of a column

@@ -25,8 +25,6 @@ from voxops.views.snapshot import ENDED, render_html
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
-__all__ = ["Live", "Monitor", "Plans"]
-
 INTERVAL = 0.5  # seconds between two updates, at the least
 _ACCEPTED = "queued"  # why rows wait that the API has accepted
 _NO_RUN = "(the live display needs the kernel that ran it)"

@@ -12,8 +12,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from voxops._support import safe
 
-__all__ = ["draw"]
-
 _LONGEST = 4_000  # characters of a text; no cause, message or remedy is longer
 
 

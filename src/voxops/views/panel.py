@@ -35,8 +35,6 @@ from voxops.views.table import Table, redacted, table_of
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
 
-__all__ = ["MOST", "Panel", "Rows"]
-
 MOST = 1000  # rows sent to the page
 COPIED = 20  # rows of the static copy
 _VALUES = 200  # values of a facet, the commonest

@@ -10,8 +10,6 @@ from voxops.acts.plan import Plan, reasons
 from voxops.api.reasons import READY, kinds
 from voxops.views.table import Cell, Head, Part, Table, in_reading_order, shown_columns, table_of
 
-__all__ = ["ROWS", "plan_parts"]
-
 ROWS = 12  # rows of a plan in a cell
 _KINDS = 12  # kinds of reasons
 _COLUMNS = 12  # some are dropped, because they say nothing
@@ -25,8 +23,12 @@ def plan_parts(plan: Plan, most: int, tz: str) -> list[Part]:
         f"{safe.many(cost.acts, 'acting request')}, about {cost.requests:,} in all, {wait} at {cost.rate:,} a minute."
     )
     doubt = doubt_of_name(plan.campaign, plan.table.attrs.get("campaigns") or ())
+    changes, posts = sum(not item.creates for item in plan.items), plan.table["post_id"].count() if plan.compared else 0
+    most_of_it = (
+        f"It changes or withdraws {changes:,} of the campaign's {posts:,} posts. " if 0 < posts < 2 * changes else ""
+    )
     title = f"Plan to {plan.act.verb}: {plan.eligible:,} of {safe.many(len(plan.table), 'row')}"
-    parts = [Part(title, f"Nothing has been sent. Times in {tz}.", f"{line} {doubt}".strip())]
+    parts = [Part(title, f"{most_of_it}Nothing has been sent. Times in {tz}.", f"{line} {doubt}".strip())]
     for act in plan.act.parts or [""]:
         group = rows[rows["act"] == act] if act else rows
         if act and group.empty:

@@ -24,8 +24,6 @@ from voxops.views.tickets import tickets
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Fact", "Report", "outcome_facts"]
-
 _ROWS = 50  # of a table
 _INK = "#010203"  # placeholder for the page's text colour while a figure is drawn
 _INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")

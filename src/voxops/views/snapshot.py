@@ -11,8 +11,6 @@ from voxops.frames.palette import OTHER, OUTCOME
 from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, Snapshot, Transition
 from voxops.views.pages import draw
 
-__all__ = ["ENDED", "render_html", "render_text"]
-
 _KINDS = 12  # kinds of reasons shown
 ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
 _DAY = timedelta(hours=12)  # a change that is older has its day

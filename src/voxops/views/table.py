@@ -20,19 +20,6 @@ from voxops.frames.times import shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import as_instants
 
-__all__ = [
-    "Cell",
-    "Head",
-    "Part",
-    "Table",
-    "cell_of",
-    "in_reading_order",
-    "redacted",
-    "shown_columns",
-    "table_of",
-    "text_of",
-]
-
 _MOST = 10  # columns
 _LONG = 24  # characters; a column with a longer text wraps
 _ID, _RUN_ID, _ADDRESS = 12, 14, 36  # characters of what is shortened; ids of runs are whole, because people paste them

@@ -15,8 +15,6 @@ from voxops.frames.registry import column_named
 from voxops.model import Verdict
 from voxops.views.table import text_of
 
-__all__ = ["account_of", "tickets"]
-
 _ROWS = 50  # rows of one remedy in one ticket
 _NAMES = (
     "post_id", "platform", "account_name", "account_id", "error_code", "error_message", "updated_at", "content", "platform_post_url",

@@ -22,8 +22,6 @@ from voxops.views.table import Part, in_reading_order, shown_columns, table_of
 if TYPE_CHECKING:
     from voxops.views._protocols import RunLike
 
-__all__ = ["View", "displayed", "frame_of", "view"]
-
 _TERMINAL = 20  # rows of the text form
 
 

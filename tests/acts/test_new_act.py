@@ -1,0 +1,65 @@
+"""A new act is one class, one planner and one line in the table of acts; the engine brings it keys, readings and the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from tests.virtual import workspace
+
+from voxburst_sandbox import Sandbox
+from voxops.acts.act import PostAct, Request, Row, Subject, settled
+from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows
+from voxops.acts.table import ACTS
+from voxops.api.reasons import SENTENCES, Reason
+from voxops.model import Outcome
+
+
+class Unpublish(PostAct):
+    """Takes down a live post (matrix row 9)."""
+
+    name = "unpublish"
+    verb = "take down"
+    place = "POST /v1/posts/{0.id}/unpublish"
+    sends = False
+
+    def became(self, request: Request, state: Any, tried: Any) -> Request | None:
+        """A reading shows that it is down."""
+        return settled(request, Outcome.SUCCEEDED) if state.status == "unpublished" else None
+
+    def done_before(self, request: Request, state: Any, past: Any) -> Request | None:
+        """It was taken down already."""
+        return self.became(request, state, None)
+
+
+def plan_unpublish(posts: pd.DataFrame) -> Plan:
+    act = ACTS["unpublish"]
+
+    def judge(row: Row) -> Any:
+        if row["status"] != "published":
+            return Reason("not_live", status=row["status"]), None
+        seen = post_episode(row)
+        return Reason("is_live"), act.item(
+            row, Subject("post", row["post_id"]), episode_identity("unpublish", seen), seen
+        )
+
+    return build_plan(act, posts, map(judge, target_rows(posts)))
+
+
+def test_a_new_act_is_one_class_and_one_line_and_acts_once_however_often_its_cell_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ACTS, "unpublish", Unpublish())
+    for code, sentence in (("is_live", "is live"), ("not_live", "not live, but {status}")):
+        monkeypatch.setitem(SENTENCES, code, sentence)
+    with Sandbox(seed=7) as sandbox, workspace(sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
+        posts = ws.posts(status=["published", "partial"], since="3D").head(6)
+        live = set(posts.loc[posts["status"] == "published", "post_id"])
+        for _ in range(2):
+            plan = plan_unpublish(posts)
+            results = ws.run(plan).wait(60).results()
+        assert set(results["outcome"]) == {"succeeded"}
+        assert set(plan.frame.loc[plan.frame["eligible"], "post_id"]) == live
+        assert len(sandbox.effects("post.unpublish")) == len(live) > 0
