@@ -52,7 +52,7 @@ def connected(options: argparse.Namespace) -> Workspace:
     if ledger is not None and getattr(options, "needs_ledger", False) and not Path(ledger).exists():
         raise ConfigError(f"there is no ledger {ledger}")
     if options.sandbox and options.url:
-        raise ConfigError("--sandbox is the API on this machine, and --url another one: give one of them")
+        raise ConfigError("--sandbox uses the API on this machine, --url another: pass only one of them")
     if options.sandbox:
         return connect(sandbox=True, ledger=ledger, tz=tz)
     if not os.environ.get("VOXBURST_API_KEY"):
@@ -319,7 +319,7 @@ def _refuse_without_run(options: argparse.Namespace, *names: str) -> None:
     """Refuse options about what is sent where nothing is."""
     for name in names:
         if getattr(options, name) is not None and not options.yes:
-            raise ConfigError(f"--{name} is about what is sent; add --yes, or leave it out")
+            raise ConfigError(f"--{name} does nothing without --yes: add --yes, or leave it out")
 
 
 def _show(options: argparse.Namespace, plan: Plan) -> None:
