@@ -9,6 +9,7 @@ from tests.engine.steps import RETRY
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
+from voxops.engine.outcome import rows_to_mend
 
 SINGLE = "/v1/posts**"
 
@@ -52,6 +53,14 @@ def test_of_creates_what_is_pending_or_unknown_is_not_to_mend(case, outcome, att
     for _ in range(2):
         assert kernel.run(planned(mended))["outcome"].to_list() == ["succeeded"]
     assert rig.effects("post.create") == before + 1 == 2
+
+
+def test_a_row_that_settles_while_rows_to_mend_are_gathered_is_among_the_next(rig):
+    kernel = rig.kernel()
+    run = create(rig, kernel, "failed")
+    before = kernel.execution(run).results().assign(outcome="pending")  # as the ledger was a moment ago
+    assert rows_to_mend(kernel.ledger, run, before, 0.0).empty
+    assert len(kernel.execution(run).to_mend()) == 1
 
 
 @pytest.mark.parametrize("hangs", ["in the queue", "in doubt"])

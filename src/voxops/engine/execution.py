@@ -148,7 +148,7 @@ class Execution:
     def failed(self, *, stuck: bool = False) -> pd.DataFrame:
         """The failed rows as they were read when they failed, as their next attempt; `stuck` adds what has hung for ten minutes."""
         before = self._engine.known.now - STUCK_AFTER.total_seconds() if stuck else None
-        return outcome.failed_rows(self._ledger, self.id, stuck_before=before)
+        return outcome.failed_rows(self._ledger, self.id, self.results(), stuck_before=before)
 
     def to_mend(self) -> pd.DataFrame:
         """The rows that are not there and that nobody works on any more, the reason of each first."""

@@ -37,15 +37,19 @@ _SKIPPED = "SKIPPED"  # the API's own word that it will not try a target again
 _AT_ONCE = 20  # single reads
 
 
-def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, blocked: bool = False) -> pd.DataFrame:
-    """The failed rows of a run, as the readings that settled them showed them, as their next attempt.
+def failed_rows(
+    ledger: Ledger, run: str, table: pd.DataFrame, *, stuck_before: float | None = None, blocked: bool = False
+) -> pd.DataFrame:
+    """The failed rows of a run's results, as the readings that settled them showed them, as their next attempt.
 
     With `stuck_before` (server time) also the rows whose act was accepted before it and has not ended: planned again they give that
     act up (rule 13). With `blocked` also the blocked rows, as the attempt that they are.
     """
     act = act_named(ledger.runs.head(run).action)
-    table = audit.results(ledger, run)
-    kept, places = _places(ledger, run, table, stuck_before, blocked=blocked)
+    kept = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
+    outcomes = table["outcome"].to_list()
+    kept |= {place for place, outcome in enumerate(outcomes) if blocked and outcome == Outcome.BLOCKED}
+    places = [place for place, outcome in enumerate(outcomes) if outcome == Outcome.FAILED or place in kept]
     seen = states = _newest(table, audit.seen_states(ledger, run))
     if act.keeps_old_errors:
         states = _with_errors(table, audit.planned_rows(ledger, run), states)
@@ -73,16 +77,6 @@ def failed_rows(ledger: Ledger, run: str, *, stuck_before: float | None = None, 
     return table
 
 
-def _places(
-    ledger: Ledger, run: str, table: pd.DataFrame, stuck_before: float | None, *, blocked: bool
-) -> tuple[set[int], list[int]]:
-    """Places in the results of the rows that `failed_rows` returns: those that have not failed, and all of them."""
-    kept = set[int]() if stuck_before is None else audit.stuck_rows(ledger, run, stuck_before)
-    outcomes = table["outcome"].to_list()
-    kept |= {place for place, each in enumerate(outcomes) if blocked and each == Outcome.BLOCKED}
-    return kept, [place for place, each in enumerate(outcomes) if each == Outcome.FAILED or place in kept]
-
-
 def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: float) -> pd.DataFrame:
     """The rows of a run that are not there and that nobody works on, the reason of each first, then the columns of their sheet.
 
@@ -96,9 +90,8 @@ def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: 
         As for `failed_rows`.
     """
     plan, numbers = audit.plan_of(ledger, run), [row.row for row in ledger.runs.rows(run)]
-    _, places = _places(ledger, run, results, stuck_before, blocked=True)
-    again = failed_rows(ledger, run, stuck_before=stuck_before, blocked=True)
-    again, results = again.set_axis([numbers[place] for place in places]), results.set_axis(numbers)
+    results = results.set_axis(numbers)  # of one reading of the ledger: a row may settle meanwhile
+    again = failed_rows(ledger, run, results, stuck_before=stuck_before, blocked=True)
     planned, labels = plan.table.reset_index(drop=True), plan.table.index
     never = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
     if plan.key:  # a row that the sheet has no more can't be mended in it
@@ -242,7 +235,9 @@ def abandon(ledger: Ledger, run: str) -> None:
 def replanned(ledger: Ledger, run: str) -> Plan | None:
     """A plan of the next attempt at what failed; None where the act knows none."""
     head = ledger.runs.head(run)
-    plan = act_named(head.action).replan(failed_rows(ledger, run), key=head.key_column, campaign=head.campaign)
+    plan = act_named(head.action).replan(
+        failed_rows(ledger, run, audit.results(ledger, run)), key=head.key_column, campaign=head.campaign
+    )
     return plan if isinstance(plan, Plan) else None
 
 
