@@ -34,6 +34,7 @@ class FramePost:
     status: str
     row_mark: str | None
     op_mark: str | None
+    asked: str | None  # hash of what was requested when it was created
     shown: Mapping[str, Any]  # its fields in the form of a request, None for one that is not shown
     marks: Mapping[str, Any]  # ``voxopsChanges``: what was last requested of its fields, and the names of changes
     state: str  # names its changes, with what is requested: a value that returns after another one is another change
@@ -118,6 +119,7 @@ def read_posts(frame: pd.DataFrame, campaign: str | None = None) -> Iterator[Fra
             status=str(row["status"]),
             row_mark=as_mark(row_mark),
             op_mark=as_mark(metadata.get("voxopsOp")),
+            asked=as_mark(metadata.get("voxopsAsked")),
             shown=shown,
             marks=marks if isinstance(marks, Mapping) else {},
             state=fingerprint(ours, row_mark, marks, (utc_text(row["updated_at"]) or "")[:19]),

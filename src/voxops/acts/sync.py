@@ -14,7 +14,7 @@ from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.acts.act import Act, Item
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_of_body
+from voxops.acts.create import CREATE, NOTHING_ELSE, asked_hash, plan_create, resolved, row_names, shown_of_body
 from voxops.acts.plan import Compared, Plan, build_plan, columns_of, fetched_at
 from voxops.acts.posts import COLUMNS, FramePost, read_posts
 from voxops.acts.update import FIELDS, UPDATE, plan_update
@@ -30,7 +30,7 @@ PARTS = ("withdraw", "change", "create")
 PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"withdraw": plan_cancel, "change": plan_update}
 _NEEDED = (*COLUMNS, "updated_at", "tags")
 ATTEMPTS_BEYOND = 29  # attempts beyond the sheet's own under which a row may have been created
-_ELIGIBLE = frozenset({"ready", "sync_returns", "new_values", "sync_gone"})
+_ELIGIBLE = frozenset({"ready", "sync_returns", "new_values", "sync_moved", "sync_gone"})
 
 
 class Sync(Act):
@@ -106,8 +106,12 @@ def _of_live(item: Item, post: FramePost, *, override: bool, tags: bool) -> _Nee
         reason = Reason("sync_edited", post=post.post_id, fields=columns_of(edited))
     elif more and not override:
         reason = Reason("created_otherwise", post=post.post_id, fields=columns_of(more))
-    body = {name: wanted[name] for name in other} if reason is None else None
-    return _Need("change", reason or Reason("new_values", fields=columns_of(other)), post, body)
+    if reason:
+        return _Need("change", reason, post)
+    # The row is as it was created, and nobody has edited the post: a run has, such as one of plan_update.
+    moved = not edited and post.asked == asked_hash(item.requested)
+    reason = Reason("sync_moved" if moved else "new_values", fields=columns_of(other))
+    return _Need("change", reason, post, {name: wanted[name] for name in other})
 
 
 def _of_gone(post: FramePost, *, withdraw: bool) -> _Need:

@@ -175,6 +175,7 @@ SENTENCES: dict[str, str] = {
     "sync_failed": "{post} is {status}; vx.triage says whether to retry or to fix it",
     "sync_gone": "the sheet has no such row any more: one of {many} of the campaign's {of} posts that are withdrawn",
     "sync_held": "{post} shows the same, and can't make room: withdraw=True would resolve {count} rows",
+    "sync_moved": "a run has changed {fields} since the post was created; the sheet still says otherwise",
     "sync_open": "an earlier act on {post} has not ended; run the cell again",
     "sync_out": "the sheet has no such row any more, and the post is already {status}",
     "sync_returns": "back in the sheet: a sync withdrew {post}; created again as attempt {attempt}",
