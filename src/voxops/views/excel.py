@@ -109,7 +109,9 @@ def write_workbook(frames: Mapping[str, pd.DataFrame], path: Path, tz: str | Non
             if len(frame) > ROWS:
                 raise ConfigError(f"{name} has {len(frame):,} rows; a sheet of Excel holds {ROWS:,}. Write CSV.")
             if name.lower() == LAYOUTS or safe.guard(name) != name:
-                raise ConfigError(f"no sheet can be called {name!r}: a hidden sheet has that name, or a spreadsheet would run it")
+                raise ConfigError(
+                    f"no sheet can be called {name!r}: a hidden sheet has that name, or a spreadsheet would run it"
+                )
             layout, cells = Layout.of(frame), _cells(frame, tz)
             try:
                 cells.to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0), autofilter=True)
