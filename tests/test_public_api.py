@@ -165,10 +165,8 @@ def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
         for owner in (ws, ws.aio):
             text = pydoc.render_doc(owner.posts, renderer=pydoc.plaintext)
             assert "status, platform, account : str or list of str, optional" in text
-            assert (
-                "status: 'str | list[str] | None' = None" in text
-                and "since: 'str | datetime | timedelta | None'" in text
-            )
+            assert "status: str | collections.abc.Iterable[str] | None = None" in text
+            assert "since: str | datetime.datetime | datetime.timedelta | None = None" in text
             for method in (owner.posts, owner.deliveries, owner.accounts, owner.upload, owner.run):
                 text = pydoc.render_doc(method, renderer=pydoc.plaintext)
                 assert not re.search(r"Words|When\b|Loader\.|Session|voxops\.loading", text)

@@ -84,8 +84,9 @@ def kept(name: str, body: bytes | None = None) -> pd.DataFrame:
         raise vx.errors.PlanError("a sheet is called NAME.csv or NAME.xlsx")
     path = DATA / "sheets" / name
     if body is not None:
-        path.with_suffix(".part").write_bytes(body)
-        path.with_suffix(".part").replace(path)
+        part = path.with_name(f"{secrets.token_hex(8)}.part")  # another upload of this name has its own
+        part.write_bytes(body)
+        part.replace(path)
     return vx.read_campaign(path)
 
 

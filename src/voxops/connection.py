@@ -155,7 +155,9 @@ async def connect(
     >>> ws.close()
     """
     secret, kind = Secret(api_key), None if api_key is None else type(api_key).__name__
-    del api_key  # so that no traceback from here on finds it among the local variables
+    # So that no traceback from here on finds the key or a password among the local variables.
+    url, proxy = (place and Secret(place) for place in (url, proxy))  # type: ignore[assignment]
+    del api_key
     if kind is not None and not secret.expose_to(bool):
         # The environment's key may belong to another workspace.
         raise ConfigError(

@@ -7,17 +7,19 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
-from voxops._support.arguments import check_timeout, did_you_mean, list_of_text, true_or_false
+from voxops._support.arguments import did_you_mean, list_of_text, true_or_false
 from voxops._support.display import running_cell
 from voxops._support.eventloop import awaitable, blocking
 from voxops.engine.execution import begin
 from voxops.engine.progress import REFRESH, notify
-from voxops.errors import ConfigError, Interrupted, WaitTooLong
+from voxops.errors import ConfigError, Interrupted, LedgerError, WaitTooLong
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition, paused
 from voxops.webhooks import Payload, WebhookEvent, parse_event
@@ -224,7 +226,9 @@ class Run:
             raise ConfigError(f"{self.id} belongs to the parent process; call vx.connect() in this one")
 
     async def _join(self, timeout: float | None, *, raises: bool) -> None:
-        check_timeout(timeout)
+        number = isinstance(timeout, Integral | float) and not isinstance(timeout, bool)
+        if timeout is not None and not (number and timeout >= 0):
+            raise ConfigError(f"timeout={timeout!r} must be a number of seconds, 0 or more, or None to wait to the end")
         true_or_false("raises", raises)
         await self._ended(timeout)
         if self._future is not None and self._future.done():
@@ -343,7 +347,8 @@ class Run:
         went_to_its_end = not self.running and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
-        self._last_results = self._job.results()  # the ledger is closed next
+        with suppress(LedgerError):  # the ledger is closed next; where it is gone, `results` says so
+            self._last_results = self._job.results()
         left = self._snapshot.total - self._snapshot.settled
         if went_to_its_end or not left or self._snapshot.action == WATCH:  # a watch is in no ledger
             return ""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from voxops._support import canonical
 from voxops._support.arguments import list_of_text
-from voxops._support.canonical import is_well_formed, well_formed
+from voxops._support.canonical import well_formed
+from voxops._support.safe import FILLERS
 from voxops.errors import ConfigError, DecodeError
 
 __all__ = ["WebhookEvent", "parse_event", "verify_signature"]
@@ -24,6 +26,8 @@ def __dir__() -> list[str]:
 Payload: TypeAlias = "bytes | bytearray | memoryview | str | Mapping[str, Any]"
 
 _NOT_A_WEBHOOK = "this is not a webhook payload, which is an object with a type or an event"
+# Something to see, and no half of a surrogate pair.
+_VISIBLE = re.compile(rf"[^\ud800-\udfff]*(?:[!-~]|(?![{FILLERS}])\w)[^\ud800-\udfff]*")
 _DEEPEST = 10  # wrappings around a payload
 _ENVELOPE = frozenset({"id", "type", "event", "createdAt", "timestamp", "data"})
 
@@ -54,7 +58,7 @@ def verify_signature(
     TypeError
         If the body is not bytes, or the header is neither text nor bytes.
     ConfigError
-        If there is no secret, or a blank one, which anybody could use.
+        If there is no secret, or one without a visible character, which anybody could use.
 
     Examples
     --------
@@ -87,7 +91,7 @@ def _known_secrets(secrets: str | Iterable[str]) -> list[str]:
         If there is none, or one is blank or not text.
     """
     known = list_of_text("secrets", secrets, secret=True)
-    if not known or not all(secret.strip() and is_well_formed(secret) for secret in known):
+    if not known or not all(map(_VISIBLE.fullmatch, known)):
         raise ConfigError("no secret; the API shows it once, when the webhook is created or its secret is rotated")
     return known
 

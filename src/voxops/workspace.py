@@ -37,8 +37,7 @@ from voxops.frames.records import with_rows, with_tries
 from voxops.frames.times import say_zone
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
-from voxops.loading.accounts import BoardLoader
-from voxops.loading.loader import Settings
+from voxops.loading.loader import Loader, Settings
 from voxops.loading.upload import Uploads
 from voxops.model import Observer
 from voxops.run import Run
@@ -76,7 +75,7 @@ class Resources:
         return folder / "ledger.sqlite"
 
 
-class Session(BoardLoader):
+class Session(Loader):
     """Every method of `Workspace` that waits for the API, as a coroutine on the private event loop.
 
     Parameters

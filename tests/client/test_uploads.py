@@ -232,7 +232,7 @@ def test_an_address_is_read_under_any_of_its_names(body, wanted):
             upload._answered(made)
         return
     place = upload._answered(made)
-    assert (place.media_id, place.url, place.headers, place.expires_at) == ("m", FIRST, wanted, None)
+    assert (place.media_id, place.url, place.headers, place.expires_at) == ("m", FIRST, wanted, upload._NEVER)
     assert FIRST not in repr(place)
 
 

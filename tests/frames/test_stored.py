@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from tests.frames.makers import PROMISED, dtypes
 
-from voxops.errors import PlanError
+from voxops.errors import LedgerError
 from voxops.frames.records import build
 from voxops.frames.stored import restore, store
 
@@ -56,5 +56,5 @@ def test_columns_of_users_come_back_in_the_dtypes_of_voxops():
     b'{"rows":1,"columns":[["a","targets",[5]]],"attrs":{}}', b'{"rows":300000000,"columns":[["a","bool",[true]]],"attrs":{}}',
 ], ids=range(11))  # fmt: skip
 def test_bytes_of_another_kind_are_refused_and_never_run(data):
-    with pytest.raises(PlanError, match="not the frame of a plan"):
+    with pytest.raises(LedgerError, match="not the frame of a plan"):
         restore(data)

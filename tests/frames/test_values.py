@@ -12,6 +12,7 @@ from tests.frames.makers import NOW, UTC_US
 
 from voxops._support.canonical import in_calendar
 from voxops.frames.cells import Target
+from voxops.frames.checks import flags
 from voxops.frames.records import Columns, build, read_post, read_posts, targets, times_text
 from voxops.frames.schemas import to_bool
 from voxops.frames.times import parse_times
@@ -195,3 +196,8 @@ def test_states_of_posts_are_read_in_any_casing_and_shape():
     bare = read_post({key: value for key, value in record.items() if key != "metadata"})
     assert bare is not None
     assert bare.mark is None
+
+
+def test_words_of_a_file_are_booleans():
+    frame = pd.DataFrame({"twin": ["yes", "No", "TRUE", "0", 1.0, None]})
+    assert flags(frame, "twin") == [True, False, True, False, True, False]

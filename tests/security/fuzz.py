@@ -22,8 +22,9 @@ import time
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +41,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.archive import Archive
 from voxops.engine import outcome
+from voxops.errors import LedgerError, RunNotFound
 from voxops.frames.stored import restore, store
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
@@ -210,7 +212,7 @@ def write_past_checks(path: Path, sql: str, values: Sequence[Any] = ()) -> None:
     with closing(sqlite3.connect(path)) as db:
         tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
     lax = {
-        name: text.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID")
+        name: text.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID").replace(" NOT NULL", "")
         for name, text in tables.items()
     }
     change = "UPDATE sqlite_master SET sql = ? WHERE name = ?"
@@ -256,15 +258,30 @@ def alter_ledger(models: Any, chance: random.Random, path: Path) -> Any:
     return runs
 
 
+@contextmanager
+def only_ledger_errors() -> Iterator[None]:
+    try:
+        yield
+    except vx.VoxopsError as error:
+        if not isinstance(error, LedgerError | RunNotFound):
+            raise AssertionError(repr(error)) from error
+        raise
+
+
 def read_ledger(path: Path, runs: Sequence[str]) -> None:
-    """Ask a ledger for everything that it tells."""
-    with closing(Ledger(path)) as ledger:
+    """Ask a ledger for everything that it tells, and refuse any error of ours that is none of ledgers."""
+    with closing(Ledger(path)) as ledger, only_ledger_errors():
         audit.runs(ledger)
         audit.history(ledger)
+        audit.campaigns(ledger, [])
+        audit.acted_on(ledger, datetime.fromtimestamp(0, UTC))
+        _ = ledger.meta("listed", datetime.fromisoformat), ledger.seen.looked_through
+        ledger.calls.some(range(100))
         for run in runs:
             for ask in (audit.results, audit.plan_of, audit.planned_rows, outcome.replanned, outcome.failed_rows):
                 ask(ledger, run)
             ledger.runs.rows(run)
+            outcome.rows_to_mend(ledger, run, audit.results(ledger, run), 0.0)
         for call in ledger.calls.open():
             ledger.requests.of_call(call.id)
         ledger.seen.of_rows(["x"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.security.workbooks import tables
 
 import voxops as vx
 from voxops._support.safe import redact_address, redact_addresses
@@ -49,6 +51,9 @@ def test_no_form_of_a_token_is_shown_whole(form):
     for token in TOKENS:
         address = form.format(token)
         shown = [redact_address(address)]
+        for begin in ("https", "s3", "SFTP", "amqp+tls", "socks5h") if address.startswith("https://") else ():
+            other = redact_addresses(f"<{begin}{address[5:]}>")
+            assert other == f"<{redact_address(begin + address[5:])}>", other
         if "://" in address:
             shown.append(redact_addresses(f"refused: '{address}', again"))
             assert shown[-1].endswith("', again")
@@ -107,6 +112,57 @@ def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypat
     assert "slack.com/…#" in repr(vx.view(log))
     assert "slack.com/…#" in shown[-1]
     assert not [text for text in shown if TOKEN in text]
+
+
+MEDIA = [
+    f"https://user:{TOKEN}@cdn.example/a.jpg", f"https://cdn.example/b.jpg?X-Amz-Signature={TOKEN}", f"https://{TOKEN}.s3.example/c.jpg",
+    f"https://cdn.example/{TOKEN}/d.jpg", f"http://cdn.example/e.jpg?sig={TOKEN}", f"ftp://u:{TOKEN}@cdn.example/f.jpg", f"https://[{TOKEN}/g.jpg",
+    f"https://cdn.example/h.jpg?sig={TOKEN}; https://cdn.example/i.jpg#{TOKEN}", f"s3://key:{TOKEN}@bucket/j.jpg", f"https://a.example/k.jpg,{TOKEN}",
+]  # fmt: skip
+
+
+def sheets(path):
+    """All texts of a workbook."""
+    return [str(cell) for rows in tables(path).values() for row in rows for cell in row]
+
+
+def test_the_media_of_a_sheet_are_in_no_display_and_in_no_workbook_but_its_own(sandbox, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    with vx.connect(sandbox=sandbox) as ws:
+        account = ws.accounts()["account_id"].iloc[0]
+        rows = {
+            "row_id": range(len(MEDIA)),
+            "content": "text",
+            "accounts": account,
+            "scheduled_for": "2027-05-05T09:00Z",
+            "media": MEDIA,
+        }
+        pd.DataFrame(rows).to_csv(tmp_path / "sheet.csv", index=False)
+        sheet = vx.read_campaign(tmp_path / "sheet.csv")
+        uploaded = ws.upload(sheet)
+        plans = [vx.plan_create(each, key="row_id", campaign="addresses") for each in (sheet, uploaded)]
+        run = ws.run(plans[1]).wait(60)
+        frames = [sheet, uploaded, ws.check(sheet), run.results(), run.to_mend(), ws.runs()]
+        shown = [text for each in (*map(vx.view, frames), *plans, run) for text in (repr(each), each._repr_html_())]
+        assert any("cdn.example/…#" in text for text in shown)
+        vx.to_excel(tmp_path / "mend.xlsx", mend=run.to_mend())
+        assert TOKEN in "".join(sheets(tmp_path / "mend.xlsx")), "what is read again is written as it was"
+    assert not [text for text in [*shown, caplog.text] if TOKEN in text]
+
+
+def test_no_workbook_of_deliveries_shows_a_token(log, tmp_path):
+    plan = vx.plan_redeliver(log[log["error"].notna()].head(5))
+    vx.to_excel(
+        tmp_path / "a.xlsx",
+        log=log,
+        lost=vx.deliveries.lost(log),
+        outages=vx.deliveries.outages(log, at_least=1),
+        plan=plan,
+    )
+    vx.report(log).to_excel(tmp_path / "b.xlsx")
+    texts = sheets(tmp_path / "a.xlsx") + sheets(tmp_path / "b.xlsx")
+    assert any("slack.com/…#" in text for text in texts)
+    assert not [text for text in texts if TOKEN in text]
 
 
 def test_addresses_of_one_host_are_told_apart() -> None:

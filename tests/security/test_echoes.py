@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import html
 import json
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.security.leaks import KEY, MARK
+from tests.security.leaks import KEY, pieces
 from tests.security.raw import answer, asked, serve
 
 import voxops as vx
@@ -30,12 +33,16 @@ CODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "
 ERROR = '{"error":{"code":"UNAUTHORIZED","message":"no key KEY","details":{"key":"KEY","KEY":["KEY"]}}}'
 
 
+def plain(text: str) -> str:
+    """A text without the escapes of JSON, JavaScript, URLs and HTML, however many lie behind each other."""
+    shorter = re.sub(r"\\+(?:(?:u00|x)([0-7][0-9a-fA-F])|/)", lambda found: chr(int(found[1] or "2f", 16)), text)
+    shorter = html.unescape(unquote(shorter))
+    return text if shorter == text else plain(shorter)
+
+
 def spelled(thing: Any) -> list[str]:
     """Every eight characters of the key that a thing shows, however it is spelled."""
-    text = thing.decode("latin-1") if isinstance(thing, bytes) else str(thing)
-    plain = text.replace("\x00", "")
-    pieces = [escape(MARK[at : at + 8]) for escape in ESCAPES.values() for at in range(len(MARK) - 7)]
-    return [each for each in pieces if each.lower() in plain.lower()]
+    return pieces(plain(thing.decode("latin-1") if isinstance(thing, bytes) else str(thing)).replace("\x00", ""))
 
 
 async def read(client: AsyncClient) -> Answer:
@@ -64,14 +71,46 @@ def test_no_spelling_and_no_coding_of_the_key_is_kept_of_a_body(status, coding):
             assert kept(answer(body.replace("KEY", word).encode(coding), status)) == [], (name, body)
 
 
-@pytest.mark.parametrize("escape", ["percent", "html", "html, hexadecimal", "json"])
+# Escapes that programs lay over each other; the later ones escape only what they must.
+AGAIN: dict[str, Callable[[str], str]] = {
+    "quoted": lambda text: quote(text, safe=""), "dumped": lambda text: json.dumps(text)[1:-1], "escaped": html.escape,
+    "named": lambda text: text.replace("_", "&lowbar;"), "signs": lambda text: re.sub(r"[&%#\\]", lambda sign: f"\\u{ord(sign[0]):04x}", text),
+}  # fmt: skip
+LAYERS = [
+    "percent quoted", "percent quoted quoted", "percent percent percent", "json dumped", "json dumped dumped", "json json json", "html escaped escaped",
+    "html html", "percent html", "html percent", "json percent html", "javascript quoted", "html, hexadecimal quoted escaped", "named", "named quoted",
+    "percent" + " quoted" * 40, "html" + " escaped" * 40, "json" + " dumped" * 8, "percent signs", "html signs", "html, hexadecimal signs", "json signs",
+]  # fmt: skip
+
+
+def layered(names: str, text: str) -> str:
+    """A text under these escapes, the first one innermost."""
+    for name in names.replace("html, hex", "html,hex").split():
+        text = (ESCAPES | AGAIN)[name.replace(",", ", ")](text)
+    return text
+
+
+@pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("coding", ["utf-8", "utf-16-le"])
-def test_escapes_behind_escapes_are_found(coding, escape):
-    word = ESCAPES[escape](KEY)
-    for sign in "&%#\\":
-        word = word.replace(sign, f"\\u{ord(sign):04x}") if sign != "\\" or escape == "json" else word
-    body = json.dumps({"content": "KEY", "list": [{"KEY": 1}]}).replace("KEY", word)
-    assert kept(answer(body.encode(coding))) == []
+def test_escapes_behind_escapes_are_found(coding, layers):
+    word = layered(layers, KEY)
+    inner = json.dumps({"sent": word.replace("\\u00", "\x00")}).replace("\\u0000", "\\u00")
+    for body in ({"content": word, "list": [{word: 1}]}, {"data": json.dumps({"sent": [word]})}, [word]):
+        assert kept(answer(json.dumps(body).encode(coding), "400 Bad Request")) == []
+    for text in (inner, f'"{word}"', f"<html>{word}", f"no key {word}"):
+        assert kept(answer(text.encode(coding))) == []
+
+
+def test_what_stands_beside_an_echo_stays():
+    """An answer is still JSON, with its quotation marks and its text, once the key is out of it."""
+    body = {
+        "id": "post_1",
+        "content": 'Tom &amp; "Ana" 100%25 \\u0022',
+        "note": "é" + layered("percent quoted", KEY),
+        "count": 2**70,
+    }
+    redacted = Secret(KEY).redact(json.dumps(body).encode())
+    assert json.loads(redacted) == body | {"note": "é***"}
 
 
 @pytest.mark.parametrize("status", ["200 OK", "500 Oops"])
@@ -123,6 +162,23 @@ def test_a_record_that_can_not_be_written_breaks_no_request(caplog):
 def test_what_holds_no_key_stays_as_it_is(text, data):
     for each in (data, *(text.encode(coding) for coding in CODINGS)):
         assert Secret(KEY).redact(each) == each
+
+
+CHAINS = [
+    "\\" * 300_000,
+    "%" + "25" * 99_999,
+    "&" + "amp;" * 99_999,
+    "&#" + "9" * 9_999,
+    "%26amp%3B" * 9_999,
+    "&" + "a" * 99_999,
+    "\\x" * 99_999,
+]
+
+
+@pytest.mark.parametrize("text", CHAINS, ids=range(7))
+def test_a_long_chain_of_escapes_costs_no_more_than_it_is_long(text):
+    """Each would take minutes, were it read again from each of its characters."""
+    assert Secret(KEY).redact(text.encode()) == text.encode()
 
 
 VALUES = st.none() | st.integers() | st.text(st.characters(exclude_categories=()))

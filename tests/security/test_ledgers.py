@@ -20,7 +20,10 @@ from voxops.ledger.ledger import Ledger
 ALTERED = [
     ("requests", "created", "''"), ("requests", "created", "-1e308"), ("requests", "seen", "'1'"), ("requests", "seen", "x'ff00'"),
     ("requests", "item", "json_set(item, '$.attempt', 'x')"), ("calls", "tries", "'nan'"), ("runs", "created", "4e18"),
-    ("frames", "frame", "-1.5"), ("frames", "run", "'another'"),
+    ("frames", "frame", "-1.5"), ("frames", "run", "'another'"), ("frames", "frame", "x'5b5d'"), ("frames", "frame", "'null'"),
+    ("requests", "seen", """'{"a":"\n"}'"""), ("calls", "baseline", """'{"a":"\n"}'"""), ("calls", "subject", "'x'"), ("calls", "subject", "''"),
+    ("runs", "key_column", "'x'"), ("runs", "key_column", "'[]'"), ("runs", "action", "'zzz'"), ("meta", "value", "'x'"), ("meta", "value", "x'ff'"),
+    ("calls", "reply", "7"), ("calls", "body", "'x'"), ("runs", "campaign", "NULL"), ("requests", "item", "NULL"), ("run_rows", "reason", "NULL"),
 ]  # fmt: skip
 
 
@@ -35,6 +38,26 @@ def test_what_no_ledger_holds_is_refused_in_words(rig, tmp_path):
         write_past_checks(path, f"UPDATE {table} SET {column} = {value}")
         with pytest.raises(LedgerError):
             read_ledger(path, [run])
+
+
+REMEMBERED = [
+    ("listed", "x"),
+    ("listed", ""),
+    ("listed", "2026-99-99"),
+    ("looked_through", "x"),
+    ("looked_through", "1e"),
+    ("looked_through", "[]"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), REMEMBERED)
+def test_a_run_of_a_ledger_that_can_not_be_read_sends_nothing(name, value, rig):
+    kernel = rig.kernel()
+    run = kernel.bind(plan_create(rig.campaign(2), key="row_id"))
+    kernel.ledger.set_meta(name, value)
+    kernel.close()
+    assert "changed it by hand" in rig.kernel().go(run).note
+    assert rig.acts() == []
 
 
 CHANGES = {

@@ -36,10 +36,24 @@ def test_a_body_of_any_buffer_is_verified_and_read(kind):
     assert vx.webhooks.verify_signature(memoryview(body)[::2], signature(body[::2]), SECRET)
 
 
-@pytest.mark.parametrize("secrets", ["", "  ", "\n", [], ["", SECRET], [SECRET, " "], "\ud83d"])
+# What no eye sees: zero-width marks, fillers that count as letters, a blank that counts as a sign, marks without a letter, controls, tags.
+UNSEEN = [
+    "\u200b", "\ufeff", "\u2060\u200d", "\u3164", "\uffa0\u115f\u1160", "\u2800", "\ufe0f", "\u034f", "\xad", "\x00", "\u202e", "\U000e0041", "\x1b\t",
+    "\u17b4", "\u180e", "\U0001d159", "\u3000",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "secrets", ["", "  ", "\n", [], ["", SECRET], [SECRET, " "], "\ud83d", *UNSEEN, [SECRET, "\u200b"]]
+)
 def test_a_blank_secret_is_refused(secrets):
     with pytest.raises(ConfigError, match="no secret"):
         vx.webhooks.verify_signature(b"{}", signature(b"{}", "  "), secrets)
+
+
+@pytest.mark.parametrize("secret", ["x", "ключ", "密码", "\u200bx", "a\u0301", "!"])
+def test_a_secret_needs_no_more_than_a_visible_character(secret):
+    assert vx.webhooks.verify_signature(b"{}", signature(b"{}", secret), secret)
 
 
 @pytest.mark.parametrize("kind", [list, set, iter, lambda secrets: dict.fromkeys("a", *secrets).values(), lambda secrets: secrets[0]])  # fmt: skip

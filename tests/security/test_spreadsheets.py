@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-import unicodedata
 from io import StringIO
 
 import pandas as pd
@@ -17,29 +16,32 @@ import voxops as vx
 from voxops._support.safe import cell, guard, unguard
 from voxops.errors import ConfigError
 
-# What is not seen in front of a sign, by Unicode's own categories; and what programs take for nothing there.
-UNSEEN = {"Cc", "Cf", "Zs", "Zl", "Zp"}
-BLANK = '"\u3164\ufe0f'
+# What may stand in front of a sign and be no text there: all but letters and digits, of which fillers show nothing.
+BLANK = "\u115f\u1160\u3164\uffa0\U00013441"
 SIGNS = tuple("=+-@＝＋－＠﹦﹢﹣﹫−")
 FORMULAS = [
     "=1+1", "+49 30", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\ufeff=cmd|' /C calc'!A0", "＝1+1", "＋1", "－1", "＠SUM(A1)",
     "\u200b=1", "\u00ad=1", "\u2060\u202e =1", "\u3164=1", "\u180e=1", "\ufe0f=1", "\x00=1", "text;=1", "text;\u200b =1",
-    "text\t=1", "text|=1", "text\n=1", "text\r\n@x", "'=1", "''=1", "a;b|c\t-d",
+    "text\t=1", "text|=1", "text\n=1", "text\r\n@x", "'=1", "''=1", "a;b|c\t-d", "(=1", "«=1", "…-1", "·@x", "\U0001d159=1", "\u2065=1", "\u0301=1", "\U00016fe4=1", "\U00013441=1", "\uffa0+1", "a;!=1", ",=1", "🎉 -20", "_;—=1",
+    "`=1", "${=1", "\x1c\x85=1",
 ]  # fmt: skip
 ATTACKS = [
     """Sale;"=cmd|' /C calc'!A0;b""", """Sale\t"=cmd|' /C calc'!A0\tb""", """a|""=1|b""", 'a\n"+1', 'a; ""\u200b"@x;', '"=1',
     "＠brand says hello", "'=kept", "text;=1",
 ]  # fmt: skip
 PARTS = st.lists(
-    st.sampled_from([*"=+-@;|\t\r\n'\" ,ab", "＝", "\u200b", "\u00a0", "\ufe0f", "\U000e0041"]), max_size=12
+    st.sampled_from([*"=+-@;|\t\r\n'\" ,ab", "＝", "\u200b", "\u00a0", "\ufe0f", "\U000e0041", "(", "…", "\U0001d159"]),
+    max_size=12,
 )
 TEXTS = st.text() | PARTS.map("".join)
 
 
 def runs(text: str) -> bool:
     """Whether a spreadsheet would take a cell for a formula."""
-    seen = next((char for char in text if unicodedata.category(char) not in UNSEEN and char not in BLANK), "")
-    return seen in SIGNS and seen != ""
+    before = next((at for at, char in enumerate(text) if char in SIGNS), None)
+    return before is not None and not any(
+        char in "'_" or (char.isalnum() and char not in BLANK) for char in text[:before]
+    )
 
 
 def formulas(written: str) -> list[str]:
@@ -75,7 +77,22 @@ def test_no_text_becomes_a_formula_and_each_comes_back(text):
     assert unguard(guard(guard(text))) == guard(text)
 
 
-@pytest.mark.parametrize("text", ["plain", "a=b", "a - b", "it's", "'quoted'", "x; y | z", "Tom & Ana, -20 %", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        "a=b",
+        "a - b",
+        "it's",
+        "'quoted'",
+        "x; y | z",
+        "(a) - b",
+        "🎉 20 % off - now",
+        "_=1",
+        "Tom & Ana, -20 %",
+        "",
+    ],
+)
 def test_what_does_not_run_stays_as_it_is(text):
     assert guard(text) == text == unguard(text)
 

@@ -9,17 +9,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.security.leaks import KEY, leaks
+from tests.security.leaks import KEY, MARK, leaks
 from tests.security.raw import answer, asked, once, serve
 
-from voxops.client import AsyncClient
-from voxops.errors import ValidationError, VoxopsError
+import voxops as vx
+from voxops.client import AsyncClient, SteppedClock
+from voxops.errors import ConfigError, TransportError, ValidationError, VoxopsError
 
 COUNT: Counter[str] = Counter()
 
@@ -133,6 +135,63 @@ def test_no_id_brings_the_key_out(run, one, two):
                 assert leaks(error, COUNT) == []
 
     run(use)
+
+
+OTHER = "vb_test_another_key_that_is_shown"
+USER = f"user:{MARK}@"
+PLACES = [
+    KEY, f"https://{USER}api.example", f"https://api.example/?key={MARK}", f"https://api.example#{MARK}", f"https://api\u200b.example/{MARK}",
+    f"http://{MARK}.example", f"ftp://{MARK}", f"https://[{MARK}", f" {MARK} {MARK}", f"https:/{MARK}", f"//{USER}api.example", f"\x00{MARK}",
+]  # fmt: skip
+PROXIES = [
+    f"http://{USER}127.0.0.1:9", f"https://{USER}127.0.0.1:9", f"socks5://{USER}127.0.0.1:9", f"ftp://{USER}a.example", f"http://{USER}[a", MARK,
+    f"http://{USER}a.example:99999999", f"http://{USER}a\u200b.example", f"socks4://{USER}a.example", f"http://{USER}\x00a",
+]  # fmt: skip
+AWAY = "https://api.invalid"
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("how", ["connect", "client", "environment"])
+def test_a_key_as_an_address_and_a_password_in_it_are_in_no_traceback(place, how, monkeypatch):
+    if how == "environment":
+        if "\0" in place:
+            return
+        monkeypatch.setenv("VOXBURST_API_URL", place)
+    call = AsyncClient if how == "client" else vx.connect
+    error = checked(lambda: call(OTHER) if how == "environment" else call(OTHER, url=place))
+    assert isinstance(error, ConfigError) and "url=" in str(error)
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize("how", ["connect", "client", "environment"])
+def test_the_password_of_a_proxy_is_in_no_traceback(proxy, how, monkeypatch):
+    given = {} if how == "environment" else {"proxy": proxy}
+    if not given:
+        if "\0" in proxy:
+            return
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+
+    async def use() -> None:
+        async with AsyncClient(
+            OTHER, url=AWAY, timeout=1, _rng=Random(1), _clock=SteppedClock(lambda _: None), **given
+        ) as client:
+            await client.identity()
+
+    error = checked(
+        (lambda: asyncio.run(use()))
+        if how == "client"
+        else lambda: vx.connect(OTHER, url=AWAY, timeout=1, max_wait="1s", **given)
+    )
+    assert isinstance(error, ConfigError | TransportError) and "HTTPS_PROXY" in str(error) + "HTTPS_PROXY" * bool(given)
+
+
+@pytest.mark.parametrize("wrong", [
+    {"timeout": -1}, {"concurrency": 0}, {"verify": False}, {"ledger": "/dev/null/x"}, {"tz": "Mars"}, {"sandbox": True}, {"api_key": ""},
+    {"max_wait": "x"}, {"transport": 1}, {"alone": "no"},
+], ids=str)  # fmt: skip
+def test_a_setting_that_is_refused_shows_no_other(wrong):
+    error = checked(lambda: vx.connect(**({"api_key": OTHER, "url": AWAY, "proxy": PROXIES[0]} | wrong)))
+    assert isinstance(error, VoxopsError)
 
 
 @pytest.mark.parametrize(

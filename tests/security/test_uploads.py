@@ -6,10 +6,11 @@ import logging
 from urllib.parse import quote
 
 import pytest
+from tests.security.leaks import MARK, frames, pieces
 from tests.security.raw import answer, uploaded
 
 from voxops.client.request import upload_host
-from voxops.errors import ApiError, ConfigError, ValidationError
+from voxops.errors import ApiError, ConfigError, TransportError, ValidationError
 
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
 
@@ -92,6 +93,28 @@ def test_no_signature_is_logged_that_a_redirect_repeats(tmp_path, caplog):
         send()
     assert "https://bucket.example/a.jpg?***" in caplog.text
     assert not [value for value in VALUES.values() if value in caplog.text]
+
+
+BROKEN = [
+    b"",
+    b"no http\r\n\r\n",
+    *(
+        answer(b"", status)
+        for status in ("400 No", "403 Forbidden", "307 Moved", "500 Oops", "409 No", "412 No", "429 Later", "503 No")
+    ),
+]
+
+
+@pytest.mark.parametrize("stored", BROKEN, ids=range(10))
+def test_no_traceback_with_local_variables_shows_a_signature(stored, tmp_path):
+    with (
+        uploaded(tmp_path, stored, f"X-Amz-Signature={MARK}") as (_, send),
+        pytest.raises((ApiError, TransportError)) as caught,
+    ):
+        send()
+    shown = [repr(frame.f_locals) for frame in frames(caught.value)]
+    assert len(shown) > 3
+    assert not [text for text in shown if pieces(text)]
 
 
 def test_nothing_of_a_file_leaves_that_is_another_one_than_was_looked_at(tmp_path):

@@ -114,7 +114,7 @@ FORMS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a far cell": (lambda p: sheet(p, "<row><c r='ALL100000'><v>1</v></c></row>"), "its cells reach ALL100000, " + FAR),
     "the last cell": (lambda p: sheet(p, LAST), "its cells reach XFD1048576, " + FAR),
     "a cell below the last row": (lambda p: sheet(p, "<row r='4294967295'><c><v>1</v></c></row>"), FAR),
-    "a row 0": (lambda p: sheet(p, "<row r='0'><c><v>1</v></c></row>"), "it has a row 0"),
+    "a row 0": (lambda p: sheet(p, "<row r='0'><c><v>1</v></c></row>"), "has no column row_id"),
     "a wide and a deep cell": (lambda p: sheet(p, "<row><c r='ZZ9'><v>1</v></c></row><row><c r='A30000'><v>1</v></c></row>"), "its cells reach ZZ30000"),
     "a prefix": (lambda p: sheet(p, f"<x:row xmlns:x='{MAIN[7:-1]}'><x:c r='XFD1048576'><x:v>1</x:v></x:c></x:row>"), "its cells reach XFD1048576"),
     "a place in escapes": (lambda p: sheet(p, "<row><c r='&#88;FD1048576'><v>1</v></c></row>"), "its cells reach XFD1048576"),

@@ -277,7 +277,7 @@ def test_a_head_that_was_renamed_is_read_by_its_new_name_and_the_zone_stays(
 
 def test_a_hidden_layout_says_what_it_renames_and_which_zone_it_gives(tmp_path: Path) -> None:
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[:1], ONE)
-    assert "notes" not in sheet.attrs
+    assert "hidden" not in sheet.attrs
     again = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", rows=sheet))
     (finding,) = findings(again).query("code == 'layout_hidden'").to_dict("records")
     said = "'Nr.' as row_id, 'Termin' as scheduled_for, 'Beitrag' as content, 'Kanäle' as accounts, 'Bild' as media, times in Europe/Berlin"

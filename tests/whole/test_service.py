@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -172,3 +173,13 @@ def test_a_service_without_a_token_does_not_start(sandbox, tmp_path, monkeypatch
     monkeypatch.setattr("tests.whole.test_service.TOKEN", "short")
     with pytest.raises(AssertionError, match="set SERVICE_TOKEN to 32 characters or more"), served(sandbox, tmp_path):
         pass
+
+
+def test_a_sheet_is_kept_whole_whoever_else_keeps_it(sandbox, tmp_path):
+    """Sheets of one name, kept at the same time, are read as one of them or as another, and leave nothing beside them."""
+    lines = SHEET.splitlines(keepends=True)
+    sheets = ["".join(lines[: 1 + rows]) for rows in (1, 100, 600)] * 8
+    with served(sandbox, tmp_path) as (client, *_), ThreadPoolExecutor(8) as pool:
+        answers = pool.map(lambda sheet: client.put("/sheets/spring.csv", content=sheet), sheets)
+        assert {answer(each, 201)["rows"] for each in answers} <= {1, 100, 600}
+    assert [path.name for path in (tmp_path / "data" / "sheets").iterdir()] == ["spring.csv"]

@@ -41,7 +41,7 @@ async def main() -> None:
         event.now.upper()
     vx.view(triaged), vx.view(plan), vx.view(run, rows=5)
     vx.to_excel("fix.xlsx", rows=triaged, plan=plan, results=run)
-    vx.report(triaged, run=run).tickets(by="owner")["maria.k"].upper()
+    vx.report(triaged, run=run).tickets()["maria.k"].upper()
     ws.panel(triaged), ws.panel(ws.deliveries(since="7D")), ws.panel()
     chosen = ws.accounts()["account_id"]
     ws.posts(account=chosen), ws.deliveries(webhook=ws.webhooks()["webhook_id"], since="today"), ws.accounts(chosen, check=True)

@@ -53,19 +53,6 @@ def empties(**filters: object) -> dict[str, tuple[()]]:
     }
 
 
-def check_timeout(value: object) -> None:
-    """Refuse anything but a number of seconds.
-
-    Raises
-    ------
-    ConfigError
-        If it is neither None nor a number from 0.
-    """
-    odd = isinstance(value, bool) or not isinstance(value, Integral | float) or not float(value) >= 0
-    if value is not None and odd:
-        raise ConfigError(f"timeout={value!r} must be a number of seconds, 0 or more, or None to wait to the end")
-
-
 def true_or_false(name: str, value: object) -> bool:
     """Return a bool and refuse anything else; the text "no" would count as true.
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 from contextlib import contextmanager
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from voxops._support.display import kernel_shell
 from voxops.errors import ConfigError, Interrupted
@@ -124,8 +124,24 @@ class _Work(Generic[T]):
 
 
 @contextmanager
+def _handled_by(handler: Any) -> Iterator[None]:
+    """Let a handler have the interrupts (SIGINT) within the block."""
+    before = signal.getsignal(signal.SIGINT)
+    # None: not installed by Python, so it can't be restored. Ignored: interrupts are not wanted.
+    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGINT) is handler:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """See the interrupts (SIGINT) within the block, and pass each on; yields a function that returns whether one has just arrived.
+    """See the interrupts within the block, and pass each on; yields a function that returns whether one has just arrived.
 
     A notebook's kernel and asyncio make a cancel of the awaiting task out of one, which looks like any other cancel.
     """
@@ -133,34 +149,10 @@ def interrupts() -> Iterator[Callable[[], bool]]:
 
     def see(number: int, frame: Any) -> None:
         seen[0] = time.monotonic()
-        cast("Any", before)(number, frame)
+        (before if callable(before) else signal.default_int_handler)(number, frame)
 
-    listens = threading.current_thread() is threading.main_thread() and callable(before)  # else they are ignored
-    if listens:
-        signal.signal(signal.SIGINT, see)
-    try:
+    with _handled_by(see):
         yield lambda: seen[0] > time.monotonic() - JUST_NOW
-    finally:
-        if listens and signal.getsignal(signal.SIGINT) is see:
-            signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt at once.
-
-    In an async cell the kernel turns it into a cancel of the cell's task, which the loop never sees while we block it.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    # None: not installed by Python, so it can't be restored. Ignored: interrupts are not wanted.
-    if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None) -> T:
@@ -185,19 +177,20 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
     KeyboardInterrupt
         If interrupted; the coroutine was cancelled, and had a short time to end.
     """
-    if _private.is_current():
-        coro.close()
-        raise RuntimeError(
-            "this is the thread of voxops's own event loop, where a blocking call would deadlock; await ws.aio instead"
-        )
     try:
-        _warn_of_loop()
-    except Warning:  # the caller's filter makes an error of it
+        if _private.is_current():
+            raise RuntimeError(
+                "this is the thread of voxops's own event loop, where a blocking call would deadlock; await ws.aio instead"
+            )
+        if in_loop() and kernel_shell() is None:  # a notebook's own loop is meant to wait for the cell
+            _warn_once()
+    except (RuntimeError, Warning):
         coro.close()
         raise
     work: _Work[T] = _Work()
     try:
-        with _interruptible():
+        # In an async cell the kernel turns Ctrl-C into a cancel of the cell's task, which the loop never sees while we block it.
+        with _handled_by(signal.default_int_handler):
             work.start(coro)
             return work.wait(tick)
     except BaseException as stop:
@@ -206,21 +199,27 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
         raise
 
 
-def _warn_of_loop() -> None:
-    """Warn if the blocking call holds up an event loop of the caller's; a notebook's own is meant to wait for the cell."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    if kernel_shell() is None:
-        _warn_once()
-
-
 @functools.cache
 def _warn_once() -> None:
     # The level of the caller of a blocking method.
     text = "a blocking call of voxops holds up the event loop that runs here; await the same method of ws.aio instead"
-    warnings.warn(text, stacklevel=5)
+    warnings.warn(text, stacklevel=4)
+
+
+def in_loop() -> bool:
+    """Whether an event loop of asyncio runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def refuse_outside(coro: Coroutine[Any, Any, Any], instead: str) -> None:
+    """Raise ConfigError if no event loop of asyncio runs in this thread, as under trio; the coroutine is not begun."""
+    if not in_loop():
+        coro.close()
+        raise ConfigError(f"this is awaited outside of asyncio, which voxops needs; under trio {instead}")
 
 
 async def arun(coro: Coroutine[Any, Any, T]) -> T:
@@ -243,14 +242,7 @@ async def arun(coro: Coroutine[Any, Any, T]) -> T:
     """
     if _private.is_current():
         return await coro
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        coro.close()
-        raise ConfigError(
-            "this is awaited outside of asyncio, which voxops needs; under trio call the blocking method in a thread, "
-            "such as await trio.to_thread.run_sync(ws.posts)"
-        ) from None
+    refuse_outside(coro, "call the blocking method in a thread, such as await trio.to_thread.run_sync(ws.posts)")
     work: _Work[T] = _Work()
     work.start(coro)
     done = asyncio.wrap_future(work.future)

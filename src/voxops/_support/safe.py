@@ -21,13 +21,9 @@ import pandas as pd
 INEXACT_FROM = 10**15  # from here on, whole numbers lose digits in a spreadsheet
 
 _SIGNS = "=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b\u2212"
-# Blanks, controls, and characters without width: zero-width and bidirectional marks, fillers, variation selectors, tags. And
-# quotation marks: a program that parts cells elsewhere takes those that CSV doubles off.
-_UNSEEN = (
-    '" \x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f'
-    "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U000e0000-\U000e0fff"
-)
-_BEGINS = rf"'*(?:[{_UNSEEN}]*[{_SIGNS}])"
+FILLERS = "\u115f\u1160\u3164\uffa0\U00013441\U00013442"  # letters that show nothing
+# No list of what a program skips is complete: signs count behind all that is neither letter nor digit.
+_BEGINS = rf"(?:[^\w;\t|\r\n]|[{FILLERS}])*?[{_SIGNS}]"
 OPEN, _GUARDED = (
     re.compile(rf"\A{mark}(?={_BEGINS}|'*[\t\r\n])|(?<=[;\t|\r\n]){mark}(?={_BEGINS})") for mark in ("", "'")
 )
@@ -143,7 +139,7 @@ def _visible(char: str) -> str:
 
 
 # A quotation mark within an address is part of it, since a token may have one; after it, it is not.
-_ADDRESS = re.compile(r"\b(?:https?|wss?|ftp)://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
+_ADDRESS = re.compile(r"\b[a-z][\w+.-]*://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
 
 # The last two names, which somebody had to register; one before them may be a token. Or a whole number of the network.
 _HOST = re.compile(r"(?:^[\d.]+|^\[[\da-f:]+\]|(?:^|(?<=\.))[\w-]{1,63}(?:\.[\w-]{1,63})?)(?::\d{1,5})?\Z", re.ASCII)

@@ -52,7 +52,7 @@ class Item:
     act : str
         Name of the act; a plan may hold several.
     identity : str
-        What the row is, for ever: the same failure, or the same row of the same campaign, has the same identity.
+        What the row is. It never changes: the same failure, or the same row of the same campaign, has the same identity.
     attempt : int
         Number of the deliberate attempt, from 1.
     subject : Subject
@@ -149,7 +149,7 @@ class Form:
 class Request:
     """One thing that an analyst wants once, as the ledger keeps it, whatever run wanted it.
 
-    `outcome` is pending until evidence settles it as succeeded or failed, for ever; unknown where its call's end is. `reason` says why
+    `outcome` is pending until evidence settles it as succeeded or failed, which is final; unknown where its call's end is. `reason` says why
     it is blocked. `seen` is the state that settled it, `position` its place in its call, `asked` the attempt in the analyst's frame.
     `confirmed`: a reading has shown the mark on the post of a create. `alike` is the hash of what a post would show. `alone`: it goes in
     a call of its own, because a batch with it was refused. `page` is the status under which a proxy's page refused it.
@@ -255,8 +255,7 @@ class Act:
     def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
         """The call of these items; `state` is the post as just read, None while planning.
 
-        `people` is the metadata field under which ``owner`` or ``campaign`` is sent. No key and no mark has it, since two laptops may
-        send it under other fields.
+        `people` is the metadata field of ``owner`` or ``campaign``; no key and no mark has it, since laptops may differ in it.
         """
         first = items[0]
         return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
@@ -356,7 +355,7 @@ class PostAct(Act):
         return list(filter(None, (self.became(request, state, tried) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
-        """The request, as the present state of the post settles or blocks it, or with why it waits; None where it says nothing."""
+        """The request as the present state of the post settles or blocks it, or with why it waits; None where the state proves nothing."""
         raise NotImplementedError
 
 

@@ -40,7 +40,7 @@ class Cancel(PostAct):
         return super().why_not(item, state, past)
 
     def done_before(self, request: Request, state: PostState, past: Requests) -> Request | Reason | None:
-        """A post that this ledger has withdrawn with a run, and that somebody restored, is not withdrawn with that run again."""
+        """Do not withdraw with a run what this ledger withdrew with it before, and a person has restored."""
         withdrawn = any(
             earlier.item.act == self.name and earlier.id != request.id and earlier.outcome is not Outcome.FAILED
             for earlier in past
@@ -55,9 +55,9 @@ class Cancel(PostAct):
         return list(filter(None, (_ended(request, status) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
-        """The status of the post decides, whoever withdrew it. One that waits to go out and was changed since is blocked.
+        """The status of the post decides, whoever withdrew it. One that still waits to go out, but was changed since, is blocked.
 
-        Somebody may have put it back; nothing tells whether the cancel took effect before.
+        A person may have restored it, and nothing tells whether the cancel took effect before.
         """
         if state.status in _NOT_OUT and tried.since >= RESEND_UNANSWERED and not untouched(state, tried.baseline):
             return blocked(request, Reason("changed_since_cancel", status=state.status))

@@ -73,7 +73,7 @@ def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
-    """The item with account ids for names; one that is named twice, such as by its id and its name, is there once.
+    """The item with account ids for names. An account that a row names twice, such as by id and by name, gets the post once.
 
     In a request of its own Instagram needs a content type (contract: 8.1), which follows from the media; items of a batch have none.
     """
@@ -114,7 +114,7 @@ class CreateOne(Act):
         return not shown <= {None, *(request.item.mark for request in requests)}
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
-        """The post exists."""
+        """The row has succeeded: the answer names its post."""
         return [settled(request, Outcome.SUCCEEDED, result_id=str(data["id"])) for request in requests]
 
     def replan(self, failed: pd.DataFrame, *, key: str, campaign: str) -> Plan:
@@ -130,7 +130,7 @@ class Create(CreateOne):
     bulk = True
 
     def decodes(self, data: Any) -> bool:
-        """A list of items."""
+        """Whether it has a list of items."""
         return _results(data) is not None
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
@@ -180,7 +180,7 @@ def read_items(data: Any) -> dict[int, dict[str, Any]]:
     Returns
     -------
     dict
-        Index -> the result of an item; without those whose index or post is missing, doubled or says nothing. Empty where the first
+        Index -> the result of an item; without those whose index or post is missing, appears twice or is unreadable. Empty where the first
         index is missing, since items may be counted from one.
     """
     rows = read_bulk_results(_results(data) or [])
@@ -340,7 +340,7 @@ def _in_one_line(name: str) -> str:
 
 
 def row_names(frame: pd.DataFrame, key: str) -> list[str]:
-    """The key column as canonical text, or a PlanError that shows what is missing or doubled."""
+    """The key column as canonical text, or a PlanError that names the rows without a key or with another row's."""
     try:
         names = [row_key(value) for value in plain_values(frame, key)]
     except PlanError as error:

@@ -282,6 +282,8 @@ TARGET_EPISODE = (
     "post_id", "platform", "account_id", "status", "error_code", "error_message", "post_status", "updated_at",
 )  # fmt: skip
 _TARGET_ROW = (*TARGET_EPISODE, "cause", "verdict", "remedy", "new_content", "new_media_url")
+# Field of a request -> the column of a sheet, where the names differ.
+COLUMN_OF = {"scheduledFor": "scheduled_for", "accountIds": "accounts", "firstComment": "first_comment"}
 _NO_ID = re.compile(r"[\s/\\?#%]|^\.+$")  # what would name another path, and blanks, which a file may have added
 _NUMBERS = frozenset({"status_code", "latency_ms", "retry_count"})
 # A file makes numbers of these where all look like one. Ids are not among them: they would have lost digits.
@@ -317,6 +319,11 @@ def why_unfit(now: datetime | None = None, **values: Any) -> Reason | None:
     if not isinstance(text := values.get("content", ""), str):  # such as a number that a file has made of a text
         return Reason("content_not_text", kind=type(text).__name__)
     return next((error.reason for error in errors_of(_FIT | values, now)), None)
+
+
+def columns_of(fields: Iterable[str]) -> str:
+    """Fields of a request as the columns of a sheet, for a reason."""
+    return ", ".join(COLUMN_OF.get(name, name) for name in fields)
 
 
 def episode_identity(action: str, seen: Row, *more: Any) -> str:

@@ -50,7 +50,7 @@ class FramePost:
 
     @property
     def by_sync(self) -> bool:
-        """Whether a sync has withdrawn it, and nobody has touched it since."""
+        """Whether a sync has withdrawn it, and it was not changed since."""
         latest = self.withdrew and self.withdrew + timedelta(seconds=CLOCKS_DIFFER)
         return bool(self.status in WITHDRAWN_STATUSES and latest and self.updated and self.updated <= latest)
 

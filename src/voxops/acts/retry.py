@@ -32,7 +32,7 @@ class TargetAct(PostAct):
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:
         """Targets that the reply lists as skipped have failed at once, for the server's reason (rule 13).
 
-        After an ambiguous try, "skipped" may be about what that one queued, and says nothing.
+        After an ambiguous try that proves nothing: the target may be skipped because the first try has queued it.
         """
         return _skipped(requests, data) if first else []
 
@@ -117,7 +117,7 @@ class Retry(TargetAct):
 
 
 class Fix(TargetAct):
-    """One request per target, which needs the target's id; one that changes nothing stands in for the retry of a single target."""
+    """One request per target, which needs the target's id. Without a body it is the retry of a single target."""
 
     name = "fix"
     place = "POST /v1/posts/{0.id}/platforms/*/fix"

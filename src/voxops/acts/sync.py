@@ -15,7 +15,7 @@ from voxops.acts import keys
 from voxops.acts.act import Act, Item
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names, shown_of_body
-from voxops.acts.plan import Compared, Plan, build_plan, fetched_at
+from voxops.acts.plan import Compared, Plan, build_plan, columns_of, fetched_at
 from voxops.acts.posts import COLUMNS, FramePost, read_posts
 from voxops.acts.update import FIELDS, UPDATE, plan_update
 from voxops.api.reasons import Reason
@@ -30,9 +30,7 @@ PARTS = ("withdraw", "change", "create")
 PLANNERS: dict[str, Callable[[pd.DataFrame], Plan]] = {"withdraw": plan_cancel, "change": plan_update}
 _NEEDED = (*COLUMNS, "updated_at", "tags")
 ATTEMPTS_BEYOND = 29  # attempts beyond the sheet's own under which a row may have been created
-_SHOWN = {"content": "content", "scheduledFor": "scheduled_for", "tags": "tags", "accountIds": "accounts"}
 _ELIGIBLE = frozenset({"ready", "sync_returns", "new_values", "sync_gone"})
-_NAMES = _SHOWN | {"media": "media", "firstComment": "first_comment"}
 
 
 class Sync(Act):
@@ -66,7 +64,7 @@ def _of_row(item: Item, posts: Sequence[FramePost], *, override: bool, tags: boo
     live = sorted((post for post in posts if post.is_live), key=lambda post: (post.created, post.post_id))
     if any(post.op_mark != live[0].op_mark or post.looks == live[0].looks for post in live[1:]):
         return _Need("none", Reason("sync_doubled", posts=", ".join(post.post_id for post in live)), live[0])
-    if live:  # somebody has copied it and made another post of the copy, which shows something else (rule 19)
+    if live:  # others with this mark are copies that a person has made into other posts (rule 19)
         return _of_live(item, live[0], override=override or live[0].override, tags=tags)
     numbers = keys.marks(item.campaign, item.label, item.attempt + ATTEMPTS_BEYOND)
     attempts = {post.post_id: numbers.get(post.op_mark or "", 1) for post in posts}
@@ -88,7 +86,7 @@ def _of_row(item: Item, posts: Sequence[FramePost], *, override: bool, tags: boo
 def _of_live(item: Item, post: FramePost, *, override: bool, tags: bool) -> _Need:
     """What a row needs whose post is out, or will go out."""
     wanted = {**NOTHING_ELSE, **item.requested}
-    other = [name for name in _SHOWN if (name != "tags" or tags) and not post.shows(name, wanted[name])]
+    other = [name for name in FIELDS.values() if (name != "tags" or tags) and not post.shows(name, wanted[name])]
     more = [name for name in ("media", "firstComment") if name in post.marks and not post.was_asked(name, wanted[name])]
     more += post.other_texts(keys.texts_by_column(wanted))
     edited, reason = [name for name in post.edited() if name in other], None
@@ -99,21 +97,17 @@ def _of_live(item: Item, post: FramePost, *, override: bool, tags: bool) -> _Nee
     elif not other and (not more or override):
         reason = Reason("sync_as_is")
     elif post.status not in WAITING_STATUSES:
-        reason = Reason("sync_too_late", status=post.status, fields=_fields([*other, *more]))
+        reason = Reason("sync_too_late", status=post.status, fields=columns_of([*other, *more]))
     if reason:
         return _Need("none", reason, post)
     if post.status != "scheduled":
         reason = Reason("not_changeable", status=post.status)
     elif edited and not override:
-        reason = Reason("sync_edited", post=post.post_id, fields=_fields(edited))
+        reason = Reason("sync_edited", post=post.post_id, fields=columns_of(edited))
     elif more and not override:
-        reason = Reason("created_otherwise", post=post.post_id, fields=_fields(more))
+        reason = Reason("created_otherwise", post=post.post_id, fields=columns_of(more))
     body = {name: wanted[name] for name in other} if reason is None else None
-    return _Need("change", reason or Reason("new_values", fields=_fields(other)), post, body)
-
-
-def _fields(names: Sequence[str]) -> str:
-    return ", ".join(_NAMES.get(name, name) for name in names)
+    return _Need("change", reason or Reason("new_values", fields=columns_of(other)), post, body)
 
 
 def _of_gone(post: FramePost, *, withdraw: bool) -> _Need:
@@ -126,7 +120,7 @@ def _of_gone(post: FramePost, *, withdraw: bool) -> _Need:
     elif not withdraw:
         reason = Reason("withdraw_not_asked", many=1, of=1)
     elif edited and not post.override:
-        reason = Reason("sync_edited", post=post.post_id, fields=_fields(edited))
+        reason = Reason("sync_edited", post=post.post_id, fields=columns_of(edited))
     else:
         reason = Reason("sync_gone", many=1, of=1)
     return _Need("withdraw", reason, post)

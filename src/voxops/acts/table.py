@@ -1,4 +1,4 @@
-"""The acts, one line each; everything else about an act stands in its own module."""
+"""The acts, one line each; everything else about an act is in its own module."""
 
 from __future__ import annotations
 

@@ -30,8 +30,10 @@ from voxops.acts.act import (
 )
 from voxops.acts.moves import times_by, times_to
 from voxops.acts.plan import (
+    COLUMN_OF,
     Plan,
     build_plan,
+    columns_of,
     episode_identity,
     fetched_at,
     post_episode,
@@ -58,8 +60,6 @@ FIELDS = {
     "new_tags": "tags",
     "new_account_ids": "accountIds",
 }
-_SHEET = {"scheduledFor": "scheduled_for", "accountIds": "accounts"}  # fields that sheets name otherwise
-_NAMES = {field: column.removeprefix("new_") for column, field in FIELDS.items()}
 OPEN = frozenset({"draft", "scheduled"})  # statuses in which a post can be changed
 NOT_AS_ASKED = "NOT_AS_ASKED"  # error code of a change that the API took, after which the post shows something else
 _TOOK_EFFECT = frozenset({NOT_AS_ASKED, "STUCK"})  # errors of changes that may have taken effect
@@ -68,8 +68,7 @@ _TOOK_EFFECT = frozenset({NOT_AS_ASKED, "STUCK"})  # errors of changes that may 
 class Update(PostAct):
     """One request per post, under its version; the answer is the post, and so is a reading.
 
-    `seen` of an item has what the frame showed (`shown`), and of a named change its name (`change`) and whether it is a move by some
-    time (`by`).
+    `seen` of an item has what the frame showed (`shown`), and of a named change its name (`change`) and whether it moves `by` a time.
     """
 
     name = "update"
@@ -127,22 +126,22 @@ class Update(PostAct):
         return done
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:
-        """A conflict is somebody else's change: blocked, since a person must look at it."""
+        """Block after a conflict: another person has changed the post, so a person must look at it."""
         answer = read_answer(data)
         if answer.code != "CONFLICT":
             return []
         return [blocked(request, Reason("version_conflict", message=answer.message[:200])) for request in requests]
 
     def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:
-        """Neither as requested nor changed by anybody."""
+        """Whether the post is neither as requested nor changed."""
         items = (request.item for request in requests)
         done = any(_shows(item.requested, state) and not _waits_as_draft(item, state) for item in items)
         return untouched(state, baseline) and not done
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:
-        """As requested is done, whoever did it. What somebody has changed otherwise is blocked, once no try can be in flight any more.
+        """A post that shows the request is done, whoever did it. One with another change is blocked, once no try can be in flight.
 
-        Its version has moved on, so a request that still comes would be refused.
+        Its version has moved on, so the API would refuse a request that is still on its way.
         """
         item, moved_on = request.item, not untouched(state, tried.baseline)
         late = moved_on and tried.since >= RESEND_UNANSWERED
@@ -170,10 +169,7 @@ def _not_as_asked(request: Request, why: Reason) -> Request:
 
 
 def _values_before(request: Request, state: PostState, past: Requests) -> tuple[dict[str, set[str]], set[str]]:
-    """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger.
-
-    The second part are the fields that surely were set.
-    """
+    """Field -> marks of the values that may have been set before, under the change's name or, without one, by this ledger; and which surely were."""
     item, values = request.item, {field: set[str]() for field in request.item.requested}
     surely, name = set[str](), item.seen.get("change", "")
     for earlier in past:
@@ -239,7 +235,7 @@ def _requested(row: Row) -> dict[str, Any]:
 
 
 def _is_blank(value: Any) -> bool:
-    """Whether a cell says nothing: a file makes ``""`` of what is missing, and ``groupby`` a list of it. An empty list says *none*."""
+    """Whether a cell is empty: a file makes ``""`` of a missing value, ``groupby`` a list of it. An empty list requests no tags."""
     parts = value if isinstance(value, list | tuple) and value else [value]
     return all(is_missing(part) or (isinstance(part, str) and not part.strip()) for part in parts)
 
@@ -271,7 +267,7 @@ def _shows(body: Row, state: PostState) -> bool:
 
 
 def _waits_as_draft(item: Item, state: PostState) -> bool:
-    """Whether a post is a draft that was to get a time, and with it to be scheduled: that it had this time before says nothing."""
+    """Whether a post is a draft that a time was to schedule; if it shows that time, it may have had it before."""
     return state.status == "draft" and "scheduledFor" in item.requested
 
 
@@ -307,8 +303,7 @@ def plan_update(
         As for `plan_retry`; one request per post, with the version of the post that was read. A post that somebody has changed since
         the frame was loaded is blocked and not overwritten. The frame has the new times in ``new_scheduled_for``.
 
-        A frame may have that column instead of `to` and `by`. Only then a draft gets a time, and becomes scheduled; with `to` and
-        `by` drafts are not eligible.
+        A frame may have that column instead of `to` and `by`. Only then a draft gets a time, and becomes scheduled.
 
     Raises
     ------
@@ -366,7 +361,7 @@ def _planned(frame: pd.DataFrame, *, drafts: bool, by: bool = False) -> Plan:
             seen |= {"change": change, "by": by}
             identity = fingerprint("update", row["post_id"], change, sorted(body))
         item = UPDATE.item(row, Subject("post", row["post_id"]), identity, seen, body=body, cause=row["status"])
-        return Reason("new_values", fields=", ".join(_NAMES[name] for name in sorted(body))), item
+        return Reason("new_values", fields=columns_of(sorted(body))), item
 
     rows = target_rows(frame, more=(*FIELDS, "scheduled_for", "content", "change"))
     return build_plan(UPDATE, frame, map(judge, rows))
@@ -390,7 +385,7 @@ def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Rea
         return Reason("nothing_requested", columns=", ".join(FIELDS))
     if any(":" in account for account in body.get("accountIds", ())) or body.get("accountIds") == []:
         return Reason("accounts_form")
-    raw = {_SHEET.get(name, name): value for name, value in body.items()}
+    raw = {COLUMN_OF.get(name, name): value for name, value in body.items()}
     if "scheduledFor" in body:
         raw["scheduled_for"] = row["new_scheduled_for"]
     reason = why_unfit(now, **raw)

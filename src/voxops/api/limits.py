@@ -16,7 +16,6 @@ ANSWER_VALUES = 2_000_000  # of one response: 64 MB of ``{}`` would be two gigab
 STORAGE_ANSWER_BYTES = _MEGABYTE  # of one response of the storage host
 PAGE_TIMES = 100  # a page with so many times the requested records is refused
 LIST_PAGES, LIST_RECORDS, LIST_BYTES = 20_000, 2_000_000, 4 * 1024 * _MEGABYTE  # of one list
-ADDRESS_CHARACTERS = 16_000  # of one address; load balancers refuse longer ones
 
 # A post's fields (contract: POST-2, POST-3); what a sheet has of them is checked in `voxops.sheets.rules`.
 CONTENT_CHARACTERS, COMMENT_CHARACTERS = 10_000, 2_200

@@ -253,13 +253,14 @@ class Archive:
                 if not allow_file_access:
                     allow(connection, files)
                 statements = connection.extract_statements(query)
-                if [_kind(statement) for statement in statements] != ["SELECT"]:
+                if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                     raise ConfigError("query= takes one SELECT; nothing else is run")
                 source = f"(\n{statements[0].query.rstrip().rstrip(';')}\n)"
                 empty = connection.sql(f"FROM {source} LIMIT 0", params=parameters)
                 types = dict(zip(empty.columns, map(str, empty.types), strict=True))
                 return to_frame(connection.sql(bounded(source, types, files), params=parameters))
-        except (duckdb.Error, RuntimeError) as error:  # names that are no text break DuckDB's binding itself
+        # DuckDB's binding itself breaks at names that are no text, and at statements that it does not know, such as UPDATE EXTENSIONS.
+        except (duckdb.Error, RuntimeError, ValueError) as error:
             damaged = isinstance(error, RuntimeError) or any(str(path) in str(error) for path in files)
             raise ConfigError(f"DuckDB can't run the query. {error}{f' {DELETE}' if damaged else ''}") from error
 
@@ -339,11 +340,3 @@ def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
     if len({*names}) < len(names):
         raise ConfigError(f"columns={names} names one twice; remove one")
     return names
-
-
-def _kind(statement: duckdb.Statement) -> str:
-    """Return the kind of a statement; none for one that DuckDB knows and its Python binding does not, such as UPDATE EXTENSIONS."""
-    try:
-        return str(statement.type.name)
-    except ValueError:
-        return ""

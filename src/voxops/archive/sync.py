@@ -134,8 +134,9 @@ class Sync:
 
     def _due(self, kind: str) -> bool:
         """Whether these must be checked: for the first time, after a week, or since the server's clock went back far."""
-        last, check_at = self._state["read_at"].get(kind), self._state["check_at"].get(kind)
-        return last is None or check_at is None or not last - LATE <= self._client.now() < check_at
+        now = self._client.now()
+        begun, check_at = self._state["read_at"].get(kind, now), self._state["check_at"].get(kind, BEGINNING)
+        return not begun - LATE <= now < check_at
 
     def _settled(self, kind: str, within: timedelta) -> datetime:
         """Return the time before which failures were settled when these were last read; by now, if they never were."""
@@ -147,15 +148,13 @@ class Sync:
         days = self._store.files(kind, times.min(), times.max() + timedelta(microseconds=1)).values()
         return frame[key].notna() & ~frame[key].isin(self._store.read(kind, [key], files=days)[key])
 
-    async def _take(self, kind: str, columns: Columns, seen: Sequence[Span] = ()) -> None:
-        """Write records; count, by day, those that are not on disk although earlier passes have read the spans in `seen`."""
+    async def _take(self, kind: str, columns: Columns, seen: Span | None = None) -> None:
+        """Write records; count, by day, those that are not on disk although earlier passes have read the span `seen`."""
         frame, key = columns.frame(), KEY[kind]
         frame = frame[frame[key].notna()].drop_duplicates(key, keep="last")  # as it was read last
-        for low, high in seen:
-            there = frame[frame["created_at"].between(low, high, inclusive="left")]
-            if not there.empty:
-                late = there[self._unknown(kind, there)]
-                self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
+        if seen and not (there := frame[frame["created_at"].between(*seen, inclusive="left")]).empty:
+            late = there[self._unknown(kind, there)]
+            self._late_days.update(late["created_at"].dt.strftime("%Y-%m-%d"))
         self._fetched[kind].update(frame[key])
         if not frame.empty:
             self._files += await asyncio.to_thread(self._store.merge, kind, frame)
@@ -182,7 +181,7 @@ class Sync:
         """Read the list of all posts from its head back to what is on disk and older than the last pass, or to its end."""
         last = self._state["read_at"].get("posts")
         low = None if full or last is None else min(last, self._client.now()) - LATE
-        seen = [(BEGINNING, last - LATE)] if full and last is not None else []
+        seen = (BEGINNING, last - LATE) if full and last is not None else None
         columns = Columns("posts")
         async for page in self._client.posts.list(status="all").pages():
             columns.extend(page.records)
@@ -246,7 +245,7 @@ class Sync:
         """Read a webhook's history below what has been read of it, then above; what is on disk of the lower part is noted as read."""
         known, top = self._state["deliveries"].get(webhook), self._client.now() - LATE
         again = full and "deliveries" in self._state["read_at"]  # a first sync that was cut short goes on
-        seen = [known] if again and known else []
+        seen = known if again else None
         known = None if again or (known and known[1] < since) else known
         low, high = known or (None, top)
         parts = [(since, low)] if low is None or since < low else []

@@ -133,7 +133,7 @@ class Answer:
             with collector_paused():
                 return canonical.decode(self.body)
         except ValueError:
-            what = "a web page" if self.is_page else f"{len(self.body)} bytes that are not JSON"
+            what = "a web page" if _is_page(self) else f"{len(self.body)} bytes that are not JSON"
         return self.refuse(f"answered {self.status} with {what}. Is the address right? Check url= or VOXBURST_API_URL")
 
     @property
@@ -170,11 +170,10 @@ class Answer:
         named = next((self.headers[name] for name in _REQUEST_IDS if name in self.headers), None)
         return None if named is None else safe.plain(named)
 
-    @property
-    def is_page(self) -> bool:
-        """Whether it is a web page."""
-        html = re.match(rb"\s*<(!doctype|html)", self.body, re.IGNORECASE)
-        return html is not None or "html" in self.headers.get("content-type", "")
+
+def _is_page(answer: Answer) -> bool:
+    html = re.match(rb"\s*<(!doctype|html)", answer.body, re.IGNORECASE)
+    return html is not None or "html" in answer.headers.get("content-type", "")
 
 
 def items_of(row: Endpoint, answer: Answer) -> tuple[dict[str, Any], ...]:
@@ -223,14 +222,14 @@ def error_of(answer: Answer, *, url: str, now: datetime, redact: Callable[[Any],
     try:
         error = read_answer(answer.json)
     except DecodeError:
-        error = ErrorBody(message="a web page" if answer.is_page else "")
+        error = ErrorBody(message="a web page" if _is_page(answer) else "")
     error = ErrorBody(*redact(list(error)))
     # The server's text may be printed in a terminal, so control characters are removed.
     code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
     words = f"{answer.endpoint} answered {answer.status} {code}".rstrip() + (f": {message}" if message else "")
     if 300 <= answer.status < 400:
         words += ". Redirects are not followed, so that the API key stays with its host; give the final address as url="
-    elif answer.is_page and answer.status < 500:
+    elif _is_page(answer) and answer.status < 500:
         words += f". Is {url} the API's address? Check url= or VOXBURST_API_URL"
     else:
         words += _REMEDIES.get(answer.status, "")

@@ -16,6 +16,7 @@ from typing import Any, Self, TypeVar
 from uuid import UUID
 
 from voxops._support.clocks import SteppedClock, SystemClock
+from voxops._support.eventloop import refuse_outside
 from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL, UNDECIDED
 from voxops.api.matrix import Endpoint, find, may_resend
 from voxops.api.timing import WATCH_FOR, Backoff, delay, is_ambiguous
@@ -141,20 +142,21 @@ class AsyncClient(Methods):
         self,
         api_key: str | Secret | None = None,
         *,
-        url: str | None = None,
+        url: str | Secret | None = None,
         max_wait: float | str | timedelta = 300.0,
         timeout: float | str | timedelta = 30.0,
         concurrency: int = 10,
         transport: AsyncTransport | None = None,
-        proxy: str | None = None,
+        proxy: str | Secret | None = None,
         verify: Verify = True,
         _clock: Clock | None = None,
         _rng: random.Random | None = None,
     ) -> None:
         kind = "" if isinstance(api_key, str | Secret | None) else type(api_key).__name__
-        key = Secret(environment("VOXBURST_API_KEY")) if api_key is None else api_key
-        self._secret = key if isinstance(key, Secret) else Secret(key)
-        del api_key, key  # tracebacks may show local variables
+        self._secret = Secret(environment("VOXBURST_API_KEY") if api_key is None else api_key)
+        url = Secret(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
+        proxy = None if proxy is None else Secret(proxy)
+        del api_key  # tracebacks may show local variables
         if kind:
             raise ConfigError(f"api_key= is of type {kind}, not a key")
         self._secret.check()
@@ -163,7 +165,7 @@ class AsyncClient(Methods):
         if not isinstance(transport, AsyncTransport | None):
             raise ConfigError(f"transport= takes an httpx.AsyncBaseTransport, not {type(transport).__name__}")
         patience, timeout = _seconds("max_wait", max_wait), _seconds("timeout", timeout)
-        self.url = base_url(environment("VOXBURST_API_URL") or DEFAULT_URL if url is None else url)
+        self.url = base_url(url)
         self._clock: Clock = _clock or SystemClock()
         self._rng = _rng or random.SystemRandom()
         self._backoff = Backoff()
@@ -219,14 +221,7 @@ class AsyncClient(Methods):
         if self._runner is not None:
             result: T = await self._runner(work)
             return result
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            work.close()
-            raise ConfigError(
-                "this is awaited outside of asyncio, which voxops needs; under trio run it in a thread, "
-                "such as await trio.to_thread.run_sync(asyncio.run, main())"
-            ) from None
+        refuse_outside(work, "run it in a thread, such as await trio.to_thread.run_sync(asyncio.run, main())")
         return await work
 
     def _bind(self) -> None:

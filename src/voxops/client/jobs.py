@@ -64,12 +64,11 @@ def job_of(row: Endpoint, path: str, body: Any = None) -> Polled | None:
 
 def accepted(job: Polled, answer: Answer) -> Polled:
     """Return the job with the answer that accepted it, which names what an import creates."""
-    record = answer.record
-    ids = job.ids or (str(record.get("id") or record.get("mediaId") or ""),)
-    return replace(job, ids=ids, accepted=record, accepted_at=answer.date)
+    ids = job.ids or (str(answer.record.get("id") or answer.record.get("mediaId") or ""),)
+    return replace(job, ids=ids, accepted=answer.record, accepted_at=answer.date)
 
 
-def outcome_of(status: str | None) -> Outcome:
+def _outcome_of(status: str | None) -> Outcome:
     """Return the outcome of a status; an unknown status is never terminal (contract: 8.3)."""
     if status in _GOOD:
         return Outcome.SUCCEEDED
@@ -97,13 +96,11 @@ class Followed:
         from before the act is ignored (rule 13).
         """
         before, job = (self.status, self.outcome), self.job
-        self.due = None
+        self.due, believed = None, True
         if read is None:
-            self.status, self.outcome = "gone", Outcome.FAILED
+            self.status = "gone"
         elif isinstance(read, PostState):
-            outcome = outcome_of(read.status)
-            believed = outcome is not Outcome.PENDING and self._believes(read, now)
-            self.status, self.outcome = read.status, outcome if believed else Outcome.PENDING
+            self.status, believed = read.status, self._believes(read, now)
             self.sighted = self.sighted or sighted(self._baseline, read)
             if read.status == "scheduled" and read.scheduled_for:
                 self.due = datetime.fromisoformat(read.scheduled_for)
@@ -111,10 +108,9 @@ class Followed:
         elif job.kind == "delivery":
             self.status = _delivery_status(job, read)
             self.error = "" if read.get("success") else str(read.get("error") or "")
-            self.outcome = outcome_of(self.status)
         else:
             self.status, self.error = polled_status(job.kind, read), _issue(read)
-            self.outcome = outcome_of(self.status)
+        self.outcome = _outcome_of(self.status) if believed else Outcome.PENDING
         return before != (self.status, self.outcome)
 
     @cached_property
@@ -148,9 +144,13 @@ def _issue(record: Mapping[str, Any]) -> str:
 def _delivery_status(job: Polled, now: Mapping[str, Any]) -> str:
     """Return the status of a delivery since the act; ``queued`` until a new try has ended (rule 13)."""
     # Without its state before the act, an old failure looks like a new one.
-    before = None if job.before is None else next(iter(read_deliveries([job.before]).values()), {})
+    before = None if job.before is None else _episode(job.before)
     ended = bool(now.get("success")) if before is None else delivery_ended(before, now)
     return "queued" if not ended else "delivered" if now.get("success") else "undelivered"
+
+
+def _episode(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(iter(read_deliveries([record]).values()), {})
 
 
 async def follow(job: Polled, client: Any, patience: float) -> Ending:
@@ -165,7 +165,7 @@ async def follow(job: Polled, client: Any, patience: float) -> Ending:
                 if record is not None and job.kind == "post":
                     record = read_post(record)
                 elif record is not None and job.kind == "delivery":
-                    record = next(iter(read_deliveries([record]).values()), {})
+                    record = _episode(record)
                 thing.see(record, client.now())
         rest = [thing for thing in things if thing.outcome is not Outcome.SUCCEEDED]
         pending = [thing for thing in rest if thing.outcome is Outcome.PENDING]

@@ -15,7 +15,7 @@ import httpx
 from voxops._support import safe
 from voxops._support.canonical import canonical, is_well_formed
 from voxops.api.assumptions import DEFAULT_URL, VERSION_HEADER
-from voxops.api.limits import ADDRESS_CHARACTERS
+from voxops.client.secret import Secret
 from voxops.errors import ConfigError, ValidationError
 
 _TOKEN = re.compile("[!-~]{1,255}")  # undocumented; every published client sends 36 characters
@@ -151,49 +151,50 @@ def safe_path(path: str) -> str:
         raise ConfigError(f"path={_shown(path)} leads out of the API")
     full = path if f"{path}/".startswith("/v1/") else f"/v1{path}"
     try:
-        quoted = quote(full, safe="/%:@!$&'()*+,;=~")
+        return quote(full, safe="/%:@!$&'()*+,;=~")
     except UnicodeEncodeError:
         refuse("path", "contains half of a surrogate pair, which can't be encoded")
-    if len(quoted) > ADDRESS_CHARACTERS:
-        refuse("path", f"{len(quoted):,} characters, {ADDRESS_CHARACTERS:,} allowed")
-    return quoted
 
 
-def base_url(url: str) -> str:
+def base_url(address: Secret) -> str:
     """Return the API's address without ``/v1`` and without a trailing slash (contract: section 1).
 
-    Messages don't repeat it: it may be a misplaced key, or contain a password.
+    Messages and tracebacks don't repeat it: it may be a misplaced key, or contain a password.
 
     Raises
     ------
     ConfigError
         If it is not an http address, or plain http to another machine.
     """
-    text = url.strip() if isinstance(url, str) else ""
+    url, fault = address.expose_to(_base_or_fault)
+    if fault:
+        raise ConfigError(f"url= {fault}")
+    return url
+
+
+def _base_or_fault(text: str) -> tuple[str, str]:
     odd = next((char for char in text if not "!" <= char <= "~"), None)
     if odd is not None:  # such as a zero-width space that was copied along with the address
-        raise ConfigError(
-            f"url= contains the character U+{ord(odd):04X}, which no address has; type it, or copy it again"
-        )
+        return "", f"contains the character U+{ord(odd):04X}, which no address has; type it, or copy it again"
     if text and "://" not in text:
-        raise ConfigError(f"url= has no scheme; write {DEFAULT_URL}")
+        return "", f"has no scheme; write {DEFAULT_URL}"
     parts = _parsed(text)
     if parts is None or parts.scheme not in {"http", "https"}:
-        raise ConfigError(f"url= is not a valid web address; write it as {DEFAULT_URL}")
+        return "", f"is not a valid web address; write it as {DEFAULT_URL}"
     if parts.userinfo:
-        raise ConfigError("url= contains a user name or password; remove it, and pass the API key as api_key=")
+        return "", "contains a user name or password; remove it, and pass the API key as api_key="
     if "?" in text or "#" in text:
-        raise ConfigError(f"url= has a part after ? or #; pass the plain address, such as {DEFAULT_URL}")
+        return "", f"has a part after ? or #; pass the plain address, such as {DEFAULT_URL}"
     if parts.scheme == "http" and not is_loopback(parts.host):
-        raise ConfigError("url= is plain http, which would expose the API key to the network; use https")
+        return "", "is plain http, which would expose the API key to the network; use https"
     path = parts.raw_path.decode("ascii").rstrip("/").removesuffix("/v1").rstrip("/")
-    return f"{parts.scheme}://{parts.netloc.decode('ascii')}{path}"
+    return f"{parts.scheme}://{parts.netloc.decode('ascii')}{path}", ""
 
 
 def _parsed(text: str) -> httpx.URL | None:
     """Return an address as the library that sends to it understands it; None if it is not valid."""
     try:
-        url = httpx.URL(text if len(text) <= ADDRESS_CHARACTERS else "")
+        url = httpx.URL(text)
         return url if re.fullmatch(r"[\w.:-]+", url.host, re.ASCII) and (url.port or 0) < 2**16 else None
     except (ValueError, httpx.InvalidURL):  # ValueError: a host whose Punycode is wrong
         return None

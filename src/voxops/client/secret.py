@@ -8,7 +8,8 @@ import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from html import unescape
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote
 
@@ -17,10 +18,11 @@ from voxops.errors import ConfigError
 T = TypeVar("T")
 
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON
-# Escapes of a key's characters in JSON, URLs and HTML.
-_ESCAPE = re.compile(rb"(?:\\u00|\\x|%)([2-7][0-9a-fA-F])|&#[xX]0*([2-7][0-9a-fA-F]);|&#0*([0-9]{2,3});|\\(/)")
-# JSON's escape of ``#``, ``%``, ``&`` or ``\``, behind which another may begin.
-_HIDING = re.compile(rb"\\u00(?:2[356]|5[cC])")
+# Escapes of JSON, URLs and HTML; layers of one kind are undone at once, so that long chains of them take no longer.
+_ESCAPE = re.compile(
+    rb"[%\\&](?:(?:(?<=%)(?:25)*|(?<=\\)\\*(?:u00|x))([2-7][0-9a-fA-F])|(?<=\\)\\*(/)|(?<=\\)\\+|(?<=&)(?:amp;)*(#?\w{1,31};?))"
+)
+_LAYERS = 9  # of other kinds that may lie behind each other
 _SHORTEST = 8  # characters; shorter text may occur in an answer by chance, so it is not redacted
 
 
@@ -32,15 +34,15 @@ class Secret:
 
     Parameters
     ----------
-    text : str or None
-        The API key.
+    text : str, Secret or None
+        The API key, or an address that may contain a password or be a misplaced key.
     """
 
     __slots__ = ("__weakref__", "_held")
 
-    def __init__(self, text: str | None) -> None:
+    def __init__(self, text: str | Secret | None) -> None:
         held = text.strip() if isinstance(text, str) else ""
-        self._held: Callable[[], str] = lambda: held
+        self._held: Callable[[], str] = text._held if isinstance(text, Secret) else lambda: held
 
     def check(self) -> None:
         """Raise ConfigError if there is no text, or one that does not fit into a header."""
@@ -63,18 +65,18 @@ class Secret:
             return data
         for coding in _CODINGS if b"\0" in data else ("ascii",):
             data = data.replace(self._held().encode(coding), "***".encode(coding))
-        coding = json.detect_encoding(data)
         # Text that begins with a null byte only looks like UTF-16, so it is also read as it is.
-        for plain in (data,) if coding.startswith("utf-8") else (data.decode(coding, "replace").encode(), data):
-            flat = _ESCAPE.sub(_unescaped, plain)
+        for plain in dict.fromkeys((data, data.decode(json.detect_encoding(data), "replace").encode())):
+            flat = plain
+            for _ in range(_LAYERS):
+                before, flat = flat, _ESCAPE.sub(_unescaped, flat)
+                if flat == before:
+                    break
             if self._held().encode() in flat:
-                return flat.replace(self._held().encode(), b"***")
-            if _HIDING.search(plain):
-                with suppress(ValueError, RecursionError):  # not JSON
-                    value = json.loads(plain)
-                    shown = self.redact_json(value)
-                    if shown != value:
-                        return json.dumps(shown).encode()
+                try:
+                    return json.dumps(self.redact_json(json.loads(plain))).encode()
+                except (ValueError, RecursionError):  # not JSON
+                    return flat.replace(self._held().encode(), b"***")
         return data
 
     def redact_json(self, value: Any) -> Any:
@@ -97,10 +99,12 @@ class Secret:
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     """Return the character of an escape if it can be part of a key, else the escape itself."""
-    if escape[4]:
-        return escape[4]
-    char = chr(int(escape[3]) if escape[3] else int(escape[1] or escape[2], 16))
-    return char.encode() if re.fullmatch(r"[\w.~+/=-]", char, re.ASCII) else escape[0]
+    code, slash, entity = escape.groups()
+    if code:
+        return bytes.fromhex(code.decode())
+    if entity and (char := unescape(f"&{entity.decode()}")).isascii():
+        return char.encode()
+    return slash or escape[0]
 
 
 # The HTTP library logs reason phrases and headers of answers before the client can redact them.

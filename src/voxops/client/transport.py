@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
@@ -57,10 +58,10 @@ class Transport:
         timeout: float,
         concurrency: int,
         transport: AsyncTransport | None = None,
-        proxy: str | None = None,
+        proxy: Secret | None = None,
         verify: Verify = True,
     ) -> None:
-        if transport is not None and (proxy is not None or verify is not True):
+        if transport is not None and (proxy or verify is not True):
             raise ConfigError("transport= opens the connections itself; pass proxy= and verify= to it instead")
         self.url = url
         self._secret = secret
@@ -76,7 +77,6 @@ class Transport:
             "trust_env": not self._here,
             "verify": _certificates(verify, trust_env=url.startswith("https")),
             "transport": transport,
-            "proxy": self._proxy,
         }
         self.renew()
 
@@ -88,15 +88,15 @@ class Transport:
         ConfigError
             If a proxy can't be used.
         """
-        try:
-            no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-            self.connections = httpx.AsyncClient(cookies=no_cookies, **self._settings)
-        except (ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
-            # The error is not quoted: a proxy's address may contain a password.
-            named = "HTTPS_PROXY or ALL_PROXY" if self._proxy is None else "proxy="
-            raise ConfigError(
-                f"{named} names a proxy that can't be used here; it must be an http:// or https:// address"
-            ) from None
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        # The error is neither quoted nor kept: a proxy's address may contain a password.
+        with suppress(ImportError, TypeError, ValueError, AttributeError, httpx.InvalidURL):
+            self.connections = httpx.AsyncClient(
+                cookies=no_cookies, proxy=self._proxy.expose_to(str) if self._proxy else None, **self._settings
+            )
+            return
+        named = "proxy=" if self._proxy else "HTTPS_PROXY or ALL_PROXY"
+        raise ConfigError(f"{named} names a proxy that can't be used here; it must be an http:// or https:// address")
 
     async def send(self, call: Call) -> Answer:
         """Send a call to the API once, and return the answer whatever its status.
@@ -151,7 +151,7 @@ class Transport:
         # The library logs the address, the Location header of a redirect repeats it, and errors repeat parts.
         with kept_from_logs(request.url.query.decode("ascii")):
             outcome = await self._exchange(request, f"PUT to {host}", seconds, STORAGE_ANSWER_BYTES)
-        del request
+        del request, url
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -199,7 +199,7 @@ class Transport:
             what = f"{where} did not answer completely within {round(seconds, 2):,g} s"
             doubt = "" if request.method == "GET" else "; the outcome of the request is unknown"
             return TransportError(f"{endpoint}: {what if timed_out else f'the connection to {where} broke'}{doubt}")
-        proxied = self._proxy is not None or (not self._here and _has_proxy(request.url))
+        proxied = self._proxy or (not self._here and _has_proxy(request.url))
         roots = list(_roots(error))
         if isinstance(error, httpx.ProxyError) or (proxied and isinstance(error, httpx.ConnectTimeout)):
             why = f"the proxy could not connect to {where}; check proxy=, HTTPS_PROXY or ALL_PROXY"

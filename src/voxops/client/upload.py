@@ -7,8 +7,9 @@ import hashlib
 import os
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,8 @@ from voxops.client.request import filled, refuse
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError
 
 CHUNK = 256 * 1024  # bytes read at once
-MARGIN = 15.0  # an address counts as expired this many seconds early
+MARGIN = timedelta(seconds=15)  # by which an address counts as expired early
+_NEVER = datetime.max.replace(tzinfo=UTC)
 RENEWALS = 2  # renewals of an address that the storage refused
 # Statuses that prove that the bytes have arrived; an unknown one proves nothing.
 _ARRIVED = frozenset({"processing", "ready"})
@@ -43,12 +45,12 @@ class _Source:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The upload address of one media file; `expires_at` is None if the API does not say when it expires."""
+    """The upload address of one media file; `expires_at` is the end of times if the API does not say when it expires."""
 
     media_id: str
     url: str = field(repr=False)  # anybody who has it can upload
     headers: Mapping[str, str] = field(repr=False)
-    expires_at: datetime | None
+    expires_at: datetime
 
 
 def _source(file: Any, content_type: str | None, sha256: str | None) -> _Source:
@@ -83,13 +85,12 @@ async def upload(
     """
     source = await asyncio.to_thread(_source, file, content_type, sha256)
     place = None if given is None else _place(given)
-    renewals = 0
+    renewals, refused = 0, False
     failure: ApiError | TransportError | None = None
     for attempt in range(client._backoff.tries):
         if failure is not None:
             await client._rest("upload", attempt, failure)
-        refused = isinstance(failure, ApiError) and failure.status == 403  # object stores answer so after expiry
-        if place is not None and (refused or not place.url or _expired(place, client.now())):
+        if place is not None and (refused or not place.url or client.now() + MARGIN > place.expires_at):
             renewals += refused
             renewed = await _renewed(client, place.media_id)
             if renewed == "there":
@@ -103,7 +104,10 @@ async def upload(
         failure = await _put(client, source, place, notice)
         if failure is None:
             return place.media_id
-        if not _passing(failure, renewals):
+        status = failure.status if isinstance(failure, ApiError) else 0  # 0: no answer
+        refused = status == 403  # object stores answer so after expiry
+        # With a new address, or with the same if row 33 allows it.
+        if not (renewals < RENEWALS if refused else _RESEND and (status in {0, 429} or is_ambiguous(status))):
             break
     assert failure is not None
     raise failure
@@ -171,18 +175,6 @@ async def _renewed(client: Any, media_id: str) -> _Place | Literal["there"] | No
     return None
 
 
-def _expired(place: _Place, now: datetime) -> bool:
-    """Return whether an address has expired, or is about to."""
-    return place.expires_at is not None and (place.expires_at - now).total_seconds() < MARGIN
-
-
-def _passing(failure: ApiError | TransportError, renewals: int) -> bool:
-    """Return whether another try may help: with the same address if row 33 allows, or with a new one."""
-    if isinstance(failure, ApiError) and failure.status == 403:
-        return renewals < RENEWALS
-    return _RESEND and (isinstance(failure, TransportError) or failure.status == 429 or is_ambiguous(failure.status))
-
-
 def _answered(answer: Answer, media_id: str = "") -> _Place:
     """Return the place in an answer, for a media file that may be known; a DecodeError if there is none."""
     place = _place(answer.record)
@@ -195,14 +187,12 @@ def _answered(answer: Answer, media_id: str = "") -> _Place:
 def _place(data: Mapping[str, Any]) -> _Place:
     """Read an address, under any of its field names; its parts are empty if they are missing."""
     named = {what: next(filter(None, map(data.get, names)), None) for what, names in PRESIGN_NAMES.items()}
-    url, headers = named["url"], named["headers"]
-    try:
-        expires: datetime | None = datetime.fromisoformat(named["expires"] or "")
-    except (TypeError, ValueError):
-        expires = None
+    url, headers, expires = named["url"], named["headers"], _NEVER
+    with suppress(ValueError):  # not a time
+        expires = datetime.fromisoformat(str(named["expires"]))
     return _Place(
         str(named["id"] or ""),
         url if isinstance(url, str) else "",
         {str(name): str(value) for name, value in headers.items()} if isinstance(headers, Mapping) else {},
-        expires if expires is not None and expires.tzinfo is not None else None,
+        expires if expires.tzinfo is not None else _NEVER,
     )

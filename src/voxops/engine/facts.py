@@ -355,7 +355,7 @@ class Knowledge:
         """What is known of a call that is to be sent once more."""
         act = act_named(call.act)
         now = self.clock()
-        latest = float(self.ledger.meta("latest_server") or 0.0)
+        latest = self.ledger.meta("latest_server", float) or 0.0
         stands = act.creates and any(judged or alike for judged, alike in self.verdicts(requests).values())
         return CallFacts(
             kind="resend",

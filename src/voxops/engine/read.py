@@ -150,10 +150,9 @@ class Eyes:
 
     def _since(self, now: float) -> tuple[float, float | None]:
         """Back to when the list is read, and when the workspace was first looked through, if that is now."""
-        seen = self._ledger.seen
-        if seen.listed is not None:
-            return datetime.fromisoformat(seen.listed).timestamp() - SKEW, None
-        first = seen.looked_through
+        listed, first = self._ledger.meta("listed", datetime.fromisoformat), self._ledger.seen.looked_through
+        if listed is not None:
+            return listed.timestamp() - SKEW, None
         if first is not None and first <= now:
             return first - LOOKBACK, None
         return now - LOOKBACK, now

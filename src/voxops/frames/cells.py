@@ -50,10 +50,9 @@ class Json(bytes):
         """Return a field of an object, `default` where it has none."""
         return self.value.get(name, default)
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> Any:
         """Return the names of an object's fields, so that ``dict(cell)`` reads it."""
-        names: Iterable[str] = self.value.keys()
-        return names
+        return self.value.keys()
 
     def __eq__(self, other: object) -> bool:
         return bytes.__eq__(self, other) if isinstance(other, bytes) else bool(self.value == other)

@@ -45,7 +45,7 @@ VERDICT: Mapping[str, Look] = {
 }
 
 # Statuses of posts, of their platforms, and of accounts.
-STATUS: Mapping[str, Look] = {
+STATUS = {
     "published": Look(_GREEN, "✓"),
     "partial": Look(_ORANGE, "◐"),
     "failed": Look(_VERMILLION, "✗"),
@@ -66,7 +66,7 @@ STATUS: Mapping[str, Look] = {
 }
 
 # Nobody can tell fifteen colours apart: the commonest platforms have a colour, the rest share the grey.
-PLATFORM: Mapping[str, Look] = {
+PLATFORM = {
     "linkedin": Look(_BLUE, "●"),
     "twitter": Look(_INK, "●"),
     "instagram": Look(_PURPLE, "●"),

@@ -21,11 +21,11 @@ from voxops.api.states import PostState, Source, TargetState
 from voxops.errors import PlanError
 from voxops.frames.cells import Target, Targets, value_in
 from voxops.frames.checks import need, times_of
-from voxops.frames.schemas import SCHEMAS, TARGET, entries_of, read, read_targets
+from voxops.frames.schemas import SCHEMAS, TARGET, entries_of, objects, read, read_targets
 from voxops.frames.times import EPOCH, NAT, TIME_DTYPE, stamps
 from voxops.model import IN_FLIGHT_STATUSES
 
-_BLOCK = 1000  # records that become columns together; a block that fits the processor's cache is fastest
+_BLOCK = 5000  # rows whose values become arrays together
 
 
 class Columns:
@@ -39,7 +39,7 @@ class Columns:
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._waiting: list[Mapping[str, Any]] = []
+        self._waiting: dict[str, list[Any]] = {column.name: [] for column in SCHEMAS[kind] if column.shown}
         self._blocks: list[pd.DataFrame] = []
         self._unread: Counter[str] = Counter()
         self._rows = 0
@@ -48,6 +48,7 @@ class Columns:
         """The number of records so far."""
         return self._rows
 
+    @collector_paused()
     def extend(self, records: Iterable[Any], **fill: Any) -> None:
         """Add a page of records.
 
@@ -60,13 +61,20 @@ class Columns:
             Wire fields for records that lack them, such as ``webhookId`` of the requested list.
         """
         page = list(records)
-        kept = [record for record in page if isinstance(record, dict)]
+        kept = page if set(map(type, page)) == {dict} else [record for record in page if isinstance(record, dict)]
         self._unread["record"] += len(page) - len(kept)
         self._rows += len(kept)
-        self._waiting += [{**fill, **record} for record in kept] if fill else kept
-        if len(self._waiting) >= _BLOCK:
+        # At once, so that no page's objects are alive beside the next one's: the garbage collector would visit them.
+        raw, plain = read(self._kind, [{**fill, **record} for record in kept] if fill else kept)
+        for column in SCHEMAS[self._kind]:
+            if column.shown:
+                values = plain[column.name]
+                self._waiting[column.name] += column.kind.pack(values) if column.kind.pack else values
+                self._unread[column.name] -= raw[column.name].count(None) if column.kind.parsed else 0
+        if self._rows % _BLOCK < len(kept):
             self._convert()
 
+    @collector_paused()
     def frame(self, **attrs: Any) -> pd.DataFrame:
         """Return all rows so far.
 
@@ -82,26 +90,25 @@ class Columns:
             Columns and dtypes of the schema, index from 0. ``attrs`` also has ``kind`` and ``unread``: per column the number of
             unreadable values, which are NA.
         """
-        if self._waiting or not self._blocks:
-            self._convert()
+        self._convert()
         self._blocks = [pd.concat(self._blocks, ignore_index=True)]
         frame = self._blocks[0].copy(deep=False)
+        for column in SCHEMAS[self._kind]:
+            # Only now: the garbage collector, which ignores bytes, would visit each cell again and again while pages are read.
+            if column.shown and (cell := column.kind.cell):
+                frame[column.name] = frame[column.name].map(cell, na_action="ignore")
         frame.attrs.update(kind=self._kind, **attrs, unread=dict(+self._unread))
         return frame
 
-    @collector_paused()
     def _convert(self) -> None:
-        """Convert the waiting records to columns."""
-        raw, plain = read(self._kind, self._waiting)
+        """Make arrays of the waiting values."""
         columns = {}
         for column in SCHEMAS[self._kind]:
             if column.shown:
-                columns[column.name] = column.kind.array(plain[column.name])
-                if column.kind.parsed:
-                    missing = raw[column.name].count(None)
-                    self._unread[column.name] += int(columns[column.name].isna().sum()) - missing
-        self._blocks.append(pd.DataFrame(columns, index=pd.RangeIndex(len(self._waiting))))
-        self._waiting = []
+                columns[column.name] = (objects if column.kind.pack else column.kind.array)(self._waiting[column.name])
+                self._waiting[column.name] = []
+                self._unread[column.name] += int(columns[column.name].isna().sum()) if column.kind.parsed else 0
+        self._blocks.append(pd.DataFrame(columns))
 
 
 def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:

@@ -17,7 +17,6 @@ from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT
 
 LOOKS = {"outcome": OUTCOME, "platform": PLATFORM, "status": STATUS, "verdict": VERDICT, "what": VERDICT}  # of columns
 _ONE = {
-    "duplicates": "duplicate",
     "causes in weeks": "cause in a week",
     "deliveries": "delivery",
     "rows to mend": "row to mend",
@@ -190,7 +189,7 @@ _COLUMNS: tuple[tuple[str, ...], ...] = (
     ("last_failed_at", "last failure", "Instant of the account's last failure.", "time"),
     ("scheduled", "scheduled", "Number of targets that wait to go out on the account.", "number", "targets"),
     ("next_at", "next", "Instant at which the account's next target is due.", "time"),
-    ("owners", "owners", "Owners of the posts that wait to go out on the account.", "text"),
+    ("accounts.owners", "owners", "Owners of the posts that wait to go out on the account.", "text"),
     ("campaigns", "campaigns", "Campaigns of the posts that wait to go out on the account.", "text"),
     ("risk", "risk", "Risk of the account: its inactive status, degraded or failing; missing without one.", "word"),
     # webhooks
@@ -486,5 +485,6 @@ def columns(frame: pd.DataFrame) -> pd.DataFrame:
     kind = kind_of(frame).name
     found = [(str(name), column_named(str(name), kind), str(dtype)) for name, dtype in frame.dtypes.items()]
     rows = [(name, each.title, each.meaning or None, each.unit or None, dtype) for name, each, dtype in found]
-    names = ["column", "title", "meaning", "unit", "dtype"]
-    return pd.DataFrame(rows, columns=names, dtype="string").set_index("column")
+    return pd.DataFrame(rows, columns=["column", "title", "meaning", "unit", "dtype"], dtype="string").set_index(
+        "column"
+    )

@@ -7,7 +7,7 @@ string or null. An unreadable value becomes NA, and the caller counts it; nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import lru_cache, reduce
+from functools import reduce
 from itertools import chain, islice
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -76,11 +76,12 @@ def clean_texts(values: Sequence[Any]) -> Sequence[Any]:
 def _words(spell: Callable[[str], str]) -> Callable[[Sequence[Any]], list[Any]]:
     """Return the conversion of repeated texts, of which equal ones share one object; an empty one is missing."""
 
-    @lru_cache(10_000)
-    def word(value: str | None) -> str | None:
-        return None if value is None else spell(well_formed(value)) or None
+    def clean(values: Sequence[Any]) -> list[Any]:
+        texts = values if _only(values, str) else list(map(_text, values))
+        spelled = {text: None if text is None else spell(well_formed(text)) or None for text in set(texts)}
+        return list(map(spelled.__getitem__, texts))
 
-    return lambda values: list(map(word, values if _only(values, str) else map(_text, values)))
+    return clean
 
 
 def _counts(values: Sequence[Any]) -> Sequence[Any]:
@@ -110,34 +111,43 @@ def _lists(values: Sequence[Any]) -> list[tuple[str | None, ...]]:
     return [tuple(islice(entries, len(some))) for some in lists]
 
 
-def _objects(cells: Iterable[Any]) -> Any:
+def objects(cells: Iterable[Any]) -> Any:
     """Return cells as a column, one object each."""
     values = cells if isinstance(cells, list) else list(cells)
     return pd.arrays.NumpyExtensionArray(np.fromiter(values, object, len(values)))
 
 
 class Kind(NamedTuple):
-    """The conversion of a column: raw JSON values to plain ones, and these to an array; `parsed` values may be unreadable."""
+    """The conversion of a column: raw JSON values to plain ones, and these to an array; `parsed` values may be unreadable.
+
+    A kind with a `cell` is packed as bytes first, of which each becomes a cell.
+    """
 
     name: str
     clean: Callable[[Sequence[Any]], Sequence[Any]]
     array: Callable[[Sequence[Any]], Any]
     parsed: bool = False
+    cell: type[Json] | None = None
+    pack: Callable[[Sequence[Any]], Any] | None = None
 
 
 def _strings(values: Sequence[Any]) -> Any:
     return pd.array(values, dtype=STRING_DTYPE)
 
 
-def _json(values: Sequence[Any]) -> Any:
+def _cells(cell: type[Json], packed: Iterable[Any]) -> Any:
+    return objects(value if value is None else cell(value) for value in packed)
+
+
+def _targets(groups: Iterable[Sequence[Target]]) -> list[bytes]:
+    return list(map(_encode, groups))
+
+
+def _json(values: Sequence[Any]) -> list[bytes | None]:
     try:
-        return _objects([None if value is None else Json(_encode(value)) for value in values])
+        return [None if value is None else _encode(value) for value in values]
     except (RecursionError, TypeError, UnicodeEncodeError, OverflowError):  # a cell that needs more care
-        return _objects(map(Json.of, values))
-
-
-def _targets(groups: Iterable[Sequence[Target]]) -> Any:
-    return _objects([Targets(msgspec.json.encode(targets)) for targets in groups])
+        return list(map(Json.of, values))
 
 
 TEXT = Kind("text", clean_texts, _strings)
@@ -153,9 +163,9 @@ TIME = Kind(
     "time", lambda values: clean_texts([value if type(value) is str else None for value in values]),
     lambda values: parse_times(values).array, parsed=True,
 )  # fmt: skip
-LIST = Kind("list", _lists, _objects)
-JSON = Kind("json", list, _json)
-TARGETS = Kind("targets", list, _targets)
+LIST = Kind("list", _lists, objects)
+JSON = Kind("json", list, lambda values: _cells(Json, _json(values)), cell=Json, pack=_json)
+TARGETS = Kind("targets", list, lambda groups: _cells(Targets, _targets(groups)), cell=Targets, pack=_targets)
 
 
 class Column(NamedTuple):
@@ -298,7 +308,7 @@ def _inside(value: Any, field: str) -> Any:
 
 def read(kind: str, records: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Sequence[Any]], dict[str, Any]]:
     """Return raw and plain values of each column of a kind; times stay as sent, ``targets`` are lists of `Target`."""
-    if any("data" in record for record in records):
+    if "data" in set().union(*records):
         records = list(map(_bare, records))
     raw = pull(records, SCHEMAS[kind])
     plain: dict[str, Any] = {column.name: column.kind.clean(raw[column.name]) for column in SCHEMAS[kind]}
@@ -355,18 +365,15 @@ def _of_posts(plain: Mapping[str, Any]) -> dict[str, Any]:
     flat = iter(read_targets(list(chain.from_iterable(groups))))
     targets = [list(islice(flat, len(group))) for group in groups]
     failed = [list(map(_status, some)).count("failed") for some in targets]
-    known = (
-        failed if None not in cells else [None if cell is None else n for cell, n in zip(cells, failed, strict=True)]
-    )
+    known = [None if cell is None else count for cell, count in zip(cells, failed, strict=True)]
     return {"targets": targets, "failed_targets": known}
 
 
 def _of_deliveries(plain: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
     """Return the column ``error`` as one line, ``CODE: message`` for an object."""
-    errors = plain["_error"]
-    lines = [
-        error if isinstance(error, str | None) else ": ".join(filter(None, error_parts(error))) for error in errors
-    ]
+    lines = plain["_error"]
+    if not _only(lines, str):
+        lines = [line if type(line) is str else ": ".join(filter(None, error_parts(line))) for line in lines]
     return {"error": [line or None for line in clean_texts(lines)]}
 
 

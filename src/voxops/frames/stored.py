@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from voxops._support.canonical import decode, json_text
-from voxops.errors import PlanError
+from voxops.errors import LedgerError
 from voxops.frames.cells import Json, Targets
 from voxops.frames.checks import plain_values
 from voxops.frames.schemas import STRING_DTYPE
@@ -46,7 +46,7 @@ def store(frame: pd.DataFrame) -> bytes:
 
 
 def restore(data: bytes) -> pd.DataFrame:
-    """Read a frame that `store` wrote; PlanError for other bytes."""
+    """Read a frame that `store` wrote; LedgerError for other bytes."""
     try:
         content = decode(data)
         columns = {name: _column(kind, values) for name, kind, values in content["columns"]}
@@ -55,7 +55,9 @@ def restore(data: bytes) -> pd.DataFrame:
         frame = pd.DataFrame(columns, index=pd.RangeIndex(content["rows"]))
         frame.attrs = dict(content["attrs"])
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise PlanError("These bytes are not the frame of a plan.") from error
+        raise LedgerError(
+            "the ledger holds bytes that are not the frame of a plan; somebody has changed it by hand"
+        ) from error
     return frame
 
 

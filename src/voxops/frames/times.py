@@ -299,11 +299,11 @@ def zone(name: str) -> str:
 
 def shown_zone(frame: object, tz: str | None = None) -> str:
     """Return the zone in which a frame's times are shown: the passed one, its workspace's, that of its times, else UTC."""
-    name = tz if tz is not None else getattr(frame, "attrs", {}).get("tz")
+    name = tz or getattr(frame, "attrs", {}).get("tz")
     if name is None and isinstance(frame, pd.DataFrame):  # counted by days, without the attrs of its source
         zones = {str(kind.tz) for kind in frame.dtypes if isinstance(kind, pd.DatetimeTZDtype) and "/" in str(kind.tz)}
         name = zones.pop() if len(zones) == 1 else None
-    return zone(name) if name is not None else "UTC"
+    return zone(name or "UTC")
 
 
 def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
@@ -326,7 +326,7 @@ def moment(posts: pd.DataFrame) -> pd.Series:
     pandas.Series
         ``datetime64[us, UTC]``, NaT for a post without any time.
     """
-    return posts[[name for name in MOMENTS if name in posts.columns]].max(axis=1)
+    return posts.filter(MOMENTS).max(axis=1)
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:

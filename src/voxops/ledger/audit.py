@@ -1,4 +1,4 @@
-"""What the ledger can tell: a run's rows with their outcomes, the runs there were, and the whole trail, as frames."""
+"""Frames of the ledger: a run's rows with their outcomes, all runs, and the audit trail."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
 from voxops.api.reasons import Reason, read_reason
 from voxops.api.timing import CLOCKS_DIFFER
+from voxops.errors import LedgerError
 from voxops.frames.checks import table_of
 from voxops.frames.stored import restore
 from voxops.frames.times import TIME_DTYPE, parse_times
@@ -33,7 +34,7 @@ from voxops.model import OUTCOMES, WITHDRAWN_STATUSES, Transition
 SETTLED = frozenset({"succeeded", "failed"})
 UNSENT = Reason("unsent")
 
-# Rows of runs with the request that each stands for, and its open call; the last call that carried a request.
+# Rows of runs with their requests and open calls; and the last call that carried a request.
 _ROWS = """run_rows LEFT JOIN requests ON requests.id = run_rows.request
            LEFT JOIN calls ON calls.id = requests.call"""
 _LAST = "LEFT JOIN calls AS last ON last.id = (SELECT max(call) FROM call_rows WHERE call_rows.request = requests.id)"
@@ -54,7 +55,7 @@ _MENDED = """EXISTS (SELECT 1 FROM requests AS later WHERE later.label = request
 
 
 class Tally(NamedTuple):
-    """How far a run is: rows by platform and outcome, why those are not settled that are not, and how many need nobody.
+    """How far a run is: rows by platform and outcome, why others wait, and how many need no action.
 
     `withdrawn` rows have posts that were withdrawn or deleted since; those `at_rest` are blocked by that, or `abandoned` on purpose.
     """
@@ -67,7 +68,7 @@ class Tally(NamedTuple):
 
 
 def tally(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> Tally:
-    """How far a run is, by one look at it; `unsent` is why rows are not sent of which the ledger knows nothing else."""
+    """How far a run is; `unsent` is the reason of unsent rows that have no other."""
     rows = ledger.query(
         f"""SELECT coalesce(requests.platform, ''), {_OUTCOME}, {_WHY_IN_RUN}, {_WITHDRAWN}, count(*)
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id WHERE run_rows.run = :run GROUP BY 1, 2, 3, 4""",
@@ -179,9 +180,9 @@ def results(ledger: Ledger, run: str, unsent: Reason = UNSENT) -> pd.DataFrame:
     copies = {copy.row: copy.others for copy in copies_of(ledger, run)}
     table = plan.iloc[[row["row"] for row in rows]].copy()
     cells = [{**row, **_in_words(row, copies.get(row["row"], ()))} for row in map(dict, rows)]
-    sent = table_of(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
+    sent = _table(cells, {name: PLAN_TYPES[name] for name in ("attempt", "idempotency_key", "request")})
     sent.index = table.index
-    ended = table_of(cells, RESULT_TYPES)
+    ended = _table(cells, RESULT_TYPES)
     if "status" in table.columns:
         ended["status_before"] = table["status"].astype("string").array
     table = table.assign(
@@ -203,7 +204,6 @@ def _in_words(row: Mapping[str, Any], copies: Sequence[str]) -> dict[str, Any]:
         "reason_code": why and why.code,
         "withdrawn": row["withdrawn"] and f"{row['withdrawn']} {_instant(row['since']):%Y-%m-%dT%H:%M:%SZ}",
         "error_code": _error_code(row),
-        "settled_at": _instant(row["settled_at"]),
         "notice": _notice(row, copies),
     }
 
@@ -241,6 +241,12 @@ def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     if copies:
         notices.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
     return "; ".join(notices) or None
+
+
+def _table(rows: Iterable[dict[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
+    """Rows of the ledger as a frame; its times are seconds since the epoch."""
+    times = [name for name, dtype in dtypes.items() if dtype == TIME_DTYPE]
+    return table_of([{**row, **{name: _instant(row[name]) for name in times}} for row in rows], dtypes)
 
 
 def _instant(seconds: float | None) -> datetime | None:
@@ -318,8 +324,7 @@ def runs(ledger: Ledger) -> pd.DataFrame:
             FROM {_ROWS} LEFT JOIN seen ON seen.post_id = requests.result_id JOIN runs ON runs.id = run_rows.run
             GROUP BY runs.id ORDER BY runs.created DESC, runs.rowid DESC"""
     )
-    table = table_of([{**row, "created_at": _instant(row["created_at"])} for row in map(dict, rows)], _RUN_TYPES)
-    return table.set_index("run")
+    return _table(map(dict, rows), _RUN_TYPES).set_index("run")
 
 
 _CAMPAIGN_TYPES: dict[Any, Any] = {"campaign": "string", "rows": "Int64", "first_at": TIME_DTYPE, "last_at": TIME_DTYPE}
@@ -341,7 +346,7 @@ def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
         """SELECT campaign, label, created FROM requests WHERE mark IS NOT NULL AND campaign <> '' AND (outcome = 'succeeded'
              OR EXISTS (SELECT 1 FROM call_rows WHERE call_rows.request = requests.id AND NOT void))"""
     )
-    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left]
+    rows += [(name, keys.row_mark(name, label), _instant(at)) for name, label, at in left if name in names]
     forms = {keys.campaign_mark(form): form for form in names}
     seen = ledger.query(
         "SELECT campaign_mark, coalesce(row_mark, post_id), created FROM seen WHERE campaign_mark IS NOT NULL"
@@ -425,37 +430,36 @@ def history(ledger: Ledger) -> pd.DataFrame:
             ORDER BY requests.id"""
     )
     copies = {request.id: f"duplicates exist: {', '.join(others)}" for request, (_, *others) in duplicates(ledger)}
-    times = [name for name, dtype in _TRAIL_TYPES.items() if dtype == TIME_DTYPE]
     cells = [
         {
             **row,
-            **{name: _instant(row[name]) for name in times},
             "waiting_for": None if row["outcome"] in SETTLED else str(_why(row["why"])),
             "notice": copies.get(row["id"]),
         }
         for row in map(dict, rows)
     ]
-    return table_of(cells, _TRAIL_TYPES)
+    return _table(cells, _TRAIL_TYPES)
 
 
 def acted_on(ledger: Ledger, since: datetime) -> set[str]:
     """Ids of the posts and deliveries that something was sent for since an instant of the server's."""
-    rows = ledger.query("SELECT DISTINCT subject FROM calls WHERE last_sent >= :since", since=since.timestamp())
-    return {Subject.parse(text).id for (text,) in rows}
+    sql = "SELECT DISTINCT subject FROM calls WHERE last_sent >= :since"
+    return {*ledger.query(sql, lambda row: Subject.parse(row[0]).id, since=since.timestamp())}
 
 
 def plan_of(ledger: Ledger, run: str) -> Plan:
     """The plan of a run, as it was bound."""
     head = ledger.runs.head(run)
-    rows = ledger.query(
+    items = ledger.query(
         "SELECT row, item FROM run_rows JOIN requests ON requests.id = request WHERE run = :run ORDER BY chunk, row",
+        lambda row: replace(read_item(row["item"]), row=row["row"]),
         run=run,
     )
     table, why = _planned(ledger, run)
     return Plan(
         act=act_named(head.action),
         table=table,
-        items=tuple(replace(read_item(row["item"]), row=row["row"]) for row in rows),
+        items=tuple(items),
         campaign=head.campaign,
         key=head.key_column,
         why=why,
@@ -465,6 +469,8 @@ def plan_of(ledger: Ledger, run: str) -> Plan:
 def _planned(ledger: Ledger, run: str) -> tuple[pd.DataFrame, tuple[Reason, ...]]:
     """The table of a run's plan, and the reason of each row, of which the table has the sentence."""
     table = restore(ledger.runs.frame(run))
+    if ledger.runs.head(run).key_column not in {"", *table}:
+        raise LedgerError(f"the ledger {ledger.path} has another plan of {run}; somebody has changed it by hand")
     reasons = {text: read_reason(text) for text in table["reason"].unique()}
     why = tuple(reasons[text] for text in table["reason"])
     return table.assign(reason=pd.array(list(map(str, why)), dtype="string")), why
@@ -477,14 +483,14 @@ def planned_rows(ledger: Ledger, run: str) -> pd.DataFrame:
 
 def seen_states(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     """The state that settled each row of a run, in the order of `results`; empty where nothing was read."""
-    rows = ledger.query(f"SELECT requests.seen FROM {_ROWS} WHERE run_rows.run = :run ORDER BY run_rows.row", run=run)
-    return [canonical.decode(seen or "{}") for (seen,) in rows]
+    sql = f"SELECT requests.seen FROM {_ROWS} WHERE run_rows.run = :run ORDER BY run_rows.row"
+    return ledger.query(sql, lambda row: canonical.decode(row[0] or "{}"), run=run)
 
 
 def stuck_rows(ledger: Ledger, run: str, before: float) -> set[int]:
     """Places, in the order of `results`, of rows whose act was sent before an instant of server time and has not ended.
 
-    A create of which nobody knows is found or proved absent, and is not abandoned.
+    A create in doubt is not among them: lists show it, or prove it absent.
     """
     rows = ledger.query(
         f"""SELECT calls.state IN ('accepted', 'unknown') AND requests.mark IS NULL AND calls.last_sent < :before

@@ -1,4 +1,4 @@
-"""Calls: what was sent, written before the first byte leaves, and how its last try ended."""
+"""Calls: HTTP requests, written before the first byte leaves, and how their last try ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voxops.ledger.store import Part, Store, some
 
 _log = logging.getLogger("voxops.ledger")
 _CALL = columns(Call)
-# The try that its sender has made; another kernel may have noted meanwhile that nobody knows of it.
+# The try that its sender has made; another kernel may have marked it as unknown since.
 _ITS_OWN = "id = :id AND tries = :tries AND state IN ('sent', 'unknown')"
 
 
@@ -23,7 +23,7 @@ class Calls(Part):
     """The calls of a ledger.
 
     Only the kernel that sends a call knows that it is in flight. What any other has marked *sent* without an end is in doubt at once, so
-    that nobody waits for a kernel that was killed (rule 15).
+    that no kernel waits for one that was killed (rule 15).
     """
 
     def __init__(self, store: Store) -> None:
@@ -96,8 +96,8 @@ class Calls(Part):
         return self._find(f"state <> 'closed' AND subject {some('subjects')}", subjects=subjects)
 
     def _find(self, where: str, **values: Any) -> list[Call]:
-        rows = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", **values)
-        return [self._as_it_is(read_call(row)) for row in rows]
+        calls = self._store.query(f"SELECT {_CALL} FROM calls WHERE {where} ORDER BY id", read_call, **values)
+        return [self._as_it_is(call) for call in calls]
 
     def _as_it_is(self, call: Call) -> Call:
         if call.id in self._in_flight:
@@ -146,7 +146,7 @@ class Calls(Part):
             )
             self.close(call.id)
         if not changed:
-            _log.warning("call %d was sent again by another kernel meanwhile", call.id)
+            _log.warning("another kernel has sent call %d again", call.id)
         return bool(changed)
 
     def close(self, call: int) -> None:

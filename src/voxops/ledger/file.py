@@ -185,13 +185,14 @@ _TROUBLES = (
     ("closed database", "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"),
     ("disk I/O", "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"),
     ("readonly|read-only", "is read-only; make it writable, or give another file (ledger= or --ledger)"),
+    ("^(Value|Type|Key|Index|JSONDecode)Error", "holds what voxops never wrote; somebody has changed it by hand"),
     ("not a database|malformed|corrupt|decode", "is damaged or not a ledger; move it away, or give another file (ledger= or --ledger)"),
 )  # fmt: skip
 
 
 def explain(error: Exception, path: Path) -> LedgerError:
     """Say what a database error means."""
-    troubles = (trouble for words, trouble in _TROUBLES if re.search(words, str(error)))
+    troubles = (trouble for words, trouble in _TROUBLES if re.search(words, repr(error)))
     return LedgerError(f"the ledger {path} " + next(troubles, f"can't be used ({error})"))
 
 

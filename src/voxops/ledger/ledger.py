@@ -4,13 +4,13 @@ Four nouns, each a table. A **request** is one thing that an analyst wants once;
 a plan, pointing at requests. A **call** is one HTTP request for one or more requests, written in the transaction that marks it sent; what
 has not been sent is in no call. **Seen** is what readings and answers have shown of posts::
 
-      request:   unsent ──► in an open call ──► succeeded | failed        (for ever)
+      request:   unsent ──► in an open call ──► succeeded | failed        (final)
                    ▲              │
                    └── released ──┘   proved to have had no effect
 
       call:      sent ──► accepted | unknown | limited ──► closed         (it answers for no request any more)
 
-*Blocked* is no outcome: it stands beside the request with its reason. *Pending* and *unknown* follow from the call. Every write goes
+*Blocked* is no outcome: the request has it in a column of its own, with its reason. *Pending* and *unknown* follow from the call. Every write goes
 through `Ledger.atomic`.
 """
 

@@ -1,4 +1,4 @@
-"""What the ledger hands out: calls, posts as they were seen, runs and their rows."""
+"""Records of the ledger: calls, posts as they were seen, runs and their rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from voxops._support import canonical
 from voxops.acts.act import Form, Item, Request, Subject
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason, read_reason
-from voxops.errors import LedgerError
 from voxops.model import NEVER_OUT, WITHDRAWN_STATUSES, Outcome
 
 
@@ -61,7 +60,7 @@ class Call:
 
     @property
     def end(self) -> float:
-        """When its last try ended, or was sent where nobody saw it end."""
+        """When its last try ended, or was sent if its end is unknown."""
         return self.last_sent if self.ended is None else self.ended
 
 
@@ -114,12 +113,12 @@ class Seen:
     def is_as_shown(self, asked: str, shown: str) -> bool:
         """Whether it shows what was requested; by its mark where it does not show all of that, or where another sheet requested it."""
         if self.asked not in {None, asked}:
-            return self.updated is None or same_time(self.updated, self.created)  # nobody has edited it
+            return self.updated is None or same_time(self.updated, self.created)  # it was never edited
         return self.asked == asked if self.shown is None else self.shown == shown
 
     @property
     def is_clone(self) -> bool:
-        """Whether it is a draft without a time, which bears all marks of the post that it was made of, and is nobody's (rule 10)."""
+        """Whether it is a draft without a time: a clone, whose marks are those of another post (rule 10)."""
         return self.status == "draft" and self.shown is None
 
     def is_as_requested(self, asked: str, shown: str) -> bool:
@@ -202,18 +201,9 @@ def read_request(row: sqlite3.Row) -> Request:
 
 
 def read_item(text: str) -> Item:
-    """An item as the ledger keeps it.
-
-    Raises
-    ------
-    LedgerError
-        If it is none, since somebody has changed it by hand.
-    """
-    try:
-        value = canonical.decode(text)
-        return Item(**{**value, "subject": Subject.parse(value["subject"])})
-    except (ValueError, TypeError, KeyError):
-        raise LedgerError("the ledger holds a row that voxops never wrote; somebody has changed it by hand") from None
+    """An item as the ledger keeps it."""
+    value = canonical.decode(text)
+    return Item(**{**value, "subject": Subject.parse(value["subject"])})
 
 
 def item_text(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""Requests: what was wanted, and what became of it, once and for ever."""
+"""Requests: what was wanted, and its outcome."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voxops.ledger.records import item_text, read_request, reason_text
 from voxops.ledger.store import Part, some
 from voxops.model import Outcome
 
-# What a request is now: its outcome is its own; blocked, pending and unknown follow from what stands beside it.
+# The outcome of a request now: succeeded and failed are stored; blocked, pending and unknown follow from other columns and its call.
 NOW = """CASE WHEN requests.outcome <> '' THEN requests.outcome WHEN requests.blocked THEN 'blocked'
               WHEN calls.state = 'unknown' THEN 'unknown' ELSE 'pending' END"""
 _VIEW = f"""SELECT requests.*, {NOW} AS now, call_rows.position AS position
@@ -79,7 +79,7 @@ class Requests(Part):
         return list(self._find(where, identities=identities, alike=alike).values())
 
     def first_created(self, settles: float) -> float | None:
-        """Until when a create may show what lists show: for ever if one has succeeded, else so long after the last try; None if there is none."""
+        """Until when a create may show what lists show: always if one has succeeded, else so long after the last try; None without any."""
         rows = self._store.query(
             """SELECT max(CASE WHEN outcome = 'succeeded' THEN 9e99 ELSE calls.last_sent + :settles END) FROM requests
                LEFT JOIN calls ON calls.id = requests.call WHERE mark IS NOT NULL AND (call IS NOT NULL OR outcome = 'succeeded')""",
@@ -187,8 +187,8 @@ class Requests(Part):
             )
 
     def _find(self, where: str, **values: Any) -> dict[int, Request]:
-        rows = self._store.query(f"{_VIEW} WHERE {where} ORDER BY requests.id", **values)
-        return {row["id"]: read_request(row) for row in rows}
+        requests = self._store.query(f"{_VIEW} WHERE {where} ORDER BY requests.id", read_request, **values)
+        return {request.id: request for request in requests}
 
 
 def _cells(item: Item) -> dict[str, Any]:

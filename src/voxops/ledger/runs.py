@@ -1,4 +1,4 @@
-"""Runs: what an analyst started, the rows that it stands for, and what binds it: pauses, undo, limits."""
+"""Runs: what an analyst started, its rows, and what stops it: pauses, undo, limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from voxops.acts import keys
 from voxops.api.reasons import read_reason
-from voxops.errors import LedgerError, RunNotFound
+from voxops.errors import RunNotFound
 from voxops.ledger.records import RunHead, RunRow, as_row, columns, reason_text
 from voxops.ledger.store import Part, some
 
@@ -53,12 +53,7 @@ class Runs(Part):
     def frame(self, run: str) -> bytes:
         """The frame of a run's plan, as it was stored."""
         self.head(run)
-        rows = self._store.query("SELECT frame FROM frames WHERE run = :run", run=run)
-        if not rows:
-            raise LedgerError(
-                f"the ledger {self._store.path} has lost the plan of {run}; somebody has changed it by hand"
-            )
-        return bytes(rows[0][0])
+        return b"".join(self._store.query("SELECT frame FROM frames WHERE run = :run", lambda row: row[0], run=run))
 
     def wanted(self, ids: Iterable[int], runs: Iterable[str]) -> set[int]:
         """Which of these requests one of these runs names that is neither paused nor undone (rule 9)."""
@@ -71,15 +66,15 @@ class Runs(Part):
         return {request for (request,) in rows}
 
     def begin(self, run: str) -> None:
-        """A kernel sends the rows of a run: how its last pass ended says nothing any more."""
+        """Write that a kernel sends the rows of a run, in place of how its last pass ended."""
         self._store.write("UPDATE runs SET state = 'open', note = '' WHERE id = :run", run=run)
 
     def pause(self, run: str, *, paused: bool) -> None:
-        """Pause a run, or let it send again unless it has ended for ever."""
+        """Pause a run, or let it send again unless a later plan has undone it."""
         self._store.write("UPDATE runs SET paused = :paused OR undone WHERE id = :run", paused=paused, run=run)
 
     def leave(self, run: str) -> bool:
-        """Pause a run that nobody has taken; whether there is one."""
+        """Pause a run that no kernel of ours drives; whether there is one."""
         return bool(self._store.write("UPDATE runs SET paused = 1, state = 'paused' WHERE id = :run", run=run))
 
     def undo(self, run: str) -> None:

@@ -1,4 +1,4 @@
-"""Posts as readings and answers have shown them, whoever created them, and up to when the lists were read (rules 10, 17 and 19)."""
+"""Posts as readings and answers have shown them, and up to when the lists were read (rules 10, 17 and 19)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ class SeenPosts(Part):
     @property
     def looked_through(self) -> float | None:
         """When the workspace was looked through as on first sight, in server time; None before (rule 10)."""
-        at = self._store.meta("looked_through")
-        return None if at is None else float(at)
+        return self._store.meta("looked_through", float)
 
     @property
     def lists_show_marks(self) -> bool:

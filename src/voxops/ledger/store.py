@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from voxops._support import canonical
 from voxops.errors import LedgerError
@@ -22,6 +22,8 @@ TICK = 0.5  # seconds between two notes of the latest time
 PATIENCE = 300.0  # seconds for which other processes are waited for
 QUIET = 1.0  # seconds of them that pass without a word
 LONGEST_PAUSE = 0.05  # seconds between two looks at whether they have ended
+
+T = TypeVar("T")
 
 _log = logging.getLogger("voxops.ledger")
 
@@ -76,7 +78,7 @@ class Store:
             )
 
     def _execute_first(self, sql: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        """Execute a statement that begins to use the file, once other processes let it; meanwhile the lock is free for other threads."""
+        """Execute a statement that begins to use the file, once other processes let it; other threads may use it until then."""
         began, pause = time.monotonic(), 0.001
         try:
             while True:
@@ -101,7 +103,7 @@ class Store:
         """One transaction; nested uses join the outer one.
 
         It is EXCLUSIVE: IMMEDIATE, and readers in other processes are waited for before it begins and not when it commits. So its
-        commit is held up by nobody, and what it decides by the clock is not old when it is on disk.
+        commit waits for no other process, so its decisions by the clock are not old when it is on disk.
 
         Raises
         ------
@@ -121,7 +123,7 @@ class Store:
                     self._depth -= 1
                 if outermost:
                     self._db.execute("COMMIT")
-                    self._check_file()  # it may have been replaced meanwhile
+                    self._check_file()  # it may have been replaced since the transaction began
             except BaseException as error:
                 if outermost and self._db.in_transaction:
                     self._db.execute("ROLLBACK")
@@ -140,7 +142,7 @@ class Store:
                 db.execute("SAVEPOINT piece")
                 try:
                     done.append(work())
-                except Exception as error:  # it belongs to whoever waits for that piece
+                except Exception as error:  # for the task that waits for that piece
                     if not db.in_transaction:
                         raise  # a full disk has ended it: the other pieces are undone, too
                     db.execute("ROLLBACK TO piece")
@@ -148,17 +150,19 @@ class Store:
                 db.execute("RELEASE piece")
         return done
 
-    def query(self, sql: str, **values: Any) -> list[sqlite3.Row]:
-        """Read rows. ``:name`` in the statement stands for the value of this name; `some` is for collections."""
+    def query(self, sql: str, read: Callable[[sqlite3.Row], Any] | None = None, /, **values: Any) -> list[Any]:
+        """Read rows, as what `read` makes of each. ``:name`` stands for the value of this name; `some` is for collections."""
         bound = _bound(values)
-        with self._lock:
-            try:
+        try:
+            with self._lock:
                 if self._depth:
-                    return self._db.execute(sql, bound).fetchall()
-                self._check_file()
-                return self._execute_first(sql, bound).fetchall()
-            except (sqlite3.Error, UnicodeDecodeError) as error:
-                raise explain(error, self.path) from None
+                    rows = self._db.execute(sql, bound).fetchall()
+                else:
+                    self._check_file()
+                    rows = self._execute_first(sql, bound).fetchall()
+            return rows if read is None else [*map(read, rows)]
+        except (sqlite3.Error, ValueError, TypeError, LookupError) as error:
+            raise explain(error, self.path) from None
 
     def write(self, sql: str, **values: Any) -> int:
         """Execute a statement in a transaction, with values as for `query`; return how many rows it changed."""
@@ -181,10 +185,10 @@ class Store:
         """A number that changes when another process has written the file."""
         return int(self.query("PRAGMA data_version")[0][0])
 
-    def meta(self, name: str) -> str | None:
-        """A remembered value."""
-        rows = self.query("SELECT value FROM meta WHERE name = :name", name=name)
-        return str(rows[0][0]) if rows else None
+    def meta(self, name: str, read: Callable[[str], T] = str) -> T | None:  # type: ignore[assignment]
+        """A remembered value, as what `read` makes of it; None for none."""
+        rows = self.query("SELECT value FROM meta WHERE name = :name", lambda row: read(row[0]), name=name)
+        return rows[0] if rows else None
 
     def set_meta(self, name: str, value: str) -> str:
         """Remember a value and return it."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support.arguments import list_of_text, true_or_false
+from voxops._support.arguments import list_of_text
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
@@ -17,20 +16,16 @@ from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE
 from voxops.loading.filters import Words
-from voxops.loading.loader import WAITING, Loader, load_targets
-from voxops.loading.names import list_accounts
 from voxops.model import Verdict
 
 if TYPE_CHECKING:
     from voxops.client import Answer, AsyncClient
 
 
-RECENT = timedelta(days=7)  # the period in which failures of an account are counted
-_CREATED = timedelta(days=30)  # older posts are not searched for: lists are in order of creation
 # The share of failures, and the least number of recent targets, from which an account is failing.
 SHARE_FAILING, FEWEST_TRIED = 0.5, 3
 _OF_THE_POST = [Verdict.FIX_CONTENT, Verdict.FIX_MEDIA]  # verdicts about the post, not the account
-_CHECKED = ["refreshed", "verdict"]  # columns of accounts that were tried now
+CHECKED = ["refreshed", "verdict"]  # columns of accounts that were tried now
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("tried", "failed", "scheduled"), "Int64"), **dict.fromkeys(("works", "refreshed"), "boolean"),
     **dict.fromkeys(("checked_at", "last_failed_at", "next_at"), TIME_DTYPE), "failure_share": "Float64",
@@ -92,8 +87,9 @@ def _risk(row: Mapping[str, Any], blamed: int) -> tuple[str | None, Reason | Non
         return "failing", why, Reason("reconnect_and_retry")
     if row["scope_status"] == "degraded":
         message = row["scope_message"]
-        code = "account_lacks_permissions_as_told" if message else "account_lacks_permissions"
-        return "degraded", Reason(code, **({"message": message} if message else {})), Reason("grant_permissions")
+        bare = Reason("account_lacks_permissions")
+        why = Reason("account_lacks_permissions_as_told", message=message) if message else bare
+        return "degraded", why, Reason("grant_permissions")
     if row["tried"] >= FEWEST_TRIED and blamed >= SHARE_FAILING * row["tried"]:
         return "failing", Reason("targets_failed", failed=blamed, tried=row["tried"]), Reason("look_at_failures")
     return None, None, Reason("try_later") if row.get("verdict") == Verdict.SUPPORT else None
@@ -151,72 +147,3 @@ async def _succeeds(call: Awaitable[Answer]) -> tuple[bool | None, str]:
     except (ApiError, TransportError, DecodeError) as error:
         return None, str(error)
     return to_bool(record.get("success")), str(record.get("message") or "")
-
-
-class BoardLoader(Loader):
-    """Loads the board of accounts; see `Loader`."""
-
-    async def accounts(
-        self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True
-    ) -> pd.DataFrame:
-        """Load the accounts, also disconnected ones, with their status, last check and failures.
-
-        At least six requests: one for every 100 accounts, and for every 100 posts that are ``scheduled`` or ``approved``, or that
-        were created within thirty days and are ``published``, ``partial`` or ``failed``.
-
-        Parameters
-        ----------
-        account : DataFrame, str or list of str, optional
-            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default all.
-        check : bool
-            True first tries each account, after its token was renewed (matrix rows 20 and 21): **these are writes**, two requests per
-            account, though nothing is posted. By default only connected accounts are tried. Later boards of this
-            workspace include the outcome.
-        refresh : bool
-            False tries accounts without renewing their tokens.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per account: ``account_id platform username status scope_status scope_message`` (string), ``checked_at``
-            (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
-            check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
-            thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
-            waiting targets), ``next_at``, ``owners campaigns`` (string, of the waiting posts, where ``vx.connect(owner_field=…,
-            campaign_field=…)`` says which metadata name them), and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
-            that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions); or ``failing`` (its last check failed, or
-            half of at least three targets of the last seven days did, for reasons other than the post). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
-
-        Raises
-        ------
-        PlanError
-            If the frame has no account ids, or an id is not in this workspace.
-        AuthError
-            If the key may not do this.
-        ApiError, TransportError, DecodeError
-            If the API can't be read.
-
-        Examples
-        --------
-        >>> accounts = ws.accounts()
-        >>> accounts.loc[accounts["status"] == "expired", "risk"].to_list()
-        ['expired']
-        >>> ws.accounts(check=True, refresh=False)["verdict"].value_counts().to_dict()
-        {'nothing to do': 11, 'reconnect account': 1}
-        """
-        client = self.client
-        listed = await list_accounts(client)
-        chosen = chosen_accounts(listed, account)
-        ids = chosen["account_id"]
-        if true_or_false("check", check):
-            tried = ids if account is not None else ids[chosen["status"] != "disconnected"]
-            self._checks |= await check_up(client, list(tried), refresh=refresh)
-            listed = await list_accounts(client)  # a renewed token may have changed a status
-        now = pd.Timestamp(client.now())
-        waiting = await load_targets(client, WAITING, "scheduled_for", None, people=self.settings.people)
-        ended = await load_targets(
-            client, ("published", "partial", "failed"), "updated_at", now - RECENT, now - _CREATED
-        )
-        board = account_board(listed[listed["account_id"].isin(ids)], ended, waiting, self._checks)
-        filters = {"account": None if account is None else ids}
-        return self._described(board if check else board.drop(columns=_CHECKED), "accounts", listed.attrs, filters)

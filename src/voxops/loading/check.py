@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -152,8 +151,10 @@ def by_rules(sheet: pd.DataFrame, rows: Sequence[Row], now: datetime | None) -> 
     addresses = ((number, about["url"]) for number, row in enumerate(rows) for about in _to_come(row) if "url" in about)
     imported = ((number, Reason("media_imported", value=redact_address(url)[:100])) for number, url in addresses)
     _once(found, ((number, Finding("media", "warning", reason)) for number, reason in imported))
-    for code, value in json.loads(sheet.attrs.get("notes", "[]")) if found else ():
-        found[0].append(Finding("", "warning", Reason(code, value=value)))
+    notes = [Reason("rows_skipped", value=sheet.attrs["skipped"])] if "skipped" in sheet.attrs else []
+    notes += [Reason("layout_hidden", value=sheet.attrs["hidden"])] if "hidden" in sheet.attrs else []
+    for of_row in found[:1]:
+        of_row += [Finding("", "warning", note) for note in notes]
     if "guessed" in sheet.attrs:  # shows the first text whose letters depend on the encoding
         texts = ((number, name, row[name]) for number, row in enumerate(rows) for name in ("content", "first_comment"))
         odd = ((number, name, _NOT_ASCII.search(str(text or ""))) for number, name, text in texts)
@@ -191,7 +192,7 @@ def _by_lists(
         for name in dict.fromkeys(row["accounts"]):
             id_ = names.get(name, name)
             account = names.listed.get(id_)
-            platform, reason, level, key = names.platform(id_), names.why_not(id_, name), "error", ""
+            platform, reason, level, key = names.platform(id_), names.why_not(id_), "error", ""
             if account is None and ":" not in name and not names.lacking([name]):
                 reason, level = Reason("accounts_unread", account=name[:60]), "warning"
             elif account is None:

@@ -105,7 +105,9 @@ class PostFilters:
             if unknown := [name for name in named if not ids[name]]:
                 raise ConfigError(f"account=: {names.unknown(unknown)}")
             if named:
-                found["account"] = list({one: 0 for name in found["account"] for one in ids.get(name, [name])})
+                found["account"] = list(
+                    dict.fromkeys(id_ for name in found["account"] for id_ in ids.get(name, [name]))
+                )
         return cls(found, fields)
 
     def queries(self) -> Iterator[dict[str, Any]]:

@@ -18,7 +18,8 @@ from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
 from voxops.frames.records import Columns, build, targets
 from voxops.frames.times import When, moment, window, within, zone
-from voxops.loading.check import check
+from voxops.loading.accounts import CHECKED, account_board, check_up, chosen_accounts
+from voxops.loading.check import check as check_sheet
 from voxops.loading.filters import HERE, PostFilters, Words, explain_no_delivery, plain_filters, words
 from voxops.loading.names import AccountNames, list_accounts
 from voxops.loading.people import PEOPLE, metadata_field, with_people
@@ -105,6 +106,8 @@ async def read_list(
     return False
 
 
+RECENT = timedelta(days=7)  # the period in which failures of an account are counted
+_CREATED = timedelta(days=30)  # older posts are not searched for: lists are in order of creation
 WAITING = ("scheduled", "approved")  # statuses of posts that will go out at their time
 
 
@@ -307,6 +310,71 @@ class Loader:
         filters |= {"since": since, "until": until, "success": success}
         return self._described(log[keep].reset_index(drop=True), "deliveries", read.attrs, filters)
 
+    async def accounts(
+        self, account: pd.DataFrame | Words = None, *, check: bool = False, refresh: bool = True
+    ) -> pd.DataFrame:
+        """Load the accounts, also disconnected ones, with their status, last check and failures.
+
+        At least six requests: one for every 100 accounts, and for every 100 posts that are ``scheduled`` or ``approved``, or that
+        were created within thirty days and are ``published``, ``partial`` or ``failed``.
+
+        Parameters
+        ----------
+        account : DataFrame, str or list of str, optional
+            Which accounts: ids, or a frame with ``account_id``, such as triaged rows whose verdict is to reconnect. By default all.
+        check : bool
+            True first tries each account, after its token was renewed (matrix rows 20 and 21): **these are writes**, two requests per
+            account, though nothing is posted. By default only connected accounts are tried. Later boards of this
+            workspace include the outcome.
+        refresh : bool
+            False tries accounts without renewing their tokens.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per account: ``account_id platform username status scope_status scope_message`` (string), ``checked_at``
+            (datetime64[us, UTC]), ``works`` (boolean, NA if it could not be tried) and ``check_message`` (string, the API's) of the last
+            check, missing before it; ``tried failed`` (Int64, targets that ended within seven days, of posts created within
+            thirty), ``failure_share`` (Float64, 0 to 1), ``commonest_cause`` (string), ``last_failed_at``, ``scheduled`` (Int64,
+            waiting targets), ``next_at``, ``owners campaigns`` (string, of the waiting posts, where ``vx.connect(owner_field=…,
+            campaign_field=…)`` says which metadata name them), and ``risk why remedy`` (string; missing without a risk): ``risk`` is the status of an account
+            that is not ``active``, such as ``expired``; ``degraded`` (it lacks permissions); or ``failing`` (its last check failed, or
+            half of at least three targets of the last seven days did, for reasons other than the post). With `check` also ``refreshed`` (boolean) and ``verdict`` (string: ``nothing to do``, ``reconnect account`` or ``ask support``).
+
+        Raises
+        ------
+        PlanError
+            If the frame has no account ids, or an id is not in this workspace.
+        AuthError
+            If the key may not do this.
+        ApiError, TransportError, DecodeError
+            If the API can't be read.
+
+        Examples
+        --------
+        >>> accounts = ws.accounts()
+        >>> accounts.loc[accounts["status"] == "expired", "risk"].to_list()
+        ['expired']
+        >>> ws.accounts(check=True, refresh=False)["verdict"].value_counts().to_dict()
+        {'nothing to do': 11, 'reconnect account': 1}
+        """
+        client = self.client
+        listed = await list_accounts(client)
+        chosen = chosen_accounts(listed, account)
+        ids = chosen["account_id"]
+        if true_or_false("check", check):
+            tried = ids if account is not None else ids[chosen["status"] != "disconnected"]
+            self._checks |= await check_up(client, list(tried), refresh=refresh)
+            listed = await list_accounts(client)  # a renewed token may have changed a status
+        now = pd.Timestamp(client.now())
+        waiting = await load_targets(client, WAITING, "scheduled_for", None, people=self.settings.people)
+        ended = await load_targets(
+            client, ("published", "partial", "failed"), "updated_at", now - RECENT, now - _CREATED
+        )
+        board = account_board(listed[listed["account_id"].isin(ids)], ended, waiting, self._checks)
+        filters = {"account": None if account is None else ids}
+        return self._described(board if check else board.drop(columns=CHECKED), "accounts", listed.attrs, filters)
+
     async def webhooks(self) -> pd.DataFrame:
         """Load the webhooks; a secret is never among the columns.
 
@@ -397,7 +465,7 @@ class Loader:
                 partial(load_targets, self.client, WAITING, "scheduled_for", soon),
             )
         limits = Limits.read(self.settings.tz, gap, most_a_day, blackout, night)
-        return await check(self.client, sheet, lists, self._checks, limits, self.settings.people, folder)
+        return await check_sheet(self.client, sheet, lists, self._checks, limits, self.settings.people, folder)
 
     def _described(
         self, frame: pd.DataFrame, kind: str, read: Mapping[Any, Any], filters: Mapping[str, Any], *, cut: bool = False

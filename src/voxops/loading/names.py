@@ -67,10 +67,10 @@ class AccountNames(dict[str, str]):
         """Return the platform of an account by its id; ``""`` for one that is not listed."""
         return str(self.listed[account].platform) if account in self.listed else ""
 
-    def why_not(self, account: str, name: str = "") -> Reason | None:
-        """Return why an account, by its id, can't publish, under the name that the reason shows; None if nothing is known against it."""
+    def why_not(self, account: str) -> Reason | None:
+        """Return why an account, by its id, can't publish; None if nothing is known against it."""
         status = self.listed[account].status if account in self.listed else ""
-        shown, last = name or self.called(account), self._checks.get(account, {})
+        shown, last = self.called(account), self._checks.get(account, {})
         if status not in {"active", ""}:
             return Reason("account_not_active", account=shown, status=status)
         if last.get("works") is False:

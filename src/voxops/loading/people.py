@@ -56,8 +56,8 @@ def with_people(posts: pd.DataFrame, fields: Mapping[str, str]) -> pd.DataFrame:
     for name, field in fields.items():
         found = [metadata_value(value, field.split(".")[1:]) for value in posts["metadata"]]
         if all(value is None for value in found) and (meant := _people_meant(posts["metadata"], field)):
-            said = f"{name}_field={field.removeprefix('metadata.')!r}: no post has this field in its metadata"
-            warnings.warn(f"{said}; did you mean {meant.removeprefix('metadata.')!r}?", stacklevel=2)
+            reason = f"{name}_field={field.removeprefix('metadata.')!r}: no post has this field in its metadata"
+            warnings.warn(f"{reason}; did you mean {meant.removeprefix('metadata.')!r}?", stacklevel=2)
         if name == "tags":
             columns[name] = LIST.array([tuple(texts_of(value)) for value in found])
         else:

@@ -202,8 +202,8 @@ class Uploads:
                 if not says_absent(error):
                     raise
                 continue
-            said = read_error(record.get("validationResults"))
-            return polled_status("media", record), said.message or said.code
+            problem = read_error(record.get("validationResults"))
+            return polled_status("media", record), problem.message or problem.code
         return "gone", ""
 
     async def _keep(self, medium: Medium) -> None:

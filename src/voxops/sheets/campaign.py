@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from collections import Counter
@@ -37,18 +36,10 @@ from voxops.sheets.rules import (
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]
 IN_PARTS = ("date", "time")  # together replace an absent scheduled_for
-_FURTHER = (
-    "content_type",
-    "campaign",
-    "owner",
-    "twin",
-    "force",
-    "attempt",
-    *UPLOAD_COLUMNS,
-)  # optional columns that plans and views read
+_FURTHER = ("content_type", "twin", "force", "attempt", "owner", *UPLOAD_COLUMNS)  # which plans and views read
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
-OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *UPLOAD_COLUMNS, "content_type", "twin", "force", "attempt", "owner", *OWN_TEXTS)
-_OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, *_FURTHER)
+OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *_FURTHER, *OWN_TEXTS)
+_OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, "campaign", *_FURTHER)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
 
@@ -78,7 +69,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     if absent:
         said = f"columns= names {', '.join(map(str, absent))}, which {path} does not have. It has: {found_names}."
         raise PlanError(said + _elsewhere(read, wanted))
-    missing = [name for name in NEEDED if name not in _with_times(names)]
+    missing = [name for name in NEEDED if name not in _needed_in(read.header, wanted)]
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
         raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
@@ -90,8 +81,8 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
 
 def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     """Return a hint for the error: which of the first rows may be the heads."""
-    known = {number: len(set(NEEDED) & _with_times(_named(row, wanted)[0])) for number, row in read.top}
-    here = len(set(NEEDED) & _with_times(_named(read.header, wanted)[0]))
+    known = {number: len(_needed_in(row, wanted)) for number, row in read.top}
+    here = len(_needed_in(read.header, wanted))
     best = max(known, key=lambda number: known[number], default=0)
     if best and known[best] > max(here, 1):
         return f" The column headers seem to be in row {best}: read_campaign(path, header={best})."
@@ -101,9 +92,10 @@ def _elsewhere(read: Sheet, wanted: Mapping[str, str]) -> str:
     return ""
 
 
-def _with_times(names: Sequence[str]) -> set[str]:
-    """Return the columns of a sheet, with those computed from others."""
-    return {*names, "scheduled_for"} if set(IN_PARTS) <= set(names) else set(names)
+def _needed_in(heads: Sequence[str], wanted: Mapping[str, str]) -> set[str]:
+    """Return the needed columns of a row of heads, also one that is computed from others."""
+    names = set(_named(heads, wanted)[0])
+    return set(NEEDED) & (names | {"scheduled_for"} if names.issuperset(IN_PARTS) else names)
 
 
 def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
@@ -209,7 +201,7 @@ def read_campaign(
         merged cell counts for each of its rows, and a heading merged over a whole row is skipped. Our own files put an apostrophe before a text that a spreadsheet would run as a
         formula; it is removed. ``attrs`` has ``kind`` and ``source``, and ``encoding`` and ``delimiter`` (with ``guessed`` for a
         guessed encoding) or ``sheet``, and ``skipped`` for headings. From ``places`` checks name a cell; ``reading`` stands for the
-        folder. ``notes`` has what ``ws.check`` warns of: skipped headings, and what a hidden layout renames.
+        folder. ``hidden`` is what a hidden layout renames or zones, of which ``ws.check`` warns.
         By ``layout`` `voxops.to_excel` writes rows as the sheet had them. ``run`` is there for a workbook of the rows of a run, and
         ``tz`` if the sheet or `tz` names a zone, in which plans then show its times.
 
@@ -281,15 +273,13 @@ def read_campaign(
     frame.attrs["reading"] = keep_folder(place.parent if folder is None else file_path("folder", folder))
     frame.attrs |= {"tz": shown} if shown else {}
     frame.attrs |= {"run": stored.run} if stored.run else {}
-    notes = [("rows_skipped", read.about["skipped"])] if "skipped" in read.about else []
     hidden = [
         f"{theirs!r} as {ours}"
         for ours, theirs in stored.columns.items()
         if heads.get(ours) == theirs and _tidy(theirs) != ours
     ]
     hidden += [f"times in {stored.tz}"] if stored_tz and shown == stored_tz != named else []
-    notes += [("layout_hidden", ", ".join(hidden)[:300])] if hidden else []
-    frame.attrs |= {"notes": json.dumps(notes)} if notes else {}
+    frame.attrs |= {"hidden": ", ".join(hidden)[:300]} if hidden else {}
     frame.attrs.update(**read.about)
     return frame
 
@@ -383,8 +373,10 @@ def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:
     columns: list[tuple[str, pd.Series[Any]]] = []
     for at, name in enumerate(map(str, frame.columns)):
         values = frame.iloc[:, at]
-        values = _in_excel(values, layout.tz) if name == "scheduled_for" else values
-        if name == "scheduled_for" and layout.in_two:
+        is_time = name == "scheduled_for"
+        if is_time and layout.tz is not None:
+            values = pd.Series([_without_zone(value, layout.tz) for value in values], dtype=object)
+        if is_time and layout.in_two:
             columns += zip(IN_PARTS, _in_two(values), strict=True)
         elif not layout.columns or name in layout.columns or name not in CAMPAIGN_COLUMNS or values.notna().any():
             columns.append((name, values))
@@ -395,12 +387,8 @@ def in_its_form(frame: pd.DataFrame) -> list[tuple[str, str, pd.Series[Any]]]:
     return [(layout.columns.get(name, name), name, values) for name, values in columns]
 
 
-def _in_excel(values: pd.Series[Any], tz: str | None) -> pd.Series[Any]:
-    """Return times without their zone where they are read in it as the same text, else as text."""
-    return values if tz is None else pd.Series([_without_zone(value, tz) for value in values], dtype=object)
-
-
 def _without_zone(value: Any, tz: str) -> Any:
+    """Return a time without its zone if it is read in it as the same text, else as text."""
     if is_missing(value):
         return None
     zoned = isinstance(value, pd.Timestamp) and value.tzinfo is not None

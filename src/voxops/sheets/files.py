@@ -214,24 +214,17 @@ def _csv(path: Path, data: bytes, wanted: int | None, named: str | None) -> Shee
     """Read a CSV file in any form that spreadsheets export."""
     text, encoding = _text(path, data, named)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.splitlines()
-    delimiter = lines[0][4:5] if lines and lines[0].lower().startswith("sep=") else ""
-    if delimiter:
-        text = text.split("\n", 1)[1] if "\n" in text else ""
-    read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in delimiter or _DELIMITERS}
+    stated = re.match(r"sep=(.)[^\n]*\n?", text, re.IGNORECASE)
+    text = text[stated.end() :] if stated else text
+    read = {mark: _top(text, mark, max(_TOP, wanted or 1)) for mark in (stated[1] if stated else _DELIMITERS)}
     top = [(number, max(rows, key=_filled)) for number, rows in enumerate(zip_longest(*read.values(), fillvalue=[]), 1)]
     at = wanted or next((number for number, row in top if _filled(row)), 1)
     # A title above the heads has no delimiters, or others, so the heads decide.
     delimiter = max(read, key=lambda mark: len(read[mark][at - 1]) if at <= len(read[mark]) else 0)
     rows = _parted(path, text, delimiter, at)
     kept: list[tuple[int, list[Any]]] = [(number, list(row)) for number, row in enumerate(rows, 1) if _filled(row)]
-    broken = [
-        f"{letters(at)}{number}"
-        for number, row in kept
-        for at, cell in enumerate(row)
-        if _ERROR.fullmatch(cell.strip())
-    ]
-    if broken:
+    cells = ((f"{letters(at)}{number}", cell) for number, row in kept for at, cell in enumerate(row))
+    if broken := [place for place, cell in cells if _ERROR.fullmatch(cell.strip())]:
         raise PlanError(f"{path}: {places(broken)}: {_ERROR_SAID}")
     about = {"encoding": encoding, "delimiter": delimiter}
     if named is None and encoding == _GUESSED:
@@ -430,8 +423,6 @@ def _cells(path: Path, book: Any, name: str) -> tuple[dict[int, dict[int, Any]],
                         "what lies far from the rows, or save the rows as CSV."
                     )
                 cells.setdefault(row, {})[column] = value
-    if min(cells, default=1) < 1:
-        raise ValueError("it has a row 0")
     for kind, said in (("e", _ERROR_SAID), ("f", "a formula without a result; open the file in Excel and save it.")):
         if faults[kind]:
             raise PlanError(f"{path}, sheet {name!r}: {places(faults[kind])}: {said}")

@@ -27,6 +27,7 @@ from voxops.frames.cells import is_missing
 from voxops.frames.checks import ATTEMPTS, attempt_in, plain_values
 from voxops.frames.times import parse_times
 from voxops.model import CONTENT_TYPES, PLATFORMS
+from voxops.sheets.files import places
 from voxops.sheets.media import UPLOAD_COLUMNS, folder_of, media_of, misshapen
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d|\d{1,2}[./-]\d{1,2}[./-]\d{4}")
@@ -184,7 +185,6 @@ _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
 _BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
-_FIELDS_SHOWN = 5
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
 _OWN = "content:"  # begins the name of a column of texts for one platform
 _PLAIN = ("content", "content_type", "first_comment", "scheduled_for", "attempt", "owner", "campaign")
@@ -331,16 +331,18 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
         The server's time; with it, a past time is an error, too. A plan has no clock: a row whose time has passed is blocked when
         the plan runs.
     """
-    content, comment = row["content"], row["first_comment"]
-    if content is None or not str(content).strip():
+    comment = row["first_comment"]
+    if row["content"] is None or not str(row["content"]).strip():
         yield _error("content", Reason("content_required"))
-    for column, text in (("content", content), *((f"{_OWN}{name}", text) for name, text in row["texts"].items())):
+    for column, text in (
+        {"content": row["content"]} | {f"{_OWN}{name}": text for name, text in row["texts"].items()}
+    ).items():
         yield from _text_errors(column, text)
     if not row["accounts"]:
         yield _error("accounts", Reason("account_required"))
     for account in row["accounts"]:
-        sound = is_well_formed(account) and _ACCOUNT.fullmatch(account)
-        if not sound or is_written_list(account) or NUMBER_OF_A_FILE.fullmatch(account):
+        sound = is_well_formed(account) and _ACCOUNT.fullmatch(account) and not is_written_list(account)
+        if not sound or NUMBER_OF_A_FILE.fullmatch(account):
             yield _error("accounts", _why_no_account(account[:60]))
     platforms = platforms_of(row["accounts"])
     if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
@@ -458,13 +460,11 @@ def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[li
     rows: dict[str | None, list[int]] = {}
     for number, name in enumerate(names):
         rows.setdefault(name, []).append(number)
-    doubled = {name: frame.iloc[of_name] for name, of_name in rows.items() if name is not None and len(of_name) > 1}
-    reasons = {name: _why_doubled(name, same) for name, same in doubled.items()}
+    reasons = {
+        name: _why_doubled(name, frame.iloc[same]) for name, same in rows.items() if name is not None and len(same) > 1
+    } | {None: Reason("row_id_missing")}
     for name in names:
-        if name is None:
-            yield [_error("row_id", Reason("row_id_missing"))]
-        else:
-            yield [_error("row_id", reasons[name])] if name in reasons else []
+        yield [_error("row_id", reasons[name])] if name in reasons else []
 
 
 def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
@@ -472,8 +472,7 @@ def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
     differ = [str(column) for column in rows.columns if len(set(map(repr, plain_values(rows, column)))) > 1]
     if not differ:
         return Reason("row_id_doubled", count=len(rows), value=name[:40])
-    more = f" and {len(differ) - _FIELDS_SHOWN} more" if len(differ) > _FIELDS_SHOWN else ""
-    return Reason("row_id_differs", count=len(rows), value=name[:40], fields=", ".join(differ[:_FIELDS_SHOWN]) + more)
+    return Reason("row_id_differs", count=len(rows), value=name[:40], fields=places(differ))
 
 
 def row_names(frame: pd.DataFrame) -> list[str | None]:

@@ -29,7 +29,18 @@ _LONGEST = 4_000  # characters of a cell; no cause, message or remedy is longer
 _TERMINAL = 200  # characters of a cell in text
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
-_SECRETS = ("url", "error", "response_body", "symptom", "error_message")  # columns that may have addresses of webhooks
+# Columns that may have addresses of webhooks and media, which may open them.
+_SECRETS = (
+    "url",
+    "error",
+    "response_body",
+    "symptom",
+    "media",
+    "media_sha256",
+    "media_uploaded",
+    "new_media_url",
+    "error_message",
+)
 
 
 class Cell(NamedTuple):
@@ -170,7 +181,7 @@ def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def redacted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame without the secret parts of addresses of webhooks.
+    """Return the frame without the secret parts of addresses of webhooks and media.
 
     An error message is redacted only in deliveries: a platform's message about the links in a post stays.
     """
