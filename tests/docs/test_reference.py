@@ -25,6 +25,7 @@ OWN = {  # members that voxops itself calls
     "Plan": "chunks act table items key reads why undo compared",
     "Settings": "read attrs arguments",
     "AsyncClient": "bind_loop fingerprint permit",
+    "Answer": "is_page",
 }
 OF_CLASSES = [one[0] for _, _, listed in reference.PAGES.values() for one in listed if not isinstance(one, str)]
 
