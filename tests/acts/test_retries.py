@@ -43,6 +43,9 @@ def test_rule_03_a_retry_is_of_a_whole_post_or_of_single_targets(rows, others, r
     ]
     assert plan.frame["reason_code"].iloc[-1] == last
     assert plan.frame["idempotency_key"].nunique() == len(requests)
+    assert set(plan.frame.loc[plan.frame["eligible"], "act"]) <= {"retry"}, (
+        "also of one platform, where the API calls it a fix"
+    )
 
 
 @pytest.mark.parametrize("cut", [

@@ -216,7 +216,7 @@ def build_plan(
     frame: pd.DataFrame,
     judged: Iterable[Judged],
     *,
-    acts: Sequence[str] | None = None,
+    acts: Sequence[str | None] | None = None,
     reads: int | None = None,
     **details: Any,
 ) -> Plan:

@@ -201,7 +201,8 @@ def plan_retry(triaged: pd.DataFrame) -> Plan:
 
     judged = [judge(*row) for row in rows]
     reads = sum(item is not None and item.act == FIX.name for _, item in judged)
-    return build_plan(RETRY, triaged, judged, reads=reads)
+    # The API has no retry of one platform: a fix that changes nothing is one, and people know it as a retry.
+    return build_plan(RETRY, triaged, judged, reads=reads, acts=[RETRY.name if item else None for _, item in judged])
 
 
 def plan_fix(frame: pd.DataFrame) -> Plan:
