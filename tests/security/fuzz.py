@@ -268,6 +268,10 @@ def only_ledger_errors() -> Iterator[None]:
         raise
 
 
+def failed_rows(ledger: Ledger, run: str) -> pd.DataFrame:
+    return outcome.failed_rows(ledger, run, audit.results(ledger, run))
+
+
 def read_ledger(path: Path, runs: Sequence[str]) -> None:
     """Ask a ledger for everything that it tells, and refuse any error of ours that is none of ledgers."""
     with closing(Ledger(path)) as ledger, only_ledger_errors():
@@ -278,7 +282,7 @@ def read_ledger(path: Path, runs: Sequence[str]) -> None:
         _ = ledger.meta("listed", datetime.fromisoformat), ledger.seen.looked_through
         ledger.calls.some(range(100))
         for run in runs:
-            for ask in (audit.results, audit.plan_of, audit.planned_rows, outcome.replanned, outcome.failed_rows):
+            for ask in (audit.results, audit.plan_of, audit.planned_rows, outcome.replanned, failed_rows):
                 ask(ledger, run)
             ledger.runs.rows(run)
             outcome.rows_to_mend(ledger, run, audit.results(ledger, run), 0.0)

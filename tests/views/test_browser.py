@@ -20,7 +20,9 @@ from voxburst_sandbox import Fault, Sandbox
 
 pytestmark = IN_CHROMIUM
 # Ten at once: slower than pages are to load.
-SLOW = Fault("delay", method="POST", path="/v1/posts/*/**", seconds=25, times=None)
+SLOW = Fault(
+    "delay", method="POST", path="/v1/posts/*/**", seconds=75, times=None
+)  # 26 calls leave in 12 s: longer than a reload takes
 LOAD = "triaged = vx.triage(vx.targets(ws.posts(status=['failed', 'partial'], since='30D')))"
 PANEL = "panel = ws.panel(triaged)\npanel"
 
@@ -213,6 +215,9 @@ def test_when_the_kernel_dies_its_buttons_go(lab: Lab, api: Sandbox, tmp_path: P
     else:
         book.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     assert_only_copies(book)
+    if end == "kill":  # JupyterLab starts the kernel anew, and a shutdown meanwhile fails
+        status = "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+        book.page.wait_for_function(status)
     book.close()
 
 
