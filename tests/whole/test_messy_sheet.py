@@ -169,6 +169,15 @@ def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(s
     assert said[4] == Reason("duplicate_post", other="row twice").sentence()
 
 
+def test_an_account_without_its_colon_is_one_finding(ws):
+    named = ["Twitter @aldercoffee;twitter:@nobody_at_all"]
+    sheet = pd.DataFrame({"row_id": ["a"], "content": ["x"], "accounts": named, "scheduled_for": ["2027-01-01T00:00Z"]})
+    found = ws.check(sheet)
+    assert found["code"].to_list() == ["account_form", "account_unknown"]
+    assert "did you mean twitter:@aldercoffee?" in found["message"][0]
+    assert "nobody_at_all" in found["message"][1]
+
+
 def test_a_post_that_the_api_refuses_to_check_is_an_error_of_its_row(ws, sandbox):
     sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/validate", status=422, code="VALIDATION_ERROR"))
     row = {"row_id": "a", "content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
