@@ -387,7 +387,7 @@ KINDS: tuple[Kind, ...] = (
     _kind(
         "accounts",
         "risk failure_share next_at checked_at",
-        "status risk why remedy verdict platform username failed failure_share next_at works account_id",
+        "status risk why remedy verdict platform username owners scheduled next_at account_id failed failure_share works",
     ),
     _kind(
         "targets",

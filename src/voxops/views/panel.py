@@ -108,7 +108,12 @@ class Facet:
                 options=[(value, at) for at, value in enumerate(self.values)],
                 description=title,
                 rows=min(max(len(self.values), 2), 7),
-                layout=Layout(flex_flow="column", flex="1 1 170px", max_width="280px", width="auto", height="auto"),
+                layout=Layout(
+                    flex_flow="column",
+                    flex=f"{max(map(len, self.values), default=1)} 1 150px",
+                    width="auto",
+                    height="auto",
+                ),
             )
         )
 
