@@ -22,6 +22,8 @@ _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # poss
 _ESCAPE = re.compile(
     rb"[%\\&](?:(?:(?<=%)(?:25)*|(?<=\\)\\*(?:u00|x))([2-7][0-9a-fA-F])|(?<=\\)\\*(/)|(?<=\\)\\+|(?<=&)(?:amp;)*(#?\w{1,31};?))"
 )
+# How each kind begins, with a literal byte, for which the search jumps: most pages have none, and a substitution would read every byte.
+_SIGNS = (re.compile(rb"%[2-7][0-9a-fA-F]"), re.compile(rb"\\(?:[\\/x]|u00)"), re.compile(rb"&#?\w{1,31};?"))
 _LAYERS = 9  # of other kinds that may lie behind each other
 _SHORTEST = 8  # characters; shorter text may occur in an answer by chance, so it is not redacted
 
@@ -66,9 +68,12 @@ class Secret:
         for coding in _CODINGS if b"\0" in data else ("ascii",):
             data = data.replace(self._held().encode(coding), "***".encode(coding))
         # Text that begins with a null byte only looks like UTF-16, so it is also read as it is.
-        for plain in dict.fromkeys((data, data.decode(json.detect_encoding(data), "replace").encode())):
+        coding = json.detect_encoding(data)
+        for plain in (data,) if coding == "utf-8" else (data, data.decode(coding, "replace").encode()):
             flat = plain
             for _ in range(_LAYERS):
+                if not any(sign.search(flat) for sign in _SIGNS):
+                    break
                 before, flat = flat, _ESCAPE.sub(_unescaped, flat)
                 if flat == before:
                     break
