@@ -30,7 +30,7 @@ from voxops.api.states import as_mark
 from voxops.client import Answer, AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
-from voxops.engine.watching import Watch, refuse_unknown, things_of
+from voxops.engine.watch import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.cells import metadata_value
 from voxops.frames.records import with_rows, with_tries

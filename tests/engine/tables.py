@@ -14,9 +14,9 @@ from tests.acts.support import item, request
 
 from voxops.acts.act import Request, Subject, blocked, settled
 from voxops.api.reasons import Reason
-from voxops.engine import bind, reduce, rules
+from voxops.engine import answers, bind, rules
 from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
-from voxops.engine.reduce import Ending, Event
+from voxops.engine.answers import Ending, Event
 from voxops.engine.rules import (
     Block,
     CallFacts,
@@ -346,7 +346,7 @@ def fits(example: Example) -> tuple[Any, Any]:
 
 def ends(example: Example) -> tuple[Any, Any]:
     """The case of `reduce` that holds, and what it makes of the call."""
-    return next(case for case in reduce.CASES if case.holds(example.facts)), reduce.reduce(example.facts)
+    return next(case for case in answers.CASES if case.holds(example.facts)), answers.reduce(example.facts)
 
 
 def binds(example: Example) -> tuple[Any, Any]:
@@ -355,6 +355,6 @@ def binds(example: Example) -> tuple[Any, Any]:
 
 
 TABLES: dict[str, tuple[Sequence[Any], Sequence[Example], Callable[[Example], tuple[Any, Any]]]] = {
-    "decide": (rules.RULES, DECIDES, decides), "fit": (rules.FITS, FITS, fits), "reduce": (reduce.CASES, ENDS, ends),
+    "decide": (rules.RULES, DECIDES, decides), "fit": (rules.FITS, FITS, fits), "reduce": (answers.CASES, ENDS, ends),
     "place": (bind.CASES, BINDS, binds),
 }  # fmt: skip

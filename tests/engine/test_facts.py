@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_rule_13_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
     before = shown(BEFORE, count=1)
     call = send(ledger, [one], baseline={**Baseline.of(before).stored(), "settable": settable(before)})
     reply = json.dumps({"retriedPlatforms": [promise]}).encode()
-    ledger.calls.end(call, "accepted", now=NOW, status=202, reply=reply, answered=True)
+    ledger.calls.end(replace(call, state="accepted", ended=NOW, http_status=202, reply=reply, answered=True))
     call, about = ledger.calls.get(call.id), known(ledger, clock)
     about.readings.looked(call, Moment(NOW, 0.0))
     for state in states:

@@ -367,7 +367,6 @@ class Binder:
                 ledger.requests.replace(
                     request.id, numbered, asked=max(item.attempt, request.asked), alike=self._known.will_show(item)
                 )
-                ledger.requests.clear([request.id])
         return (None if request is None else request.id), None
 
     def _abandon_others(self, known: Known) -> None:
@@ -419,7 +418,7 @@ class Binder:
     def _undo(self, run: str) -> None:
         """The run ends for ever, in every kernel: its rows go out in no run, except as a next attempt (rule 16)."""
         ledger = self._ledger
-        ledger.runs.undo(run)
+        ledger.runs.note(run, undone=True, paused=True)
         undo_unsent(ledger, [row.request for row in ledger.runs.rows(run) if row.request is not None])
 
     # What will not go is said at once.

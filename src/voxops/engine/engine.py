@@ -14,10 +14,10 @@ from voxops._support import safe
 from voxops.acts.plan import Compared, Plan
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
-from voxops.engine.drive import Driver
+from voxops.engine.loop import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
-from voxops.engine.opened import LOGGED
+from voxops.engine.polling import LOGGED
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
 from voxops.ledger.audit import duplicates
@@ -117,7 +117,7 @@ class Engine:
 
     async def leave(self, run: str) -> bool:
         """Pause a run that nobody has taken, as its call was cancelled (rule 16); whether it was bound."""
-        bound = bool(await self.commit(lambda: self.ledger.runs.leave(run)))
+        bound: bool = await self.commit(lambda: self.ledger.runs.note(run, paused=True, state="paused"))
         if bound:
             _log.info("run %s paused, as the call that bound it was cancelled", run)
         return bound

@@ -20,10 +20,10 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
-from voxops.engine.drive import Pass
+from voxops.engine.loop import Pass
 from voxops.engine.lists import rest
 from voxops.engine.progress import Reporter
-from voxops.engine.watching import Watch
+from voxops.engine.watch import Watch
 from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger import audit
 from voxops.model import MOVES, Observer, Snapshot, Transition
@@ -86,7 +86,7 @@ class Execution:
         self.current.paused = True
         self._engine.driver.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
-        await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=True))
+        await self._engine.commit(lambda: self._ledger.runs.note(self.id, paused=True))
         current, clock = self.current, self._engine.client._clock
         until = clock.monotonic() + PAUSES_WITHIN
         while current.under_way and (left := until - clock.monotonic()) > 0:
@@ -110,7 +110,7 @@ class Execution:
 
     async def allow(self) -> None:
         """The run may send again: what paused it is over."""
-        await self._engine.commit(lambda: self._ledger.runs.pause(self.id, paused=False))
+        await self._engine.commit(lambda: self._ledger.runs.note(self.id, paused=False))
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
@@ -139,7 +139,7 @@ class Execution:
 
     def moves(self, since: datetime | None = None) -> Mapping[int, Transition]:
         """The rows that have settled since an instant, and perhaps some before it, each with its number, the first first."""
-        return audit.moves(self._ledger, self.id, since)
+        return dict(reversed(audit.moves(self._ledger, self.id, since).items()))
 
     def results(self) -> pd.DataFrame:
         """One row per eligible row, with its outcome."""

@@ -33,8 +33,8 @@ from voxops.api.timing import (
     PROOF_AFTER,
     SKEW,
 )
-from voxops.engine import presence
-from voxops.engine.reduce import decoded
+from voxops.engine import match
+from voxops.engine.answers import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
@@ -308,7 +308,7 @@ class Knowledge:
         )
         if call.state == "sent" or (looked is None and readings.listed is None):
             return {one.id: base for one in requests}, call
-        found = presence.match(requests, readings.window.values())
+        found = match.posts_for(requests, readings.window.values())
         left = [one for one in requests if one.id not in found]
         doubts = self._strangers(call, left)
         proved = looked is not None and looked >= PROOF_AFTER
@@ -337,7 +337,7 @@ class Knowledge:
         claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
         span = call.first_sent - SKEW, call.end + CREATED_WITHIN
         shows = self.ledger.seen.lists_show_marks
-        return presence.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
+        return match.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
 
     # Calls.
 
@@ -413,7 +413,7 @@ class Knowledge:
             posts = rows.get(one.item.row_mark, [])
             posts += [post for post in by_op.get(one.item.mark, ()) if post not in posts]
             same = [post for post in alike if post.shown == shown[one.id]]
-            found[one.id] = presence.judge(one, posts), presence.looks_like(one, same, ())
+            found[one.id] = match.judge(one, posts), match.looks_like(one, same, ())
         return found
 
 
@@ -491,7 +491,7 @@ class Unsent:
             alike = (
                 Reason("alike_in_flight", row=request.item.label[:40])
                 if own
-                else presence.looks_like(request, (), others)
+                else match.looks_like(request, (), others)
             )
         known = self._known
         listed = known.readings.listed if known.accounts_read else None
@@ -539,7 +539,7 @@ class Unsent:
             found |= {
                 "makes": True,
                 "listed": None if listed is None else listed.at,
-                "alike": known.named(presence.looks_like(request, self._alike[request.id], others)),
+                "alike": known.named(match.looks_like(request, self._alike[request.id], others)),
             }
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
@@ -563,7 +563,7 @@ class Unsent:
         state, moment = self._known.readings.of(Subject("post", str(keep)))
         if moment is None or not 0 <= self._base.now - moment.at <= 10.0:
             return None
-        if state is None or not (seen := presence.seen_of(state, moment.at)).is_live:
+        if state is None or not (seen := match.seen_of(state, moment.at)).is_live:
             return False
         creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
         wanted = {shown_of_body(one.item.body or {}) for one in creates}

@@ -229,7 +229,7 @@ def abandon(ledger: Ledger, run: str) -> None:
     requests = ledger.requests.of_run(run).values()
     unsent = [one for one in requests if one.is_unsent]
     ledger.requests.say([held(one, Reason("cancelled")) for one in unsent])
-    ledger.runs.pause(run, paused=True)
+    ledger.runs.note(run, paused=True)
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:

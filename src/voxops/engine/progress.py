@@ -24,7 +24,7 @@ from voxops.model import MOVES, OUTCOMES, Cell, Observer, Outcome, Snapshot, Tra
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-    from voxops.engine.drive import Pass
+    from voxops.engine.loop import Pass
 
 REFRESH = 0.25  # real seconds between two snapshots
 FIRST_REFRESH = 0.05  # the same before the first, when something is on its way
@@ -141,7 +141,7 @@ class Reporter(Progress):
             cells=cells_of(found.counts),
             withdrawn=found.withdrawn,
             at_rest=found.at_rest,
-            recent=audit.changes(self._ledger, self._run, RECENT),
+            recent=tuple(audit.moves(self._ledger, self._run, most=RECENT).values()),
             acts=audit.acts(self._ledger, self._run),
         )
 
@@ -197,7 +197,7 @@ class Reporter(Progress):
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
         runs = self._ledger.runs
         if current.halted is not None and not current.watching:  # before it is shown: its rows say so
-            runs.finish(self._run, state="stopped", note=str(current.halted))
+            runs.note(self._run, state="stopped", note=str(current.halted))
         snapshot = self.refresh(current)
         stays = current.closed and snapshot.settled < snapshot.total  # nobody watches what it has sent
         held = stays or ((current.paused or current.watching) and runs.unsent(self._run))
@@ -206,13 +206,13 @@ class Reporter(Progress):
         if not held:
             return self._end(snapshot)
         if not current.watching:
-            runs.finish(self._run, state="open" if stays else snapshot.phase, note=snapshot.note)
+            runs.note(self._run, state="open" if stays else snapshot.phase, note=snapshot.note)
         return snapshot
 
     def _end(self, shown: Snapshot) -> Snapshot:
         """Note that the run has ended, and how."""
         phase = self._end_of(shown)
-        self._ledger.runs.finish(self._run, state=phase, note="")
+        self._ledger.runs.note(self._run, state=phase, note="")
         if copies := audit.copies_of(self._ledger, self._run):  # until they are withdrawn (rule 19)
             note = str(Reason("duplicates_found", rows=len(copies)))
             _log.warning("run %s: duplicates_found", self._run)

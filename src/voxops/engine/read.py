@@ -13,7 +13,7 @@ from voxops.acts.create import asked_hash
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
-from voxops.engine import presence
+from voxops.engine import match
 from voxops.engine.facts import Knowledge, Moment, Readings, utc
 from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
@@ -144,7 +144,7 @@ class Eyes:
         if known.confirmed:
             return
         if state is None:
-            self._ledger.requests.not_there([request], Reason("not_found"))
+            self._ledger.requests.not_there(request, Reason("not_found"))
         elif state.mark is None:  # it is there, and shows no marks: nothing contradicts the answer
             self._ledger.requests.confirm([(post, request)])
 
@@ -162,9 +162,9 @@ class Eyes:
         # A post of the future stands on top of the list for days, and would hide what is created until then.
         latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
         known = self._ledger.seen.of_posts(listed.posts)
-        states = [one for post, one in listed.posts.items() if post in known or presence.is_remembered(one, began)]
+        states = [one for post, one in listed.posts.items() if post in known or match.is_remembered(one, began)]
         self._ledger.seen.learn(
-            [presence.seen_of(state, began) for state in states],
+            [match.seen_of(state, began) for state in states],
             latest=latest,
             shows_marks=listed.marked,
             looked_through=looked_through,
@@ -262,7 +262,7 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: flo
     """
     known = ledger.seen.of_posts(posts)
     found = [
-        presence.seen_of(state, began)
+        match.seen_of(state, began)
         for post, state in posts.items()
         if state is not None and (post in known or state.mark is not None or state.marks[1] is not None)
     ]
@@ -279,7 +279,7 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: flo
 
 def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
     """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 12)."""
-    marked = presence.by_mark(states)
+    marked = match.by_mark(states)
     pairs = []
     for request in ledger.requests.unconfirmed(marked).values() if marked else ():
         asked, named = asked_hash(request.item.body or {}), request.result_id

@@ -23,7 +23,7 @@ from voxops.api.states import PostState
 from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
-from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
+from voxops.engine.answers import Ending, Event, decoded, leaves_open, reduce, still_runs
 from voxops.engine.rules import Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
@@ -262,8 +262,11 @@ class Sender:
             state == "limited" or ending.state in {"accepted", "answered"} or not still_runs(event)
         )
         last = ledger.calls.end(
-            call, state, now=now, status=event.status, reply=body, answered=answered, refused=ending.never_again, reason=ending.reason,
-        )  # fmt: skip
+            replace(
+                call, state=state, ended=now, http_status=event.status, reply=body, answered=answered, refused=ending.never_again,
+                reason=ending.reason,
+            )  # fmt: skip
+        )
         if not last and not act.creates:
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
@@ -302,8 +305,11 @@ class Sender:
         else:
             kept, said, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
-            call, "unknown", now=now, status=event.status, answered=True, refused=kept == "unknown", reason=Reason("answer_without_row"),
-        )  # fmt: skip
+            replace(
+                call, state="unknown", ended=now, http_status=event.status, reply=None, answered=True, refused=kept == "unknown",
+                reason=Reason("answer_without_row"),
+            )  # fmt: skip
+        )
         if not last:
             return Sent(call, Ending("refused"))
         held = [one for one in said if not one.outcome.final]

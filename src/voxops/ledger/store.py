@@ -169,6 +169,11 @@ class Store:
         with self.atomic() as db:
             return db.execute(sql, _bound(values)).rowcount
 
+    def update(self, table: str, where: str, changes: Mapping[str, Any], **values: Any) -> int:
+        """Set these columns in the rows of which this holds; return how many these are."""
+        columns = ", ".join(f"{name} = :{name}" for name in changes)
+        return self.write(f"UPDATE {table} SET {columns} WHERE {where}", **changes, **values)
+
     def write_each(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute a statement for each of these rows of values, in one transaction."""
         if bound := [_bound(values) for values in rows]:

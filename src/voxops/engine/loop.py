@@ -27,7 +27,7 @@ from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.lists import rest
-from voxops.engine.opened import MOST_READINGS, OpenCalls
+from voxops.engine.polling import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
 from voxops.engine.rules import Block, Decision, Read, Settle, Wait, fit
 from voxops.engine.send import Group, Sent, ask
@@ -238,7 +238,7 @@ class Driver:
         current.note = head.note if head.paused or current.watching else ""
         rows = ledger.runs.rows(current.run)
         if not current.watching:
-            await self._commit(lambda: ledger.runs.begin(current.run))
+            await self._commit(lambda: ledger.runs.note(current.run, state="open", note=""))
         ids = [row.request for row in rows if row.request is not None and row.reason is None]
         requests = ledger.requests.get(ids)
         groups: dict[Any, Group] = {}

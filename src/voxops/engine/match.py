@@ -75,7 +75,7 @@ def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
     return found
 
 
-def match(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, str]:
+def posts_for(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, str]:
     """Request -> the earliest post that bears its mark and was created as it asks.
 
     A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
