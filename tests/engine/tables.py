@@ -15,8 +15,8 @@ from tests.acts.support import item, request
 from voxops.acts.act import Request, Subject, blocked, settled
 from voxops.api.reasons import Reason
 from voxops.engine import answers, bind, rules
-from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
 from voxops.engine.answers import Ending, Event
+from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
 from voxops.engine.rules import (
     Block,
     CallFacts,

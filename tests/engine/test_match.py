@@ -11,7 +11,7 @@ from tests.acts.support import item, request
 
 from voxops.acts import keys
 from voxops.acts.act import Subject
-from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.keys import asked_hash, shown_of_body
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import CREATED_WITHIN, SKEW

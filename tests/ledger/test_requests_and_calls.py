@@ -103,7 +103,9 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     assert change(ledger, lambda: ledger.calls.unsend(first)) == (None, {}), "another try has followed"
     said, changed = change(
         ledger,
-        lambda: ended(ledger, second, "limited", http_status=429, reply=b"said", answered=True, refused=True, reason=WHY),
+        lambda: ended(
+            ledger, second, "limited", http_status=429, reply=b"said", answered=True, refused=True, reason=WHY
+        ),
     )
     assert said
     assert changed == of(

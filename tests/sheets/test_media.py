@@ -13,7 +13,8 @@ from PIL import Image
 from tests.sheets.offline import findings, listed, uploaded
 
 import voxops as vx
-from voxops.acts.create import asked_hash, plan_create, resolved
+from voxops.acts.create import plan_create, resolved
+from voxops.acts.keys import asked_hash
 from voxops.acts.plan import Plan
 from voxops.api import limits
 from voxops.api.reasons import Reason

@@ -10,7 +10,8 @@ from tests.acts.support import forms, keys_of
 from tests.sheets.offline import findings
 
 import voxops as vx
-from voxops.acts.create import asked_hash, plan_create, shown_of_body
+from voxops.acts.create import plan_create
+from voxops.acts.keys import asked_hash, shown_of_body
 from voxops.errors import PlanError
 
 BOTH = "twitter:@aldercoffee; linkedin:@aldercoffee"

@@ -130,6 +130,16 @@ class Item:
         return keys.row_mark(self.campaign, self.label)
 
     @property
+    def asked_hash(self) -> str:
+        """Fingerprint of all that this create requests."""
+        return keys.asked_hash(self.requested)
+
+    @property
+    def shown_hash(self) -> str:
+        """Fingerprint of what the post of this create shows."""
+        return keys.shown_of_body(self.requested)
+
+    @property
     def mark(self) -> str:
         """The mark of this attempt at this create."""
         return keys.mark(self.campaign, self.label, self.attempt)
@@ -217,6 +227,8 @@ class Act:
         Method and path of its calls, with what the subject puts in place; ``*`` stands for a target.
     alone : bool
         Whether its subject is read by itself just before it is sent.
+    sends : bool
+        Whether it makes a post go out, so that a post in flight is a sign of it.
     reverts : bool
         Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
     bulk : bool
@@ -238,6 +250,7 @@ class Act:
     about: ClassVar[About] = "post"
     place: ClassVar[str]
     alone: ClassVar[bool] = False
+    sends: ClassVar[bool] = True
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
@@ -309,6 +322,19 @@ class Act:
         """Requests that a refusal settles or blocks one by one; none where it refuses all alike."""
         return []
 
+    # What a reading shows of it.
+
+    def shows_nothing(self, requests: Requests, state: Any, baseline: Baseline | None) -> bool:  # noqa: ARG002
+        """Whether a subject shows no sign at all of the act: only this lets an unknown one be sent again (rule 9)."""
+        return untouched(state, baseline)
+
+    def settle_reading(self, requests: Requests, state: Any, tried: Attempted, reply: Any = None) -> list[Request]:  # noqa: ARG002
+        """Requests that the present state of the subject settles or blocks, or that are pending for a reason.
+
+        `reply` is the answer to an accepted try.
+        """
+        return []
+
     # Afterwards.
 
     def failed_rows(self, rows: Any, stuck: Sequence[bool]) -> Any:  # noqa: ARG002
@@ -321,9 +347,7 @@ class Act:
 
 
 class PostAct(Act):
-    """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
-
-    sends: ClassVar[bool] = True
+    """An act on a post that exists."""
 
     def decodes(self, data: Any) -> bool:
         """The post, or what is queued of it; a 2xx that bears an error is neither."""
@@ -337,10 +361,6 @@ class PostAct(Act):
         """The post is named in the path."""
         return data.get("id") not in (None, path.split("/")[3])
 
-    def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
-        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 9)."""
-        return untouched(state, baseline)
-
     def settle_reading(
         self,
         requests: Requests,
@@ -348,10 +368,7 @@ class PostAct(Act):
         tried: Attempted,
         reply: Any = None,  # noqa: ARG002
     ) -> list[Request]:
-        """Requests that the present state of the post settles or blocks, or that are pending for a reason.
-
-        `reply` is the answer to an accepted try.
-        """
+        """What becomes of each request by itself."""
         return list(filter(None, (self.became(request, state, tried) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from voxops._support.arguments import true_or_false
-from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
+from voxops._support.canonical import canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
 from voxops.acts.act import BULK, About, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
@@ -43,33 +42,6 @@ _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 
 # Optional fields of a create, where a row has none.
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
-
-
-# What a create requests and what a post shows, in forms that can be compared (rule 10).
-
-
-def asked_hash(body: Row) -> str:
-    """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
-    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
-    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
-
-
-def shown_of_body(body: Row) -> str:
-    """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
-    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
-
-
-def shown_of_state(state: PostState) -> str | None:
-    """Fingerprint of what a post shows; None where it does not show all of it."""
-    if state.content is None or state.scheduled_for is None or not state.accounts:
-        return None
-    return shown_hash(state.content, state.accounts, state.scheduled_for)
-
-
-def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
-    """Fingerprint of content as it is read, accounts and minute."""
-    moment = datetime.fromisoformat(when).astimezone(UTC).replace(second=0, microsecond=0)
-    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
@@ -159,7 +131,7 @@ def _marked(item: Item, fields: Row) -> dict[str, Any]:
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
         "voxopsCampaign": keys.campaign_mark(item.campaign),
-        "voxopsAsked": asked_hash(item.requested),
+        "voxopsAsked": item.asked_hash,
         "voxopsChanges": keys.field_marks({**NOTHING_ELSE, **item.requested}),
     }
     people = item.seen.get("people") or {}

@@ -8,13 +8,15 @@ changes: golden values in the tests hold it (rule 8).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from voxops._support.arguments import near_name
-from voxops._support.canonical import as_kept, canonical, fingerprint, fold_text, well_formed
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, fold_text, well_formed
+from voxops.api.states import PostState
 
 KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
 # Signs that spreadsheets and text processors put in place of typed ones (rule 5).
@@ -66,6 +68,33 @@ def row_mark(campaign: str, key: str) -> str:
 def campaign_mark(campaign: str) -> str:
     """Return ``metadata.voxopsCampaign`` of a created post: the campaign, hashed (rule 10)."""
     return fingerprint("campaign", campaign)
+
+
+# What a create requests and what a post shows, in forms that can be compared (rule 10).
+
+
+def asked_hash(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
+    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
+    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
+
+
+def shown_of_body(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
+    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+
+
+def shown_of_state(state: PostState) -> str | None:
+    """Fingerprint of what a post shows; None where it does not show all of it."""
+    if state.content is None or state.scheduled_for is None or not state.accounts:
+        return None
+    return shown_hash(state.content, state.accounts, state.scheduled_for)
+
+
+def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
+    """Fingerprint of content as it is read, accounts and minute."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(second=0, microsecond=0)
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
 
 
 def change_mark(change: str, field: str, post_id: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from voxops._support.canonical import as_kept
 from voxops.acts.act import Item, Request, Subject, blocked, settled
-from voxops.acts.create import asked_hash, resolved, shown_of_body
+from voxops.acts.create import resolved
 from voxops.acts.keys import texts_by_column
 from voxops.acts.plan import Compared, Plan
 from voxops.acts.table import act_named
@@ -300,19 +300,18 @@ class Binder:
 
     def _shows(self, post: Seen, item: Item, differs: Sequence[str]) -> bool:
         """Whether a post shows what the sheet asks for now, after it was changed in these fields."""
-        body = item.body or {}
-        if post.asked == asked_hash(body):
+        if post.asked == item.asked_hash:
             return True
         if set(differs) <= _SHOWN:
-            return post.shown == shown_of_body(body)
+            return post.shown == item.shown_hash
         if not set(differs) <= _SHOWN | {"tags"}:
             return False
         tags = [
             one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED
         ]
         ours = [one.item.requested["tags"] for one in tags if "tags" in one.item.requested]
-        shows = not _SHOWN & set(differs) or post.shown in {None, shown_of_body(body)}
-        return shows and bool(ours) and sorted(ours[-1]) == sorted(body.get("tags") or ())
+        shows = not _SHOWN & set(differs) or post.shown in {None, item.shown_hash}
+        return shows and bool(ours) and sorted(ours[-1]) == sorted(item.requested.get("tags") or ())
 
     def _stale(self, compared: Compared) -> dict[int, Reason]:
         """Rows of a sync that were compared with what is no longer so: "load the posts again" (rule 18).

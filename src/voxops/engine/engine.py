@@ -14,9 +14,9 @@ from voxops._support import safe
 from voxops.acts.plan import Compared, Plan
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
-from voxops.engine.loop import Driver
 from voxops.engine.facts import Knowledge, Readings
 from voxops.engine.lists import Reader
+from voxops.engine.loop import Loop
 from voxops.engine.polling import LOGGED
 from voxops.engine.read import Eyes
 from voxops.engine.send import Sender
@@ -75,7 +75,7 @@ class Engine:
         )
         self.eyes: Eyes = Eyes(client, Reader(client), self.known, self.commit)
         self.sender: Sender = Sender(client, self.known, self.eyes, self.commit, self.note, people or {})
-        self.driver: Driver = Driver(client, self.known, self.eyes, self.sender, self.commit, self.rng)
+        self.loop: Loop = Loop(client, self.known, self.eyes, self.sender, self.commit, self.rng)
 
     async def commit(self, work: Callable[[], Any]) -> Any:
         """Do a piece of work in a transaction of the ledger; return when it is on disk."""
@@ -87,7 +87,7 @@ class Engine:
 
     def close(self) -> None:
         """End the loop and the thread that writes."""
-        self.driver.close()
+        self.loop.close()
         self._writer.close()
 
     async def bind(self, plan: Plan, reason: str | None, *, failures: int | None = None) -> str:
@@ -164,7 +164,7 @@ class Engine:
             if str(call.subject) in subjects or identities.intersection(one.item.identity for one in rows[call.id])
         ]
         if about:
-            await self.driver.look(about)
+            await self.loop.look(about)
 
     async def look_for_copies(self, *, waiting: bool = False) -> None:
         """Read what was created since, and name in the log the rows for which there are several live posts, whichever run they are of."""
@@ -182,4 +182,4 @@ class Engine:
             await self.look_for_copies()
         opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
         if opened:
-            await self.driver.look(opened)
+            await self.loop.look(opened)

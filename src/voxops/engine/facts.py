@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from voxops.acts.act import Act, Item, PostAct, Request, Subject, blocked, settled
-from voxops.acts.create import shown_hash, shown_of_body
-from voxops.acts.redeliver import Redeliver
+from voxops.acts.act import Act, Item, Request, Subject, blocked, settled
+from voxops.acts.keys import shown_hash
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.evidence import (
@@ -212,9 +211,8 @@ class Knowledge:
         if state is None:
             found = [blocked(one, act.gone) for one in requests] if looked >= PROOF_AFTER else []
             return self._with(base, requests, found), call
-        if isinstance(act, Redeliver):
+        if act.about == "delivery":
             return self._open_delivery(act, call, requests, state, base), call
-        assert isinstance(act, PostAct)
         return self._open_post(act, call, requests, state, base)
 
     def _with(
@@ -225,7 +223,7 @@ class Knowledge:
         return {one.id: by_id.get(one.id, others) for one in requests}
 
     def _open_post(
-        self, act: PostAct, call: Call, requests: Sequence[Request], state: PostState, base: Facts
+        self, act: Act, call: Call, requests: Sequence[Request], state: PostState, base: Facts
     ) -> tuple[dict[int, Facts], Call]:
         """What the present state of a post makes of an act on it."""
         baseline, looked = Baseline.read(call.baseline), base.looked or 0.0
@@ -285,7 +283,7 @@ class Knowledge:
         return since >= COUNT_SETTLES_AFTER and not edited and self.ledger.meta(COUNTS_RISE_EARLY) is None
 
     def _open_delivery(
-        self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
+        self, act: Act, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
     ) -> dict[int, Facts]:
         """What the present record of a delivery makes of an act on it (rule 13)."""
         baseline = call.baseline or {}
@@ -293,7 +291,7 @@ class Knowledge:
         # After long a count that rose alone is the same result again.
         same_again = touched and call.state == "accepted" and (base.looked or 0.0) >= PROOF_AFTER
         if delivery_ended(baseline, state) or same_again:
-            return self._with(base, requests, act.settle_reading(requests, state))
+            return self._with(base, requests, act.settle_reading(requests, state, Attempted(None, base.looked or 0.0)))
         if call.state == "unknown" and touched:
             base = replace(base, doubtful=Reason("changed_in_doubt"))
         return {one.id: base for one in requests}
@@ -381,7 +379,7 @@ class Knowledge:
         """Hash of what its post will show; None for what changes none of text, time and accounts, or where that is not known."""
         body = item.requested
         if item.creates:
-            return shown_of_body(body)
+            return item.shown_hash
         state, _ = self.readings.of(item.subject)
         if not isinstance(state, PostState) or not _SHOWN & body.keys():
             return None
@@ -401,7 +399,7 @@ class Knowledge:
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
         seen = self.ledger.seen
-        shown = {one.id: shown_of_body(one.item.requested) for one in requests}
+        shown = {one.id: one.item.shown_hash for one in requests}
         rows: dict[str | None, list[Seen]] = {}
         by_op: dict[str | None, list[Seen]] = {}
         for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
@@ -489,9 +487,7 @@ class Unsent:
         if alike is None and others:
             own = [one for one in others if one.item.identity == request.item.identity and one.id != request.id]
             alike = (
-                Reason("alike_in_flight", row=request.item.label[:40])
-                if own
-                else match.looks_like(request, (), others)
+                Reason("alike_in_flight", row=request.item.label[:40]) if own else match.looks_like(request, (), others)
             )
         known = self._known
         listed = known.readings.listed if known.accounts_read else None
@@ -566,7 +562,7 @@ class Unsent:
         if state is None or not (seen := match.seen_of(state, moment.at)).is_live:
             return False
         creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
-        wanted = {shown_of_body(one.item.body or {}) for one in creates}
+        wanted = {one.item.shown_hash for one in creates}
         return seen.shown is None or not wanted or seen.shown in wanted
 
 

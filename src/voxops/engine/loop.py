@@ -118,7 +118,7 @@ class Pass:
             self.failure = error if isinstance(error, Exception) else None
 
 
-class Driver:
+class Loop:
     """The loop of a workspace.
 
     Parameters
@@ -185,12 +185,12 @@ class Driver:
 
     # Asked by runs.
 
-    async def drive(self, current: Pass) -> None:
+    async def run(self, current: Pass) -> None:
         """Loop over a run until nothing of it moves any more; raises what broke the loop."""
         await self._add(current)
         if self._task is None or self._task.done():
             self._open.begin()
-            self._task = asyncio.create_task(self._loop())
+            self._task = asyncio.create_task(self._turns())
         self.wake()
         try:
             await current.done.wait()
@@ -267,7 +267,7 @@ class Driver:
 
     # The loop.
 
-    async def _loop(self) -> None:
+    async def _turns(self) -> None:
         """Turn until nothing is open that may still move."""
         try:
             while self._passes or self._busy():

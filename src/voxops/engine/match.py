@@ -8,7 +8,6 @@ from datetime import datetime
 
 from voxops.acts import keys
 from voxops.acts.act import Request, settled
-from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -23,7 +22,7 @@ def seen_of(state: PostState, began: float) -> Seen:
     op, row, campaign, asked = state.marks
     source = "single" if state.source == "single" else "list"
     return Seen(
-        state.post_id, state.created_at or "", state.status, state.updated_at, op, row, campaign, asked, shown_of_state(state), began,
+        state.post_id, state.created_at or "", state.status, state.updated_at, op, row, campaign, asked, keys.shown_of_state(state), began,
         source, began,
     )  # fmt: skip
 
@@ -32,7 +31,11 @@ def is_remembered(state: PostState, now: float) -> bool:
     """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 17)."""
     if state.source == "single" or state.mark is not None or state.marks[1] is not None:
         return True
-    return state.scheduled_for is not None and shown_of_state(state) is not None and _instant(state.scheduled_for) > now
+    return (
+        state.scheduled_for is not None
+        and keys.shown_of_state(state) is not None
+        and _instant(state.scheduled_for) > now
+    )
 
 
 def strangers(
@@ -85,8 +88,8 @@ def posts_for(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[i
     for request in requests:
         marked = marks.get(request.item.mark, [])
         whole = [state for state in marked if state.status != "draft" or state.scheduled_for is not None]
-        asked = asked_hash(request.item.body or {})
-        if hits := [state for state in whole or marked[-1:] if state.marks[3] in {None, asked}]:
+        asked = {None, request.item.asked_hash}
+        if hits := [state for state in whole or marked[-1:] if state.marks[3] in asked]:
             found[request.id] = hits[0].post_id
     return found
 
@@ -114,8 +117,7 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     if not posts:
         return None
     item = request.item
-    body = item.body or {}
-    asked, shown = asked_hash(body), shown_of_body(body)
+    asked, shown = item.asked_hash, item.shown_hash
     attempts = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS)
     latest = max((attempts.get(post.op_mark, len(attempts)) for post in posts if post.op_mark), default=item.attempt)
     first: dict[str, Seen] = {}

@@ -9,7 +9,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.act import Item, Subject
-from voxops.acts.create import asked_hash
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
@@ -282,7 +281,7 @@ def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
     marked = match.by_mark(states)
     pairs = []
     for request in ledger.requests.unconfirmed(marked).values() if marked else ():
-        asked, named = asked_hash(request.item.body or {}), request.result_id
+        asked, named = request.item.asked_hash, request.result_id
         own = [state for state in marked.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
         if own:  # the earliest, but for the one that the answer named
             post = min(own, key=lambda state: state.post_id != named)

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
 from voxops.acts.act import Act, Request, settled
-from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
+from voxops.engine.answers import Ending, Event, decoded, leaves_open, reduce, still_runs
 from voxops.engine.bind import undo_unsent, write
 from voxops.engine.facts import Gate, Unsent
 from voxops.engine.read import Eyes
-from voxops.engine.answers import Ending, Event, decoded, leaves_open, reduce, still_runs
 from voxops.engine.rules import Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
@@ -263,9 +262,15 @@ class Sender:
         )
         last = ledger.calls.end(
             replace(
-                call, state=state, ended=now, http_status=event.status, reply=body, answered=answered, refused=ending.never_again,
+                call,
+                state=state,
+                ended=now,
+                http_status=event.status,
+                reply=body,
+                answered=answered,
+                refused=ending.never_again,
                 reason=ending.reason,
-            )  # fmt: skip
+            )
         )
         if not last and not act.creates:
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
@@ -306,9 +311,15 @@ class Sender:
             kept, said, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
             replace(
-                call, state="unknown", ended=now, http_status=event.status, reply=None, answered=True, refused=kept == "unknown",
+                call,
+                state="unknown",
+                ended=now,
+                http_status=event.status,
+                reply=None,
+                answered=True,
+                refused=kept == "unknown",
                 reason=Reason("answer_without_row"),
-            )  # fmt: skip
+            )
         )
         if not last:
             return Sent(call, Ending("refused"))
@@ -341,7 +352,7 @@ class Sender:
             [
                 Seen(
                     one.result_id, created, "scheduled", None, one.item.mark, one.item.row_mark, keys.campaign_mark(one.item.campaign),
-                    asked_hash(body := one.item.body or {}), shown_of_body(body), now, "answer", now,
+                    one.item.asked_hash, one.item.shown_hash, now, "answer", now,
                 )
                 for one in done
                 if one.result_id is not None and one.outcome is Outcome.SUCCEEDED

@@ -15,7 +15,6 @@ from voxops._support import canonical
 from voxops.acts import keys
 from voxops.acts.act import Request, Subject
 from voxops.acts.copies import Marked, created_twice
-from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
@@ -275,7 +274,7 @@ def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[R
         by_mark.setdefault(post.row_mark, []).append(post)
     copies = []
     for request in requests:
-        asked, shown = asked_hash(request.item.requested), shown_of_body(request.item.requested)
+        asked, shown = request.item.asked_hash, request.item.shown_hash
         posts = [
             Marked(post.post_id, post.status, post.created, post.op_mark, post.shown, post.is_as_shown(asked, shown))
             for post in by_mark.get(request.item.row_mark, ())

@@ -9,7 +9,6 @@ from typing import Any
 
 from voxops._support.canonical import json_text
 from voxops.acts.act import Form, Request
-from voxops.api.reasons import Reason
 from voxops.ledger.records import Call, as_row, columns, read_call, reason_text
 from voxops.ledger.store import Part, Store, some
 
@@ -109,7 +108,9 @@ class Calls(Part):
         self._in_flight.discard(call.id)
         with self._store.atomic():
             changed = self._store.write(
-                f"UPDATE calls SET state = 'unknown', tries = tries - 1 WHERE id = :id AND {_ITS_OWN}", id=call.id, tries=call.tries
+                f"UPDATE calls SET state = 'unknown', tries = tries - 1 WHERE id = :id AND {_ITS_OWN}",
+                id=call.id,
+                tries=call.tries,
             )
             if changed and call.tries == 1:  # what has not been sent is in no call
                 self._store.write("UPDATE requests SET call = NULL WHERE call = :id", id=call.id)
