@@ -459,9 +459,9 @@ class Kernel:
 
         async def end() -> None:
             engine: Any = self.engine
-            for part in (engine, engine._writer, engine.sender, engine.eyes):
+            for part in (engine, engine._writer, engine.sender, engine.reads):
                 for name in ("commit", "note", "_commit", "_note"):
-                    if hasattr(part, name) and (part, name) != (engine.eyes, "note"):
+                    if hasattr(part, name) and (part, name) != (engine.reads, "note"):
                         setattr(part, name, dead)
             for execution in self._executions:
                 execution._finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]

@@ -60,5 +60,5 @@ def test_rule_13_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
     for state in states:
         about.readings.subjects[str(POST)] = state, Moment(NOW + seconds, seconds)
         facts, _ = about.open(call, [one], resends=False)
-    found = facts[one.id].found
+    found = facts[one.id].became
     assert (found is not None and found.outcome is Outcome.FAILED) == failed

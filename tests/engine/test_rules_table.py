@@ -107,7 +107,7 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 DOUBTS = st.none() | st.just(Reason("unmarked_post"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
-    "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
+    "call": CALLS, "looked": st.none() | SECONDS, "became": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
 }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def facts(**drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Facts]:
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
 def test_evidence_comes_before_everything(about, known):
-    said, found = decide(ASKED, about, known), known.found
+    said, found = decide(ASKED, about, known), known.became
     proved = found is not None and (found.outcome.final or found.outcome is Outcome.BLOCKED)
     if found is not None and found.outcome.final:
         assert said == Settle(found)
@@ -130,7 +130,7 @@ def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(abo
     """A `Wait` that does not hold ends the polling of its call; what may be sent again is read for all the same."""
     said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
     assert call is not None
-    if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.found is None:
+    if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.became is None:
         assert said.holds == (looked < PROOF_AFTER or known.resends)
         assert said.holds == (said.until is not None)
     assert not isinstance(said, Read)

@@ -174,7 +174,7 @@ def test_a_pass_that_breaks_down_says_so_everywhere(rig, monkeypatch, where):
     async def broken(*_: Any, **__: Any) -> bool:
         raise KeyError("a bug")
 
-    part, name = (kernel.engine.loop, "_look") if where == "loop" else (kernel.engine.eyes, "subjects")
+    part, name = (kernel.engine.loop, "_look") if where == "loop" else (kernel.engine.reads, "subjects")
     monkeypatch.setattr(part, name, broken)
     with pytest.raises(KeyError, match="a bug"):
         eventloop.run(execution.go())

@@ -74,7 +74,7 @@ def ending(*names: str) -> Patch:
     return constant(answers, "CASES", left)
 
 
-def verdict(name: str, instead: Callable[[bind.Known], bind.Verdict] | None = None) -> Patch:
+def verdict(name: str, instead: Callable[[bind.Planned], bind.Verdict] | None = None) -> Patch:
     """`place` without this case, or with another verdict of it."""
     assert any(row.name == name for row in bind.CASES), name
     changed = [replace(row, verdict=instead) if instead and row.name == name else row for row in bind.CASES]
@@ -123,11 +123,11 @@ def anybody(self: Any, group: Any, gate: Any) -> Any:
     """Whoever has decided to send sends, whatever has happened since."""
     requests = sorted(self._ledger.requests.get(group.ids).values(), key=lambda one: one.item.identity)
     subject = requests[0].item.subject
-    state, _ = self._known.readings.subjects.get(str(subject), (None, None))
+    state, _ = self._knowledge.readings.subjects.get(str(subject), (None, None))
     form = group.act.form([one.item for one in requests], state)
     return self._ledger.calls.send(
         form, requests, run=group.run, baseline=send._baseline(state),
-        credential=self._known.credential, now=self._known.now,
+        credential=self._knowledge.credential, now=self._knowledge.now,
     )  # fmt: skip
 
 

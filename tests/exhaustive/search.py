@@ -464,7 +464,7 @@ def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
 def _of_kernel(kernel: Kernel) -> list[Any]:
     """What a kernel remembers."""
     world, engine_, loop = kernel.world, kernel.engine, kernel.engine.loop
-    now, elapsed, readings = engine_.known.now, kernel.monotonic(), kernel.engine.known.readings
+    now, elapsed, readings = engine_.knowledge.now, kernel.monotonic(), kernel.engine.knowledge.readings
 
     def moment(one: Any) -> Any:
         return None if one is None else (round(now - one.at, 2), round(elapsed - one.elapsed, 2))
@@ -475,7 +475,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         )
 
     runs = {run: number for number, run in enumerate(kernel.runs())}
-    reader: Any = engine_.eyes.reader
+    reader: Any = engine_.reads.reader
     opened: Any = loop._open
     return [
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
@@ -489,7 +489,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
             for name, value in sorted((vars(loop) | vars(opened)).items())
             if isinstance(value, set) and name not in _OF_EVENTS
         ],
-        sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
+        sorted(engine_.knowledge.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in loop._due),
         len(loop._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2),
         len(loop._senders), sorted(loop._readers), sorted(loop._notified),

@@ -129,8 +129,8 @@ def _between(event: Event, low: int, high: int) -> bool:
 
 
 def _said(event: Event) -> Reason:
-    said = f" {event.code}" if event.code else ""
-    return Reason("key_conflict" if event.code in ABOUT_THE_KEY else "answered", status=event.status, said=said)
+    code = f" {event.code}" if event.code else ""
+    return Reason("key_conflict" if event.code in ABOUT_THE_KEY else "answered", status=event.status, said=code)
 
 
 def _is_of_another_body(event: Event) -> bool:

@@ -127,8 +127,8 @@ class Execution(Progress):
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
-        self._engine.known.accounts_read = False  # one may have been connected again
-        self._engine.known.media.clear()
+        self._engine.knowledge.accounts_read = False  # one may have been connected again
+        self._engine.knowledge.media.clear()
         self._withdraws = False
         if not self.over:
             self.current.watching = self.current.paused = self.current.blind = False
@@ -169,7 +169,7 @@ class Execution(Progress):
 
     def _stuck_before(self) -> float:
         """What was sent before this instant of server time, and has not ended, has hung."""
-        return self._engine.known.now - STUCK_AFTER.total_seconds()
+        return self._engine.knowledge.now - STUCK_AFTER.total_seconds()
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
@@ -301,8 +301,8 @@ class Execution(Progress):
 
 def _being_sent(rows: Sequence[str]) -> str:
     """Say that rows of a paused run are in flight; nothing for none."""
-    some = ", ".join(safe.plain(row, 40) for row in rows[:3]) + (" …" if len(rows) > 3 else "")
-    return f"Still in flight: {some}; recorded when answered" if rows else ""
+    named = ", ".join(safe.plain(row, 40) for row in rows[:3]) + (" …" if len(rows) > 3 else "")
+    return f"Still in flight: {named}; recorded when answered" if rows else ""
 
 
 def _phase(current: Pass) -> str:

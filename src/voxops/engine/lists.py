@@ -377,10 +377,10 @@ class Reader:
         """Read these posts by themselves, and note where all are; wherever they were not, they may be from now on."""
         for post_id in sorted(left):
             seen[post_id] = await self.post(post_id)
-        found = {post_id: state for post_id, state in seen.items() if state is not None}
-        self._last |= found
+        there = {post_id: state for post_id, state in seen.items() if state is not None}
+        self._last |= there
         for listing in self._listings.values():
-            listing.absent -= found.keys()
+            listing.absent -= there.keys()
         return seen
 
     async def _from_list(self, status: str, left: set[str], seen: dict[str, PostState | None]) -> tuple[int, bool]:
@@ -389,8 +389,8 @@ class Reader:
         Returns how many pages were read, and whether the list holds no more of these posts.
         """
         pages = fruitless = 0
-        known = (self._last.get(item) for item in left)
-        oldest = min(((one and one.created_at) or "" for one in known), default="")
+        states = (self._last.get(item) for item in left)
+        oldest = min(((before and before.created_at) or "" for before in states), default="")
         async for page in self._client.posts.list(status=status).pages():
             pages += 1
             # Thousands of rows are followed by pages of a hundred, of which a few are theirs.
@@ -440,19 +440,19 @@ class Reader:
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
         left = set(ids)
-        found: dict[str, dict[str, Any]] = {}
+        episodes: dict[str, dict[str, Any]] = {}
         try:
             async for page in self._client.webhooks.deliveries(webhook_id).pages():
                 states = read_deliveries(page.records)
                 hits = left.intersection(states)
-                found.update((delivery_id, states[delivery_id]) for delivery_id in hits)
+                episodes.update((delivery_id, states[delivery_id]) for delivery_id in hits)
                 left -= hits
                 if not left:
                     break
         except NotFoundError as error:  # the webhook was deleted, and its log with it
             if not says_absent(error):
                 raise
-        return found
+        return episodes
 
 
 def _any_in_flight(seen: Mapping[str, PostState | None]) -> bool:

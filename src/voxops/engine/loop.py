@@ -38,7 +38,7 @@ from voxops.model import Outcome
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
     from voxops.engine.facts import Knowledge
-    from voxops.engine.read import Commit, Eyes
+    from voxops.engine.read import Commit, Reads
     from voxops.engine.send import Sender
 
 _log = logging.getLogger("voxops.engine")
@@ -127,7 +127,7 @@ class Loop:
         The one client of the workspace.
     known : Knowledge
         What `decide` and `fit` ask.
-    eyes : Eyes
+    reads : Reads
         Reads.
     sender : Sender
         Sends.
@@ -140,27 +140,27 @@ class Loop:
     def __init__(
         self,
         client: AsyncClient,
-        known: Knowledge,
-        eyes: Eyes,
+        knowledge: Knowledge,
+        reads: Reads,
         sender: Sender,
         commit: Commit,
         rng: random.Random,
     ) -> None:
         self._client = client
-        self._ledger = known.ledger
-        self._known = known
-        self._eyes = eyes
+        self._ledger = knowledge.ledger
+        self._knowledge = knowledge
+        self._reads = reads
         self._sender = sender
         self._commit = commit
-        known.sending = lambda: [run for run, current in self._passes.items() if current.sends]
+        knowledge.sending = lambda: [run for run, current in self._passes.items() if current.sends]
         self._rng = rng
         self._clock = client._clock
         self._passes: dict[str, Pass] = {}
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._open = OpenCalls(
-            known,
-            eyes,
+            knowledge,
+            reads,
             commit,
             self._clock,
             rng,
@@ -209,14 +209,16 @@ class Loop:
         current.parked.clear()
         current.note = ""
         self._version = -1  # what others have written since is taken up
-        self._known.tries.clear()
+        self._knowledge.tries.clear()
         self._open.go_on(current.open)
         self.wake()
 
     def notify(self, run: str, subject: str) -> bool:
         """Something is said to have happened to a post or delivery: it is read next, if an open call of the run is on it."""
         requests = self._ledger.requests.of_run(run).values()
-        if not any(one.call is not None and subject in {one.item.subject.id, one.result_id} for one in requests):
+        if not any(
+            request.call is not None and subject in {request.item.subject.id, request.result_id} for request in requests
+        ):
             return False
         self._notified.add(subject)
         self.wake()
@@ -252,17 +254,17 @@ class Loop:
             group.ids.append(request.id)
             self._groups.setdefault(request.id, []).append((current, group))
         current.ready.extend(groups.values())
-        current.open = {one.call for one in requests.values() if one.call is not None}
+        current.open = {request.call for request in requests.values() if request.call is not None}
         self._check_limit(current)
         self._passes[current.run] = current
         current.acts = len(groups) > 1 and any(group.act.about == "post" for group in groups.values())
         for number in requests:
-            self._known.tries.pop(number, None)
+            self._knowledge.tries.pop(number, None)
         self._open.take(ledger.calls.open(), anew=True)
 
     def _at(self, what: str, instant: float, thing: Any) -> None:
         """Look at a group, or read for an open call, at an instant."""
-        self._latest = max(self._latest, self._known.now)
+        self._latest = max(self._latest, self._knowledge.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
 
     # The loop.
@@ -313,16 +315,16 @@ class Loop:
             left = self._ledger.runs.left(current.run)
             current.open |= {call for _, call in left if call in self._open.calls}
             for request in (request for request, call in left if call is None):
-                for each, group in self._groups.get(request, ()):
-                    if each is current and group.idle:
+                for holder, group in self._groups.get(request, ()):
+                    if holder is current and group.idle:
                         group.idle = False
                         current.ready.append(group)
 
     def _take_due(self) -> None:
         """What an instant was waited for; everything, where the clock was set back since: nothing waits for a day that it once showed."""
-        now = self._known.now
+        now = self._knowledge.now
         if now < self._latest - CLOCKS_DIFFER:
-            self._due = [(now, order, each) for _, order, each in self._due]
+            self._due = [(now, order, awaited) for _, order, awaited in self._due]
             heapq.heapify(self._due)
         self._latest = now
         while self._due and self._due[0][0] <= now:
@@ -388,7 +390,7 @@ class Loop:
 
     def _sender_of(self, number: int) -> Pass | None:
         """The pass that may send a call again."""
-        return next((each for each in self._passes.values() if number in each.open and each.sends), None)
+        return next((current for current in self._passes.values() if number in current.open and current.sends), None)
 
     # Unsent groups.
 
@@ -415,12 +417,12 @@ class Loop:
 
     def _next_groups(self, current: Pass) -> list[Group]:
         """Groups that are decided about at once; creates chunk by chunk, since one row may be what another looks like."""
-        some = [current.ready.popleft()]
-        while current.ready and not (some[0].act.creates or current.ready[0].act.creates):
-            if len(some) >= min(AT_ONCE, self._offered(current.ready[0]) - len(self._unread)):
+        groups = [current.ready.popleft()]
+        while current.ready and not (groups[0].act.creates or current.ready[0].act.creates):
+            if len(groups) >= min(AT_ONCE, self._offered(current.ready[0]) - len(self._unread)):
                 break
-            some.append(current.ready.popleft())
-        return some
+            groups.append(current.ready.popleft())
+        return groups
 
     def _offered(self, group: Group) -> int:
         """How many groups may be read for at once; of those that are read alone, as many as go out with their readings in a minute."""
@@ -445,31 +447,38 @@ class Loop:
         requests = self._ledger.requests.get(number for group in groups for number in group.ids)
         unsent = {group: group.unsent(requests) for group in groups}
         facts = Unsent(
-            self._known, [one for some in unsent.values() for one in some], Gate(current.stopped, current.acts)
+            self._knowledge,
+            [request for sendable in unsent.values() for request in sendable],
+            Gate(current.stopped, current.acts),
         )
-        said = {group: ask(facts, some) for group, some in unsent.items()}
-        for group, (sends, others) in said.items():
-            may_go = sends and not any(isinstance(each, Read) for _, each in others)
-            if may_go and isinstance(verdict := fit(self._known.new(group.act, sends)), Wait):
-                said[group] = [], [*others, *((one, verdict) for one in sends)]
-        await self._note_waits(current, said.values())
-        final = [(one, each) for _, others in said.values() for one, each in others if isinstance(each, Settle | Block)]
+        decided = {group: ask(facts, sendable) for group, sendable in unsent.items()}
+        for group, (sends, others) in decided.items():
+            may_go = sends and not any(isinstance(decision, Read) for _, decision in others)
+            if may_go and isinstance(verdict := fit(self._knowledge.new(group.act, sends)), Wait):
+                decided[group] = [], [*others, *((request, verdict) for request in sends)]
+        await self._note_waits(current, decided.values())
+        final = [
+            (request, decision)
+            for _, others in decided.values()
+            for request, decision in others
+            if isinstance(decision, Settle | Block)
+        ]
         if final:
-            await self._changed(await self._commit(lambda: write(self._ledger, final, self._known.now)))
-        for group, (sends, others) in said.items():
+            await self._changed(await self._commit(lambda: write(self._ledger, final, self._knowledge.now)))
+        for group, (sends, others) in decided.items():
             group.idle = not (sends or others)
             self._follow(current, group, sends, others, happened)
 
     async def _note_waits(
-        self, current: Pass, said: Iterable[tuple[Sequence[Request], Sequence[tuple[Request, Decision]]]]
+        self, current: Pass, decided: Iterable[tuple[Sequence[Request], Sequence[tuple[Request, Decision]]]]
     ) -> None:
         """Write why rows wait, and of those that may go that they wait for nothing; what stops the run stands beside the run."""
         now: list[tuple[Request, Reason | None]] = []
-        for sends, others in said:
-            waits = [(one, each.reason) for one, each in others if isinstance(each, Wait)]
-            now += [(one, None) for one in sends]
-            now += [(one, None if why == current.stopped else why) for one, why in waits]
-        if changed := [replace(one, reason=why) for one, why in now if one.reason != why]:
+        for sends, others in decided:
+            waits = [(request, decision.reason) for request, decision in others if isinstance(decision, Wait)]
+            now += [(request, None) for request in sends]
+            now += [(request, None if why == current.stopped else why) for request, why in waits]
+        if changed := [replace(request, reason=why) for request, why in now if request.reason != why]:
             await self._commit(lambda: self._ledger.requests.say(changed))
 
     def _follow(
@@ -481,8 +490,8 @@ class Loop:
         happened: int,
     ) -> None:
         """Do what was decided about a group."""
-        reads = [each for _, each in others if isinstance(each, Read)]
-        waits = [each for _, each in others if isinstance(each, Wait)]
+        reads = [decision for _, decision in others if isinstance(decision, Read)]
+        waits = [decision for _, decision in others if isinstance(decision, Wait)]
         if group.idle or len(reads) + len(waits) < len(others):
             current.readings = 0
         if reads and current.readings > MOST_READINGS:
@@ -499,21 +508,21 @@ class Loop:
     def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""
         current.readings = 0
-        until = min((each.until for each in waits if each.until is not None), default=None)
+        until = min((decision.until for decision in waits if decision.until is not None), default=None)
         if until is None:
             # What it waits for may have happened since it was decided about.
             (current.parked if happened == self._happened else current.ready).append(group)
             return
-        if any(each.reason.code in {"subject_busy", "alike_in_flight"} for each in waits):
-            until = min(until or math.inf, self._known.now + PATIENCE)
-        seconds = until - self._known.now
+        if any(decision.reason.code in {"subject_busy", "alike_in_flight"} for decision in waits):
+            until = min(until or math.inf, self._knowledge.now + PATIENCE)
+        seconds = until - self._knowledge.now
         self._later(
             current, group, seconds if seconds > 0 else PATIENCE
         )  # what has come, and changed nothing, is not asked at once
 
     def _later(self, current: Pass, group: Group, seconds: float) -> None:
         current.timed += 1
-        self._at("group", self._known.now + seconds, (current, group))
+        self._at("group", self._knowledge.now + seconds, (current, group))
 
     # Sending.
 
@@ -575,14 +584,14 @@ class Loop:
         seconds = 0.0
         if group is not None:
             seconds = self._backoff(current, sent, group)
-        before = {one.id: replace(one, outcome=Outcome.PENDING, call=call.id) for one in sent.changed}
+        before = {request.id: replace(request, outcome=Outcome.PENDING, call=call.id) for request in sent.changed}
         opened = self._ledger.requests.of_call(call.id)
         if opened:
-            self._known.tries.update(one.id for one in opened)
+            self._knowledge.tries.update(request.id for request in opened)
             call = self._ledger.calls.get(call.id)
-            for one in opened:
-                for each, _ in self._groups.get(one.id, ()):
-                    each.open.add(call.id)
+            for request in opened:
+                for holder, _ in self._groups.get(request.id, ()):
+                    holder.open.add(call.id)
             self._open.follow(call)
         else:
             self._forget([call.id])
@@ -590,7 +599,7 @@ class Loop:
             group.idle = len(opened) == len(group.ids)
             if not group.idle:
                 self._later(current, group, seconds) if seconds else current.ready.append(group)
-        await self._changed([(before[one.id], one) for one in sent.changed])
+        await self._changed([(before[request.id], request) for request in sent.changed])
 
     def _backoff(self, current: Pass, sent: Sent, group: Group) -> float:
         """Seconds until a group is tried again that was not looked at, or never arrived."""
@@ -614,8 +623,8 @@ class Loop:
     def _start_readings(self) -> None:
         """Read for unsent groups at once, and for open calls when it is time to look."""
         if self._unread and "unsent" not in self._readers:
-            some, self._unread = self._unread, []
-            self._read("unsent", self._read_unsent(some))
+            groups, self._unread = self._unread, []
+            self._read("unsent", self._read_unsent(groups))
         if "poll" not in self._readers:
             named, self._notified = self._notified, set()
             if calls := (self._open.to_read(named) if named else []) or self._open.to_read(()):
@@ -641,25 +650,27 @@ class Loop:
             items = []
             for _, group in groups:
                 requests = group.unsent(self._ledger.requests.get(group.ids))
-                items += [one.item for one in requests if one.alike is not None]
+                items += [request.item for request in requests if request.alike is not None]
                 if group.act.creates:
                     continue
                 alone = group.act.alone or group.alone
-                wanted |= {str(one.item.subject): alone for one in requests if one.item.subject.kind != "row"}
-                wanted |= {f"post::{keep}": True for one in requests if (keep := one.item.seen.get("keep"))}
-            eyes = self._eyes
+                wanted |= {
+                    str(request.item.subject): alone for request in requests if request.item.subject.kind != "row"
+                }
+                wanted |= {f"post::{keep}": True for request in requests if (keep := request.item.seen.get("keep"))}
+            reads = self._reads
             if items:
                 async with self._open.listing:
-                    if not self._known.accounts_read:
-                        await eyes.accounts(items)
-                    await eyes.media(items)
-                    await eyes.refresh(items, sending=True)
-                    await eyes.listing(waiting=not eyes.reader.created.knows_what_waits)
-                    await eyes.metadata()
+                    if not self._knowledge.accounts_read:
+                        await reads.accounts(items)
+                    await reads.media(items)
+                    await reads.refresh(items, sending=True)
+                    await reads.listing(waiting=not reads.reader.created.knows_what_waits)
+                    await reads.metadata()
             if wanted:
-                await eyes.subjects(wanted, LIKELY)
-                began = min(self._known.readings.subjects[each][1].at for each in wanted)
-                if self._known.now - began > FRESH_FOR:
+                await reads.subjects(wanted, LIKELY)
+                began = min(self._knowledge.readings.subjects[subject][1].at for subject in wanted)
+                if self._knowledge.now - began > FRESH_FOR:
                     for _, group in groups:
                         group.alone = True
         finally:
@@ -685,7 +696,9 @@ class Loop:
             if current.closed or current.blind or not self._moves(current):
                 self._passes.pop(current.run, None)
                 current.done.set()
-                left = {one: [pair for pair in pairs if pair[0] is not current] for one, pairs in self._groups.items()}
+                left = {
+                    number: [pair for pair in pairs if pair[0] is not current] for number, pairs in self._groups.items()
+                }
                 self._groups = {request: pairs for request, pairs in left.items() if pairs}
 
     def _moves(self, current: Pass) -> bool:
@@ -698,7 +711,7 @@ class Loop:
 
     async def _rest(self) -> None:
         """Sleep until something happens, or the earliest instant that is waited for."""
-        now, elapsed = self._known.now, self._clock.monotonic()
+        now, elapsed = self._knowledge.now, self._clock.monotonic()
         if self._wake.is_set() or self._has_room():
             self._wake.clear()
             await asyncio.sleep(0)

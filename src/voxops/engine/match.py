@@ -51,7 +51,7 @@ def strangers(
     Such a post is for the same accounts, or shows none, and was created in the `span`. `claimed` are posts that are known to be some
     row's. Where lists are known to show metadata, a person must have wiped the mark, so that the post was edited since it was created.
     """
-    found: dict[int, str] = {}
+    may_be: dict[int, str] = {}
     for state in posts:
         created = None if state.created_at is None else _instant(state.created_at)
         elsewhen = created is not None and not span[0] <= created <= span[1]
@@ -65,17 +65,17 @@ def strangers(
         accounts = set(state.accounts)
         for request in requests:
             if not accounts or accounts & set(request.item.requested["accountIds"]):
-                found.setdefault(request.id, state.post_id)
-    return found
+                may_be.setdefault(request.id, state.post_id)
+    return may_be
 
 
 def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
     """Mark -> the posts that bear it, the earliest first."""
-    found: dict[str, list[PostState]] = {}
+    marked: dict[str, list[PostState]] = {}
     for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
         if state.mark is not None:
-            found.setdefault(state.mark, []).append(state)
-    return found
+            marked.setdefault(state.mark, []).append(state)
+    return marked
 
 
 def posts_for(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, str]:
@@ -84,14 +84,14 @@ def posts_for(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[i
     A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
     bears the mark.
     """
-    marks, found = by_mark(posts), {}
+    marks, matched = by_mark(posts), {}
     for request in requests:
         marked = marks.get(request.item.mark, [])
         whole = [state for state in marked if state.status != "draft" or state.scheduled_for is not None]
         asked = {None, request.item.asked_hash}
         if hits := [state for state in whole or marked[-1:] if state.marks[3] in asked]:
-            found[request.id] = hits[0].post_id
-    return found
+            matched[request.id] = hits[0].post_id
+    return matched
 
 
 def may_be_edited(state: PostState) -> bool:
@@ -121,7 +121,7 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     attempts = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS)
     latest = max((attempts.get(post.op_mark, len(attempts)) for post in posts if post.op_mark), default=item.attempt)
     first: dict[str, Seen] = {}
-    for post in sorted(posts, key=lambda one: (one.created, one.post_id)):
+    for post in sorted(posts, key=lambda post: (post.created, post.post_id)):
         if post.op_mark is not None:
             first.setdefault(post.op_mark, post)
 
@@ -131,7 +131,7 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
         return first.get(post.op_mark or "", post) is not post and post.shown not in {None, shown}
 
     # What is there comes first: it may be another attempt at the row. What may be a duplicate comes later, what was withdrawn last.
-    for post in sorted(posts, key=lambda one: (one.withdrawn, one.status == "draft", is_copy(one))):
+    for post in sorted(posts, key=lambda post: (post.withdrawn, post.status == "draft", is_copy(post))):
         earlier = post.op_mark is not None and attempts.get(post.op_mark, len(attempts)) < request.asked
         if post.withdrawn or post.status == "draft":
             if not earlier:

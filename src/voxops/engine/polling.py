@@ -25,7 +25,7 @@ from voxops.model import Clock, Outcome
 
 if TYPE_CHECKING:
     from voxops.engine.facts import Knowledge
-    from voxops.engine.read import Commit, Eyes
+    from voxops.engine.read import Commit, Reads
 
 _log = logging.getLogger("voxops.engine")
 
@@ -44,7 +44,7 @@ class OpenCalls:
     ----------
     known : Knowledge
         What `decide` and `fit` ask.
-    eyes : Eyes
+    reads : Reads
         Reads.
     commit : callable
         Does a piece of work in a transaction of the ledger.
@@ -69,17 +69,17 @@ class OpenCalls:
 
     def __init__(
         self,
-        known: Knowledge,
-        eyes: Eyes,
+        knowledge: Knowledge,
+        reads: Reads,
         commit: Commit,
         clock: Clock,
         rng: random.Random,
         at: Callable[[float, int], None],
         sends: Callable[[int], bool],
     ) -> None:
-        self._known = known
-        self._ledger = known.ledger
-        self._eyes = eyes
+        self._knowledge = knowledge
+        self._ledger = knowledge.ledger
+        self._reads = reads
         self._commit = commit
         self._clock = clock
         self._rng = rng
@@ -101,9 +101,9 @@ class OpenCalls:
     def take(self, calls: Iterable[Call], *, anew: bool = False) -> None:
         """Read for these, once at least; where a run begins also for those that are as they were."""
         for call in calls:
-            known = self.calls.get(call.id)
+            before = self.calls.get(call.id)
             self.calls[call.id] = call
-            if known is None or anew or (known.state, known.tries) != (call.state, call.tries):
+            if before is None or anew or (before.state, before.tries) != (call.state, call.tries):
                 self.follow(call)
 
     def follow(self, call: Call) -> None:
@@ -126,15 +126,15 @@ class OpenCalls:
 
     def go_on(self, numbers: Iterable[int]) -> None:
         """A run sends again: what is known of its calls is looked at once more."""
-        some = self.calls.keys() & set(numbers)
-        self._polled |= some
-        self._fresh |= some
+        own = self.calls.keys() & set(numbers)
+        self._polled |= own
+        self._fresh |= own
 
     def forget(self, numbers: Collection[int]) -> None:
         """These answer for nothing any more."""
         for number in numbers:
-            for known in (self.calls, self._judged, self._stale):
-                known.pop(number, None)
+            for index in (self.calls, self._judged, self._stale):
+                index.pop(number, None)
         self._polled.difference_update(numbers)
         self.resend.difference_update(numbers)
 
@@ -142,7 +142,7 @@ class OpenCalls:
         """Whether a call is in flight, or is read for."""
         call = self.calls.get(number)
         return call is not None and (
-            call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self.resend))
+            call.state == "sent" or any(number in numbers for numbers in (self._polled, self._fresh, self.resend))
         )
 
     @property
@@ -171,7 +171,7 @@ class OpenCalls:
             return [call for call in self.calls.values() if call.subject.id in named and call.state != "sent"]
         if self._clock.monotonic() < self._next_poll:
             return []
-        return [self.calls[each] for each in sorted(self._polled) if self._is_read_for(each)]
+        return [self.calls[polled] for polled in sorted(self._polled) if self._is_read_for(polled)]
 
     def _is_read_for(self, number: int) -> bool:
         """Whether a polled call is open, and not in flight from here."""
@@ -179,7 +179,7 @@ class OpenCalls:
 
     async def read(self, calls: Sequence[Call]) -> None:
         """Read once for open calls."""
-        eyes, now = self._eyes, self._known.now
+        reads, now = self._reads, self._knowledge.now
         if doubt := [call for call in calls if call.state in {"unknown", "limited"}]:
             which = ", ".join(
                 f"{call.id} ({call.reason.code if call.reason else call.state})" for call in doubt[:LOGGED]
@@ -187,28 +187,28 @@ class OpenCalls:
             _log.info("reading after an ambiguity: %s: %s", safe.many(len(doubt), "call"), which)
         try:
             if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
-                await eyes.reader.learn_time()
+                await reads.reader.learn_time()
             creates = [call for call in calls if act_named(call.act).creates]
             if creates:
                 async with self.listing:
-                    await eyes.listing(creates)
+                    await reads.listing(creates)
             acts = [call for call in calls if not act_named(call.act).creates]
             followed = {str(call.subject): False for call in acts if call.state == "accepted"}
             doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
             if doubtful:
-                await eyes.subjects(doubtful, ENDED)
-            if followed := {each: False for each in followed if each not in doubtful}:
-                await eyes.subjects(followed, ENDED, follow=True)
+                await reads.subjects(doubtful, ENDED)
+            if followed := {subject: False for subject in followed if subject not in doubtful}:
+                await reads.subjects(followed, ENDED, follow=True)
             self._fresh |= {call.id for call in calls if self._is_news(call)}
         finally:
             self._looks += 1
             ended = self._clock.monotonic()
-            self._next_poll = ended + interval(self._looks - 1, self._rng, eyes.reader.pages)
+            self._next_poll = ended + interval(self._looks - 1, self._rng, reads.reader.pages)
             self._soonest_poll = min(self._next_poll, ended + SOONEST)
 
     def _shown(self, call: Call) -> Any:
         """The state of a call's subject, as it was read last."""
-        return self._known.readings.of(call.subject)[0]
+        return self._knowledge.readings.of(call.subject)[0]
 
     def _is_news(self, call: Call) -> bool:
         """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
@@ -225,8 +225,8 @@ class OpenCalls:
         """
         fresh, self._fresh = sorted(self._fresh & self.calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
-            some = fresh[start : start + AT_ONCE]
-            yield await self._commit(partial(self._judge, some))
+            batch = fresh[start : start + AT_ONCE]
+            yield await self._commit(partial(self._judge, batch))
 
     def _judge(self, numbers: Sequence[int]) -> tuple[list[tuple[Request, Request]], list[int]]:
         ledger = self._ledger
@@ -239,56 +239,59 @@ class OpenCalls:
                 closed.append(call.id)
             if call.state in {"sent", "closed"} or not requests:
                 continue
-            shown, said = self._decide(call, requests)
+            shown, decisions = self._decide(call, requests)
             if shown != call:
                 ledger.calls.note(shown)
-            changed.extend(self._write(shown, said))
+            changed.extend(self._write(shown, decisions))
         return changed, closed
 
     def _decide(self, call: Call, requests: Sequence[Request]) -> tuple[Call, list[tuple[Request, Decision]]]:
         """What a reading makes of a call, and of each of its requests."""
-        facts, shown = self._known.open(call, requests, resends=False)
+        facts, shown = self._knowledge.open(call, requests, resends=False)
         looked = next(iter(facts.values())).looked
         if looked is not None:
             self._judged[call.id] = self._shown(call), self._clock.monotonic()
         due = looked is not None and looked >= resend_after(call) and call.state in {"unknown", "limited"}
         if due and self._sends(call.id) and self._stale[call.id] < MOST_READINGS:
-            verdict = fit(self._known.again(call, requests, facts))
+            verdict = fit(self._knowledge.again(call, requests, facts))
             if isinstance(verdict, Wait | Block):
                 shown = replace(shown, reason=verdict.reason)
             else:
-                facts = {one: replace(each, resends=True) for one, each in facts.items()}
+                facts = {request: replace(decision, resends=True) for request, decision in facts.items()}
         if shown is not call:
-            facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
+            facts = {
+                request: replace(decision, call=shown) if decision.call is call else decision
+                for request, decision in facts.items()
+            }
         about = act_named(call.act).about
-        said = [(one, decide(one, about, facts[one.id])) for one in requests]
-        if any(facts[one.id].resends and isinstance(each, Wait) for one, each in said):
+        decisions = [(request, decide(request, about, facts[request.id])) for request in requests]
+        if any(facts[request.id].resends and isinstance(decision, Wait) for request, decision in decisions):
             self._stale[call.id] += 1  # it may be sent again once it was just read: that is done at once
             self._next_poll = min(self._next_poll, self._clock.monotonic())
-        return shown, said
+        return shown, decisions
 
-    def _write(self, call: Call, said: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
+    def _write(self, call: Call, decisions: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
         """Write what is decided about the requests of an open call; those that have changed, before and after."""
-        ledger, now = self._ledger, self._known.now
-        decided = write(ledger, said, now)
-        freed = [one for one, each in said if isinstance(each, Release)]
-        waits = [(one, each) for one, each in said if isinstance(each, Wait)]
+        ledger, now = self._ledger, self._knowledge.now
+        decided = write(ledger, decisions, now)
+        freed = [request for request, decision in decisions if isinstance(decision, Release)]
+        waits = [(request, decision) for request, decision in decisions if isinstance(decision, Wait)]
         undone: dict[int, Request] = {}
         if freed:
             page = call.http_status if call.refused else None
-            ledger.requests.release([one.id for one in freed], alone=True, page=page)
-            undone = undo_unsent(ledger, [one.id for one in freed])
+            ledger.requests.release([request.id for request in freed], alone=True, page=page)
+            undone = undo_unsent(ledger, [request.id for request in freed])
         ledger.requests.say(
             [
-                replace(one, outcome=Outcome.PENDING, reason=each.reason)
-                for one, each in waits
-                if each.reason != one.reason or one.outcome is Outcome.BLOCKED
+                replace(request, outcome=Outcome.PENDING, reason=decision.reason)
+                for request, decision in waits
+                if decision.reason != request.reason or request.outcome is Outcome.BLOCKED
             ]
         )
         if decided or freed:
             ledger.calls.close(call.id)
-        elif any(isinstance(each, Send) for _, each in said):
+        elif any(isinstance(decision, Send) for _, decision in decisions):
             self.resend.add(call.id)
-        if waits and not freed and not any(each.holds for _, each in waits):
+        if waits and not freed and not any(decision.holds for _, decision in waits):
             self._polled.discard(call.id)
-        return [*decided, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]
+        return [*decided, *((request, undone.get(request.id, replace(request, call=None))) for request in freed)]

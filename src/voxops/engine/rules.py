@@ -89,7 +89,7 @@ class Facts:
         The open call that answers for it.
     looked : float or None
         Seconds at the least from the end of its call's last try to the beginning of the reading; None where none began after it.
-    found : Request or None
+    became : Request or None
         What a reading makes of it: settled, blocked, or pending with what it moves as.
     absent : bool
         Whether a reading proves that it had no effect.
@@ -136,7 +136,7 @@ class Facts:
     now: float
     call: Call | None = None
     looked: float | None = None
-    found: Request | None = None
+    became: Request | None = None
     absent: bool = False
     doubtful: Reason | None = None
     resends: bool = False
@@ -196,10 +196,10 @@ class Rule:
 
 
 def _settled_by_evidence(_: Request, facts: Facts) -> Decision | None:
-    found = facts.found
-    if found is not None and found.outcome.final:
-        return Settle(found)
-    return Block(found.reason) if found is not None and found.outcome is Outcome.BLOCKED and found.reason else None
+    became = facts.became
+    if became is not None and became.outcome.final:
+        return Settle(became)
+    return Block(became.reason) if became is not None and became.outcome is Outcome.BLOCKED and became.reason else None
 
 
 def _proved_absent(_: Request, facts: Facts) -> Decision | None:
@@ -214,12 +214,12 @@ def _in_flight(_: Request, facts: Facts) -> Decision | None:
 
 
 def _moving(_: Request, facts: Facts) -> Decision | None:
-    call, found = facts.call, facts.found
-    if call is None or found is None or found.reason is None:
+    call, became = facts.call, facts.became
+    if call is None or became is None or became.reason is None:
         return None
-    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 14)
+    waits = became.reason.code == "post_waits"  # for a person or a later time (rule 14)
     late = facts.now - call.end > WATCH_FOR
-    return Wait(found.reason if not late else Reason("never_ended"), holds=not (waits or late))
+    return Wait(became.reason if not late else Reason("never_ended"), holds=not (waits or late))
 
 
 def _accepted(_: Request, facts: Facts) -> Decision | None:
@@ -298,10 +298,10 @@ def _subject_read(_: Request, facts: Facts) -> Decision | None:
 # What is there already.
 
 
-def _said(said: Request | Reason | None) -> Decision | None:
-    if said is None:
+def _said(verdict: Request | Reason | None) -> Decision | None:
+    if verdict is None:
         return None
-    return Block(said) if isinstance(said, Reason) else Settle(said)
+    return Block(verdict) if isinstance(verdict, Reason) else Settle(verdict)
 
 
 def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
@@ -401,9 +401,9 @@ def decide(request: Request, about: str, facts: Facts) -> Decision:
     """Return what may be done about a request: the first row of the table that has something to say, else `Send`."""
     state: State = "settled" if request.outcome.final else "unsent" if facts.call is None else "open"
     for rule in _PLACES[about, state]:
-        said = rule.guard(request, facts)
-        if said is not None:
-            return said
+        decision = rule.guard(request, facts)
+        if decision is not None:
+            return decision
     return Send()
 
 
@@ -501,7 +501,7 @@ def fit(facts: CallFacts) -> Send | Wait | Block:
     """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Send`."""
     for row in FITS:
         if row.of in {"all", facts.kind}:
-            said = row.guard(facts)
-            if said is not None:
-                return said
+            decision = row.guard(facts)
+            if decision is not None:
+                return decision
     return Send()
