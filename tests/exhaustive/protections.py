@@ -165,9 +165,9 @@ def status_trusted(target: Any, *_: Any) -> Fate:
     return {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}.get(target.status, Fate.MOVING)
 
 
-def own_calls_only(self: Any, calls: Any, *, anew: bool = False) -> None:
+def own_calls_only(self: Any, calls: Any, subjects: Any = ()) -> None:
     """The open calls that a run of this kernel may send again, and no others'."""
-    self._take_of_all([call for call in calls if self._sends(call.id)], anew=anew)
+    self._take_of_all([call for call in calls if self._sends(call.id)], subjects)
 
 
 @contextmanager

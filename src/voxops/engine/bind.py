@@ -247,7 +247,8 @@ class Binder:
         """What the ledger knows of each row."""
         ledger = self._ledger
         latest = ledger.requests.latest(item.identity for item in items)
-        calls = {call.id: call for call in ledger.calls.open()}
+        numbers = {before.call for before in latest.values() if before.call is not None}
+        calls = {call.id: call for call in ledger.calls.some(numbers)}
         marks = [item.row_mark for item in items if item.creates]
         posts: dict[str | None, list[Seen]] = {}
         for post in ledger.seen.of_rows(marks) if marks else ():
@@ -325,7 +326,7 @@ class Binder:
         seen, of_row = self._ledger.seen.of_posts(shown), dict[str | None, list[Seen]]()
         for post in self._ledger.seen.of_rows(marks):
             of_row.setdefault(post.row_mark, []).append(post)
-        open_on = {str(call.subject) for call in self._ledger.calls.open()}
+        open_on = {str(call.subject) for call in self._ledger.calls.on(f"post::{post}" for post in shown)}
         acted = acted_on(self._ledger, utc(self._now - PROOF_AFTER))
         acts = {item.row for item in self._plan.items}
         creates = {item.row for item in self._plan.items if item.creates}

@@ -155,17 +155,12 @@ class Engine:
 
     async def _look_at_open(self, plan: Plan) -> None:
         """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""
-        subjects, identities = {str(item.subject) for item in plan.items}, {item.identity for item in plan.items}
-        opened = [call for call in self.ledger.calls.open() if call.state != "sent"]
-        rows = self.ledger.requests.of_calls(call.id for call in opened)
-        about = [
-            call
-            for call in opened
-            if str(call.subject) in subjects
-            or identities.intersection(request.item.identity for request in rows[call.id])
-        ]
+        calls, subjects = self.ledger.calls, {str(item.subject) for item in plan.items}
+        in_flight = self.ledger.requests.in_flight({item.identity for item in plan.items}, ())
+        opened = [*calls.on(subjects), *calls.some({request.call for request in in_flight if request.call is not None})]
+        about = {call.id: call for call in opened if call.state != "sent"}
         if about:
-            await self.loop.look(about)
+            await self.loop.look([*about.values()])
 
     async def look_for_copies(self, *, waiting: bool = False) -> None:
         """Read what was created since, and name in the log the rows for which there are several live posts, whichever run they are of."""

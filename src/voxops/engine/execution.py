@@ -39,6 +39,7 @@ _log = logging.getLogger("voxops.engine")
 PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
 FIRST_REFRESH = 0.05  # real seconds before the first snapshot, when something is on its way
 LONGEST_REFRESH = 3.0  # real seconds between two snapshots of thousands of rows; a monitor that stands still looks dead
+QUIET = 30.0  # real seconds after which a run of which nothing is heard is shown once more
 RECENT = 8  # rows settled last that a first snapshot shows
 
 
@@ -97,6 +98,7 @@ class Execution(Progress):
     async def pause(self, *, withdraw: bool = False) -> None:
         """Send nothing more; return when no request is in flight, at the latest in two seconds. `withdraw` abandons what was never sent."""
         self.current.paused = True
+        self.current.news.set()
         self._engine.loop.wake()
         # At once, and not when all has ended: somebody may resume it meanwhile.
         await self._engine.commit(lambda: self._ledger.runs.note(self.id, paused=True))
@@ -142,6 +144,7 @@ class Execution(Progress):
     def close(self) -> None:
         """Send nothing more, and end when nothing is under way."""
         self.current.paused = self.current.closed = True
+        self.current.news.set()
         self._engine.loop.wake()
 
     def notify(self, subject: str) -> bool:
@@ -260,14 +263,21 @@ class Execution(Progress):
         )
 
     async def _keep_refreshing(self, current: Pass) -> None:
-        """Refresh a few times a second; less often where that takes long, for it should cost half a percent of the time."""
+        """Refresh a few times a second while something is sent; else upon news, so that hundreds of open runs cost nothing.
+
+        It is done less often where it takes long, for it should cost half a percent of the time.
+        """
         pause = FIRST_REFRESH
         while True:
             await asyncio.sleep(pause)
+            current.news.clear()
             began = time.thread_time()  # not what it waits for the interpreter while a cell computes
             with suppress(LedgerError):  # a busy disk; the next refresh shows it, and `_finish` fails if none can
                 self._refresh(current)
             pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
+            if _phase(current) != "sending" and not current.under_way:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(current.news.wait(), QUIET)
 
     def _finish(self, current: Pass) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""

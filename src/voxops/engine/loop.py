@@ -88,6 +88,7 @@ class Pass:
     timed: int = 0  # groups that wait for an instant
     open: set[int] = field(default_factory=set)  # its open calls
     idle: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Event = field(default_factory=asyncio.Event)  # something has happened that whoever looks on must see
     done: asyncio.Event = field(default_factory=asyncio.Event)
     failure: Exception | None = None
 
@@ -108,6 +109,7 @@ class Pass:
         if self.halted is None:
             _log.warning("run %s sends nothing more: %s", self.run, why.code)
         self.halted = self.halted or why
+        self.news.set()
 
     def break_off(self, error: BaseException) -> None:
         """Send nothing more, because of an error; one that is a fault of voxops is raised to whoever waits."""
@@ -205,6 +207,7 @@ class Loop:
 
     def go_on(self, current: Pass) -> None:
         """The run sends again: what was parked is looked at."""
+        current.news.set()
         current.ready.extend(current.parked)
         current.parked.clear()
         current.note = ""
@@ -260,7 +263,9 @@ class Loop:
         current.acts = len(groups) > 1 and any(group.act.about == "post" for group in groups.values())
         for number in requests:
             self._knowledge.tries.pop(number, None)
-        self._open.take(ledger.calls.open(), anew=True)
+        subjects = {str(request.item.subject) for request in requests.values()}
+        subjects |= {str(self._open.calls[call].subject) for call in current.open if call in self._open.calls}
+        self._open.take(ledger.calls.open(), subjects)
 
     def _at(self, what: str, instant: float, thing: Any) -> None:
         """Look at a group, or read for an open call, at an instant."""
@@ -308,6 +313,7 @@ class Loop:
             self._forget(self._open.calls.keys() - {call.id for call in opened})
             self._open.take(opened)
             self._follow_others()
+            self._tell(self._passes.values())
 
     def _follow_others(self) -> None:
         """Follow the calls that another process has sent for rows of our runs, and take up rows that it has let go of."""
@@ -340,9 +346,15 @@ class Loop:
 
     async def _look_at_calls(self) -> None:
         """Decide for the calls whose subject was read, and let their runs know."""
-        async for changed, closed in self._open.look():
+        async for judged, changed, closed in self._open.look():
+            self._tell(current for current in self._passes.values() if not current.open.isdisjoint(judged))
             await self._changed(changed)
             self._forget(closed)
+
+    def _tell(self, passes: Iterable[Pass]) -> None:
+        """Something of these has happened that whoever looks on must see."""
+        for current in passes:
+            current.news.set()
 
     async def look(self, calls: Sequence[Call]) -> None:
         """Read once for these open calls, and write what that decides; nothing is sent."""
@@ -363,6 +375,7 @@ class Loop:
                     current.ready.append(group)
         for run in runs & self._passes.keys():
             current = self._passes[run]
+            current.news.set()
             self._check_limit(current)
             self._unpark(current)
         left = self._ledger.requests.of_calls({before.call for before, _ in changed if before.call is not None})
@@ -480,6 +493,7 @@ class Loop:
             now += [(request, None if why == current.stopped else why) for request, why in waits]
         if changed := [replace(request, reason=why) for request, why in now if request.reason != why]:
             await self._commit(lambda: self._ledger.requests.say(changed))
+            current.news.set()
 
     def _follow(
         self,
@@ -536,6 +550,7 @@ class Loop:
     def _sent(self, current: Pass, task: asyncio.Task[None]) -> None:
         self._senders.discard(task)
         current.under_way -= 1
+        current.news.set()
         if not current.under_way:
             current.idle.set()
         self._note_error(current, task)

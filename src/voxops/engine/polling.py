@@ -98,12 +98,13 @@ class OpenCalls:
 
     # Which there are.
 
-    def take(self, calls: Iterable[Call], *, anew: bool = False) -> None:
-        """Read for these, once at least; where a run begins also for those that are as they were."""
+    def take(self, calls: Iterable[Call], subjects: Collection[str] = ()) -> None:
+        """Read for these, once at least. Where a run begins on these subjects, what it may wait for is read for anew."""
         for call in calls:
             before = self.calls.get(call.id)
             self.calls[call.id] = call
-            if before is None or anew or (before.state, before.tries) != (call.state, call.tries):
+            concerns = subjects and (act_named(call.act).creates or str(call.subject) in subjects)
+            if before is None or concerns or (before.state, before.tries) != (call.state, call.tries):
                 self.follow(call)
 
     def follow(self, call: Call) -> None:
@@ -218,15 +219,16 @@ class OpenCalls:
 
     # Deciding.
 
-    async def look(self) -> AsyncIterator[tuple[list[tuple[Request, Request]], list[int]]]:
+    async def look(self) -> AsyncIterator[tuple[list[int], list[tuple[Request, Request]], list[int]]]:
         """Decide for the calls whose subject was read, and write what is settled, blocked or released.
 
-        Yields those requests, before and after, and the calls that a later plan has abandoned meanwhile.
+        Yields these calls, those requests, before and after, and the calls that a later plan has abandoned meanwhile.
         """
         fresh, self._fresh = sorted(self._fresh & self.calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
             batch = fresh[start : start + AT_ONCE]
-            yield await self._commit(partial(self._judge, batch))
+            changed, closed = await self._commit(partial(self._judge, batch))
+            yield batch, changed, closed
 
     def _judge(self, numbers: Sequence[int]) -> tuple[list[tuple[Request, Request]], list[int]]:
         ledger = self._ledger
