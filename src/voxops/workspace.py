@@ -126,7 +126,7 @@ class Session(Loader):
                 "the workspace's identity could not be read (GET /v1/auth/me), so its ledger is unknown; "
                 "nothing is sent. Check the address and the API key's scopes"
             )
-        self._engine.knowledge.checks = self._checks
+        self._engine.shared.checks = self._checks
         return self._engine
 
     def _with_ledger(self, posts: pd.DataFrame, *, is_campaign: bool) -> pd.DataFrame:

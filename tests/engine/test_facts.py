@@ -15,17 +15,17 @@ from tests.ledger.filled import NOW, Clock, add, send
 from voxops.acts.act import Subject
 from voxops.api.evidence import Baseline, settable
 from voxops.api.states import PostState, TargetState
-from voxops.engine.facts import Knowledge, Moment, Readings
+from voxops.engine.facts import Moment, Readings, SharedState
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
 clock, ledger = conftest.clock, conftest.ledger
 
 
-def known(ledger: Ledger, clock: Clock) -> Knowledge:
+def known(ledger: Ledger, clock: Clock) -> SharedState:
     """What is known where the list was read just now."""
     readings = Readings(listed=Moment(clock.now, 0.0))
-    return Knowledge(
+    return SharedState(
         ledger, readings, lambda: datetime.fromtimestamp(clock.now, UTC), credential="c", retention=86_400.0
     )
 

@@ -123,11 +123,11 @@ def anybody(self: Any, group: Any, gate: Any) -> Any:
     """Whoever has decided to send sends, whatever has happened since."""
     requests = sorted(self._ledger.requests.get(group.ids).values(), key=lambda one: one.item.identity)
     subject = requests[0].item.subject
-    state, _ = self._knowledge.readings.subjects.get(str(subject), (None, None))
+    state, _ = self._shared.readings.subjects.get(str(subject), (None, None))
     form = group.act.form([one.item for one in requests], state)
     return self._ledger.calls.send(
         form, requests, run=group.run, baseline=send._baseline(state),
-        credential=self._knowledge.credential, now=self._knowledge.now,
+        credential=self._shared.credential, now=self._shared.now,
     )  # fmt: skip
 
 

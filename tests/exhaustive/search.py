@@ -40,7 +40,7 @@ from voxops.acts.plan import Plan
 from voxops.api.reasons import read_reason
 from voxops.api.timing import SKEW
 from voxops.engine import engine
-from voxops.engine.facts import Gate
+from voxops.engine.facts import Permission
 from voxops.engine.send import Group
 from voxops.frames.stored import store
 from voxops.ledger.audit import duplicates
@@ -464,7 +464,7 @@ def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
 def _of_kernel(kernel: Kernel) -> list[Any]:
     """What a kernel remembers."""
     world, engine_, loop = kernel.world, kernel.engine, kernel.engine.loop
-    now, elapsed, readings = engine_.knowledge.now, kernel.monotonic(), kernel.engine.knowledge.readings
+    now, elapsed, readings = engine_.shared.now, kernel.monotonic(), kernel.engine.shared.readings
 
     def moment(one: Any) -> Any:
         return None if one is None else (round(now - one.at, 2), round(elapsed - one.elapsed, 2))
@@ -489,7 +489,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
             for name, value in sorted((vars(loop) | vars(opened)).items())
             if isinstance(value, set) and name not in _OF_EVENTS
         ],
-        sorted(engine_.knowledge.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
+        sorted(engine_.shared.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
         sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in loop._due),
         len(loop._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2),
         len(loop._senders), sorted(loop._readers), sorted(loop._notified),
@@ -512,7 +512,7 @@ def _plain(value: Any, now: float) -> Any:
         return sorted(str(_plain(each, now)) for each in value)
     if isinstance(value, dict):
         return sorted((str(name), str(_plain(each, now))) for name, each in value.items())
-    if isinstance(value, Group | Gate):
+    if isinstance(value, Group | Permission):
         return [_plain(each, now) for name, each in vars(value).items() if name not in {"run", "act"}]
     return str(value)
 

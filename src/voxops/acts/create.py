@@ -57,7 +57,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
 
 
 class CreateOne(Act):
-    """Each row is a request of its own: safe where two laptops send overlapping sheets at once. A post is found by its mark."""
+    """Each row is a request of its own: safe where two laptops send overlapping sheets at the same time. A post is found by its mark."""
 
     name = "create_one"
     place = "POST /v1/posts"
@@ -95,7 +95,7 @@ class CreateOne(Act):
 
 
 class Create(CreateOne):
-    """Rows share calls; each item of an answer counts by itself."""
+    """Rows share calls; each item of an answer counts separately."""
 
     name = "create"
     place = f"POST {BULK}"
@@ -153,7 +153,7 @@ def read_items(data: Any) -> dict[int, dict[str, Any]]:
     -------
     dict
         Index -> the result of an item; without those whose index or post is missing, appears twice or is unreadable. Empty where the first
-        index is missing, since items may be counted from one.
+        index is missing, because items may be counted from one.
     """
     rows = read_bulk_results(_results(data) or [])
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
@@ -195,7 +195,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner`` and ``campaign`` are sent as
         metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
     key : str
-        The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
+        The column that holds each row's permanent id. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
         Creates of the same row under another name are other posts. Case, white space and typographic signs don't make another name. By
         default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.

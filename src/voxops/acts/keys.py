@@ -30,7 +30,7 @@ def stable_key(method: str, path: str, requested: Any, *names: Any) -> str:
     Parameters
     ----------
     method, path : str
-        The call. A target is named in the path by platform and account, since its id may be absent from lists.
+        The call. A target is named in the path by platform and account, because its id may be absent from lists.
     requested : object
         What is requested, without marks.
     *names : object
@@ -98,7 +98,7 @@ def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
 
 
 def change_mark(change: str, field: str, post_id: str) -> str:
-    """Return the name of an entry of ``metadata.voxopsChanges``: change, field and post, hashed, since clones carry metadata."""
+    """Return the name of an entry of ``metadata.voxopsChanges``: change, field and post, hashed, because clones carry metadata."""
     return fingerprint("change", change, field, post_id)
 
 
@@ -134,7 +134,7 @@ def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
 def campaign_name(name: str) -> str:
     """Return the canonical name of a campaign or change: a blank, a capital or a typographic sign must not post everything again (rule 5).
 
-    It is folded until it stays as it is, since small letters may compose anew.
+    It is folded until it stays as it is, because small letters may compose anew.
     """
     folded = " ".join(fold_text(well_formed(name)).translate(_TYPOGRAPHIC).casefold().split())
     return folded if folded == name else campaign_name(folded)

@@ -67,7 +67,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     deliveries : pandas.DataFrame
         From ``ws.deliveries``. Rows that a receiver has rejected (4xx other than 408, 425, 429) are not eligible unless a column
         ``again`` is True, as it would reject them again. Nor are rows that succeeded, and those so young that the API may still be
-        retrying them by itself (one hour).
+        retrying them (one hour).
     force : bool
         Take those rows, too. A delivery that arrived and that this ledger has sent again is blocked when the plan is run, unless
         a column ``again`` is True. So Run All sends it again once.

@@ -19,7 +19,7 @@ from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
-from voxops.engine.facts import Gate, Knowledge, Unsent, utc
+from voxops.engine.facts import Permission, SharedState, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
 from voxops.frames.stored import store
 from voxops.ledger.audit import acted_on
@@ -203,22 +203,22 @@ class Binder:
 
     Parameters
     ----------
-    known : Knowledge
+    known : SharedState
         What was read, and the ledger.
     plan : Plan
         The plan.
     """
 
-    def __init__(self, knowledge: Knowledge, plan: Plan) -> None:
-        self._knowledge = knowledge
-        self._ledger: Ledger = knowledge.ledger
+    def __init__(self, shared: SharedState, plan: Plan) -> None:
+        self._shared = shared
+        self._ledger: Ledger = shared.ledger
         self._plan = plan
-        self._now = knowledge.now
+        self._now = shared.now
 
     def bind(self, head: RunHead, reason: str | None) -> None:
         """Write the run and everything that it needs."""
         ledger, plan = self._ledger, self._plan
-        items = [resolved(item, self._knowledge.accounts) if item.creates else item for item in plan.items]
+        items = [resolved(item, self._shared.accounts) if item.creates else item for item in plan.items]
         chunks = [(number, [item.row for item in chunk_items]) for number, chunk_items in plan.chunks()]
         if plan.undo:
             self._undo(plan.undo)
@@ -281,7 +281,7 @@ class Binder:
         stuck = (
             call is not None
             and call.state in {"accepted", "unknown"}
-            and self._now - self._knowledge.dated(call).end > STUCK_AFTER.total_seconds()
+            and self._now - self._shared.dated(call).end > STUCK_AFTER.total_seconds()
         )
         if creates and call is not None:  # a person was told that a post may be it, and has looked
             stuck = request.reason is not None and request.reason.code == "unmarked_post"
@@ -319,7 +319,7 @@ class Binder:
     def _stale(self, compared: Compared) -> dict[int, Reason]:
         """Rows of a sync that were compared with what is no longer so: "load the posts again" (rule 18).
 
-        The ledger knows by now what was just read, and what answers have shown since the frame was loaded.
+        The ledger knows what was just read, and what answers have shown since the frame was loaded.
         """
         marks = {mark for mark, _ in compared.rows.values() if mark}
         shown = {post for _, posts in compared.rows.values() for post in posts}
@@ -360,14 +360,14 @@ class Binder:
                     self._abandon([request])
                 numbered = replace(item, attempt=attempt)
                 return ledger.requests.add(
-                    numbered, asked=item.attempt, alike=self._knowledge.will_show(item), now=self._now
+                    numbered, asked=item.attempt, alike=self._shared.will_show(item), now=self._now
                 ), None
             case Renew():
                 assert request is not None
                 attempt = max(request.item.attempt, item.attempt) if planned.creates else request.item.attempt
                 numbered = replace(item, attempt=attempt)
                 ledger.requests.replace(
-                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._knowledge.will_show(item)
+                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._shared.will_show(item)
                 )
         return (None if request is None else request.id), None
 
@@ -380,9 +380,9 @@ class Binder:
         if planned.creates:
             return
         hangs = self._hangs(item)
-        state, _ = self._knowledge.readings.of(item.subject)
+        state, _ = self._shared.readings.of(item.subject)
         for call in self._ledger.calls.on([str(item.subject)]):
-            age = self._now - self._knowledge.dated(call).end
+            age = self._now - self._shared.dated(call).end
             if call.state not in {"accepted", "unknown"} or age <= STUCK_AFTER.total_seconds():
                 continue
             requests = self._ledger.requests.of_call(call.id)
@@ -401,7 +401,7 @@ class Binder:
         """Whether a target was loaded in flight and nothing forbids that it is tried anew: by that alone its old act is abandoned."""
         if item.seen.get("status") not in IN_FLIGHT_STATUSES:
             return False
-        state, moment = self._knowledge.readings.of(item.subject)
+        state, moment = self._shared.readings.of(item.subject)
         past = self._ledger.requests.past(item.subject)
         return moment is None or act_named(item.act).forbids(item, state, past) is None
 
@@ -423,15 +423,15 @@ class Binder:
         ledger.runs.note(run, undone=True, paused=True)
         undo_unsent(ledger, [row.request for row in ledger.runs.rows(run) if row.request is not None])
 
-    # What will not go is said at once.
+    # Rows that will not go are reported immediately.
 
     def _decide(self, ids: Iterable[int]) -> None:
-        """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
+        """Ask of every unsent request whether it may go, so that the cell says immediately which rows will not."""
         requests = [request for request in self._ledger.requests.get(ids).values() if request.is_unsent]
         if not requests:
             return
         acts = any(not request.item.creates for request in requests) and len(requests) > 1
-        unsent = Unsent(self._knowledge, requests, Gate(acts=acts), binding=True)
+        unsent = Unsent(self._shared, requests, Permission(acts=acts), binding=True)
         decisions = [
             (request, decide(request, act_named(request.item.act).about, unsent.facts(request))) for request in requests
         ]

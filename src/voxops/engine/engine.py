@@ -14,7 +14,7 @@ from voxops._support import safe
 from voxops.acts.plan import Compared, Plan
 from voxops.client import SteppedClock
 from voxops.engine.bind import Binder
-from voxops.engine.facts import Knowledge, Readings
+from voxops.engine.facts import Readings, SharedState
 from voxops.engine.lists import Reader
 from voxops.engine.loop import Loop
 from voxops.engine.polling import LOGGED
@@ -70,12 +70,12 @@ class Engine:
         self._writer = Writer(ledger)
         if isinstance(client._clock, SteppedClock):
             client._clock.attend(lambda: self._writer.unwritten > 0)
-        self.knowledge: Knowledge = Knowledge(
+        self.shared: SharedState = SharedState(
             ledger, Readings(), client.now, credential=credential, retention=retention, alone=alone
         )
-        self.reads: Reads = Reads(client, Reader(client), self.knowledge, self.commit)
-        self.sender: Sender = Sender(client, self.knowledge, self.reads, self.commit, self.note, people or {})
-        self.loop: Loop = Loop(client, self.knowledge, self.reads, self.sender, self.commit, self.rng)
+        self.reads: Reads = Reads(client, Reader(client), self.shared, self.commit)
+        self.sender: Sender = Sender(client, self.shared, self.reads, self.commit, self.note, people or {})
+        self.loop: Loop = Loop(client, self.shared, self.reads, self.sender, self.commit, self.rng)
 
     async def commit(self, work: Callable[[], Any]) -> Any:
         """Do a piece of work in a transaction of the ledger; return when it is on disk."""
@@ -100,11 +100,11 @@ class Engine:
             plan.campaign,
             plan.key,
             plan.blocked,
-            self.knowledge.now,
+            self.shared.now,
             failures=failures,
         )
         try:
-            await self.commit(lambda: Binder(self.knowledge, plan).bind(head, reason))
+            await self.commit(lambda: Binder(self.shared, plan).bind(head, reason))
             for other in self.ledger.runs.others_unsent(run) if plan.compared else ():
                 _log.warning(
                     "run %s has unsent rows that are not in this sheet; pause it, or end it by plan_cancel", other
@@ -128,7 +128,7 @@ class Engine:
         await self._look_at_open(plan)
         await reads.accounts(items)
         for medium in {medium_id for item in items for medium_id in item.media_ids}:
-            self.knowledge.media.pop(medium, None)
+            self.shared.media.pop(medium, None)
         await reads.media(items)
         creates = [item for item in items if item.creates]
         others = [item for item in items if not item.creates and item.subject.kind != "row"]
@@ -154,7 +154,7 @@ class Engine:
         await self.reads.posts(lacking, ())
 
     async def _look_at_open(self, plan: Plan) -> None:
-        """Look at what is open on the plan's rows, so that it is bound to what became of them and not to a question."""
+        """Look at what is open on the plan's rows, so that it is bound to their outcome."""
         calls, subjects = self.ledger.calls, {str(item.subject) for item in plan.items}
         in_flight = self.ledger.requests.in_flight({item.identity for item in plan.items}, ())
         opened = [*calls.on(subjects), *calls.some({request.call for request in in_flight if request.call is not None})]

@@ -23,7 +23,7 @@ from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.lists import rest
-from voxops.engine.loop import Pass
+from voxops.engine.loop import RunState
 from voxops.engine.progress import REFRESH, Progress, cells_of
 from voxops.engine.watch import Watch
 from voxops.errors import LedgerError, VoxopsError
@@ -67,7 +67,7 @@ class Execution(Progress):
         self.id = run
         self._engine = engine
         self._ledger = engine.ledger
-        self.current: Pass = Pass(run, watching=paused)
+        self.current: RunState = RunState(run, watching=paused)
         self._withdraws = False  # whether what comes back unsent is abandoned
         self._held_up = ""
         head = engine.ledger.runs.head(run)
@@ -90,7 +90,7 @@ class Execution(Progress):
 
     @property
     def sends(self) -> bool:
-        """Whether it sends by itself, and does not only read."""
+        """Whether it sends without a further request, and does not only read."""
         return not self.current.watching
 
     # Asked by whoever holds the run.
@@ -100,7 +100,7 @@ class Execution(Progress):
         self.current.paused = True
         self.current.news.set()
         self._engine.loop.wake()
-        # At once, and not when all has ended: somebody may resume it meanwhile.
+        # Immediately, and not when all has ended: somebody may resume it in between.
         await self._engine.commit(lambda: self._ledger.runs.note(self.id, paused=True))
         current, clock = self.current, self._client._clock
         until = clock.monotonic() + PAUSES_WITHIN
@@ -129,15 +129,15 @@ class Execution(Progress):
 
     def resume(self, *, paused: bool = False) -> bool:
         """Send again in this pass; True if it is over and another was made ready, which `go` works on."""
-        self._engine.knowledge.accounts_read = False  # one may have been connected again
-        self._engine.knowledge.media.clear()
+        self._engine.shared.accounts_read = False  # one may have been connected again
+        self._engine.shared.media.clear()
         self._withdraws = False
         if not self.over:
-            self.current.watching = self.current.paused = self.current.blind = False
+            self.current.watching = self.current.paused = self.current.reading_failed = False
             self.current.halted = None
             self._engine.loop.go_on(self.current)
             return False
-        self.current = Pass(self.id, watching=paused)
+        self.current = RunState(self.id, watching=paused)
         self.over = False
         return True
 
@@ -172,7 +172,7 @@ class Execution(Progress):
 
     def _stuck_before(self) -> float:
         """What was sent before this instant of server time, and has not ended, has hung."""
-        return self._engine.knowledge.now - STUCK_AFTER.total_seconds()
+        return self._engine.shared.now - STUCK_AFTER.total_seconds()
 
     async def made(self, *, copies: bool = False) -> pd.DataFrame:
         """The posts that it created, as they are now; or the duplicates of them (rule 19)."""
@@ -209,12 +209,12 @@ class Execution(Progress):
             snapshot = self._finish(current)
         return snapshot
 
-    async def _look_for_copies(self, current: Pass) -> None:
+    async def _look_for_copies(self, current: RunState) -> None:
         """Read what was created since; what breaks that stops the pass, as any reading's end does."""
         try:
             await self._engine.look_for_copies()
         except VoxopsError as error:
-            current.blind = True
+            current.reading_failed = True
             current.break_off(error)
 
     # How far it is.
@@ -230,13 +230,13 @@ class Execution(Progress):
             acts=audit.acts(self._ledger, self.id),
         )
 
-    def _unsent(self, current: Pass) -> Reason:
+    def _unsent(self, current: RunState) -> Reason:
         """Why rows are not sent of which nothing else is known: for the rate limit, or because it is not their turn."""
         pace = self._client.pace
         waits = current.sends and not current.done.is_set() and (pace.paused_for or pace.remaining == 0)
         return Reason("waits_for_limit" if waits else "unsent")
 
-    def _refresh(self, current: Pass) -> Snapshot:
+    def _refresh(self, current: RunState) -> Snapshot:
         """Show what has happened since."""
         tally, shown = audit.tally(self._ledger, self.id, self._unsent(current)), self.snapshot
         if tally != self._tally:
@@ -262,7 +262,7 @@ class Execution(Progress):
             )
         )
 
-    async def _keep_refreshing(self, current: Pass) -> None:
+    async def _keep_refreshing(self, current: RunState) -> None:
         """Refresh a few times a second while something is sent; else upon news, so that hundreds of open runs cost nothing.
 
         It is done less often where it takes long, for it should cost half a percent of the time.
@@ -276,10 +276,11 @@ class Execution(Progress):
                 self._refresh(current)
             pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
             if _phase(current) != "sending" and not current.under_way:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(current.news.wait(), QUIET)
+                with suppress(TimeoutError):  # not `wait_for`, which may swallow a cancel up to Python 3.11
+                    async with asyncio.timeout(QUIET):
+                        await current.news.wait()
 
-    def _finish(self, current: Pass) -> Snapshot:
+    def _finish(self, current: RunState) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
         runs = self._ledger.runs
         if current.halted is not None and not current.watching:  # before it is shown: its rows say so
@@ -315,7 +316,7 @@ def _being_sent(rows: Sequence[str]) -> str:
     return f"Still in flight: {named}; recorded when answered" if rows else ""
 
 
-def _phase(current: Pass) -> str:
+def _phase(current: RunState) -> str:
     """What the pass is doing."""
     if current.halted is not None:
         return "stopped"

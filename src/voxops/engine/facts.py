@@ -100,14 +100,14 @@ class Readings:
 
 
 @dataclass
-class Gate:
+class Permission:
     """Why rows of one run are not sent; `acts` says that changes or withdrawals of it may yet free others."""
 
     stopped: Reason | None = None
     acts: bool = False
 
 
-class Knowledge:
+class SharedState:
     """Gathers what `decide` and `fit` ask.
 
     Parameters
@@ -149,7 +149,7 @@ class Knowledge:
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
         self.tries: Counter[int] = (
             Counter()
-        )  # request -> tries without a usable answer, since its run was begun or resumed
+        )  # request -> tries without a usable answer, after its run was begun or resumed
 
     @property
     def now(self) -> float:
@@ -297,7 +297,7 @@ class Knowledge:
         return {request.id: base for request in requests}
 
     def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
-        """What the list makes of creates of which nobody knows (rules 10, 11 and 12)."""
+        """What the list makes of creates in doubt (rules 10, 11 and 12)."""
         readings = self.readings
         whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
         looked = readings.looked(call, whole)
@@ -424,11 +424,11 @@ class Unsent:
 
     Parameters
     ----------
-    knowledge : Knowledge
+    shared : SharedState
         Where they are looked up.
     requests : sequence of Request
         The requests of one run.
-    gate : Gate
+    gate : Permission
         What holds the run.
     taking : bool
         Whether this is the transaction that sends.
@@ -438,23 +438,23 @@ class Unsent:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        shared: SharedState,
         requests: Sequence[Request],
-        gate: Gate,
+        gate: Permission,
         *,
         taking: bool = False,
         binding: bool = False,
     ) -> None:
-        self._knowledge = knowledge
+        self._shared = shared
         self._binding = binding
-        self._now = knowledge.clock()
+        self._now = shared.clock()
         self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped, run_acts=gate.acts)
         self._taken: dict[str, Request] = {}
-        ledger = knowledge.ledger
+        ledger = shared.ledger
         creates = [request for request in requests if request.item.creates]
         others = {request.item.subject for request in requests if not request.item.creates}
-        self._verdicts = knowledge.verdicts(creates) if creates else {}
-        self._shown = {request.id: shown for request in requests if (shown := knowledge.will_show(request.item))}
+        self._verdicts = shared.verdicts(creates) if creates else {}
+        self._shown = {request.id: shown for request in requests if (shown := shared.will_show(request.item))}
         changes = [request for request in requests if request.id in self._shown and request.id not in self._verdicts]
         posts = ledger.seen.alike(self._shown[request.id] for request in changes) if changes else []
         self._alike = {
@@ -495,8 +495,8 @@ class Unsent:
             alike = (
                 Reason("alike_in_flight", row=request.item.label[:40]) if own else match.looks_like(request, (), others)
             )
-        knowledge = self._knowledge
-        listed = knowledge.readings.listed if knowledge.accounts_read else None
+        shared = self._shared
+        listed = shared.readings.listed if shared.accounts_read else None
         hidden, first = self._hidden()
         return {
             "hidden": hidden,
@@ -504,32 +504,32 @@ class Unsent:
             "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
-            "alike": knowledge.named(alike),
-            "unusable": knowledge.why_unusable(request.item),
+            "alike": shared.named(alike),
+            "unusable": shared.why_unusable(request.item),
         }
 
     def _hidden(self) -> tuple[Reason | None, float | None]:
         """Why marks can't be found in lists, and until when a first create may tell, before others are sent (rule 11)."""
-        seen = self._knowledge.ledger.seen
+        seen = self._shared.ledger.seen
         match seen.lists_show_metadata:
             case None:
-                tells = self._knowledge.ledger.requests.first_created(2 * PROOF_AFTER)
+                tells = self._shared.ledger.requests.first_created(2 * PROOF_AFTER)
                 return None, math.inf if tells is None and self._taken else tells
-            case False if self._knowledge.readings.foreign_mark:
-                return Reason("marks_of_another_ledger", post=self._knowledge.readings.foreign_mark), None
-            case False if not self._knowledge.alone:
+            case False if self._shared.readings.foreign_mark:
+                return Reason("marks_of_another_ledger", post=self._shared.readings.foreign_mark), None
+            case False if not self._shared.alone:
                 return Reason("lists_hide_metadata"), None
         return None, None
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":
             return {"create_in_doubt": True}
-        knowledge, subject = self._knowledge, str(request.item.subject)
+        shared, subject = self._shared, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
-        busy = knowledge.dated(calls[0]) if calls else None
+        busy = shared.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
-        state, moment = knowledge.readings.of(subject)
-        looked = None if busy is None else knowledge.readings.looked(busy, moment)
+        state, moment = shared.readings.of(subject)
+        looked = None if busy is None else shared.readings.looked(busy, moment)
         values: dict[str, Any] = {
             "busy": busy,
             "busy_moves": moves,
@@ -537,11 +537,11 @@ class Unsent:
         }
         if (shown := self._shown.get(request.id)) is not None:
             others = [*self._in_flight.get(shown, ()), *filter(None, [self._taken.get(shown)])]
-            listed = knowledge.readings.listed
+            listed = shared.readings.listed
             values |= {
                 "makes": True,
                 "listed": None if listed is None else listed.at,
-                "alike": knowledge.named(match.looks_like(request, self._alike[request.id], others)),
+                "alike": shared.named(match.looks_like(request, self._alike[request.id], others)),
             }
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
@@ -554,20 +554,20 @@ class Unsent:
 
     def _may_go_again(self, call: Call) -> bool:
         """Whether a run may still send a call again that is on the subject."""
-        requests = self._knowledge.ledger.requests.of_call(call.id)
-        return self._knowledge.are_wanted(requests) and self._base.now <= call.first_sent + self._knowledge.retention
+        requests = self._shared.ledger.requests.of_call(call.id)
+        return self._shared.are_wanted(requests) and self._base.now <= call.first_sent + self._shared.retention
 
     def _kept(self, request: Request) -> bool | None:
         """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 19)."""
         keep = request.item.seen.get("keep")
         if not keep:
             return True
-        state, moment = self._knowledge.readings.of(Subject("post", str(keep)))
+        state, moment = self._shared.readings.of(Subject("post", str(keep)))
         if moment is None or not 0 <= self._base.now - moment.at <= 10.0:
             return None
         if state is None or not (seen := match.seen_of(state, moment.at)).is_live:
             return False
-        creates = self._knowledge.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
+        creates = self._shared.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
         wanted = {create.item.shown_hash for create in creates}
         return seen.shown is None or not wanted or seen.shown in wanted
 

@@ -1,6 +1,6 @@
 """Reading the server's state with as few requests as possible: the list of posts, and the pace of polling.
 
-A post read by itself costs a request; a page of a list shows a hundred. So posts that are followed are looked for among those in flight,
+A separate read of a post costs a request; a page of a list shows a hundred. So posts that are followed are looked for among those in flight,
 and only those that have left this list are looked for in the lists where posts end. The list of all posts, newest first, is walked now and
 then, and in between only what has come on top of it is read.
 """
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from voxops.client import Answer, AsyncClient
 
 SINGLES = 3  # so few posts are read one by one without a thought
-WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
+WORTH = 20  # posts that may be in a list for each of its pages, so that it is read first
 IN_FLIGHT = "publishing"
 # Where a post that has left those in flight may be, the shorter lists first.
 ENDS = ("pending", "partial", "failed", "published")

@@ -1,8 +1,7 @@
-"""One loop for all runs of a workspace: decide for what has changed or is due, write, read what most wait for, send, sleep.
+"""One loop for all runs of a workspace: decide about what has changed or is due, write, read what most rows wait for, send, sleep.
 
-A turn costs what has changed, not what is open. Requests wait in groups; the loop decides about a group when it is due, or when what it
-waits for has happened. It decides about a call after a reading of it, or when it is due. Whoever loops also reads for every open call of
-the ledger, in a run of its own or not.
+A turn costs what has changed, not what is open. Requests wait in groups. The loop decides about a group when it is due, or when what it
+waits for has happened; about an open call after a reading of its subject. It also follows the open calls of other kernels.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
-from voxops.engine.facts import Gate, Unsent
+from voxops.engine.facts import Permission, Unsent
 from voxops.engine.lists import rest
 from voxops.engine.polling import MOST_READINGS, OpenCalls
 from voxops.engine.read import LIKELY
@@ -37,15 +36,15 @@ from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-    from voxops.engine.facts import Knowledge
+    from voxops.engine.facts import SharedState
     from voxops.engine.read import Commit, Reads
     from voxops.engine.send import Sender
 
 _log = logging.getLogger("voxops.engine")
 
-WIDTH = 20  # calls under way or being written at once; the client bounds the requests themselves
+WIDTH = 20  # calls under way or being written at the same time; the client bounds the requests themselves
 AT_ONCE = 200  # groups that are decided about in one step
-# Groups that are read for at once: what the rate limit lets through in a minute, so that no reading is too old when its turn comes.
+# Groups that are read for together: what the rate limit lets through in a minute, so that no reading is too old when its turn comes.
 FEWEST_OFFERED, MOST_OFFERED = 30, 1000
 LONGEST_REST = 30.0  # seconds until what another process has written is taken up
 PATIENCE = 5.0  # seconds between two looks at what waits for another request
@@ -53,7 +52,7 @@ THROTTLES = 20  # refusals of one call by a rate limit in one run; after them th
 
 
 @dataclass(eq=False)
-class Pass:
+class RunState:
     """One pass of a run through the loop: what it was asked to do, what waits, and what it counts.
 
     Attributes
@@ -63,10 +62,10 @@ class Pass:
     watching, paused, closed : bool
         Whether it only reads, as somebody else may send; whether nothing more is to be sent; whether it ends once nothing is under way.
     halted : Reason or None
-        Why it has stopped by itself.
+        Why it has stopped without being asked to.
     note : str
         Why it was paused before, for people.
-    blind : bool
+    reading_failed : bool
         Whether a reading broke, so that it ends once nothing is under way.
     """
 
@@ -76,7 +75,7 @@ class Pass:
     closed: bool = False
     halted: Reason | None = None
     note: str = ""
-    blind: bool = False
+    reading_failed: bool = False
     acts: bool = False  # whether changes or withdrawals of it may yet free rows that look like a post (rule 17)
     limit: int | None = None
     ready: deque[Group] = field(default_factory=deque)
@@ -127,7 +126,7 @@ class Loop:
     ----------
     client : AsyncClient
         The one client of the workspace.
-    known : Knowledge
+    known : SharedState
         What `decide` and `fit` ask.
     reads : Reads
         Reads.
@@ -142,26 +141,26 @@ class Loop:
     def __init__(
         self,
         client: AsyncClient,
-        knowledge: Knowledge,
+        shared: SharedState,
         reads: Reads,
         sender: Sender,
         commit: Commit,
         rng: random.Random,
     ) -> None:
         self._client = client
-        self._ledger = knowledge.ledger
-        self._knowledge = knowledge
+        self._ledger = shared.ledger
+        self._shared = shared
         self._reads = reads
         self._sender = sender
         self._commit = commit
-        knowledge.sending = lambda: [run for run, current in self._passes.items() if current.sends]
+        shared.sending = lambda: [run for run, current in self._passes.items() if current.sends]
         self._rng = rng
         self._clock = client._clock
-        self._passes: dict[str, Pass] = {}
+        self._passes: dict[str, RunState] = {}
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._open = OpenCalls(
-            knowledge,
+            shared,
             reads,
             commit,
             self._clock,
@@ -174,8 +173,8 @@ class Loop:
             tuple[float, int, Any]
         ] = []  # instants of server time: calls to be read for, groups to be looked at
         self._order = itertools.count()
-        self._unread: list[tuple[Pass, Group]] = []
-        self._groups: dict[int, list[tuple[Pass, Group]]] = {}  # request -> the groups that hold it
+        self._unread: list[tuple[RunState, Group]] = []
+        self._groups: dict[int, list[tuple[RunState, Group]]] = {}  # request -> the groups that hold it
         self._senders: set[asyncio.Task[None]] = set()
         self._readers: dict[str, asyncio.Task[None]] = {}
         self._notified: set[str] = set()
@@ -187,7 +186,7 @@ class Loop:
 
     # Asked by runs.
 
-    async def run(self, current: Pass) -> None:
+    async def run(self, current: RunState) -> None:
         """Loop over a run until nothing of it moves any more; raises what broke the loop."""
         await self._add(current)
         if self._task is None or self._task.done():
@@ -205,14 +204,14 @@ class Loop:
         """End a rest."""
         self._wake.set()
 
-    def go_on(self, current: Pass) -> None:
+    def go_on(self, current: RunState) -> None:
         """The run sends again: what was parked is looked at."""
         current.news.set()
         current.ready.extend(current.parked)
         current.parked.clear()
         current.note = ""
         self._version = -1  # what others have written since is taken up
-        self._knowledge.tries.clear()
+        self._shared.tries.clear()
         self._open.go_on(current.open)
         self.wake()
 
@@ -234,7 +233,7 @@ class Loop:
 
     # Beginning.
 
-    async def _add(self, current: Pass) -> None:
+    async def _add(self, current: RunState) -> None:
         """Take a run into the loop: its unsent requests as groups, in the order of sending."""
         ledger = self._ledger
         head = ledger.runs.head(current.run)
@@ -262,14 +261,14 @@ class Loop:
         self._passes[current.run] = current
         current.acts = len(groups) > 1 and any(group.act.about == "post" for group in groups.values())
         for number in requests:
-            self._knowledge.tries.pop(number, None)
+            self._shared.tries.pop(number, None)
         subjects = {str(request.item.subject) for request in requests.values()}
         subjects |= {str(self._open.calls[call].subject) for call in current.open if call in self._open.calls}
         self._open.take(ledger.calls.open(), subjects)
 
     def _at(self, what: str, instant: float, thing: Any) -> None:
         """Look at a group, or read for an open call, at an instant."""
-        self._latest = max(self._latest, self._knowledge.now)
+        self._latest = max(self._latest, self._shared.now)
         heapq.heappush(self._due, (instant, next(self._order), (what, thing)))
 
     # The loop.
@@ -328,7 +327,7 @@ class Loop:
 
     def _take_due(self) -> None:
         """What an instant was waited for; everything, where the clock was set back since: nothing waits for a day that it once showed."""
-        now = self._knowledge.now
+        now = self._shared.now
         if now < self._latest - CLOCKS_DIFFER:
             self._due = [(now, order, awaited) for _, order, awaited in self._due]
             heapq.heapify(self._due)
@@ -351,7 +350,7 @@ class Loop:
             await self._changed(changed)
             self._forget(closed)
 
-    def _tell(self, passes: Iterable[Pass]) -> None:
+    def _tell(self, passes: Iterable[RunState]) -> None:
         """Something of these has happened that whoever looks on must see."""
         for current in passes:
             current.news.set()
@@ -381,12 +380,12 @@ class Loop:
         left = self._ledger.requests.of_calls({before.call for before, _ in changed if before.call is not None})
         self._forget(call for call, requests in left.items() if not requests)
 
-    def _check_limit(self, current: Pass) -> None:
+    def _check_limit(self, current: RunState) -> None:
         """Stop a run whose failures have reached its limit, which stands in the ledger and binds every later resume."""
         if current.limit is not None and (failures := self._ledger.runs.failed(current.run)) >= current.limit:
             current.halt(Reason("stopped_after_failures", failures=safe.many(failures, "failure")))
 
-    def _unpark(self, current: Pass) -> None:
+    def _unpark(self, current: RunState) -> None:
         """Look again at groups that wait for others of their run, or for their subject."""
         self._happened += 1
         if current.parked and current.sends:
@@ -401,7 +400,7 @@ class Loop:
             current.open -= gone
             self._unpark(current)
 
-    def _sender_of(self, number: int) -> Pass | None:
+    def _sender_of(self, number: int) -> RunState | None:
         """The pass that may send a call again."""
         return next((current for current in self._passes.values() if number in current.open and current.sends), None)
 
@@ -424,12 +423,12 @@ class Loop:
                     await self._look(current, self._next_groups(current))
                     await asyncio.sleep(0)
 
-    def _has_offers(self, current: Pass) -> bool:
+    def _has_offers(self, current: RunState) -> bool:
         """Whether groups are to be decided about: not before all that may be sent is on its way, so that what is read is not old by then."""
         return bool(current.ready) and len(self._unread) < self._offered(current.ready[0])
 
-    def _next_groups(self, current: Pass) -> list[Group]:
-        """Groups that are decided about at once; creates chunk by chunk, since one row may be what another looks like."""
+    def _next_groups(self, current: RunState) -> list[Group]:
+        """Groups that are decided about together; creates chunk by chunk, because one row may be what another looks like."""
         groups = [current.ready.popleft()]
         while current.ready and not (groups[0].act.creates or current.ready[0].act.creates):
             if len(groups) >= min(AT_ONCE, self._offered(current.ready[0]) - len(self._unread)):
@@ -438,7 +437,7 @@ class Loop:
         return groups
 
     def _offered(self, group: Group) -> int:
-        """How many groups may be read for at once; of those that are read alone, as many as go out with their readings in a minute."""
+        """How many groups may be read for together; of those that are read alone, as many as go out with their readings in a minute."""
         limit = self._client.pace.limit or MOST_OFFERED
         return (
             max(1, min(MOST_OFFERED, limit // 2))
@@ -446,28 +445,28 @@ class Loop:
             else max(FEWEST_OFFERED, min(self._offer, limit))
         )
 
-    def _gate(self, current: Pass) -> Gate:
+    def _gate(self, current: RunState) -> Permission:
         """What holds a run now; asked again in the transaction that sends."""
         head = self._ledger.runs.head(current.run)
         stopped = current.stopped
         if stopped is None and (head.undone or head.paused):
             stopped = Reason("undone" if head.undone else "paused")
-        return Gate(stopped, current.acts)
+        return Permission(stopped, current.acts)
 
-    async def _look(self, current: Pass, groups: Sequence[Group]) -> None:
+    async def _look(self, current: RunState, groups: Sequence[Group]) -> None:
         """Decide about groups: send them, read for them, or let them wait."""
         happened = self._happened
         requests = self._ledger.requests.get(number for group in groups for number in group.ids)
         unsent = {group: group.unsent(requests) for group in groups}
         facts = Unsent(
-            self._knowledge,
+            self._shared,
             [request for sendable in unsent.values() for request in sendable],
-            Gate(current.stopped, current.acts),
+            Permission(current.stopped, current.acts),
         )
         decided = {group: ask(facts, sendable) for group, sendable in unsent.items()}
         for group, (sends, others) in decided.items():
             may_go = sends and not any(isinstance(decision, Read) for _, decision in others)
-            if may_go and isinstance(verdict := fit(self._knowledge.new(group.act, sends)), Wait):
+            if may_go and isinstance(verdict := fit(self._shared.new(group.act, sends)), Wait):
                 decided[group] = [], [*others, *((request, verdict) for request in sends)]
         await self._note_waits(current, decided.values())
         final = [
@@ -477,13 +476,13 @@ class Loop:
             if isinstance(decision, Settle | Block)
         ]
         if final:
-            await self._changed(await self._commit(lambda: write(self._ledger, final, self._knowledge.now)))
+            await self._changed(await self._commit(lambda: write(self._ledger, final, self._shared.now)))
         for group, (sends, others) in decided.items():
             group.idle = not (sends or others)
             self._follow(current, group, sends, others, happened)
 
     async def _note_waits(
-        self, current: Pass, decided: Iterable[tuple[Sequence[Request], Sequence[tuple[Request, Decision]]]]
+        self, current: RunState, decided: Iterable[tuple[Sequence[Request], Sequence[tuple[Request, Decision]]]]
     ) -> None:
         """Write why rows wait, and of those that may go that they wait for nothing; what stops the run stands beside the run."""
         now: list[tuple[Request, Reason | None]] = []
@@ -497,7 +496,7 @@ class Loop:
 
     def _follow(
         self,
-        current: Pass,
+        current: RunState,
         group: Group,
         sends: Sequence[Request],
         others: Sequence[tuple[Request, Decision]],
@@ -519,7 +518,7 @@ class Loop:
         elif waits:
             self._wait(current, group, waits, happened)
 
-    def _wait(self, current: Pass, group: Group, waits: Sequence[Wait], happened: int) -> None:
+    def _wait(self, current: RunState, group: Group, waits: Sequence[Wait], happened: int) -> None:
         """Look at a group again at the earliest instant that it waits for, or when something of its run has happened."""
         current.readings = 0
         until = min((decision.until for decision in waits if decision.until is not None), default=None)
@@ -528,26 +527,26 @@ class Loop:
             (current.parked if happened == self._happened else current.ready).append(group)
             return
         if any(decision.reason.code in {"subject_busy", "alike_in_flight"} for decision in waits):
-            until = min(until or math.inf, self._knowledge.now + PATIENCE)
-        seconds = until - self._knowledge.now
+            until = min(until or math.inf, self._shared.now + PATIENCE)
+        seconds = until - self._shared.now
         self._later(
             current, group, seconds if seconds > 0 else PATIENCE
-        )  # what has come, and changed nothing, is not asked at once
+        )  # what has come, and changed nothing, is not asked again immediately
 
-    def _later(self, current: Pass, group: Group, seconds: float) -> None:
+    def _later(self, current: RunState, group: Group, seconds: float) -> None:
         current.timed += 1
-        self._at("group", self._knowledge.now + seconds, (current, group))
+        self._at("group", self._shared.now + seconds, (current, group))
 
     # Sending.
 
-    def _spawn(self, current: Pass, work: Any) -> None:
+    def _spawn(self, current: RunState, work: Any) -> None:
         current.under_way += 1
         current.idle.clear()
         task = asyncio.create_task(work)
         self._senders.add(task)
         task.add_done_callback(partial(self._sent, current))
 
-    def _sent(self, current: Pass, task: asyncio.Task[None]) -> None:
+    def _sent(self, current: RunState, task: asyncio.Task[None]) -> None:
         self._senders.discard(task)
         current.under_way -= 1
         current.news.set()
@@ -556,12 +555,12 @@ class Loop:
         self._note_error(current, task)
         self.wake()
 
-    def _note_error(self, current: Pass, task: asyncio.Task[None]) -> None:
+    def _note_error(self, current: RunState, task: asyncio.Task[None]) -> None:
         """What broke a task of a run stops the run."""
         if not task.cancelled() and (error := task.exception()) is not None:
             current.break_off(error)
 
-    async def _send(self, current: Pass, group: Group) -> None:
+    async def _send(self, current: RunState, group: Group) -> None:
         """Send a group once, and see what came of it."""
         happened = self._happened
         sent = await self._sender.send(group, lambda: self._gate(current))
@@ -570,7 +569,7 @@ class Loop:
             if isinstance(decision, Wait):
                 self._wait(current, group, [decision], happened)
                 return
-            current.ready.append(group)  # what is left of it is looked at once more
+            current.ready.append(group)  # what is left of it is looked at again
             if isinstance(decision, Read):  # and so are the others, of which what was read may be too old as well
                 current.ready.extendleft(reversed(current.sendable))
                 current.sendable.clear()
@@ -579,7 +578,7 @@ class Loop:
         self._out += 1
         await self._after(current, sent, group)
 
-    async def _send_again(self, current: Pass, number: int) -> None:
+    async def _send_again(self, current: RunState, number: int) -> None:
         """Send an open call once more."""
         try:
             sent = await self._sender.send_again(number, lambda: self._gate(current))
@@ -589,7 +588,7 @@ class Loop:
             return
         await self._after(current, sent, None)
 
-    async def _after(self, current: Pass, sent: Sent, group: Group | None) -> None:
+    async def _after(self, current: RunState, sent: Sent, group: Group | None) -> None:
         """A try has ended: follow its call, and what is unsent again of the group."""
         call = sent.call
         assert call is not None
@@ -602,7 +601,7 @@ class Loop:
         before = {request.id: replace(request, outcome=Outcome.PENDING, call=call.id) for request in sent.changed}
         opened = self._ledger.requests.of_call(call.id)
         if opened:
-            self._knowledge.tries.update(request.id for request in opened)
+            self._shared.tries.update(request.id for request in opened)
             call = self._ledger.calls.get(call.id)
             for request in opened:
                 for holder, _ in self._groups.get(request.id, ()):
@@ -616,7 +615,7 @@ class Loop:
                 self._later(current, group, seconds) if seconds else current.ready.append(group)
         await self._changed([(before[request.id], request) for request in sent.changed])
 
-    def _backoff(self, current: Pass, sent: Sent, group: Group) -> float:
+    def _backoff(self, current: RunState, sent: Sent, group: Group) -> float:
         """Seconds until a group is tried again that was not looked at, or never arrived."""
         ending, policy = sent.ending, Backoff()
         if ending is not None and ending.throttled:
@@ -636,7 +635,7 @@ class Loop:
     # Reading.
 
     def _start_readings(self) -> None:
-        """Read for unsent groups at once, and for open calls when it is time to look."""
+        """Read for unsent groups immediately, and for open calls when it is time to look."""
         if self._unread and "unsent" not in self._readers:
             groups, self._unread = self._unread, []
             self._read("unsent", self._read_unsent(groups))
@@ -654,11 +653,11 @@ class Loop:
         self._readers.pop(name, None)
         if not task.cancelled() and (error := task.exception()) is not None:
             for current in self._passes.values():
-                current.blind = True
+                current.reading_failed = True
                 current.break_off(error)
         self.wake()
 
-    async def _read_unsent(self, groups: Sequence[tuple[Pass, Group]]) -> None:
+    async def _read_unsent(self, groups: Sequence[tuple[RunState, Group]]) -> None:
         """Read what groups wait for: the list for creates, the subjects of others."""
         try:
             wanted: dict[str, bool] = {}
@@ -676,7 +675,7 @@ class Loop:
             reads = self._reads
             if items:
                 async with self._open.listing:
-                    if not self._knowledge.accounts_read:
+                    if not self._shared.accounts_read:
                         await reads.accounts(items)
                     await reads.media(items)
                     await reads.refresh(items, sending=True)
@@ -684,8 +683,8 @@ class Loop:
                     await reads.metadata()
             if wanted:
                 await reads.subjects(wanted, LIKELY)
-                began = min(self._knowledge.readings.subjects[subject][1].at for subject in wanted)
-                if self._knowledge.now - began > FRESH_FOR:
+                began = min(self._shared.readings.subjects[subject][1].at for subject in wanted)
+                if self._shared.now - began > FRESH_FOR:
                     for _, group in groups:
                         group.alone = True
         finally:
@@ -708,7 +707,7 @@ class Loop:
                 self._unpark(current)
                 self.wake()
                 continue
-            if current.closed or current.blind or not self._moves(current):
+            if current.closed or current.reading_failed or not self._moves(current):
                 self._passes.pop(current.run, None)
                 current.done.set()
                 left = {
@@ -716,8 +715,8 @@ class Loop:
                 }
                 self._groups = {request: pairs for request, pairs in left.items() if pairs}
 
-    def _moves(self, current: Pass) -> bool:
-        """Whether anything of a run may still go on by itself."""
+    def _moves(self, current: RunState) -> bool:
+        """Whether anything of a run may still change without a person."""
         if current.sends and (current.ready or current.sendable or current.timed):
             return True
         if current.sends and current.parked and (self._busy() or any(map(self._open.moves, self._open.calls))):
@@ -726,7 +725,7 @@ class Loop:
 
     async def _rest(self) -> None:
         """Sleep until something happens, or the earliest instant that is waited for."""
-        now, elapsed = self._knowledge.now, self._clock.monotonic()
+        now, elapsed = self._shared.now, self._clock.monotonic()
         if self._wake.is_set() or self._has_room():
             self._wake.clear()
             await asyncio.sleep(0)
@@ -739,7 +738,7 @@ class Loop:
         await rest(self._clock, self._wake, max(min(seconds), 0.01))
 
     def _has_room(self) -> bool:
-        """Whether a turn would find something to do at once."""
+        """Whether a turn would find something to do immediately."""
         if self._open.has_news:
             return True
         return any(

@@ -28,7 +28,7 @@ def seen_of(state: PostState, began: float) -> Seen:
 
 
 def is_remembered(state: PostState, now: float) -> bool:
-    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 17)."""
+    """Whether a post is remembered: it bears a mark of ours, was read separately, or a row might ask for the same (rule 17)."""
     if state.source == "single" or state.mark is not None or state.marks[1] is not None:
         return True
     return (
@@ -111,7 +111,7 @@ def _instant(text: str) -> float:
 def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     """The row settled as a post that is there, or why it must not be created; None if nothing that was seen forbids it.
 
-    `posts` bear a mark of the row or of one of its attempts; clones are nobody's.
+    `posts` bear a mark of the row or of one of its attempts; clones belong to no row.
     """
     posts = [post for post in posts if not post.is_clone]
     if not posts:

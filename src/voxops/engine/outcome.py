@@ -90,7 +90,7 @@ def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: 
         As for `failed_rows`.
     """
     plan, numbers = audit.plan_of(ledger, run), [row.row for row in ledger.runs.rows(run)]
-    results = results.set_axis(numbers)  # of one reading of the ledger: a row may settle meanwhile
+    results = results.set_axis(numbers)  # of one reading of the ledger: a row may settle in between
     again = failed_rows(ledger, run, results, stuck_before=stuck_before, blocked=True)
     planned, labels = plan.table.reset_index(drop=True), plan.table.index
     never = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
@@ -146,7 +146,7 @@ async def copies(engine: Engine, run: str) -> pd.DataFrame:
     for copy in audit.copies_of(ledger, run):
         for post_id in copy.others:
             single = await engine.reads.reader.single(post_id)
-            if single is not None:  # else somebody has deleted it meanwhile
+            if single is not None:  # else somebody has deleted it in between
                 records.append(single[0])
                 rows.append((copy.label, copy.keep))
     frame = build("posts", records, fetched_at=engine.client.now().isoformat())

@@ -24,16 +24,16 @@ from voxops.ledger.records import Call
 from voxops.model import Clock, Outcome
 
 if TYPE_CHECKING:
-    from voxops.engine.facts import Knowledge
+    from voxops.engine.facts import SharedState
     from voxops.engine.read import Commit, Reads
 
 _log = logging.getLogger("voxops.engine")
 
 LOGGED = 10  # calls that a record names
 AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
-SOONEST = 5.0  # seconds between two readings of open calls, however many come due meanwhile
+SOONEST = 5.0  # seconds between two readings of open calls, however many come due in between
 MOST_READINGS = (
-    5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
+    5  # in a row upon which nothing was sent, because they were too old when its turn came; after them a run stops
 )
 
 
@@ -42,7 +42,7 @@ class OpenCalls:
 
     Parameters
     ----------
-    known : Knowledge
+    known : SharedState
         What `decide` and `fit` ask.
     reads : Reads
         Reads.
@@ -69,7 +69,7 @@ class OpenCalls:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        shared: SharedState,
         reads: Reads,
         commit: Commit,
         clock: Clock,
@@ -77,8 +77,8 @@ class OpenCalls:
         at: Callable[[float, int], None],
         sends: Callable[[int], bool],
     ) -> None:
-        self._knowledge = knowledge
-        self._ledger = knowledge.ledger
+        self._shared = shared
+        self._ledger = shared.ledger
         self._reads = reads
         self._commit = commit
         self._clock = clock
@@ -126,7 +126,7 @@ class OpenCalls:
             self._next_poll = min(self._next_poll, max(self._clock.monotonic(), self._soonest_poll))
 
     def go_on(self, numbers: Iterable[int]) -> None:
-        """A run sends again: what is known of its calls is looked at once more."""
+        """A run sends again: what is known of its calls is looked at again."""
         own = self.calls.keys() & set(numbers)
         self._polled |= own
         self._fresh |= own
@@ -180,7 +180,7 @@ class OpenCalls:
 
     async def read(self, calls: Sequence[Call]) -> None:
         """Read once for open calls."""
-        reads, now = self._reads, self._knowledge.now
+        reads, now = self._reads, self._shared.now
         if doubt := [call for call in calls if call.state in {"unknown", "limited"}]:
             which = ", ".join(
                 f"{call.id} ({call.reason.code if call.reason else call.state})" for call in doubt[:LOGGED]
@@ -209,7 +209,7 @@ class OpenCalls:
 
     def _shown(self, call: Call) -> Any:
         """The state of a call's subject, as it was read last."""
-        return self._knowledge.readings.of(call.subject)[0]
+        return self._shared.readings.of(call.subject)[0]
 
     def _is_news(self, call: Call) -> bool:
         """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
@@ -222,7 +222,7 @@ class OpenCalls:
     async def look(self) -> AsyncIterator[tuple[list[int], list[tuple[Request, Request]], list[int]]]:
         """Decide for the calls whose subject was read, and write what is settled, blocked or released.
 
-        Yields these calls, those requests, before and after, and the calls that a later plan has abandoned meanwhile.
+        Yields these calls, those requests, before and after, and the calls that a later plan has abandoned since.
         """
         fresh, self._fresh = sorted(self._fresh & self.calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
@@ -249,13 +249,13 @@ class OpenCalls:
 
     def _decide(self, call: Call, requests: Sequence[Request]) -> tuple[Call, list[tuple[Request, Decision]]]:
         """What a reading makes of a call, and of each of its requests."""
-        facts, shown = self._knowledge.open(call, requests, resends=False)
+        facts, shown = self._shared.open(call, requests, resends=False)
         looked = next(iter(facts.values())).looked
         if looked is not None:
             self._judged[call.id] = self._shown(call), self._clock.monotonic()
         due = looked is not None and looked >= resend_after(call) and call.state in {"unknown", "limited"}
         if due and self._sends(call.id) and self._stale[call.id] < MOST_READINGS:
-            verdict = fit(self._knowledge.again(call, requests, facts))
+            verdict = fit(self._shared.again(call, requests, facts))
             if isinstance(verdict, Wait | Block):
                 shown = replace(shown, reason=verdict.reason)
             else:
@@ -268,13 +268,13 @@ class OpenCalls:
         about = act_named(call.act).about
         decisions = [(request, decide(request, about, facts[request.id])) for request in requests]
         if any(facts[request.id].resends and isinstance(decision, Wait) for request, decision in decisions):
-            self._stale[call.id] += 1  # it may be sent again once it was just read: that is done at once
+            self._stale[call.id] += 1  # it may be sent again once it was just read: that is done immediately
             self._next_poll = min(self._next_poll, self._clock.monotonic())
         return shown, decisions
 
     def _write(self, call: Call, decisions: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
         """Write what is decided about the requests of an open call; those that have changed, before and after."""
-        ledger, now = self._ledger, self._knowledge.now
+        ledger, now = self._ledger, self._shared.now
         decided = write(ledger, decisions, now)
         freed = [request for request, decision in decisions if isinstance(decision, Release)]
         waits = [(request, decision) for request, decision in decisions if isinstance(decision, Wait)]

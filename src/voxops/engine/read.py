@@ -13,7 +13,7 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
 from voxops.engine import match
-from voxops.engine.facts import Knowledge, Moment, Readings, utc
+from voxops.engine.facts import Moment, Readings, SharedState, utc
 from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
@@ -29,7 +29,7 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 ENDED = ("publishing", "pending", "published", "failed", "partial")  # and of those that were acted on
 SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
-FEW = 50  # posts that are read one by one at once
+FEW = 50  # posts that are read one by one at the same time
 SINGLY = 20  # posts that are read one by one to learn whether lists show metadata
 
 
@@ -42,18 +42,18 @@ class Reads:
         The one client of the workspace.
     reader : Reader
         Reads lists and posts.
-    known : Knowledge
+    known : SharedState
         Where readings are kept.
     commit : callable
         Does a piece of work in a transaction of the ledger.
     """
 
-    def __init__(self, client: AsyncClient, reader: Reader, knowledge: Knowledge, commit: Commit) -> None:
+    def __init__(self, client: AsyncClient, reader: Reader, shared: SharedState, commit: Commit) -> None:
         self._client = client
         self.reader: Reader = reader
-        self._knowledge = knowledge
-        self._ledger: Ledger = knowledge.ledger
-        self._readings: Readings = knowledge.readings
+        self._shared = shared
+        self._ledger: Ledger = shared.ledger
+        self._readings: Readings = shared.readings
         self._commit = commit
 
     def moment(self) -> Moment:
@@ -202,7 +202,7 @@ class Reads:
         """
         seen, window = self._ledger.seen, self._readings.window
         of_rows = seen.of_rows([item.row_mark for item in requests], [item.mark for item in requests])
-        alike = seen.alike(filter(None, map(self._knowledge.will_show, requests)))
+        alike = seen.alike(filter(None, map(self._shared.will_show, requests)))
         settled = self._client.now().timestamp() - PROOF_AFTER
         anew = {item.row_mark for item in requests if item.attempt > 1}
 
@@ -232,16 +232,16 @@ class Reads:
         if not creates:
             return
         try:
-            self._knowledge.accounts = AccountNames(await list_accounts(self._client), self._knowledge.checks)
+            self._shared.accounts = AccountNames(await list_accounts(self._client), self._shared.checks)
         except AuthError:
             if any(item.named_accounts for item in creates):
                 raise
-            self._knowledge.accounts = AccountNames()
-        self._knowledge.accounts_read = True
+            self._shared.accounts = AccountNames()
+        self._shared.accounts_read = True
 
     async def media(self, items: Iterable[Item]) -> None:
         """Read the media of creates that were not read since the plan was bound, and that no upload of this ledger has seen ready."""
-        statuses = self._knowledge.media
+        statuses = self._shared.media
         ids = {medium_id for item in items for medium_id in item.media_ids}.difference(statuses)
         if ids := ids - self._ledger.media.ready(ids) if ids else ids:
             statuses |= await media_statuses(self._client, sorted(ids)) or dict.fromkeys(ids, "")

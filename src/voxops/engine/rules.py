@@ -48,7 +48,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It waits, until an instant where one is known; `holds` says that it moves by itself, so that ``run.wait()`` waits for it."""
+    """It waits, until an instant where one is known; `holds` says that it moves without a person, so that ``run.wait()`` waits for it."""
 
     reason: Reason
     until: float | None = None
@@ -100,7 +100,7 @@ class Facts:
     stopped : Reason or None
         Why no run that wants it sends.
     create_in_doubt : bool
-        Whether it is about a create of which nobody knows whether it took effect.
+        Whether it is about a create in doubt.
     busy : Call or None
         An open call of another request on its subject.
     busy_moves, busy_read : bool
@@ -112,7 +112,7 @@ class Facts:
     forbidden : Reason or None
         What its act says of the subject as it was read.
     done : Request or Reason or None
-        What its act says is there already, or was done under this name.
+        What its act says exists already, or was done under this name.
     hidden : Reason or None
         Why its mark could not be found in lists, which hide metadata.
     first_tells : float or None
@@ -295,7 +295,7 @@ def _subject_read(_: Request, facts: Facts) -> Decision | None:
     return Read("subject", facts.now)
 
 
-# What is there already.
+# What exists already.
 
 
 def _said(verdict: Request | Reason | None) -> Decision | None:
@@ -365,7 +365,7 @@ RULES: tuple[Rule, ...] = (
     Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
     Rule("13", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
     Rule("13", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
-    Rule("9, 11", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
+    Rule("9, 11", "all", "open", "nothing else is known of it", _unresolved, "a reading_failed resend creates 30 copies"),
     Rule("16", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
     Rule("16", "post", "unsent", "it is not about a create that is in doubt", _create_ended, "nothing is withdrawn of what is not known to be there"),
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
@@ -482,7 +482,7 @@ def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | None]
 FITS: tuple[Fit, ...] = (
     Fit("15", "all", "its path belongs to its act and its subject", _is_own, "a ledger from somebody else deletes an account"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
-    Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
+    Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a reading_failed resend creates 30 copies"),
     Fit("9", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
     Fit("9", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),

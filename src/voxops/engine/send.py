@@ -21,7 +21,7 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.engine.answers import Ending, Event, decoded, leaves_open, reduce, still_runs
 from voxops.engine.bind import undo_unsent, write
-from voxops.engine.facts import Gate, Unsent
+from voxops.engine.facts import Permission, Unsent
 from voxops.engine.read import Reads
 from voxops.engine.rules import Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
@@ -31,13 +31,13 @@ from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-    from voxops.engine.facts import Knowledge
+    from voxops.engine.facts import SharedState
 
 
 _log = logging.getLogger("voxops.engine")
 
 LEAVES_WITHIN = 15.0  # seconds from the commit to the wire; whoever slept since must not send (rule 7)
-SET_BACK = 5.0  # seconds by which a clock may be set back meanwhile
+SET_BACK = 5.0  # seconds by which a clock may be set back in between
 
 
 @dataclass(eq=False)
@@ -57,7 +57,7 @@ class Group:
     idle : bool
         Whether it was looked at last with nothing left to send, so that it is in no queue.
     alone : bool
-        Whether a list took longer than a reading holds, so that its subject is read by itself.
+        Whether a list took longer than a reading holds, so that its subject is read separately.
     """
 
     run: str
@@ -79,7 +79,7 @@ class Group:
 
 @dataclass
 class Sent:
-    """What came of a try: the call it was, what became of requests, and what the run must know."""
+    """What came of a try: the call it was, the requests that changed, and what the run must know."""
 
     call: Call | None = None
     ending: Ending | None = None
@@ -96,28 +96,28 @@ class Sender:
     ----------
     client : AsyncClient
         The one client of the workspace.
-    known : Knowledge
+    known : SharedState
         What `decide` and `fit` ask.
     reads : Reads
         Where answers that show posts are remembered.
     commit, note : callable
-        Do a piece of work in a transaction of the ledger, at once or a moment later.
+        Do a piece of work in a transaction of the ledger, immediately or a moment later.
     people : mapping of str to str
         ``owner`` or ``campaign`` -> the metadata field under which it is sent.
     """
 
     def __init__(
-        self, client: AsyncClient, knowledge: Knowledge, reads: Reads, commit: Any, note: Any, people: Mapping[str, str]
+        self, client: AsyncClient, shared: SharedState, reads: Reads, commit: Any, note: Any, people: Mapping[str, str]
     ) -> None:
         self._client = client
-        self._knowledge = knowledge
+        self._shared = shared
         self._reads = reads
-        self._ledger = knowledge.ledger
+        self._ledger = shared.ledger
         self._commit = commit
         self._note = note
         self._people = people
 
-    async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
+    async def send(self, group: Group, gate: Callable[[], Permission]) -> Sent:
         """Wait for a permit, write the call of a group as sent, and send it once."""
         async with self._client._permit() as permit:
             clocks, taken = await self._commit(lambda: (self._clocks(), self.take(group, gate())))
@@ -125,7 +125,7 @@ class Sender:
                 return Sent(decision=taken)
             return await self._exchange(permit, taken, clocks)
 
-    async def send_again(self, call: int, gate: Callable[[], Gate]) -> Sent:
+    async def send_again(self, call: int, gate: Callable[[], Permission]) -> Sent:
         """Wait for a permit, and send a call once more under its key."""
         async with self._client._permit() as permit:
             clocks, taken = await self._commit(lambda: (self._clocks(), self.take_again(call, gate())))
@@ -143,12 +143,12 @@ class Sender:
 
     # The transaction.
 
-    def take(self, group: Group, gate: Gate) -> Call | Decision | None:
+    def take(self, group: Group, gate: Permission) -> Call | Decision | None:
         """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
-        ledger, knowledge = self._ledger, self._knowledge
+        ledger, shared = self._ledger, self._shared
         unsent = group.unsent(ledger.requests.get(group.ids))
-        requests, decisions = ask(Unsent(knowledge, unsent, gate, taking=True), unsent)
-        write(ledger, decisions, knowledge.now)
+        requests, decisions = ask(Unsent(shared, unsent, gate, taking=True), unsent)
+        write(ledger, decisions, shared.now)
         if not requests:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
             return said[0] if said else None
@@ -157,37 +157,37 @@ class Sender:
             requests = alone[:1]
         elif act.bulk and ledger.seen.lists_show_metadata is None:
             requests = requests[:1]
-        if act.bulk:  # the order in which the form has them, since items are read by index
+        if act.bulk:  # the order in which the form has them, because items are read by index
             requests = sorted(requests, key=lambda request: request.item.identity)
-        verdict = fit(knowledge.new(group.act, requests))
+        verdict = fit(shared.new(group.act, requests))
         if isinstance(verdict, Wait):
             return verdict
         if isinstance(verdict, Block):
-            write(ledger, [(request, verdict) for request in requests], knowledge.now)
+            write(ledger, [(request, verdict) for request in requests], shared.now)
             return verdict
         subject = requests[0].item.subject
-        state, _ = knowledge.readings.of(subject)
+        state, _ = shared.readings.of(subject)
         post = state if isinstance(state, PostState) else None
         form = act.form([request.item for request in requests], post, self._people)
         return ledger.calls.send(
-            form, requests, run=group.run, baseline=_baseline(state), credential=knowledge.credential, now=knowledge.now,
+            form, requests, run=group.run, baseline=_baseline(state), credential=shared.credential, now=shared.now,
         )  # fmt: skip
 
-    def take_again(self, number: int, gate: Gate) -> Call | None:
+    def take_again(self, number: int, gate: Permission) -> Call | None:
         """Ask `decide` and `fit` again, and write a further try; None if it must not be sent now."""
-        ledger, knowledge = self._ledger, self._knowledge
+        ledger, shared = self._ledger, self._shared
         call = ledger.calls.get(number)
         if call.state not in {"unknown", "limited"} or gate.stopped is not None:
             return None
         requests = ledger.requests.of_call(number)
-        facts, _ = knowledge.open(call, requests, resends=True)
+        facts, _ = shared.open(call, requests, resends=True)
         about = act_named(call.act).about
         if not all(isinstance(decide(request, about, facts[request.id]), Send) for request in requests):
-            return None  # another sender has tried it since, or what was read is too old by now
-        if isinstance(fit(knowledge.again(call, requests, facts)), Wait | Block):
+            return None  # another sender has tried it since, or what was read is too old
+        if isinstance(fit(shared.again(call, requests, facts)), Wait | Block):
             return None
-        ledger.note_time(knowledge.now)
-        return ledger.calls.send_again(call, now=knowledge.now)
+        ledger.note_time(shared.now)
+        return ledger.calls.send_again(call, now=shared.now)
 
     # The wire.
 
@@ -240,7 +240,7 @@ class Sender:
 
     def end(self, call: Call, event: Event, body: bytes | None = None) -> Sent:
         """Write how a try ended, and what it settles."""
-        ledger, now = self._ledger, self._knowledge.now
+        ledger, now = self._ledger, self._shared.now
         act, ending = act_named(call.act), reduce(event)
         stops = event.said if ending.stops else None
         requests = ledger.requests.of_call(call.id)
@@ -298,7 +298,7 @@ class Sender:
 
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
         """Nothing happened. A batch is read by its items; without any, the row that it names has failed, and the others go one by one."""
-        ledger, now = self._ledger, self._knowledge.now
+        ledger, now = self._ledger, self._shared.now
         shown = act.settle_refusal(requests, event.data)
         decided = [request for request in shown if request.is_decided]
         decided = [

@@ -141,7 +141,7 @@ class _Thing(Followed):
         return self.status or "not read yet"
 
     def may_end(self, until: float) -> bool:
-        """Whether it may end by itself before an instant of the server's: what waits for longer, or for a person, does not (rule 14)."""
+        """Whether it may end without a person before an instant of the server's: what waits for longer, or for a person, does not (rule 14)."""
         if self.due is not None:
             return self.due.timestamp() <= until
         return self.status not in WAITING_STATUSES

@@ -23,7 +23,7 @@ _CHANGING = ("state", "tries", "last_sent", "ended", "answered", "http_status", 
 class Calls(Part):
     """The calls of a ledger.
 
-    Only the kernel that sends a call knows that it is in flight. What any other has marked *sent* without an end is in doubt at once, so
+    Only the kernel that sends a call knows that it is in flight. What any other has marked *sent* without an end is in doubt immediately, so
     that no kernel waits for one that was killed (rule 15).
     """
 

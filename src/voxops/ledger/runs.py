@@ -67,7 +67,7 @@ class Runs(Part):
         return {request for (request,) in rows}
 
     def note(self, run: str, **columns: Any) -> bool:
-        """Write what has become of a run: ``state note paused undone``; whether there is such a run.
+        """Write the state of a run: ``state note paused undone``; whether there is such a run.
 
         An undone run is one that a later plan has ended for ever; a paused one sends nothing until it is resumed (rule 16).
         """
