@@ -22,8 +22,8 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
-from voxops.engine.lists import rest
 from voxops.engine.loop import RunState
+from voxops.engine.polling import rest
 from voxops.engine.progress import REFRESH, Progress, cells_of
 from voxops.engine.watch import Watch
 from voxops.errors import LedgerError, VoxopsError

@@ -7,9 +7,7 @@ then, and in between only what has come on top of it is read.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -23,7 +21,6 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.timing import (
     CREATES_FRESH_FOR,
-    FIRST_LOOK,
     LIST_DISORDER,
     LONGEST_LOOK,
     LONGEST_REST,
@@ -37,7 +34,7 @@ from voxops.api.timing import (
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.frames.schemas import records_of
-from voxops.model import IN_FLIGHT_STATUSES, Clock
+from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import Answer, AsyncClient
@@ -47,30 +44,6 @@ WORTH = 20  # posts that may be in a list for each of its pages, so that it is r
 IN_FLIGHT = "publishing"
 # Where a post that has left those in flight may be, the shorter lists first.
 ENDS = ("pending", "partial", "failed", "published")
-
-
-def interval(look: int, rng: random.Random, pages: int = 0) -> float:
-    """Seconds until the next look: 2, 3, 4.5, … up to 30, each ±20 %; `look` counts from 0.
-
-    At least two seconds for each page that the last look at those in flight has taken. A job that fills fifty pages is read
-    every 30 seconds, and its last hundred posts every two.
-    """
-    bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
-    return bound * rng.uniform(0.8, 1.2)
-
-
-async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
-    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
-    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    wake.clear()
-    for task in ended:
-        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
 @dataclass

@@ -25,8 +25,7 @@ from voxops.api.reasons import Reason
 from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Permission, Unsent
-from voxops.engine.lists import rest
-from voxops.engine.polling import MOST_READINGS, OpenCalls
+from voxops.engine.polling import MOST_READINGS, OpenCalls, rest
 from voxops.engine.read import LIKELY
 from voxops.engine.rules import Block, Decision, Read, Settle, Wait, fit
 from voxops.engine.send import Group, Sent, ask

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops.acts.act import Request
 from voxops.acts.table import act_named
-from voxops.api.timing import COUNT_SETTLES_AFTER
+from voxops.api.timing import COUNT_SETTLES_AFTER, FIRST_LOOK, LONGEST_LOOK, PER_PAGE
 from voxops.engine.bind import undo_unsent, write
-from voxops.engine.lists import interval
 from voxops.engine.read import ENDED
 from voxops.engine.rules import Block, Decision, Release, Send, Wait, decide, fit, resend_after
 from voxops.ledger.records import Call
@@ -35,6 +34,30 @@ SOONEST = 5.0  # seconds between two readings of open calls, however many come d
 MOST_READINGS = (
     5  # in a row upon which nothing was sent, because they were too old when its turn came; after them a run stops
 )
+
+
+def interval(look: int, rng: random.Random, pages: int = 0) -> float:
+    """Seconds until the next look: 2, 3, 4.5, … up to 30, each ±20 %; `look` counts from 0.
+
+    At least two seconds for each page that the last look at those in flight has taken. A job that fills fifty pages is read
+    every 30 seconds, and its last hundred posts every two.
+    """
+    bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
+    return bound * rng.uniform(0.8, 1.2)
+
+
+async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
+    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
+    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    wake.clear()
+    for task in ended:
+        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
 class OpenCalls:

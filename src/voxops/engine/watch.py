@@ -16,7 +16,8 @@ import pandas as pd
 from voxops._support import safe
 from voxops.api.timing import WATCH_FOR
 from voxops.client import Answer, Followed, Kind, Polled, read_record
-from voxops.engine.lists import Reader, interval, rest
+from voxops.engine.lists import Reader
+from voxops.engine.polling import interval, rest
 from voxops.engine.progress import Progress, cells_of
 from voxops.errors import (
     ConfigError,
