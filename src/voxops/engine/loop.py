@@ -356,9 +356,11 @@ class Loop:
 
     async def look(self, calls: Sequence[Call]) -> None:
         """Read once for these open calls, and write what that decides; nothing is sent."""
+        new = {call.id for call in calls} - self._open.calls.keys()
         await self._open.read(calls)
         self._open.calls |= {call.id: call for call in calls}
         await self._look_at_calls()
+        self._open.forget({number for number in new if not self._open.moves(number)})  # a run that begins follows them
 
     async def _changed(self, changed: Sequence[tuple[Request, Request]]) -> None:
         """Requests are settled, blocked or unsent again: runs count them, and what waited for them is looked at."""

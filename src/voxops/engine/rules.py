@@ -365,7 +365,7 @@ RULES: tuple[Rule, ...] = (
     Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
     Rule("13", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
     Rule("13", "all", "open", "it was accepted", _accepted, "a status from before the try is taken for its end"),
-    Rule("9, 11", "all", "open", "nothing else is known of it", _unresolved, "a reading_failed resend creates 30 copies"),
+    Rule("9, 11", "all", "open", "nothing else is known of it", _unresolved, "a blind resend creates 30 copies"),
     Rule("16", "all", "unsent", "the run sends", _run_sends, "an undone run goes on when all open runs are resumed: withdrawn 900, live 550"),
     Rule("16", "post", "unsent", "it is not about a create that is in doubt", _create_ended, "nothing is withdrawn of what is not known to be there"),
     Rule("2", "all", "unsent", "no open call of another request is on its subject", _subject_free, "a tag is edited: a second key for one failure"),
@@ -482,7 +482,7 @@ def _never(name: str, why: Reason) -> Callable[[CallFacts], Wait | Block | None]
 FITS: tuple[Fit, ...] = (
     Fit("15", "all", "its path belongs to its act and its subject", _is_own, "a ledger from somebody else deletes an account"),
     Fit("3", "retry", "it acts on exactly what was chosen", _covers, "filter to one platform, retry the post: the others go out, too"),
-    Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a reading_failed resend creates 30 copies"),
+    Fit("9", "resend", "no row has left it", _never("left", Reason("resend_partly_done")), "30 of 50 were created: a blind resend creates 30 copies"),
     Fit("9", "resend", "no row was seen", _never("seen", Reason("resend_partly_done")), "the key is forgotten: the rows that were seen are created again"),
     Fit("9", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
