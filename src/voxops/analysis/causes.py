@@ -230,7 +230,7 @@ def _bound(triaged: pd.DataFrame, name: str) -> pd.Timestamp | None:
 
 
 def _refuse_short(triaged: pd.DataFrame, last: pd.Timestamp, week: pd.Timedelta) -> None:
-    """Refuse a frame that was loaded for less than two spans, or cut: everything would seem new."""
+    """Refuse a frame that was cut, or covers less than two spans: everything would seem new."""
     since = _bound(triaged, "since")
     if triaged.attrs.get("complete") is False:
         short = "was cut, as by limit=, so what is older is missing"

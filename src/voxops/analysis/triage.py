@@ -432,7 +432,7 @@ _SKIPPED = "SKIPPED"  # the API's word that it will not try a target again
 
 
 def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: Any) -> Judgement:
-    """Judge a target that this ledger has tried again: one that the API skipped would be skipped again, until it is fixed.
+    """Judge a target that this ledger has tried again. If the API skipped it, a further retry would be skipped, too.
 
     Whether it has changed since can't be told: ``updated_at`` is the post's, which other targets move, too.
     """

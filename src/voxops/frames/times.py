@@ -65,7 +65,7 @@ def _in_calendar(found: Numbers) -> Numbers:
 
 
 def _without_z(values: Sequence[Any]) -> list[str] | None:
-    """Return those that are not None without their Z, for NumPy; None if one is no text of the API's form, ``2026-03-02T09:00:00Z``."""
+    """Return times without their Z, for NumPy, without None; None if any is not of the API's form, ``2026-03-02T09:00:00Z``."""
     if not set(map(type, values)) <= {str, type(None)}:
         return None
     texts = [value for value in values if value is not None]
@@ -307,7 +307,7 @@ def shown_zone(frame: object, tz: str | None = None) -> str:
 
 
 def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
-    """Set the display zone of a frame without one; return the frame."""
+    """Set the display zone of a frame that has none; return the frame."""
     if tz not in (None, "UTC"):  # the default is not stored
         frame.attrs.setdefault("tz", tz)
     return frame
@@ -330,7 +330,7 @@ def moment(posts: pd.DataFrame) -> pd.Series:
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
-    """Return which times fall into ``start <= time < end``; an unknown time does, since it may be inside.
+    """Return which times fall into ``start <= time < end``; an unknown time does, because it may be inside.
 
     Parameters
     ----------
