@@ -226,11 +226,11 @@ class Session(Loader):
         Returns
         -------
         pandas.DataFrame
-            Of a sheet: the sheet with ``media_id``, ``media_sha256`` (the hash of a file; an address or an id stands for itself),
+            For a sheet: the sheet with ``media_id``, ``media_sha256`` (the hash of a file; an address or an id stands for itself),
             ``media_uploaded`` (the cell ``media`` as it was uploaded) and ``media_error`` (all string). Cells with several media are
             separated by ``;``. A row with a medium that failed has only ``media_error``; its plan is not eligible.
 
-            Of paths: one row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``),
+            For paths: one row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``),
             ``bytes`` (Int64), ``reused`` (boolean, no bytes were sent for this row), ``error_code error_message`` (string; why one has
             failed, which does not stop the others).
 

@@ -119,7 +119,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "account_ids": ("Sequence[str]", "Accounts to post to; they determine the platforms."),
     "code": ("str", "The code of the consent."),
     "content": ("str", "The text, at most 10,000 characters; platforms allow fewer."),
-    "content_type": ("str", "Of a post, such as ``CAROUSEL``; of a file, such as ``image/jpeg``."),
+    "content_type": ("str", "The type of a post, such as ``CAROUSEL``, or of a file, such as ``image/jpeg``."),
     "delivery_id": ("str", "Id of the delivery."),
     "dry_run": ("bool", "Only validate them."),
     "enabled": ("bool", "Whether it is on."),

@@ -16,7 +16,7 @@ from typing import Any
 READY = "ready"  # the code of every row that would be sent
 TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 17)
 
-# Of rows that are not eligible: what is requested is there, another row of the frame stands for it, or the API works on it.
+# Codes of rows that are not eligible and need no action: done already, covered by another row of the frame, or in progress at the API.
 NEED_NOBODY = frozenset({
     "already_delivered", "already_published", "delivery_twice", "in_flight", "other_target_publishing", "post_twice", "sync_as_is",
     "sync_out", "target_twice", "unchanged",

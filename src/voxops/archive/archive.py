@@ -232,8 +232,8 @@ class Archive:
         -------
         pandas.DataFrame
             Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; days, and times
-            without a zone, such as ``created_at AT TIME ZONE 'Europe/Berlin'``, are ``datetime64[us]``. Of two columns of one name, such
-            as ``post_id``, the second is ``post_id_1``.
+            without a zone, such as ``created_at AT TIME ZONE 'Europe/Berlin'``, are ``datetime64[us]``. If two columns
+            have one name, such as ``post_id``, the second becomes ``post_id_1``.
 
         Raises
         ------

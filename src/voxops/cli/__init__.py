@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return 0 if status == do.ATTENTION and getattr(options, "exit_zero", False) else status
     except BrokenPipeError:
-        # Whoever reads has enough, such as head; the interpreter's own last words must not fail.
+        # The reader, such as head, has closed the pipe; the interpreter's own last output must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
     except OSError as error:

@@ -36,7 +36,7 @@ class Ending:
     ----------
     status : str
         The API's status in lower case; ``gone`` if the record no longer exists. A delivery has no status of its own: it is
-        ``delivered``, ``undelivered`` or ``queued``. Of several media it is that of the first which has not succeeded.
+        ``delivered``, ``undelivered`` or ``queued``. For several media, it is the status of the first that has not succeeded.
     outcome : Outcome
         ``succeeded``, ``failed``, or ``pending`` if the wait ended before the job did.
     records : tuple of dict

@@ -216,7 +216,7 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
     Raises
     ------
     ConfigError
-        If `now` has no offset, or is no time.
+        If `now` has no offset, or is not a time.
     """
     if now is None:
         return pd.Timestamp(frame.attrs.get("fetched_at") or times.max())

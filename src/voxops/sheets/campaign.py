@@ -56,7 +56,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
                 f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? It reads {', '.join(_OURS)}."
             )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
-    # Of the heads that our own workbook had, those that it still has; what was renamed is read by its new name.
+    # Column headers of our own workbook that were not renamed; a renamed column is read by its new name.
     stored = {_tidy(theirs): ours for ours, theirs in read.layout.columns.items() if ours not in wanted.values()}
     wanted = {**stored, **wanted}
     names, zones = _named(read.header, wanted)

@@ -255,7 +255,7 @@ def is_media_id(text: str) -> bool:
 
 def media_faults(row: Mapping[str, Any]) -> Iterator[Reason]:
     """Yield why media of a row, of `sheet_rows`, can't be sent."""
-    known = row["found"]  # of a media that is no id; it stands for its form
+    known = row["found"]  # of media named by file or address, not by id; it stands for its form
     faults = (known[part] if part in known else _fault_of("media", part) for part in row["media"])
     yield from (fault for fault in faults if isinstance(fault, Reason))
 
