@@ -1,4 +1,4 @@
-"""Read files, archives, ledgers and stored frames that were altered at random: ``python -m tests.security.fuzz files --minutes 10``.
+"""Read files, archives and ledgers that were altered at random: ``python -m tests.security.fuzz files --minutes 10``.
 
 One process has imported everything and forks for each batch. In a batch, each thing must be read or refused with an error of ours,
 within 10 seconds and 1 GB. What isn't is kept in ``build/fuzz``; the printed seed and number make it again.
@@ -42,7 +42,6 @@ from voxops.acts.retry import plan_retry
 from voxops.archive import Archive
 from voxops.engine import outcome
 from voxops.errors import LedgerError, RunNotFound
-from voxops.frames.stored import restore, store
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 
@@ -291,50 +290,12 @@ def read_ledger(path: Path, runs: Sequence[str]) -> None:
         ledger.seen.of_rows(["x"])
 
 
-# -- stored frames -----------------------------------------------------------------------------------------------------
-
-ODD_JSON: list[Any] = [
-    None, -1, 2**63, 1e308, "", "x", [], {}, [[]], {"$dict": [[[], 1]]}, {"$timestamp": [1, "Q", "x"]}, {"$int": "x"},
-]  # fmt: skip
-
-
-def frames(_: Path) -> list[pd.DataFrame]:
-    columns = {"a": pd.Categorical(["x", "y"]), "b": pd.to_datetime(["2026-01-01", None])}
-    with vx.connect(sandbox=True) as ws:
-        loaded = [ws.posts(since="7D").head(20), ws.deliveries(since="7D").head(20)]
-    return [*loaded, pd.DataFrame(columns, index=[["p", "q"], [1, 2]])]
-
-
-def altered_json(value: Any, chance: random.Random) -> Any:
-    """A JSON value with one part exchanged."""
-    if isinstance(value, dict | list) and value and chance.random() < 0.9:
-        key = chance.choice(list(value) if isinstance(value, dict) else list(range(len(value))))
-        copy: Any = value.copy()
-        copy[key] = altered_json(value[key], chance)
-        return copy
-    return chance.choice(ODD_JSON)
-
-
-def alter_frame(models: list[pd.DataFrame], chance: random.Random, path: Path) -> int:
-    frame = chance.choice(models)
-    data = store(frame)
-    at = chance.randrange(len(data))
-    one_byte = data[:at] + bytes([chance.randrange(32, 127)]) + data[at + 1 :]
-    path.write_bytes(chance.choice([one_byte, json.dumps(altered_json(json.loads(data), chance)).encode()]))
-    return len(frame)
-
-
-def read_frame(path: Path, rows: int) -> None:
-    assert len(restore(path.read_bytes())) == rows
-
-
 # -- the rig -----------------------------------------------------------------------------------------------------------
 
 KINDS = {
     "files": Kind(files, alter_file, lambda path, options: vx.read_campaign(path, **options)),
     "archives": Kind(archives, alter_archive, read_archive),
     "ledgers": Kind(ledgers, alter_ledger, read_ledger),
-    "frames": Kind(frames, alter_frame, read_frame),
 }
 
 
