@@ -136,15 +136,6 @@ def test_what_a_server_echoes_reaches_no_log(caplog):
     assert not [line for line in caplog.messages if spelled(line)]
 
 
-def test_a_record_that_can_not_be_written_breaks_no_request(caplog):
-    """The library logs between a send and its answer: what was raised there would leave a create of which nobody knows."""
-    kept(answer(b"{}"))
-    with caplog.at_level(logging.INFO):
-        logging.getLogger("httpx").info("%s and %s", *[KEY])
-    (said,) = caplog.messages
-    assert "can't be shown" in said and not spelled(said)
-
-
 @given(st.binary(max_size=300))
 @pytest.mark.parametrize("text", ['{"a": "\\u0026#118; \\u0025 \\u005c", "n": NaN}', '["\\u0026"]' * 2, "\\u0026" * 5])
 def test_what_holds_no_key_stays_as_it_is(text, data):
