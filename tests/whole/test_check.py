@@ -90,7 +90,8 @@ def test_of_a_thousand_rows_none_is_called_right_that_fails_and_none_wrong_that_
     before = len(sandbox.effects())
     found = ws.check(sheet)
     assert len(sandbox.effects()) == before, "nothing was changed"
-    errors = found[found["level"] == "error"]
+    errors = found[found["level"] == "error"].explode("rows")
+    errors["row_id"] = sheet["row_id"].iloc[errors["rows"]].to_numpy()
     assert set(errors["row_id"]) == set(faults)
     single = {(row, code) for row, code in faults.items() if code != "several"}
     assert single <= set(errors[["row_id", "code"]].itertuples(index=False, name=None))

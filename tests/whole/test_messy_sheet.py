@@ -75,11 +75,9 @@ def test_from_a_file_to_created_posts(kind, tmp_path, sandbox):
 
     assert len(campaign) == ROWS
     assert campaign["row_id"].iloc[0] == "002"
-    cells = dict(zip(findings["row_id"].str.lstrip("0"), findings["cell"], strict=True))
-    column = {"Wann": "D", "Kanäle": "C", "Beitrag": "B"}
-    expected = {str(number): f"{column[name]}{number}" for number, (name, _) in WRONG.items()}
-    expected["74"] = "row 74"  # what is missing is a picture, for which the sheet has no column
-    assert cells == expected
+    # The picture that is missing in row 74 has no column in the sheet.
+    assert findings["cell"].to_list() == ["D10:D59", "D60:D69", "D70", "D71", "C72", "C73", "row 74", "B75"]
+    assert campaign["row_id"].iloc[findings["rows"].explode()].astype(int).to_list() == list(WRONG)
 
     blocked = plan.frame[~plan.frame["eligible"]]
     assert blocked["reason"].str.contains(r" \((?:[A-D]|row )\d+\)$").all()
@@ -108,7 +106,7 @@ def test_names_that_a_plan_takes_for_one_are_found_by_the_check_and_named_by_the
     found = findings(sheet)
     fields = "row_id, content, accounts"
     doubled = Reason("row_id_differs", count=3, value="1", fields=fields, place="A2, A3, A4")
-    assert found.loc[found["code"] == "row_id_differs", "cell"].to_list() == ["A2", "A3", "A4"]
+    assert found.loc[found["code"] == "row_id_differs", "cell"].to_list() == ["A2:A4"]
     with pytest.raises(vx.errors.PlanError, match=re.escape(str(doubled))):
         vx.plan_create(sheet, key="row_id")
     (tmp_path / "sheet.csv").write_text(SMALL + ";b;twitter:@a;2027-01-01T00:00Z\n")
@@ -126,16 +124,38 @@ def test_the_check_says_which_accounts_can_not_publish(sandbox):
             scheduled_for="2027-01-01T00:00Z", media=[None, None, None, next(iter(sandbox.world.media))]
         )
         found = ws.check(sheet, gap=None).set_index("row_id")
-    assert found["platform"].to_dict() == dict(zip(rows["row_id"], [*["facebook"] * 3, "instagram"], strict=True))
+    assert found["rows"].to_dict() == {"name": [0, 1], "unknown": [2], "expired": [3]}, "an account is one finding"
+    assert found["platform"].to_list() == ["facebook", "facebook", "instagram"]
     assert set(found["level"]) == {"error"}
     assert set(found["column"]) == {"accounts"}
-    called = [named[0], named[0], "", named[3]]  # by its name, also where the sheet has its id, as in the run
-    for row, account, status in zip(found.index, called, ("disconnected", "disconnected", "", "expired"), strict=True):
-        if status:
-            why = Reason("account_not_active", account=account, status=status)
-            assert found.loc[row, ["code", "message"]].to_list() == [why.code, why.sentence()]
+    for row, account, status in (("name", named[0], "disconnected"), ("expired", named[3], "expired")):
+        why = Reason("account_not_active", account=account, status=status)  # by its name, as in the run
+        assert found.loc[row, ["code", "message"]].to_list() == [why.code, why.sentence()]
     assert found.loc["unknown", "code"] == "account_unknown"
     assert "No account facebook:@nobody in this workspace" in found.loc["unknown", "message"]
+
+
+def test_an_expired_account_is_one_finding_and_the_run_says_the_same_of_as_many_rows(sandbox, tmp_path):
+    rows = [f"{n};Number {n};instagram:@alder.berlin;2027-01-{n % 28 + 1:02}T{n % 24:02}:00Z;REEL" for n in range(95)]
+    path, media = (
+        tmp_path / "sheet.csv",
+        next(file.id for file in sandbox.world.media.values() if file.status.lower() == "ready"),
+    )
+    head = "row_id;content;accounts;scheduled_for;content_type;media"
+    path.write_text(
+        "\n".join([head, f"ok;x;twitter:@aldercoffee;2027-01-01T00:00Z;;{media}", *(f"{row};{media}" for row in rows)])
+    )
+    with vx.connect(sandbox=sandbox) as ws:
+        sheet = vx.read_campaign(path)
+        found = ws.check(sheet, gap=None)
+        results = ws.run(vx.plan_create(sheet, key="row_id")).wait().results()
+    (finding,) = found.to_dict("records")
+    assert (finding["rows"], finding["row_id"], finding["cell"]) == ([*range(1, 96)], "0", "C3:C97")
+    (why,) = set(results.loc[results["outcome"] == "blocked", "waiting_for"])
+    assert finding["message"] == f"{why[:1].upper()}{why[1:]}."
+    assert results["outcome"].to_list() == ["succeeded", *["blocked"] * 95]
+    (line,) = repr(vx.view(found)).splitlines()[2:]
+    assert re.search(r"account_not_active .* 95 +0 .* C3:C97$", line)
 
 
 def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(sandbox):

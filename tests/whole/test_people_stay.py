@@ -57,8 +57,8 @@ def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(
 def test_what_connect_was_given_no_field_for_is_not_sent_and_the_check_says_so_once(sandbox, ws) -> None:
     rows = sheet(3, owner=[None, "Ada", "Ben"], campaign="spring")
     found = ws.check(rows, gap=None)
-    assert found[["row_id", "column", "level", "code"]].to_numpy().tolist() == [
-        ["r1", "owner", "warning", "people_not_sent"],
+    assert found[["rows", "row_id", "column", "level", "code"]].to_numpy().tolist() == [
+        [[1, 2], "r1", "owner", "warning", "people_not_sent"],
     ]
     assert "vx.connect(owner_field='owner')" in found["message"].iloc[0]
     posts = ws.run(plan_create(rows, key="row_id")).wait().made()["post_id"]
@@ -89,7 +89,7 @@ def test_a_change_of_a_sync_keeps_people_and_another_owner_is_no_change(sandbox,
 def test_what_metadata_can_not_hold_is_a_finding_and_holds_its_row(column: str, value: object) -> None:
     rows = sheet(2, **{column: pd.Series([value, "x" * METADATA_TEXT_CHARACTERS], dtype=object)})
     found = findings(rows)
-    assert found[["row", "column", "level", "code"]].to_numpy().tolist() == [[0, column, "error", "person_form"]]
+    assert found[["rows", "column", "level", "code"]].to_numpy().tolist() == [[[0], column, "error", "person_form"]]
     if column != "campaign":
         assert plan_create(rows, key="row_id").frame["reason_code"].to_list() == ["person_form", "ready"]
 
