@@ -156,26 +156,6 @@ def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
     shared.do("ws.close()")
 
 
-@pytest.mark.release
-def test_an_interrupted_read_is_no_longer_read(shared, api, tmp_path):
-    shared.do(connect(api, tmp_path / "ledger"))
-    api.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=2.0, times=None))
-    seen = len(api.requests())
-    for blocked in ("ws.posts()", "await asyncio.sleep(0)\nws.posts()", "await ws.aio.posts()"):
-        cells = begin(shared, blocked)
-        wait_for(lambda seen=seen: len(api.requests()) > seen)
-        began = time.monotonic()
-        shared.interrupt()
-        shared.collect(cells)
-        assert cells[0].error in {"KeyboardInterrupt", "CancelledError"}
-        assert float(shared.do("print(ended)")) - began < 2.0  # before the requested page arrived
-        seen = len(api.requests())
-        shared.published(2.2)
-        assert len(api.requests()) == seen, "the listing went on after the interrupt"
-    api.clear_faults()
-    assert shared.do("print(len(ws.posts(limit=5)))\nws.close()") == "5"
-
-
 @pytest.mark.parametrize(
     "busy",
     [
@@ -210,34 +190,6 @@ def test_the_monitor_keeps_moving(shared, api, tmp_path, busy):
     shared.collect(cells)
     took = (mine[-1]["header"]["date"] - mine[0]["header"]["date"]).total_seconds()
     assert len(mine) <= 2 * took + 3, f"{len(mine)} updates in {took} seconds"
-    shared.do("run.cancel().wait(30)\nws.close()")
-
-
-@pytest.mark.release
-def test_pages_are_answered_after_another_page_has_left_and_while_a_cell_computes(shared, api, tmp_path):
-    api.add_fault(SLOW)
-    shared.do(connect(api, tmp_path / "ledger"))
-    shared.do(PLAN)
-    shared.run("run = ws.run(plan)\nrun")
-    ours, theirs = (shared.control("create_subshell_request")["subshell_id"] for _ in range(2))
-    # A page learns which models there are, and its thread ends; the run speaks on, as if it still spoke to that page.
-    shared.comm("comm_open", theirs, comm_id="theirs", target_name="jupyter.widget.control", data={})
-    shared.comm("comm_close", theirs, comm_id="theirs", data={})
-    wait_for(lambda: said(shared, "update"))
-    shared.control("delete_subshell_request", subshell_id=theirs)
-    wait_for(lambda: said(shared, "update"))
-    shared.press("hello", ours)
-    wait_for(lambda: said(shared, "custom"))
-    stop = tmp_path / "stop"
-    computes = shared.queue([f"while not __import__('pathlib').Path({str(stop)!r}).exists(): pass"])
-    wait_for(lambda: said(shared, "update"))
-    shared.press("pause", ours)
-    wait_for(lambda: said(shared, "custom"))
-    assert not computes[0].status
-    stop.touch()
-    shared.collect(computes)
-    shared.do("while run.snapshot.phase != 'paused': await asyncio.sleep(0.05)")
-    api.clear_faults()
     shared.do("run.cancel().wait(30)\nws.close()")
 
 
@@ -294,41 +246,6 @@ def test_a_script_and_plain_ipython(api, tmp_path, program):
     assert_once(api)
 
 
-FORKS = """
-import os, signal, sys
-import voxops as vx
-ws = vx.connect(sandbox=True)
-kept = ws._ledger.path
-triaged = vx.triage(vx.targets(ws.posts(status='failed')))
-run = ws.run(vx.plan_retry(triaged[triaged['verdict'] == 'retry'].head(3)))
-watch = ws.watch(ws.posts(status='scheduled', limit=2))
-def child(work):
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(30)
-        try:
-            work()
-        except vx.errors.ConfigError as error:
-            print('refused:', 'parent process' in str(error), flush=True)
-        sys.exit(0)
-    return os.waitpid(pid, 0)[1]
-print([child(work) for work in (lambda: None, run.wait, run.failed, run.results, run.pause, ws.close)], flush=True)
-print(kept.exists(), set(run.wait(240).results()['outcome']) <= {'succeeded', 'failed'})
-ws.close()
-print(kept.exists())
-"""
-
-
-@pytest.mark.release
-@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork here")
-def test_a_forked_child_that_ends_closes_nothing_of_its_parent(tmp_path):
-    script = tmp_path / "forks.py"
-    script.write_text(FORKS)
-    assert run_script(script, tmp_path, ["-I"]) == "\n".join(
-        [*["refused: True"] * 4, "[0, 0, 0, 0, 0, 0]", "True True", "False"]
-    )
-
-
 HIDE = "import sys; sys.modules['nest_asyncio2'] = None"
 ALLOW = textwrap.dedent("""\
     import voxops as vx
@@ -373,13 +290,6 @@ def tell(before=len(run._future._done_callbacks)):
     pathlib.Path({sign!r}).touch()
 threading.Thread(target=tell, daemon=True).start()
 """
-
-
-def said(kernel: Kernel, method: str) -> bool:
-    """Whether a model sends such a message to its pages within half a second: what it shows, or an answer."""
-    return any(
-        m["msg_type"] == "comm_msg" and m["content"]["data"].get("method") == method for m in kernel.published(0.5)
-    )
 
 
 def begin(kernel: Kernel, code: str, sign: Path | None = None) -> list[Cell]:

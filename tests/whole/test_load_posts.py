@@ -1,14 +1,56 @@
-"""Searching posts by text, campaign, owner and tag, and typos that are named as what they are."""
+"""Load posts and deliveries: by status, account, text, campaign, owner, tag and time; typos are named as what they are."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 import pytest
+from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
+
+
+def test_posts_are_those_that_were_asked_for_and_say_so(ws):
+    posts = ws.posts(status="failed", since="30D")
+    assert set(posts["status"]) == {"failed"}
+    assert posts["created_at"].is_monotonic_decreasing
+    assert posts.attrs["complete"] is True
+    assert posts.attrs["filters"] == {"status": ["failed"], "since": "30D"}
+    assert pd.Timestamp(posts.attrs["fetched_at"]).tzinfo is not None
+    both = ws.posts(status=["failed", "partial"])  # one list each, merged
+    assert len(both) == len(ws.posts(status="failed")) + len(ws.posts(status="partial"))
+    assert both["post_id"].is_unique
+    account = ws.accounts()["account_id"].iloc[0]
+    mine = ws.posts(account=account)
+    assert len(mine) and all(any(t.account_id == account for t in cell) for cell in mine["targets"])
+    empty = ws.posts(status="archived")
+    assert len(empty) == 0
+    pd.testing.assert_series_equal(empty.dtypes, posts.dtypes)
+    pd.testing.assert_series_equal(vx.targets(empty).dtypes, vx.targets(posts).dtypes)
+
+
+@pytest.mark.parametrize(("wanted", "sizes"), [
+    ({"limit": 2}, ["2"]), ({"limit": 2, "status": ["failed", "partial"]}, ["2", "2"]), ({"limit": 0}, ["1"]),
+    ({"limit": 2, "platform": "twitter"}, ["2"]), ({"limit": 120}, ["100", "100"]),
+    ({"limit": 2, "text": "e"}, ["100"]), ({"limit": 2, "platform": ["twitter", "threads"]}, ["100"]),
+])  # fmt: skip
+def test_no_more_posts_are_asked_for_than_the_limit_unless_they_are_filtered_here(ws, sandbox, wanted, sizes):
+    ws.posts(limit=1, platform="twitter")  # reads the accounts
+    before = len(sandbox.requests())
+    posts = ws.posts(**wanted)
+    asked = [entry["query"]["limit"] for entry in sandbox.requests()[before:] if entry["path"] == "/v1/posts"]
+    assert (asked, len(posts)) == (sizes, wanted["limit"])
+    assert posts.attrs["complete"] is False
+
+
+def test_a_full_page_that_says_nothing_of_more_is_not_complete(ws, sandbox):
+    sandbox.set_switches(pagination="none")
+    assert ws.posts(limit=2).attrs["complete"] is False
+    assert ws.posts(status="archived", limit=2).attrs["complete"] is True
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:
@@ -48,17 +90,6 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
     assert set(ws.posts(account="acc_anew")["post_id"]) == {post_id}
 
 
-def test_owner_finds_the_rows_that_the_column_owner_shows(sandbox):
-    said = {"list": ["ada", "bo"], "number": 7, "flag": True, "text": " ada "}
-    posts = {mine(sandbox, metadata={"team": {"lead": value}}): name for name, value in said.items()}
-    with vx.connect(sandbox=sandbox, owner_field="metadata.team.lead") as ws:
-        shown = ws.posts().set_index("post_id")["owner"].reindex(list(posts))
-        assert shown.dropna().rename(posts).to_dict() == {"list": "ada, bo", "number": "7", "text": "ada"}
-        for owner, expected in {"ada": {"list", "text"}, "7": {"number"}}.items():
-            assert {posts[post] for post in ws.posts(owner=owner)["post_id"]} == expected
-        assert ws.posts(owner="True").empty
-
-
 @pytest.mark.parametrize("until", ["3D", pd.Timedelta("3D")])
 def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws, until):
     now = ws.client.now()
@@ -73,41 +104,31 @@ def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws, until):
     assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an empty frame"
 
 
-def test_a_status_that_is_not_known_and_that_no_post_has_is_warned_of(ws):
-    with pytest.warns(UserWarning, match="no post has status='error', which is unknown; known are approved, archived"):
-        assert ws.posts(status="error").empty
+def test_a_value_that_is_unknown_and_that_nothing_has_is_warned_of(ws):
+    for load, said in (
+        (
+            lambda: ws.posts(status="error"),
+            "no post has status='error', which is unknown; known are approved, archived",
+        ),
+        (
+            lambda: ws.deliveries(event_type=["story.boosted"]),
+            "no delivery has event_type='story.boosted', which is unknown",
+        ),
+    ):
+        with pytest.warns(UserWarning, match=said):
+            assert load().empty
     assert ws.posts(status="archived").empty, "an empty frame"
-
-
-def test_an_event_that_is_not_known_is_warned_of(ws):
-    with pytest.warns(UserWarning, match="no delivery has event_type='story.boosted', which is unknown"):
-        assert ws.deliveries(event_type=["story.boosted"]).empty
     assert ws.deliveries(event_type="account.error", since="1s").empty, "an empty frame"
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
-def sheet(*names: str) -> pd.DataFrame:
-    rows = pd.DataFrame({"row_id": names, "content": names})
-    return rows.assign(accounts="twitter:@aldercoffee", scheduled_for="2027-01-01T00:00Z")
-
-
 def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
-    made = ws.run(vx.plan_create(sheet(*"ab"), key="row_id", campaign="Spring  2026")).wait().made()
+    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["a", "b"], "accounts": "twitter:@aldercoffee"})
+    sheet["scheduled_for"] = "2027-01-01T00:00Z"
+    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
     found = ws.posts(campaign="spring 2026")
     assert set(made["post_id"]) == set(found["post_id"])
     assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
-
-
-def test_a_mark_of_a_campaign_that_is_no_text_is_none(ws, sandbox):
-    for odd in (["spring"], {"a": 1}, 7):
-        mine(sandbox, metadata={"voxopsCampaign": odd})
-    found = mine(sandbox, metadata={"campaign": "odd"})
-    assert ws.posts(campaign="odd")["post_id"].to_list() == [found]
-
-
-def test_runs_of_one_second_are_listed_newest_first(ws):
-    runs = [ws.run(vx.plan_create(sheet(name), key="row_id")).wait().id for name in "abcdef"]
-    assert ws.runs().index.to_list() == runs[::-1]
 
 
 def test_a_selection_without_rows_selects_nothing(ws, sandbox):
@@ -132,3 +153,23 @@ def test_a_selection_without_rows_selects_nothing(ws, sandbox):
         assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
+
+
+def test_records_without_an_id_are_no_copies_of_each_other(tmp_path):
+    """The first of two records with one id counts; two without an id are two."""
+    post = {"status": "failed", "createdAt": "2026-03-02T09:00:00Z", "platforms": ["twitter"]}
+    delivery = {"success": False, "statusCode": 500, "createdAt": "2026-03-02T09:00:00Z"}
+    pages: dict[str, list[dict[str, object]]] = {
+        "/v1/posts": [{"id": "p1", **post}, {"id": "p1", **post}, post, {"id": None, **post}],
+        "/v1/webhooks": [{"id": "w1", "url": "https://e.example/x"}],
+        "/v1/webhooks/w1/deliveries": [{"id": "d1", **delivery}, delivery, {"id": "d1", **delivery}, delivery],
+    }
+
+    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
+        found = pages.get(head.split()[1].decode().partition("?")[0])
+        yield answer(json.dumps({"workspaceId": "ws_1"} if found is None else {"data": found}).encode())
+
+    with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "l") as ws:
+        assert ws.posts()["post_id"].fillna("-").to_list() == ["p1", "-", "-"]
+        log = ws.deliveries()
+    assert (len(log), vx.deliveries.stats(log)["failed"].to_list()) == (3, [3])

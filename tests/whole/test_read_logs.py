@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import httpx
 import pandas as pd
 import pytest
-from tests.engine.steps import RETRY, wait_for
 from tests.virtual import standing_still
 
 import voxops as vx
@@ -54,18 +53,6 @@ def test_a_run_is_begun_paused_and_ended_in_one_record_each(ws, caplog):
     assert len(records(caplog, f"^run {run.id} done: 30 succeeded$")) == 1
     assert len(records(caplog, f"^run {run.id} ")) == 4, "it was begun twice"
     assert TEXT not in caplog.text
-
-
-def test_a_call_that_was_cancelled_and_a_run_that_stops_are_logged(sandbox, ws, caplog):
-    with standing_still(ws.client):
-        held = ws.run(campaign(ws, 1))
-        held.left()
-        wait_for(lambda: records(caplog, f"^run {held.id} paused, as the call that bound it was cancelled$"))
-    sandbox.add_fault(Fault("status", method="POST", path=RETRY, status=401, code="UNAUTHORIZED"))
-    run = ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed")))).wait(60)
-    (record,) = records(caplog, f"^run {run.id} sends nothing more: api_refused$")
-    assert record.levelname == "WARNING"
-    assert len(records(caplog, f"^run {run.id} stopped: ")) == 1
 
 
 def test_each_retry_and_each_cooldown_is_one_record_with_its_code(sandbox, ws, caplog):
@@ -118,11 +105,6 @@ def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog,
     query = urlsplit(addresses[0]).query
     assert len(addresses) == 3 and query
     assert [each for each in (sandbox.api_key, TEXT, query, "/upload/") if each in caplog.text] == []
-
-
-def test_a_library_shows_nothing_by_itself():
-    handlers = logging.getLogger("voxops").handlers
-    assert [type(each) for each in handlers] == [logging.NullHandler]
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "logs.md"
