@@ -74,7 +74,8 @@ def test_the_check_finds_exactly_the_rows_that_would_not_be_created(world, sandb
     before = len(sandbox.effects())
     found = ws.check(sheet)
     assert len(sandbox.effects()) == before, "nothing was changed"
-    errors = found[found["level"] == "error"]
+    errors = found[found["level"] == "error"].explode("rows")
+    errors["row_id"] = sheet["row_id"].iloc[errors["rows"]].to_numpy()
     assert set(errors["row_id"]) == set(faults)
     assert faults.items() <= set(errors[["row_id", "code"]].itertuples(index=False, name=None))
     run = ws.run(vx.plan_create(sheet, key="row_id", one_by_one=one_by_one)).wait()
@@ -137,6 +138,29 @@ def test_posts_that_collide_are_warnings(sandbox, rows, limits, expected):
         assert warned(ws, sheet_of(*rows), **limits)[0] == expected
         offline = ws.check(sheet_of(*rows), ask=False, **limits)
         assert [*offline[["row_id", "code"]].itertuples(index=False, name=None)] == expected
+
+
+def test_an_expired_account_is_one_finding_and_the_run_says_the_same_of_as_many_rows(sandbox, tmp_path):
+    rows = [f"{n};Number {n};instagram:@alder.berlin;2027-01-{n % 28 + 1:02}T{n % 24:02}:00Z;REEL" for n in range(95)]
+    path, media = (
+        tmp_path / "sheet.csv",
+        next(file.id for file in sandbox.world.media.values() if file.status.lower() == "ready"),
+    )
+    head = "row_id;content;accounts;scheduled_for;content_type;media"
+    path.write_text(
+        "\n".join([head, f"ok;x;twitter:@aldercoffee;2027-01-01T00:00Z;;{media}", *(f"{row};{media}" for row in rows)])
+    )
+    with vx.connect(sandbox=sandbox) as ws:
+        sheet = vx.read_campaign(path)
+        found = ws.check(sheet, gap=None)
+        results = ws.run(vx.plan_create(sheet, key="row_id")).wait().results()
+    (finding,) = found.to_dict("records")
+    assert (finding["rows"], finding["row_id"], finding["cell"]) == ([*range(1, 96)], "0", "C3:C97")
+    (why,) = set(results.loc[results["outcome"] == "blocked", "waiting_for"])
+    assert finding["message"] == f"{why[:1].upper()}{why[1:]}."
+    assert results["outcome"].to_list() == ["succeeded", *["blocked"] * 95]
+    (line,) = repr(vx.view(found)).splitlines()[2:]
+    assert re.search(r"account_not_active .* 95 +0 .* C3:C97$", line)
 
 
 def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(sandbox):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pandas as pd
 import pytest
 from tests.virtual import standing_still
@@ -161,3 +163,20 @@ def test_what_the_api_skipped_is_for_support_in_triage_plan_and_report(tried):
     assert not planned["eligible"].any()
     tasks = vx.report(triaged).actions.set_index("what")["rows"]
     assert tasks["ask support"] == (triaged["cause"].notna() & triaged["verdict"].eq("ask support")).sum()
+
+
+def test_a_retry_of_one_platform_is_called_a_retry_wherever_it_is_shown(tmp_path):
+    with vx.connect(sandbox=True, ledger=tmp_path / "a.sqlite") as ws:
+        triaged = vx.triage(ws.posts(status=["failed", "partial"]))
+        again = triaged[triaged["retryable"]]
+        first, *others = again.index[again.duplicated("post_id", keep=False)]
+        plan = vx.plan_retry(triaged.assign(retryable=triaged.index == first).drop(others))
+        run = ws.run(plan).wait()
+        assert plan.frame["request"].dropna().str.endswith("/fix").all(), "the API has no retry of a single platform"
+        shown = [plan, run, vx.view(run), ws.runs(), ws.ledger().drop(columns="path"), vx.view(ws.ledger())]
+        texts = [getattr(thing, render)() for thing in shown for render in ("__repr__", "_repr_html_")]
+        actions = [*ws.ledger()["action"], *run.results()["act"]]
+        texts.append(run.results()[["act", "reason"]].to_csv())
+    assert not re.search(r"\bfix\b", " ".join(texts).replace("fix content", "").replace("fix media", ""))
+    assert actions == ["retry", "retry"]
+    assert run.results()["reason"].item() == f"retry: {again.loc[first, 'remedy']}"
