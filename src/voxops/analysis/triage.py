@@ -181,10 +181,10 @@ RULES: tuple[Rule, ...] = (
     _api("NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
     _api("CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
     _api("IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
-    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still in progress: wait for it.", retryable=True),
-    _api("RATE_LIMITED", _RETRY, "Too much was sent in a short time: send it again later.", retryable=True),
-    _api("INTERNAL_ERROR", _RETRY, "The service failed for a moment: send it again.", retryable=True),
-    _api("SERVICE_UNAVAILABLE", _RETRY, "The service was not available: send it again later.", retryable=True),
+    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still in progress: wait for it, then publish the failed platforms again.", retryable=True),
+    _api("RATE_LIMITED", _RETRY, "Too much was sent in a short time: publish the failed platforms again later.", retryable=True),
+    _api("INTERNAL_ERROR", _RETRY, "The service failed for a moment: publish the failed platforms again.", retryable=True),
+    _api("SERVICE_UNAVAILABLE", _RETRY, "The service was not available: publish the failed platforms again later.", retryable=True),
     _api("INVALID_DATE", _CONTENT, "A time has no offset: write it with Z or +01:00.", source="SCH"),
     _api("CONTENT_TOO_LONG", _CONTENT, "The text is too long for the platform: shorten it.", source="PLAY"),
     _api("CONTENT_TYPE_REQUIRED CONTENT_TYPE_NOT_SUPPORTED", _CONTENT,
@@ -193,7 +193,7 @@ RULES: tuple[Rule, ...] = (
     _api("ACCOUNT_NOT_FOUND", _RECONNECT, "The account is not in this workspace: connect it, or choose another.", source="PLAY"),
     _api("PAGE_SELECTION_NOT_SUPPORTED ACCOUNT_PAGE_MISMATCH", _RECONNECT,
          "The account posts to the wrong page: select its page again.", source="K1-2"),
-    _api("DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: send it again shortly.",
+    _api("DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: publish the failed platforms again shortly.",
          retryable=True, source="K1-2"),
     _api("PERSONA_IN_USE", _NOTHING, "Posts use the persona, so it was not deleted; no publication is affected.", source="PER"),
     # --- what platforms report -------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ RULES: tuple[Rule, ...] = (
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
           "It is unknown whether it was published: check the platform first, and retry only what is missing there."),
     # --- guesses ---------------------------------------------------------------------------------------------------------
-    _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: retry later"),
+    _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: publish the failed platforms again later"),
     _guess(r"time[ds]?.?out", _SUPPORT, "It looks like a time-out: see whether the post is out before you retry"),
     _guess(r"token|log ?in|re-?connect|not connected|unauthori[sz]ed|re-?authenticate", _RECONNECT, "Reconnect the account"),
     _guess(r"permission|scope|not allowed|forbidden", _RECONNECT, "A permission seems to be missing: reconnect the account"),
@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
            "The platform objects to the content: change it"),
     _guess(r"aspect ratio|resolution|image|video|media|\bfile\b|thumbnail", _MEDIA, "Look at the image or video"),
     _guess(r"quota|upgrade|billing|your plan", _UPGRADE, "A quota seems to be used up"),
-    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a temporary failure: retry it"),
+    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a temporary failure: publish the failed platforms again"),
     # --- codes that say nothing ------------------------------------------------------------------------------------------
     Rule(("PUBLISH_ERROR", "PLATFORM_ERROR", "UNKNOWN_ERROR", "API_ERROR"), _SUPPORT,
          "The code says only that publishing failed: read the message, and retry it if the failure was temporary.", source="WH-3"),
@@ -273,7 +273,8 @@ def _short_rule(code: str, verdict: Verdict | str) -> Rule:
     if not isinstance(code, str):
         raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
     known = _verdict(verdict)
-    return Rule((code,), known, f"Your own rule: {known}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})
+    does = "publish the failed platforms again" if known == Verdict.RETRY else known
+    return Rule((code,), known, f"Your own rule: {does}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})
 
 
 NEEDED = ("platform", "status", "error_code", "error_message", "post_status")

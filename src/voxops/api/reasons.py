@@ -109,7 +109,7 @@ SENTENCES: dict[str, str] = {
     "changed_since_loaded": "changed since loaded ({fields}); load it again",
     # Retry and fix.
     "already_published": "already published",
-    "as_analyst_says": "retryable is set to True (verdict: {verdict})",
+    "as_analyst_says": "publish the failed platforms again, as retryable is set to True (verdict: {verdict})",
     "by_verdict": "{verdict}: {remedy}",
     "in_flight": "still {status}; wait until it is 10 minutes old",
     "in_flight_age_unknown": "still {status}, and its age is unknown; load the posts again (" + _LOST + ")",

@@ -438,10 +438,11 @@ class Loader:
         Returns
         -------
         pandas.DataFrame
-            One row per finding, in the order of the sheet: ``row`` (Int64, position from 0), ``row_id`` (string), ``sheet_row`` (Int64,
-            the spreadsheet's number), ``cell`` (string, such as ``D7``; both NA for a frame without a sheet), ``platform`` (string, NA
-            for a finding about all of them), ``column`` (string, NA if the API does not name one), ``level`` (string: ``error``, it
-            can't be sent; ``warning``, check it), ``code`` (string, the API's own if it has one) and ``message`` (string).
+            One row per finding, in the order of the sheet. An expired account, like whatever is the same for several rows, is one
+            finding: ``rows`` (list of int, positions from 0), ``row_id`` (string) and ``sheet_row`` (Int64, the spreadsheet's number)
+            of the first one, ``cell`` (string, such as ``D7`` or ``C3:C97``; both NA for a frame without a sheet), ``platform``
+            (string, NA for a finding about all of them), ``column`` (string, NA if the API does not name one), ``level`` (string:
+            ``error``, it can't be sent; ``warning``, check it), ``code`` (string, the API's own if it has one) and ``message`` (string).
 
         Raises
         ------

@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from io import BytesIO, StringIO
@@ -82,6 +82,18 @@ class Places(_Stored, frozen=True):
             return None
         column = "time" if column == "scheduled_for" and number in self.hours else column
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
+
+    def cells(self, numbers: Iterable[int | None], column: str) -> str | None:
+        """Return the cells of rows, such as ``C3:C97, C99``; None if the place of a row is uncertain."""
+        known, spans = list(numbers), list[list[int]]()
+        for number in sorted(number for number in known if number is not None):
+            if spans and number == spans[-1][-1] + 1:
+                spans[-1].append(number)
+            else:
+                spans.append([number])
+        ends = [[str(self.cell(end, column)) for end in (span[0], span[-1])] for span in spans]
+        named = [first if first == last else f"{first}:{last}".replace(":row ", "-") for first, last in ends]
+        return None if None in known else places(named)
 
 
 class Layout(_Stored, frozen=True):
@@ -290,23 +302,9 @@ def _text(path: Path, data: bytes, named: str | None) -> tuple[str, str]:
             ) from None
         except UnicodeError:
             continue
-        if named is None and encoding == _GUESSED:
-            _refuse_two_encodings(path, data)
         return text, encoding.removesuffix("-sig")
     kinds = "UTF-8, UTF-16 or Windows-1252" if named is None else named
     raise PlanError(f"{path} is not text in {kinds}; name its encoding=, or export it as CSV UTF-8.")
-
-
-def _refuse_two_encodings(path: Path, data: bytes) -> None:
-    """Refuse a file with only some lines in UTF-8, which Windows-1252 would garble."""
-    lines: dict[bool, int] = {}
-    for number, line in enumerate(data.splitlines(), start=1):
-        if not line.isascii():
-            lines.setdefault(line.decode(errors="ignore").encode() == line, number)
-    if len(lines) == 2:
-        raise PlanError(
-            f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as if two files were joined; save the whole file as CSV UTF-8."
-        )
 
 
 def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -> Sheet:

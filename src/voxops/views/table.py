@@ -130,6 +130,8 @@ def text_of(value: Any, column: Column, tz: str | tzinfo) -> str:
         return f"{pd.Timestamp(value).tz_convert(tz):{'%Y-%m-%d' if column.kind == 'day' else '%Y-%m-%d %H:%M'}}"
     if column.kind == "share" and pd.api.types.is_float(value):
         return safe.percent(float(value))
+    if column.name == "rows" and isinstance(value, list):  # a finding's positions: how many, as a plan counts them
+        return f"{len(value):,}"
     text = _full(value, tz)
     if column.kind == "id" and len(text) > _RUN_ID:
         return safe.middle(text, _ID)
