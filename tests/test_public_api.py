@@ -8,7 +8,6 @@ import pydoc
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -82,37 +81,6 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
         run = ws.run(plan).wait(60)
         assert [public(each) for each in (ws, plan, run)] == [WORKSPACE, PLAN, RUN]
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
-
-
-# What was there once, and is no more: owner -> names.
-REMOVED = {
-    "vx": "compare fill_slots from_arrow rehearse tag_links",
-    "ws": "analytics at_risk",
-    "run": "blocked follow verify",
-    "deliveries": "about_posts finish levels merge partial",
-    "webhooks": "events join_events",
-}
-
-
-@pytest.fixture(scope="module")
-def owners() -> Iterator[dict[str, object]]:
-    with Sandbox(seed=7, speed=0, posts=20, deliveries=0) as server, vx.connect(sandbox=server) as ws:
-        run = ws.run(vx.plan_retry(vx.triage(ws.posts()).head(0)))
-        yield {"vx": vx, "ws": ws, "run": run, "deliveries": vx.deliveries, "webhooks": vx.webhooks}
-
-
-@pytest.mark.parametrize(
-    ("owner", "name"), [(owner, name) for owner, names in REMOVED.items() for name in names.split()]
-)
-def test_a_removed_name_is_an_attribute_error(owners: dict[str, object], owner: str, name: str) -> None:
-    with pytest.raises(AttributeError, match=name):
-        getattr(owners[owner], name)
-
-
-@pytest.mark.parametrize("argument", ["hooks", "team_field"])
-def test_a_removed_argument_of_connect_is_a_type_error(argument: str) -> None:
-    with pytest.raises(TypeError, match=argument):
-        vx.connect(**{argument: None})
 
 
 def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring() -> None:
@@ -191,8 +159,3 @@ def test_what_may_be_passed_is_what_there_is_and_help_lists_it() -> None:
     for thing, names in ((vx.Run.results, OutcomeName), (vx.triage, VerdictName), (vx.Rule, VerdictName)):
         text = " ".join(pydoc.render_doc(thing, renderer=pydoc.plaintext).replace("|", "").split())
         assert all(name in text for name in get_args(names))
-
-
-def test_connect_and_aconnect_have_one_signature() -> None:
-    assert inspect.signature(vx.connect) == inspect.signature(vx.aconnect)
-    assert inspect.iscoroutinefunction(vx.aconnect) and not inspect.iscoroutinefunction(vx.connect)

@@ -149,23 +149,6 @@ def test_rule_16_a_call_that_is_cancelled_before_it_binds_leaves_nothing(sandbox
     assert len(ws.runs()) == sent(sandbox) == 0
 
 
-def test_rule_16_a_cancelled_attach_pauses_nothing(sandbox: Sandbox, tmp_path: Path) -> None:
-    """It may be another process that sends."""
-    ledger = tmp_path / "ledger.sqlite"
-    with vx.connect(sandbox=sandbox, ledger=ledger) as ws, vx.connect(sandbox=sandbox, ledger=ledger) as other:
-        with standing_still(ws.client):
-            run = ws.run(a_plan(ws))
-
-            async def call() -> None:
-                asyncio.get_running_loop().call_soon(time.sleep, 0.7)  # the work ends meanwhile
-                async with asyncio.timeout(0.2):
-                    await other.aio.attach(run.id)
-
-            assert not hasattr(cancelled(call()), "__notes__")
-            assert not ws._session.engine.ledger.runs.head(run.id).paused
-        assert run.wait(60).snapshot.phase == "done"
-
-
 WAITS = {
     "wait": lambda run: asyncio.to_thread(run.wait, 0.3),
     "aio.wait": lambda run: run.aio.wait(0.3),

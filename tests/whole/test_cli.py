@@ -146,25 +146,6 @@ def test_a_reader_that_has_closed_the_pipe_ends_a_command_silently():
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, as Linux has one")
-def test_a_full_disk_is_said_in_a_line():
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*PYTHON, "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith("voxops: can't write: ")
-
-
-def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path):
-    path = tmp_path / "lödger.sqlite"
-    with Sandbox(rate_limit=None) as sandbox:
-        with vx.connect(sandbox=sandbox, ledger=path) as ws:
-            ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed"))), reason="Frühling 🌸 für Łódź").wait()
-        run = [*PYTHON, "runs", "--url", sandbox.url, "--ledger", str(path)]
-        env = {**os.environ, "PYTHONIOENCODING": "cp1252", "VOXBURST_API_KEY": sandbox.api_key}
-        printed = subprocess.check_output(run, env=env)
-    assert b"Fr\xfchling \\U0001f338 f\xfcr \\u0141" in printed
-
-
 def test_sandbox_is_served_until_it_is_stopped(tmp_path):
     command = [*PYTHON, "sandbox", "--json", "--port", "0", "--state", str(tmp_path / "state")]
     server = subprocess.Popen(

@@ -15,9 +15,7 @@ from tests.chaos import world
 
 import voxops as vx
 from voxops._support import eventloop
-from voxops.api.limits import METADATA_NAME_CHARACTERS
 from voxops.api.reasons import kinds
-from voxops.errors import ConfigError
 
 ROWS = 300
 
@@ -157,17 +155,6 @@ def test_what_connect_was_given_no_field_for_is_not_sent_and_the_check_says_so_o
     for post in posts:
         assert {name for name in sandbox.world.posts[post].metadata if not name.startswith("voxops")} == set()
     assert ws.check(rows.assign(owner=" "), gap=None, ask=False).empty
-
-
-@pytest.mark.parametrize(("fields", "said"), [
-    ({"owner_field": "voxopsOp"}, "a field in which voxops marks posts"), ({"campaign_field": "metadata.VoxOps.x"}, "marks posts"),
-    ({"owner_field": "x" * (METADATA_NAME_CHARACTERS + 1)}, "must name a field"),
-    ({"owner_field": "who", "campaign_field": "metadata.who"}, "campaign_field='metadata.who' is the field of owner, or within it"),
-    ({"owner_field": "who.name", "tags_field": "who"}, "owner_field='metadata.who.name' is the field of tags, or within it"),
-])  # fmt: skip
-def test_a_field_that_would_overwrite_another_is_refused(sandbox, fields: dict[str, str], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        vx.connect(sandbox=sandbox, **fields)
 
 
 # -- texts for a platform

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pandas as pd
@@ -12,8 +11,6 @@ from tests.virtual import standing_still
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.api.reasons import SENTENCES
-from voxops.client import Answer, Ending
 
 
 def failed_posts(ws: vx.Workspace) -> pd.DataFrame:
@@ -95,19 +92,6 @@ def test_a_campaign_is_created_once_and_what_was_mended_is_added(sandbox, ws):
     assert sandbox.duplicates() == []
 
 
-def test_an_act_of_the_client_is_awaited_and_watched(sandbox, ws):
-    post = ws.posts(status="failed")["post_id"].iloc[0]
-
-    async def job() -> tuple[Answer, Ending]:
-        answer = await ws.client.posts.retry(post)
-        return answer, await ws.client.wait(answer)
-
-    answer, ending = asyncio.run(job())
-    assert ending.outcome in {"succeeded", "failed"}
-    assert ws.watch(answer).wait().results()["outcome"].tolist() == [ending.outcome]
-    assert len(sandbox.requests(acting=True)) == 1
-
-
 def test_a_plan_of_nothing_is_a_run_that_has_ended(ws):
     failed = failed_posts(ws)
     real = ws.run(vx.plan_retry(failed)).wait(60)
@@ -137,18 +121,6 @@ def test_results_of_some_outcomes_are_those_rows_alone(ws, sandbox):
     assert set(run.results(["failed", "blocked"])["post_id"]) == rows["failed"] | rows["blocked"]
     assert run.results("pending").dtypes.to_dict() == run.results().dtypes.to_dict()
     assert len(run.results("pending")) == len(run.results([])) == 0
-
-
-def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws):
-    plan = vx.plan_retry(failed_posts(ws))
-    run = ws.run(plan, stop_after_failures=1).wait()
-    sent = run.results()["tries"].sum()
-    assert run.resume().wait().results()["tries"].sum() == sent
-    before, after = SENTENCES["stopped_after_failures"].split("{failures}")
-    assert run.snapshot.note.startswith(before)
-    assert run.snapshot.note.endswith(after)
-    again = ws.run(plan).wait()
-    assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
 
 
 KEY = ["post_id", "platform", "account_id"]
@@ -191,14 +163,6 @@ def test_what_the_api_skipped_is_for_support_in_triage_plan_and_report(tried):
     assert not planned["eligible"].any()
     tasks = vx.report(triaged).actions.set_index("what")["rows"]
     assert tasks["ask support"] == (triaged["cause"].notna() & triaged["verdict"].eq("ask support")).sum()
-
-
-def test_what_failed_again_stays_a_retry_that_says_so(tried):
-    _, _, after, _ = tried
-    triaged = vx.triage(after)
-    again = triaged[triaged["verdict"].eq("retry") & triaged["last_outcome"].eq("failed").fillna(False)]
-    assert len(again) > 0
-    assert again["remedy"].str.contains(r"Retried once, last on \d{4}-\d\d-\d\d .* UTC, and failed\.").all()
 
 
 def test_a_retry_of_one_platform_is_called_a_retry_wherever_it_is_shown(tmp_path):

@@ -335,14 +335,9 @@ class Archive:
 
 
 def _columns(kind: str, columns: Sequence[str] | None) -> list[str]:
-    """Return the requested columns of a table, all by default; a ConfigError for an unknown or duplicate one."""
+    """Return the requested columns of a table, all by default, each once; a ConfigError for an unknown one."""
     known = COLUMNS[kind]
-    if columns is None:
-        return list(known)
-    names = list_of_text("columns", columns)
-    unknown = [name for name in names if name not in known]
-    if unknown:
+    names = dict.fromkeys(known if columns is None else list_of_text("columns", columns))
+    if unknown := names.keys() - known.keys():
         raise ConfigError(f"the archive's {kind} have no column {', '.join(unknown)}; they have {', '.join(known)}")
-    if len({*names}) < len(names):
-        raise ConfigError(f"columns={names} names one twice; remove one")
-    return names
+    return list(names)

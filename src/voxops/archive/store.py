@@ -53,6 +53,12 @@ def _times(values: Any, missing: Any) -> Any:
     return pd.DatetimeIndex(np.where(missing, NAT, values).view("M8[us]")).array
 
 
+def _numbers(values: Any, missing: Any) -> Any:
+    return (
+        pd.Series(values, dtype={"i": "Int64", "f": "Float64", "b": "boolean"}[values.dtype.kind]).mask(missing).array
+    )
+
+
 def _cells(values: Any, missing: Any) -> list[Any]:
     plain = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in values)
     return [None if gone else cell for gone, cell in zip(missing, plain, strict=True)]
@@ -94,13 +100,13 @@ _FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
     (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)", _times),
     (
         re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT",
-        lambda values, missing: pd.arrays.IntegerArray(np.where(missing, 0, values), missing),
+        _numbers,
     ),
     (
         re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE",
-        lambda values, missing: pd.arrays.FloatingArray(np.where(missing, 0.0, values), missing),
+        _numbers,
     ),
-    (re.compile("BOOLEAN"), "{}", lambda values, missing: pd.arrays.BooleanArray(values.copy(), missing)),
+    (re.compile("BOOLEAN"), "{}", _numbers),
     (re.compile(re.escape(_TARGETS)), "{}", _targets),
     (
         re.compile(re.escape(_LIST)), "{}",
@@ -329,13 +335,13 @@ class Store:
         path = self.root / _STATE
         try:
             state = msgspec.json.decode(path.read_bytes(), type=State)
+            instants = chain(*state["deliveries"].values(), state["read_at"].values(), state["check_at"].values())
+            if not all(BEGINNING <= instant < _END for instant in instants):
+                raise ValueError("a time outside of the calendar")
         except FileNotFoundError:
             return {"deliveries": {}, "read_at": {}, "check_at": {}}
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
-        instants = chain(*state["deliveries"].values(), state["read_at"].values(), state["check_at"].values())
-        if not all(BEGINNING <= instant < _END for instant in instants):
-            raise ConfigError(f"{path} has times outside of its calendar; move it away and sync again")
         return state
 
     def save(self, state: State) -> None:
