@@ -23,7 +23,7 @@ VerdictName = Literal[
 class Outcome(StrEnum):
     """Outcome of one planned row. The five sum to the eligible rows, always (rule 14).
 
-    A pending row goes on by itself or by ``run.resume()``; a blocked row was eligible when planned, and a person must change it first.
+    A pending row continues automatically or by ``run.resume()``; a blocked row was eligible when planned, and a person must change it first.
     """
 
     SUCCEEDED = "succeeded"
@@ -91,7 +91,7 @@ class Clock(Protocol):
         """Seconds since some fixed instant, also those that the machine sleeps; never goes back."""
 
     def wall(self) -> float:
-        """Seconds of the calendar clock; asked beside `monotonic`, since either may stand still while a machine sleeps."""
+        """Seconds of the calendar clock. Read together with `monotonic`, because either may stand still while a machine sleeps."""
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass."""
@@ -207,7 +207,7 @@ class Snapshot:
 
     @property
     def settled(self) -> int:
-        """Items that no longer wait, since they have succeeded, failed, or are blocked until a person changes something."""
+        """Items that no longer wait: they have succeeded, failed, or are blocked until a person changes something."""
         return self.done + self.count(Outcome.BLOCKED)
 
     @property
@@ -222,13 +222,13 @@ class Snapshot:
 
 
 class Observer(Protocol):
-    """An observer of a run, such as a log, a widget or a test. Called on the engine's loop; must return at once."""
+    """An observer of a run, such as a log, a widget or a test. Called on the engine's loop; must return immediately."""
 
     def notice(self, snapshot: Snapshot) -> Any:
         """Receive a run's newest state."""
 
 
 def paused(run: str) -> str:
-    """Return the effect of an interrupt on a run, and how to go on."""
+    """Return the effect of an interrupt on a run, and how to continue."""
     how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
     return f"{run} is paused, and nothing more is sent; {how} goes on"

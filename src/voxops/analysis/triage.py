@@ -389,7 +389,7 @@ def triage(
         ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the codes of your own rules. A target
         in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck: ask support. The frame may have what the
         ledger knows (``last_outcome last_code last_tried_at tried``, see `targets`). Then a target that the API has skipped since is *ask
-        support*, and the remedy of one that failed again says how often it was tried. The time of the load is ``attrs["fetched_at"]``, or
+        support*, and the remedy of a target that failed again states its number of tries. The time of the load is ``attrs["fetched_at"]``, or
         the latest change if a merge has lost it.
 
     Raises
@@ -435,7 +435,7 @@ _SKIPPED = "SKIPPED"  # the API's word that it will not try a target again
 
 
 def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: Any) -> Judgement:
-    """Judge a target that this ledger has tried again: one that the API skipped would be skipped again, until it is fixed.
+    """Judge a target that this ledger has tried again. If the API skipped it, a further retry would be skipped, too.
 
     Whether it has changed since can't be told: ``updated_at`` is the post's, which other targets move, too.
     """

@@ -182,7 +182,7 @@ def items_of(row: Endpoint, answer: Answer) -> tuple[dict[str, Any], ...]:
     Raises
     ------
     DecodeError
-        If the answer to many things at once has no results: the outcome of its items is unknown.
+        If the answer to a request for many items has no results: the outcome of its items is unknown.
     """
     data = answer.record
     if row.is_async:  # one post: what of it was queued again, and what was not

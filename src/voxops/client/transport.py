@@ -167,7 +167,7 @@ class Transport:
         size: int,
         may_go: Callable[[], bool] | None = None,
     ) -> Answer | BaseException:
-        """Send the request; the only place that does. Failures are returned, since a traceback from here would contain the key.
+        """Send the request; the only place that does. Failures are returned, because a traceback from here would contain the key.
 
         The answer must be complete after so many seconds, and its body has at most `size` bytes decompressed.
         """

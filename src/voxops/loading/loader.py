@@ -70,7 +70,7 @@ class Settings:
 
 
 def distinct(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the first row of each id, since a list may repeat a record, newest first, then by id; rows without an id are all different."""
+    """Return the first row of each id, because a list may repeat a record, newest first, then by id; rows without an id are all different."""
     rows = frame[~frame[key].duplicated() | frame[key].isna()]
     return rows.sort_values(["created_at", key], ascending=[False, True], ignore_index=True)
 

@@ -179,7 +179,7 @@ def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
 
 
 def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with those last that need no action, else they push the others off the page; times of a sheet as times."""
+    """Return the rows that need no action last, so that the others are on the first page; times of a sheet as times."""
     order = kind_of(frame).order
     if order in {"outcome", "eligible"}:
         frame = frame.assign(**{name: as_instants(frame[name]) for name in _SHEET_TIMES if name in frame})
