@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
+
+# What may be passed as a status of posts, an outcome or a verdict. The API may add statuses.
+PostStatus = Literal[
+    "draft", "pending_approval", "approved", "scheduled", "pending", "publishing", "published", "partial", "failed", "cancelled",
+    "unpublished", "archived", "all",
+]  # fmt: skip
+ArchivedStatus = Literal[PostStatus, "deleted"]
+OutcomeName = Literal["succeeded", "failed", "pending", "unknown", "blocked"]
+VerdictName = Literal[
+    "retry", "wait", "fix content", "fix media", "reconnect account", "upgrade plan", "ask support", "nothing to do"
+]
 
 
 class Outcome(StrEnum):
@@ -27,7 +38,7 @@ class Outcome(StrEnum):
         return self in {Outcome.SUCCEEDED, Outcome.FAILED}
 
 
-OUTCOMES: tuple[str, ...] = tuple(str(outcome) for outcome in Outcome)
+OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
 
 
 class Verdict(StrEnum):
@@ -69,8 +80,8 @@ PLATFORMS = (
 # Kinds of posts (contract: 8.1).
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 
-# All documented statuses. The API may add others.
-POST_STATUSES = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES
+# All documented statuses.
+POST_STATUSES: frozenset[str] = frozenset(get_args(PostStatus)) - {"all"}
 
 
 class Clock(Protocol):
@@ -185,7 +196,7 @@ class Snapshot:
     in_flight: tuple[str, ...] = ()
     seconds_left: float | None = None
 
-    def count(self, outcome: str) -> int:
+    def count(self, outcome: Outcome | OutcomeName) -> int:
         """Items with this outcome, over all platforms."""
         return sum(cell.count for cell in self.cells if cell.outcome == outcome)
 

@@ -21,7 +21,7 @@ from voxops.engine.execution import begin
 from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted, LedgerError, WaitTooLong
 from voxops.frames.times import say_zone
-from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition, paused
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, OutcomeName, Snapshot, Transition, paused
 from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -354,7 +354,7 @@ class Run:
             return ""
         return f"{self.id}: {left} of {safe.many(self._snapshot.total, 'row')} not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
-    def results(self, outcome: str | Iterable[str] | None = None) -> pd.DataFrame:
+    def results(self, outcome: OutcomeName | Iterable[OutcomeName] | None = None) -> pd.DataFrame:
         """Return one row per eligible row, with the plan's columns and its outcome.
 
         Parameters

@@ -141,6 +141,11 @@ def _visible(char: str) -> str:
 # A quotation mark within an address is part of it, because a token may have one; after it, it is not.
 _ADDRESS = re.compile(r"\b[a-z][\w+.-]*://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
 
+# A user, or a query or fragment with a value, also of an address without a scheme or within another one.
+_OPENERS = re.compile(
+    r"(?<=://)[^\s/?#@]+@|(?<=\S)([?#]|%3f|%23)[\w.%~$-]+(?:=|%3d)[^\s\"'<>`]*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE
+)
+
 # The last two names, which somebody had to register; one before them may be a token. Or a whole number of the network.
 _HOST = re.compile(r"(?:^[\d.]+|^\[[\da-f:]+\]|(?:^|(?<=\.))[\w-]{1,63}(?:\.[\w-]{1,63})?)(?::\d{1,5})?\Z", re.ASCII)
 _REDACTED = re.compile(r"[^/]*/…#[0-9a-f]{8}")
@@ -167,6 +172,11 @@ def told_apart(labels: Mapping[str, str]) -> dict[str, str]:
 def redact_addresses(text: object) -> str:
     """Return a text, such as an error message, with its addresses redacted by `redact_address`."""
     return _ADDRESS.sub(lambda found: redact_address(found[0]), str(text))
+
+
+def without_queries(text: object) -> str:
+    """Return a message without what opens the addresses in it: user, query and fragment; host and path stay, for the reader."""
+    return _OPENERS.sub(lambda found: f"{found[1]}…" if found[1] else "", str(text))
 
 
 def _short_hash(text: str) -> str:

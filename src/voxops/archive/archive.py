@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 from pathlib import Path
@@ -33,6 +33,7 @@ from voxops.errors import ConfigError
 from voxops.frames.times import MOMENTS, When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words
 from voxops.loading.people import with_people
+from voxops.model import ArchivedStatus
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -139,7 +140,12 @@ class Archive:
             return await sync.run(None if start is None else start.to_pydatetime(), full=full)
 
     def posts(
-        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+        self,
+        since: When = None,
+        until: When = None,
+        *,
+        status: ArchivedStatus | Iterable[ArchivedStatus] | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 

@@ -225,7 +225,7 @@ def error_of(answer: Answer, *, url: str, now: datetime, redact: Callable[[Any],
         error = ErrorBody(message="a web page" if _is_page(answer) else "")
     error = ErrorBody(*redact(list(error)))
     # The server's text may be printed in a terminal, so control characters are removed.
-    code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
+    code, message = safe.plain(error.code), safe.plain(safe.without_queries(error.message), _LONGEST)
     words = f"{answer.endpoint} answered {answer.status} {code}".rstrip() + (f": {message}" if message else "")
     if 300 <= answer.status < 400:
         words += ". Redirects are not followed, so that the API key stays with its host; give the final address as url="

@@ -139,7 +139,10 @@ class Transport:
         TransportError
             If no answer was received.
         """
-        host = upload_host(url, here=self._here)
+        host, fault = upload_host(url, here=self._here)
+        if fault:
+            del url, headers
+            raise ConfigError(f"the API answered with an upload address that is {fault}; nothing was uploaded")
         signed = {
             name: value
             for name, value in headers.items()
@@ -151,7 +154,7 @@ class Transport:
         # The library logs the address, the Location header of a redirect repeats it, and errors repeat parts.
         with kept_from_logs(request.url.query.decode("ascii")):
             outcome = await self._exchange(request, f"PUT to {host}", seconds, STORAGE_ANSWER_BYTES)
-        del request, url
+        del request, url, headers, signed
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome

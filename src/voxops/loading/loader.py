@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from voxops.loading.check import check as check_sheet
 from voxops.loading.filters import HERE, PostFilters, Words, explain_no_delivery, plain_filters, words
 from voxops.loading.names import AccountNames, list_accounts
 from voxops.loading.people import PEOPLE, metadata_field, with_people
+from voxops.model import PostStatus
 from voxops.sheets.collisions import Limits
 
 
@@ -148,7 +149,7 @@ class Loader:
 
     async def posts(
         self,
-        status: Words = None,
+        status: PostStatus | Iterable[PostStatus] | None = None,
         *,
         platform: Words = None,
         account: Words = None,

@@ -60,10 +60,10 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "parts": [(name, snapshot.count(name), *OUTCOME[name]) for name in OUTCOMES],
         "done": _done(snapshot),
         "speed": _speed(snapshot, tz),
-        "waits": [f"{count:,} · {why}" for why, count in waits[:_KINDS]]
+        "waits": [f"{count:,} · {safe.without_queries(why)}" for why, count in waits[:_KINDS]]
         + ([f"and {more:,} more kinds; run.results() has the reason of each row"] if more > 0 else []),
         "changes": [_change(change, snapshot.updated_at, tz) for change in snapshot.recent],
-        "note": "" if snapshot.note in dict(waits[:_KINDS]) else snapshot.note or idle,
+        "note": "" if snapshot.note in dict(waits[:_KINDS]) else safe.without_queries(snapshot.note) or idle,
         "again": f"ws.attach({run!r}) shows the present state." if moves_on else "",
     }
 
@@ -104,5 +104,5 @@ def _change(change: Transition, now: datetime, tz: str) -> tuple[str, ...]:
     look = OUTCOME.get(change.now, OTHER)
     was = f"{change.was} → " if change.was else ""
     where = f" on {change.platform}" if change.platform else ""
-    detail = f": {safe.plain(change.detail)}" if change.detail else ""
+    detail = f": {safe.plain(safe.without_queries(change.detail))}" if change.detail else ""
     return (at, look.glyph, look.colour, change.item, f"{was}{change.now}{where}{detail}")
