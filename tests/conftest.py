@@ -93,7 +93,7 @@ LONG = (
     "whole/test_kernel.py",
     "engine/test_chaos.py",
     "views/test_hostile.py",
-    "whole/test_notebooks.py",
+    "whole/test_run_notebooks.py",
     "exhaustive/test_exhaustive.py",
     "archive/test_archive.py",
     "conformance/test_matrix_rows.py",

@@ -8,8 +8,8 @@ import pydoc
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -17,6 +17,16 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox
 from voxops.archive import Archive
+from voxops.model import (
+    IN_FLIGHT_STATUSES,
+    TERMINAL_STATUSES,
+    WAITING_STATUSES,
+    Outcome,
+    OutcomeName,
+    PostStatus,
+    Verdict,
+    VerdictName,
+)
 
 MOMENT = pd.Timestamp("2026-03-01", tz="UTC")
 LOG = pd.DataFrame({
@@ -71,37 +81,6 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
         run = ws.run(plan).wait(60)
         assert [public(each) for each in (ws, plan, run)] == [WORKSPACE, PLAN, RUN]
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
-
-
-# What was there once, and is no more: owner -> names.
-REMOVED = {
-    "vx": "compare fill_slots from_arrow rehearse tag_links",
-    "ws": "analytics at_risk",
-    "run": "blocked follow verify",
-    "deliveries": "about_posts finish levels merge partial",
-    "webhooks": "events join_events",
-}
-
-
-@pytest.fixture(scope="module")
-def owners() -> Iterator[dict[str, object]]:
-    with Sandbox(seed=7, speed=0, posts=20, deliveries=0) as server, vx.connect(sandbox=server) as ws:
-        run = ws.run(vx.plan_retry(vx.triage(ws.posts()).head(0)))
-        yield {"vx": vx, "ws": ws, "run": run, "deliveries": vx.deliveries, "webhooks": vx.webhooks}
-
-
-@pytest.mark.parametrize(
-    ("owner", "name"), [(owner, name) for owner, names in REMOVED.items() for name in names.split()]
-)
-def test_a_removed_name_is_an_attribute_error(owners: dict[str, object], owner: str, name: str) -> None:
-    with pytest.raises(AttributeError, match=name):
-        getattr(owners[owner], name)
-
-
-@pytest.mark.parametrize("argument", ["hooks", "team_field"])
-def test_a_removed_argument_of_connect_is_a_type_error(argument: str) -> None:
-    with pytest.raises(TypeError, match=argument):
-        vx.connect(**{argument: None})
 
 
 def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring() -> None:
@@ -165,7 +144,7 @@ def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
         for owner in (ws, ws.aio):
             text = pydoc.render_doc(owner.posts, renderer=pydoc.plaintext)
             assert "status, platform, account : str or list of str, optional" in text
-            assert "status: str | collections.abc.Iterable[str] | None = None" in text
+            assert all(repr(status) in text for status in get_args(PostStatus)), "an editor completes them"
             assert "since: str | datetime.datetime | datetime.timedelta | None = None" in text
             for method in (owner.posts, owner.deliveries, owner.accounts, owner.upload, owner.run):
                 text = pydoc.render_doc(method, renderer=pydoc.plaintext)
@@ -173,6 +152,10 @@ def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
                 assert inspect.signature(method) == inspect.signature(getattr(ws, method.__name__))
 
 
-def test_connect_and_aconnect_have_one_signature() -> None:
-    assert inspect.signature(vx.connect) == inspect.signature(vx.aconnect)
-    assert inspect.iscoroutinefunction(vx.aconnect) and not inspect.iscoroutinefunction(vx.connect)
+def test_what_may_be_passed_is_what_there_is_and_help_lists_it() -> None:
+    assert {*get_args(PostStatus)} == {"all", *WAITING_STATUSES, *IN_FLIGHT_STATUSES, *TERMINAL_STATUSES}
+    assert get_args(OutcomeName) == tuple(Outcome)
+    assert get_args(VerdictName) == tuple(Verdict)
+    for thing, names in ((vx.Run.results, OutcomeName), (vx.triage, VerdictName), (vx.Rule, VerdictName)):
+        text = " ".join(pydoc.render_doc(thing, renderer=pydoc.plaintext).replace("|", "").split())
+        assert all(name in text for name in get_args(names))

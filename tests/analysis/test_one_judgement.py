@@ -29,7 +29,7 @@ def judged(ws: vx.Workspace, frame: pd.DataFrame) -> tuple[list[bool], list[bool
     """Which rows are fit: by the check alone, by the plan, and where the API is asked, too."""
 
     def fit(found: pd.DataFrame) -> list[bool]:
-        wrong = set(found.loc[found["level"] == "error", "row"])
+        wrong = set(found.loc[found["level"] == "error", "rows"].explode())
         return [number not in wrong for number in range(len(frame))]
 
     plan = vx.plan_create(frame, key="row_id").frame["eligible"].tolist()
@@ -95,8 +95,8 @@ def test_findings_name_the_cell_as_people_see_it(ws, tmp_path):
 
 def test_rows_of_one_name_are_distinguished_by_their_place(tmp_path):
     path = tmp_path / "x.csv"
-    path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,z\n")
+    path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,q\n")
     found = findings(vx.read_campaign(path))
-    assert found["cell"].tolist() == ["A2", "D2", "A3", "D3", "D4"]
+    assert found["cell"].tolist() == ["A2:A3", "D2:D3", "D4"]
     moved = vx.read_campaign(path)[1:].reset_index(drop=True)
     assert findings(moved)["cell"].tolist() == [pd.NA, "D4"]

@@ -59,6 +59,8 @@ def test_every_rule_can_be_reached_and_only_published_codes_are_retryable():
         assert seen.isdisjoint(rule.codes), "an earlier rule for every platform shadows it"
         seen |= set() if rule.platform else set(rule.codes)
     assert {code for rule in (*RULES, UNKNOWN) if rule.retryable for code in rule.codes or [None]} == AGAIN
+    advised = [rule for rule in (*RULES, *analyst_rules({"E_1": "retry"})) if rule.verdict == "retry"]
+    assert all("publish the failed platforms again" in rule.remedy for rule in advised), "what the act does"
     remedies = [judge("MEDIA_ASPECT_RATIO", platform, None).remedy for platform in ("instagram", "facebook")]
     assert ["4:5" in remedy for remedy in remedies] == [True, False], "a rule for one platform comes first"
 

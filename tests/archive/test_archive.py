@@ -227,12 +227,9 @@ def test_filters_and_columns_give_what_the_frame_would(archive, ws):
     asked = {"since": "2D", "status": ["failed", "partial"]}
     same(archive.posts(**asked), ws.posts(**asked), "post_id")
     assert list(archive.posts(columns="post_id").columns) == ["post_id"]
-    for columns, wrong in (
-        (["post_idd"], r"have no column post_idd; .*post_id"),
-        (["status"] * 2, "names one twice"),
-    ):
-        with pytest.raises(ConfigError, match=wrong):
-            archive.posts(columns=columns)
+    assert list(archive.posts(columns=["status"] * 2).columns) == ["status"]
+    with pytest.raises(ConfigError, match=r"have no column post_idd; .*post_id"):
+        archive.posts(columns=["post_idd"])
 
 
 def test_words_are_read_as_those_of_the_workspace(archive, ws):

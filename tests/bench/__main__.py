@@ -11,7 +11,6 @@ import compileall
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +24,6 @@ from tests.bench.jobs import seeded
 from tests.bench.makers import write_pages
 from tests.bench.measure import ROOT, Line, details, in_turns, ratio, run_python
 from tests.bench.monday import mondays
-from tests.browser import CHROMIUM
 from tests.processes import serving
 
 import voxops
@@ -80,15 +78,6 @@ def pacing(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("pacing", f"{what}: refused by 429", measured["refused_429"], "", ("<=", 1.0))
 
 
-def running(options: argparse.Namespace) -> Iterator[Line]:
-    """What a run over loopback costs its own process, the ledger included."""
-    for name in ("retries", "creates"):
-        turns = [_job(name, options.retries) for _ in range(options.turns)]
-        each = statistics.median(1e3 * turn["processor_s"] / turn["rows"] for turn in turns)
-        what = f"{options.retries:,} {name} over loopback: processor time of a row"
-        yield Line("running", what, each, "ms", detail={"turns": turns})
-
-
 def imports(options: argparse.Namespace) -> Iterator[Line]:
     """Import time."""
     # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was asked not to
@@ -107,16 +96,6 @@ def history(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("history", f"{what}: faster than plain pandas", found["plain"]["s"] / ours, "×", (">=", 1.0))
 
 
-def scale(options: argparse.Namespace) -> Iterator[Line]:
-    """Ten times as many, and what ten times more would cost: needs some gigabytes of disk for a while."""
-    sizes = (options.scale // 100, options.scale // 10, options.scale)
-    runs = {str(rows): figures(rows, 3, 1, (), options.place) for rows in sizes}
-    found = runs[str(options.scale)]["archive"]
-    what = f"{options.scale:,} deliveries by day and endpoint"
-    yield Line("scale", f"{what}: memory of the process", found["peak_mb"], "MB", ("<=", 1200.0), runs)
-    yield Line("scale", what, found["s"], "s")
-
-
 def monday(options: argparse.Namespace) -> Iterator[Line]:
     """The second Monday of an archive, in requests."""
     found = mondays(options.load, 5 * options.load)
@@ -124,23 +103,8 @@ def monday(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("monday", what, found["percent"], "%", ("<=", 10.0), found)
 
 
-def screen(options: argparse.Namespace) -> Iterator[Line]:
-    """A panel of many failures in JupyterLab in Chromium."""
-    if not Path(CHROMIUM).exists():
-        print(f"no {CHROMIUM} here: what the browser does is not measured", file=sys.stderr)
-        return
-    measured: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
-    what, opened = f"a panel of {options.rows:,} rows", measured["median_opened_ms"] / 1000
-    yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 3.5), measured)
-    for name, when in (("idle", "the kernel is idle"), ("computing", "the kernel computes")):
-        slowest = max(measured["answers_ms"][name])
-        yield Line("screen", f"{what}: slowest action while {when}", slowest, "ms", ("<=", 1000.0))
-    yield Line("screen", f"{what}: what a page gets", measured["model_bytes"] / 1e6, "MB", ("<=", 0.6))
-
-
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part
-    for part in (frames, loading, watching, pacing, running, imports, history, scale, monday, screen)
+    part.__name__: part for part in (frames, loading, watching, pacing, imports, history, monday)
 }
 
 
@@ -175,11 +139,6 @@ def main() -> int:
     parser.add_argument("--watch", type=int, default=5000, help="posts watched")
     parser.add_argument("--retries", type=int, default=5000, help="posts retried")
     parser.add_argument("--history", type=int, default=10_000_000, help="deliveries on disk")
-    parser.add_argument(
-        "--scale", type=int, default=100_000_000, help="deliveries on disk, of the largest of three runs"
-    )
-    parser.add_argument("--place", type=Path, help="folder with room for them (default: that of temporary files)")
-    parser.add_argument("--rows", type=int, default=50_000, help="failures in a panel")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
     options = parser.parse_args()
     began = time.time()
@@ -187,7 +146,7 @@ def main() -> int:
     for name in options.only:
         print(f"{time.time() - began:6.0f} s  {name} …", file=sys.stderr, flush=True)
         lines += PARTS[name](options)
-    sizes = {name: value for name, value in vars(options).items() if name not in {"out", "place"}}
+    sizes = {name: value for name, value in vars(options).items() if name != "out"}
     where = {
         "python": platform.python_version(),
         "machine": platform.machine(),

@@ -89,16 +89,6 @@ def test_the_parser_takes_every_command_line(monkeypatch):
     assert taken["schedule.md"] > 10 and taken["README.md"] > 0, "the pattern finds nothing any more"
 
 
-def test_a_command_line_that_the_parser_does_not_take_is_found(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(
-        "`voxops runs --jsn`, `voxops resume`\n\n```sh\n. env && voxops triage --cvs X >/dev/null || [ 1 ]\nvoxops resume | '\n```\n"
-    )
-    assert [(words(line), whole) for line, whole in command_lines(page)] == [
-        (["triage", "--cvs", "1"], True), (["resume"], True), (["runs", "--jsn"], False), (["resume"], False),
-    ]  # fmt: skip
-
-
 # -- cron --------------------------------------------------------------------------------------------------------------
 
 FIELD = r"(?:\*|\d+(?:-\d+)?)(?:/\d+)?(?:,\d+(?:-\d+)?)*"
@@ -203,22 +193,6 @@ def test_the_scripts_of_the_page_do_what_it_says(sandbox, machine):
     assert created_once(sandbox, ROWS)
 
 
-def test_the_report_is_mailed_if_somebody_has_to_act(sandbox, machine):
-    (script,) = (text for language, text in fences(HOW_TO / "share-a-report.md") if language == "sh")
-    mails, mail = machine / "mails", machine.parent / "bin" / "mail"
-    mail.write_text(f'#!/bin/sh\necho "$@" >>"{mails}"; cat >>"{mails}"\n')
-    mail.chmod(0o755)
-    (machine / ".voxburst.env").write_text(f"export VOXBURST_API_KEY={sandbox.api_key}\n")
-    assert shell(script, machine).stderr == ""
-    first = mails.read_text()
-    assert "somebody has to act team@example.com" in first.splitlines()[0]
-    assert "whoever owns the account" in first
-    assert "<html" in (machine / "triage.html").read_text("utf-8")
-    sandbox.reset(empty=True)
-    assert shell(script, machine).stderr == ""
-    assert mails.read_text() == first, "nobody has to act, so nothing is mailed"
-
-
 # -- Airflow -----------------------------------------------------------------------------------------------------------
 
 
@@ -302,19 +276,3 @@ def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, tmp_
     assert (airflow.results["resume"]["run"], airflow.results["resume"]["succeeded"]) == (left, ROWS)
     assert airflow.results["sync"]["left"] == [], "what the first try created is there already"
     assert created_once(sandbox, 2 * ROWS)
-
-
-@pytest.mark.parametrize(
-    ("status", "tries"), [(0, 1), (1, 4), (2, 1), (3, 1), (130, 4), ("KILL", 4)], ids=lambda value: str(value)
-)
-def test_a_dag_tries_again_what_its_table_says(status, tries, machine, monkeypatch):
-    ends = f"kill -s {status} $$" if isinstance(status, str) else f"exit {status}"
-    runs, asked = '[{"run": "run_1", "pending": 1, "unknown": 0}]', machine / "asked"
-    (machine.parent / "bin" / "voxops").write_text(f"#!/bin/sh\necho \"$@\" >>'{asked}'\necho '{runs}'\n{ends}\n")
-    airflow = Airflow()
-    airflow.run(dags(), monkeypatch)
-    tasks = ["triage", "unfinished", "sync", *(["resume"] if status == 0 else [])]
-    assert airflow.tries == dict.fromkeys(tasks, tries)
-    assert airflow.failed.keys() == (set(tasks) if status else set())
-    for line in asked.read_text().splitlines():
-        assert _parser().parse_args(line.split()).json

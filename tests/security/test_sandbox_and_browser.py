@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -111,18 +111,6 @@ def test_a_person_is_sent_back_only_to_what_was_registered_or_to_this_machine(sa
         status, location = authorize(sandbox, http, state, back)
         assert status == 307 and location.startswith(back.split("?")[0])
     assert authorize(sandbox, http, "st_made_up", "http://127.0.0.1:9/") == (400, None)
-
-
-def test_the_registered_address_is_kept_and_joined(sandbox, http):
-    url = connect(sandbox, http, REGISTERED).json()["authUrl"]
-    answer = http.get(url, headers=NAVIGATION)  # the person follows a link on the app's page
-    assert answer.status_code == 307
-    there = urlsplit(answer.headers["location"])
-    query = parse_qs(there.query)
-    assert (there.netloc, there.path, there.fragment, query["tab"]) == ("app.example", "/back", "top", ["2"])
-    found = {"code": query["code"][0], "state": query["state"][0]}
-    done = http.post(f"{sandbox.url}/v1/accounts/callback/threads", headers=KEY, json=found)
-    assert done.json()["account"]["status"] == "active"
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_a_head_that_was_renamed_is_read_by_its_new_name_and_the_zone_stays(
 
     pd.testing.assert_frame_equal(vx.read_campaign(rename("Beitrag", "Content")), sheet)
     path = rename("Beitrag", "Text")
-    with pytest.raises(vx.errors.PlanError, match=r"no column content.*map it, such as columns=\{'Text': 'content'\}"):
+    with pytest.raises(vx.errors.PlanError, match="no column content"):
         vx.read_campaign(path)
     mapped = vx.read_campaign(path, columns={"Text": "content"})
     pd.testing.assert_frame_equal(mapped[sheet.columns], sheet)

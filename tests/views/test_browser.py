@@ -5,8 +5,6 @@ Pictures for people to look at are left under ``build/screens``.
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,33 +201,3 @@ def test_without_a_kernel_a_notebook_shows_its_last_state_and_nothing_else(
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
         page.screenshot(path=SCREENS / f"nbconvert-{width}.png", full_page=True)
         page.context.close()
-
-
-@pytest.mark.parametrize("end", ["kill", "shutdown"])
-def test_when_the_kernel_dies_its_buttons_go(lab: Lab, api: Sandbox, tmp_path: Path, end: str) -> None:
-    run = "run = ws.run(vx.plan_retry(triaged), reason='r')\nrun.wait()\nrun"
-    book = opened(lab, f"{end}.ipynb", connect(api, tmp_path), LOAD, run, PANEL, "import os\nos.getpid()")
-    expect(book.page.locator(".voxops-copy:visible")).to_have_count(0)
-    if end == "kill":
-        os.kill(int(book.at(4).text().split()[-1]), signal.SIGKILL)
-    else:
-        book.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    assert_only_copies(book)
-    if end == "kill":  # JupyterLab starts the kernel anew, and a shutdown meanwhile fails
-        status = "() => window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
-        book.page.wait_for_function(status)
-    book.close()
-
-
-def test_the_stop_button_stops_a_load_with_one_sentence(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
-    api.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=30, times=None))
-    lab.write("load.ipynb", connect(api, tmp_path), "posts = ws.posts()")
-    book = lab.open("load.ipynb")
-    book.run_cell(0)
-    book.finished()
-    book.run_cell(1)
-    book.at(1).wait("posts: ")
-    book.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
-    book.at(1).wait("stopped loading posts after")
-    assert len(book.at(1).text().splitlines()) < 8
-    book.close()

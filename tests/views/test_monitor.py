@@ -14,17 +14,13 @@ from unittest.mock import Mock
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
-from tests.virtual import until
 
 import voxops as vx
 from voxops.acts.plan import Plan
 from voxops.engine.progress import Progress
 from voxops.errors import LedgerError
-from voxops.frames.palette import OUTCOME
-from voxops.model import OUTCOMES, Cell, Outcome, PaceInfo, Snapshot, Transition
+from voxops.model import Cell, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
 from voxops.views.monitor import INTERVAL, Live, Monitor, Painter
 from voxops.views.snapshot import render_html, render_text
@@ -200,12 +196,6 @@ def test_a_megabyte_of_text_stays_a_screen() -> None:
     assert len(render_html(shown)) < 12_000
 
 
-def test_outcomes_differ_in_glyph_and_colour() -> None:
-    looks = [OUTCOME[outcome] for outcome in OUTCOMES]
-    for field in ("colour", "glyph"):
-        assert len({getattr(look, field) for look in looks}) == len(looks)
-
-
 # -- how often it speaks ------------------------------------------------------------------------------------------------------
 
 
@@ -321,27 +311,21 @@ def test_followers_hear_the_end_last_whoever_breaks(caplog: pytest.LogCaptureFix
     assert "the page is gone" in caplog.text
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 5), st.integers(1, 4)), min_size=1, max_size=12))
-def test_an_end_is_promised_once_three_states_are_known_and_by_their_median(steps: list[tuple[float, int]]) -> None:
-    now, total, done, ends = NOON, 60, 0, list[datetime]()
+def test_an_end_is_promised_once_three_states_are_known_and_by_their_median() -> None:
+    now = NOON
     client = SimpleNamespace(now=lambda: now, pace=PaceInfo())
-    began = Snapshot("run_1", "retry", "", "sending", NOON, NOON, (Cell("a", Outcome.PENDING, total),))
-    progress = Progress(cast("Any", client), Follower(), began)
-    for seconds, rows in steps:
-        now, done = now + timedelta(seconds=seconds), done + rows
-        cells = (Cell("a", Outcome.SUCCEEDED, done), Cell("a", Outcome.PENDING, total - done))
-        ends.append(now + (now - NOON) / done * (total - done))
-        left = progress.show(replace(progress.snapshot, cells=cells)).seconds_left
-        known = sorted(ends)
-        if len(ends) < 3:
-            assert left is None
-        else:
-            assert left is not None
-            at = (now + timedelta(seconds=left) - NOON).total_seconds()
-            low, high = (
-                (each - NOON).total_seconds() for each in (known[(len(known) - 1) // 2], known[len(known) // 2])
-            )
-            assert low - 0.01 <= at <= max(high, (now - NOON).total_seconds()) + 0.01
+    began = Snapshot("run_1", "retry", "", "sending", NOON, NOON, (Cell("a", Outcome.PENDING, 60),))
+    progress, left = Progress(cast("Any", client), Follower(), began), []
+    for seconds, done in (
+        (10, 10),
+        (20, 12),
+        (30, 30),
+        (40, 40),
+    ):  # at this pace it ends after 60, 100, 60 and 60 seconds
+        now = NOON + timedelta(seconds=seconds)
+        cells = (Cell("a", Outcome.SUCCEEDED, done), Cell("a", Outcome.PENDING, 60 - done))
+        left.append(progress.show(replace(progress.snapshot, cells=cells)).seconds_left)
+    assert left == [None, None, pytest.approx(30), pytest.approx(20)]
     assert progress.show(replace(progress.snapshot, phase="paused")).seconds_left is None
 
 
@@ -401,23 +385,6 @@ def test_a_plan_of_what_failed_runs_by_its_own_button_once_and_for_a_reason() ->
     desk.press("plan")
     assert "Nothing here can be planned again" in desk.shown
     assert_only_text(desk.live.html())
-
-
-def test_a_plan_that_could_not_be_started_can_be_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(of((Outcome.FAILED, 1), phase="done"), vx.plan_create(pd.DataFrame(ROWS), key="row_id"))
-    desk.press("plan")
-    (box,) = desk.monitor.plans.boxes
-    box._reason.value = "ticket 8"
-
-    async def refuse(*_: Any, **__: Any) -> None:
-        raise LedgerError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(desk.workspace, "run", refuse)
-        box._button.click()
-        until(lambda: "the disk is full" in desk.shown)
-    box._begin()
-    assert [reason for _, reason in desk.workspace.began] == ["ticket 8"]
 
 
 def test_a_run_is_shown_once_in_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,16 +87,14 @@ def sent(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_filters_leave_what_pandas_leaves_and_ticks_name_rows_by_id(
-    panel: Panel, triaged: pd.DataFrame, seed: int
-) -> None:
+def test_filters_leave_what_pandas_leaves(panel: Panel, triaged: pd.DataFrame, seed: int) -> None:
     draw = random.Random(seed)
     wanted = failed = triaged[triaged["cause"].notna()]
-    for name, title in (("verdict", "verdict"), ("platform", "platform"), ("owner", "owner")):
-        each = facet(panel, title)
-        values = draw.sample(range(len(each.values)), draw.randint(0, 2))
-        each.widget.value = tuple(values)
-        wanted = wanted[wanted[name].isin([each.values[at] for at in values])] if values else wanted
+    for name in ("verdict", "platform", "owner"):
+        values = facet(panel, name).values
+        chosen = draw.sample(range(len(values)), draw.randint(0, 2))
+        facet(panel, name).widget.value = tuple(chosen)
+        wanted = wanted[wanted[name].isin([values[at] for at in chosen])] if chosen else wanted
     days = failed["updated_at"].dt.tz_convert(TZ).dt.date
     first, last = (draw.choice([None, *sorted(days)]) for _ in range(2))
     panel._days[0].value, panel._days[1].value = first, last
@@ -109,17 +107,10 @@ def test_filters_leave_what_pandas_leaves_and_ticks_name_rows_by_id(
     found = [all(part in text for part in word.lower().split()) for text in texts]
     wanted = wanted.loc[pd.Series(found, wanted.index, dtype=bool)]
     assert panel.frame["post_id"].to_list() == wanted["post_id"].to_list()
-    ids = [f"{row.post_id}|{row.platform}|{row.account_id}" for row in wanted.itertuples()]
-    assert shown(panel) == ids
+    assert shown(panel) == [f"{row.post_id}|{row.platform}|{row.account_id}" for row in wanted.itertuples()]
     for each in panel._facets:
         counts = [int(label.rpartition("(")[2].rstrip(")").replace(",", "")) for label in each.widget._options_labels]
         assert not each.widget.value or sum(counts[at] for at in each.widget.value) == len(wanted)
-    if ids:
-        name = draw.choice(ids)
-        tick(panel, name)
-        panel._show_all(None)
-        assert panel.ticked["post_id"].to_list() == [name.split("|")[0]]
-        assert len(shown(panel)) == len(failed)
 
 
 def test_ticks_outlive_filters_and_unknown_ids_are_refused(ws: vx.Workspace, triaged: pd.DataFrame) -> None:

@@ -118,14 +118,6 @@ def test_volume_stacks_results_per_hour_day_or_week() -> None:
     assert ax.get_xlabel() == "time (Europe/Berlin)"
 
 
-def test_latency_lines_are_the_percentiles_of_the_statistics() -> None:
-    values = pd.array([*range(1, 10), -5], dtype="Int64")  # two clocks: a negative one is left out
-    ax = plots.latency_bands(
-        log(created_at=pd.to_datetime(["2026-11-03T10:00Z"] * 10).as_unit("us"), latency_ms=values)
-    )
-    assert [line.get_ydata().tolist() for line in ax.lines] == [[5.0], [9.0], [9.0]]
-
-
 def test_the_heat_map_has_the_share_of_each_hour_of_the_zone_and_shows_no_query() -> None:
     ax = plots.endpoint_heatmap(log(), tz="Asia/Tokyo")
     shares = ax.collections[0].get_array()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -120,28 +119,6 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left(
     assert facts(alone) == facts(vx.report(triaged[triaged["post_id"].isin(run.plan.frame["post_id"])], run=run))
 
 
-def test_what_was_sent_and_has_not_ended_waits_and_what_is_unknown_needs_support(
-    run: vx.Run, triaged: pd.DataFrame
-) -> None:
-    class Half:
-        plan, id = run.plan, run.id
-
-        def results(self) -> pd.DataFrame:
-            results = run.results()
-            return results.assign(outcome=[("pending", "unknown")[row % 2] for row in range(len(results))])
-
-        def failed(self) -> pd.DataFrame:
-            return run.failed().head(0)
-
-    left = vx.report(triaged, run=Half()).frames["left"]  # type: ignore[arg-type]
-    sent = Half().results()["outcome"].value_counts()
-    waiting, unknown = (
-        left["remedy"].str.startswith(text).sum() for text in ("It was sent and has not", "It was sent and its outcome")
-    )
-    assert (waiting, unknown) == (sent["pending"], sent["unknown"])
-    assert set(left.loc[left["remedy"].str.startswith("It was sent and has"), "verdict"]) == {"wait"}
-
-
 def test_nothing_to_report_is_a_report_too(triaged: pd.DataFrame) -> None:
     for nothing in (triaged[triaged["cause"].isna()], triaged.head(0)):
         report = vx.report(nothing)
@@ -220,18 +197,6 @@ def test_the_same_frames_give_the_same_bytes_in_a_file_that_needs_nothing_else(m
     assert "currentColor" in markup and "#010203" not in markup
 
 
-def test_files_get_the_usual_mode_and_folders_are_made(triaged: pd.DataFrame, tmp_path: Path) -> None:
-    report = vx.report(triaged.tail(3))
-    usual = tmp_path / "usual"
-    usual.write_text("")
-    paths = [
-        report.to_html(tmp_path / "a" / "r.html"),
-        report.to_excel(tmp_path / "b" / "r.xlsx"),
-        *report.to_csv(tmp_path / "c" / "d"),
-    ]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {stat.S_IMODE(usual.stat().st_mode)}
-
-
 @pytest.mark.parametrize("form", ["to_html", "to_excel", "to_csv"])
 def test_a_place_that_is_none_or_cannot_be_written_to_is_named(
     form: str, triaged: pd.DataFrame, tmp_path: Path
@@ -248,21 +213,6 @@ def test_a_place_that_is_none_or_cannot_be_written_to_is_named(
         (tmp_path / f"folder{suffix}").mkdir()
         with pytest.raises(ConfigError, match=r"can't be written: .*Choose another place"):
             write(tmp_path / f"folder{suffix}")
-
-
-@pytest.mark.parametrize(
-    ("more", "error", "words"),
-    [
-        ({"tz": "Mars"}, ConfigError, "Mars"),
-        ({"after": pd.DataFrame({"a": [1]})}, PlanError, r"report\(after=\) needs a targets frame"),
-        ({"run": object()}, PlanError, r"report\(run=\) needs the run of a plan"),
-    ],
-)
-def test_an_argument_without_a_valid_value_is_refused(
-    triaged: pd.DataFrame, more: dict[str, Any], error: type[Exception], words: str
-) -> None:
-    with pytest.raises(error, match=words):
-        vx.report(triaged, **more)
 
 
 def test_importing_views_loads_no_drawing_library() -> None:

@@ -132,25 +132,6 @@ def test_a_plan_says_what_it_costs_what_goes_and_why_the_rest_does_not(triaged: 
     assert list(vx.view(plan, columns=["post_id"]).columns) == ["post_id"], "its frame, where columns are chosen"
 
 
-def test_a_plan_of_changes_shows_both_and_a_sync_what_it_creates(ws: vx.Workspace) -> None:
-    posts = ws.posts(status="scheduled").head(2)
-    move = vx.plan_update(posts, by="2h", change="later")
-    before = posts["scheduled_for"].iloc[0].tz_convert(TZ)
-    assert f"{before:%Y-%m-%d %H:%M}" in repr(move) and f"{before + pd.Timedelta('2h'):%Y-%m-%d %H:%M}" in repr(move)
-    words = "the same beginning of a text, " * 5
-    news = posts.assign(content=words + "old", new_content=words + "new")
-    page = Reader.of(vx.plan_update(news, change="words")._repr_html_())
-    assert words + "new" in page.text, "the new text is whole"
-    assert ("title", words + "old") in page.attributes
-    sheet = pd.DataFrame(
-        {"row_id": ["a"], "content": ["hello"], "accounts": "twitter:@aldercoffee", "scheduled_for": LATE}
-    )
-    plan = vx.plan_sync(sheet, posts.head(0), key="row_id", campaign="sync")
-    for shown in (repr(plan), Reader.of(plan._repr_html_()).text):
-        assert "Plan to sync: 1 of 1 row" in shown and "To create: 1 row" in shown
-        assert all(text in shown for text in ("hello", "twitter:@aldercoffee", "2026-04-01 19:00"))
-
-
 @pytest.mark.parametrize(
     ("thing", "more", "words"),
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import chain
@@ -21,7 +21,7 @@ from voxops.frames.checks import need, refuse_results, times_of
 from voxops.frames.records import TRIED_TYPES, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import present_of
-from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome, Verdict
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome, Verdict, VerdictName
 
 _LONGEST = 120  # characters of a message in a cause
 _READ = 2000  # characters of a message that are read; later ones do not distinguish causes
@@ -87,7 +87,7 @@ class Rule:
     codes : tuple of str
         Its error codes, in either case; empty for any code or none.
     verdict : Verdict
-        What to do, also as text, such as ``"retry"``.
+        What to do, also as text: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask support, nothing to do.
     remedy : str
         What the person who acts should do.
     retryable : bool
@@ -107,7 +107,7 @@ class Rule:
     """
 
     codes: tuple[str, ...]
-    verdict: Verdict
+    verdict: Verdict | VerdictName
     remedy: str
     retryable: bool = False
     platform: str | None = None
@@ -181,10 +181,10 @@ RULES: tuple[Rule, ...] = (
     _api("NOT_FOUND", _CONTENT, "The post names something that is not in this workspace: choose another account or media file."),
     _api("CONFLICT", _WAIT, "The post's state did not permit it: load the post again and look at its status."),
     _api("IDEMPOTENCY_CONFLICT", _SUPPORT, "One key was used for two requests: look at the post before anything else is sent."),
-    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still in progress: wait for it.", retryable=True),
-    _api("RATE_LIMITED", _RETRY, "Too much was sent in a short time: send it again later.", retryable=True),
-    _api("INTERNAL_ERROR", _RETRY, "The service failed for a moment: send it again.", retryable=True),
-    _api("SERVICE_UNAVAILABLE", _RETRY, "The service was not available: send it again later.", retryable=True),
+    _api("IDEMPOTENCY_IN_PROGRESS", _WAIT, "The same request is still in progress: wait for it, then publish the failed platforms again.", retryable=True),
+    _api("RATE_LIMITED", _RETRY, "Too much was sent in a short time: publish the failed platforms again later.", retryable=True),
+    _api("INTERNAL_ERROR", _RETRY, "The service failed for a moment: publish the failed platforms again.", retryable=True),
+    _api("SERVICE_UNAVAILABLE", _RETRY, "The service was not available: publish the failed platforms again later.", retryable=True),
     _api("INVALID_DATE", _CONTENT, "A time has no offset: write it with Z or +01:00.", source="SCH"),
     _api("CONTENT_TOO_LONG", _CONTENT, "The text is too long for the platform: shorten it.", source="PLAY"),
     _api("CONTENT_TYPE_REQUIRED CONTENT_TYPE_NOT_SUPPORTED", _CONTENT,
@@ -193,7 +193,7 @@ RULES: tuple[Rule, ...] = (
     _api("ACCOUNT_NOT_FOUND", _RECONNECT, "The account is not in this workspace: connect it, or choose another.", source="PLAY"),
     _api("PAGE_SELECTION_NOT_SUPPORTED ACCOUNT_PAGE_MISMATCH", _RECONNECT,
          "The account posts to the wrong page: select its page again.", source="K1-2"),
-    _api("DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: send it again shortly.",
+    _api("DESTINATIONS_NOT_LOADED", _RETRY, "The account's pages were not loaded yet: publish the failed platforms again shortly.",
          retryable=True, source="K1-2"),
     _api("PERSONA_IN_USE", _NOTHING, "Posts use the persona, so it was not deleted; no publication is affected.", source="PER"),
     # --- what platforms report -------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ RULES: tuple[Rule, ...] = (
     _seen("TIMEOUT GATEWAY_TIMEOUT NETWORK_ERROR", _SUPPORT,
           "It is unknown whether it was published: check the platform first, and retry only what is missing there."),
     # --- guesses ---------------------------------------------------------------------------------------------------------
-    _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: retry later"),
+    _guess(r"rate.?limit|too many requests", _RETRY, "It looks like a rate limit: publish the failed platforms again later"),
     _guess(r"time[ds]?.?out", _SUPPORT, "It looks like a time-out: see whether the post is out before you retry"),
     _guess(r"token|log ?in|re-?connect|not connected|unauthori[sz]ed|re-?authenticate", _RECONNECT, "Reconnect the account"),
     _guess(r"permission|scope|not allowed|forbidden", _RECONNECT, "A permission seems to be missing: reconnect the account"),
@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
            "The platform objects to the content: change it"),
     _guess(r"aspect ratio|resolution|image|video|media|\bfile\b|thumbnail", _MEDIA, "Look at the image or video"),
     _guess(r"quota|upgrade|billing|your plan", _UPGRADE, "A quota seems to be used up"),
-    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a temporary failure: retry it"),
+    _guess(r"\b50[0234]\b|temporar|unavailable|try again|later", _RETRY, "It looks like a temporary failure: publish the failed platforms again"),
     # --- codes that say nothing ------------------------------------------------------------------------------------------
     Rule(("PUBLISH_ERROR", "PLATFORM_ERROR", "UNKNOWN_ERROR", "API_ERROR"), _SUPPORT,
          "The code says only that publishing failed: read the message, and retry it if the failure was temporary.", source="WH-3"),
@@ -245,12 +245,12 @@ def find_rule(code: str | None, platform: str | None, message: str | None, rules
     return next((rule for rule in chain(rules, RULES) if rule.fits(code, platform, message)), UNKNOWN)
 
 
-def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) -> tuple[Rule, ...]:
+def analyst_rules(rules: Sequence[Rule] | Mapping[str, Verdict | VerdictName] | None) -> tuple[Rule, ...]:
     """Read the analyst's ``rules=``.
 
     Parameters
     ----------
-    rules : iterable of Rule, mapping or None
+    rules : sequence of Rule, mapping or None
         A mapping is short for rules of one code each, ``{"E_4711": "retry"}``: ``retry`` and ``wait`` make the code retryable.
 
     Raises
@@ -268,12 +268,13 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
     return own
 
 
-def _short_rule(code: str, verdict: Verdict | str) -> Rule:
+def _short_rule(code: str, verdict: Verdict | VerdictName) -> Rule:
     """Return the analyst's rule for one code."""
     if not isinstance(code, str):
         raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
     known = _verdict(verdict)
-    return Rule((code,), known, f"Your own rule: {known}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})
+    does = "publish the failed platforms again" if known == Verdict.RETRY else known
+    return Rule((code,), known, f"Your own rule: {does}.", retryable=known in {Verdict.RETRY, Verdict.WAIT})
 
 
 NEEDED = ("platform", "status", "error_code", "error_message", "post_status")
@@ -353,7 +354,7 @@ def judge(
         return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
     rule = find_rule(code, platform, message, rules)
     cause = _label(code or "NO_CODE", platform, message_template(message))
-    return Judgement(cause, rule.verdict, rule.remedy, rule.retryable)
+    return Judgement(cause, Verdict(rule.verdict), rule.remedy, rule.retryable)
 
 
 _STUCK = (
@@ -367,7 +368,9 @@ def _label(head: str, platform: str | None, tail: str) -> str:
     return f"{SPACE.sub(' ', head)[:60]} {SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
 
 
-def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
+def triage(
+    frame: pd.DataFrame, rules: Sequence[Rule] | Mapping[str, Verdict | VerdictName] | None = None
+) -> pd.DataFrame:
     """Return every target with its cause, verdict and remedy: why it failed and what to do.
 
     Parameters
@@ -375,7 +378,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     frame : pandas.DataFrame
         From ``ws.posts``, which is expanded by `targets` first; or from ``vx.targets``, with ``platform status error_code
         error_message post_status``.
-    rules : iterable of Rule, mapping or None
+    rules : sequence of Rule, mapping or None
         Your own rules, which come before the table: ``{"E_4711": "retry"}``, or `Rule` objects.
 
     Returns
@@ -386,7 +389,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
         ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the codes of your own rules. A target
         in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck: ask support. The frame may have what the
         ledger knows (``last_outcome last_code last_tried_at tried``, see `targets`). Then a target that the API has skipped since is *ask
-        support*, and the remedy of one that failed again says how often it was tried. The time of the load is ``attrs["fetched_at"]``, or
+        support*, and the remedy of a target that failed again states its number of tries. The time of the load is ``attrs["fetched_at"]``, or
         the latest change if a merge has lost it.
 
     Raises
@@ -432,7 +435,7 @@ _SKIPPED = "SKIPPED"  # the API's word that it will not try a target again
 
 
 def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: Any) -> Judgement:
-    """Judge a target that this ledger has tried again: one that the API skipped would be skipped again, until it is fixed.
+    """Judge a target that this ledger has tried again. If the API skipped it, a further retry would be skipped, too.
 
     Whether it has changed since can't be told: ``updated_at`` is the post's, which other targets move, too.
     """
@@ -440,7 +443,7 @@ def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: 
         return judgement
     if code == _SKIPPED:
         rule = find_rule(_SKIPPED, None, None)
-        return replace(judgement, verdict=rule.verdict, remedy=rule.remedy, retryable=False)
+        return replace(judgement, verdict=Verdict(rule.verdict), remedy=rule.remedy, retryable=False)
     said = f"{judgement.remedy} Retried {'once' if count == 1 else f'{count} times'}, last on {safe.instant(at)}, and failed."
     return replace(judgement, remedy=said)
 

@@ -53,6 +53,12 @@ def _times(values: Any, missing: Any) -> Any:
     return pd.DatetimeIndex(np.where(missing, NAT, values).view("M8[us]")).array
 
 
+def _numbers(values: Any, missing: Any) -> Any:
+    return (
+        pd.Series(values, dtype={"i": "Int64", "f": "Float64", "b": "boolean"}[values.dtype.kind]).mask(missing).array
+    )
+
+
 def _cells(values: Any, missing: Any) -> list[Any]:
     plain = (cell.tolist() if isinstance(cell, np.ndarray) else cell for cell in values)
     return [None if gone else cell for gone, cell in zip(missing, plain, strict=True)]
@@ -94,13 +100,13 @@ _FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
     (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)", _times),
     (
         re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT",
-        lambda values, missing: pd.arrays.IntegerArray(np.where(missing, 0, values), missing),
+        _numbers,
     ),
     (
         re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE",
-        lambda values, missing: pd.arrays.FloatingArray(np.where(missing, 0.0, values), missing),
+        _numbers,
     ),
-    (re.compile("BOOLEAN"), "{}", lambda values, missing: pd.arrays.BooleanArray(values.copy(), missing)),
+    (re.compile("BOOLEAN"), "{}", _numbers),
     (re.compile(re.escape(_TARGETS)), "{}", _targets),
     (
         re.compile(re.escape(_LIST)), "{}",
@@ -173,7 +179,7 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def add_view(connection: duckdb.DuckDBPyConnection, name: str, kind: str, files: Sequence[Path]) -> None:
-    """Let files be a table with today's columns and ``day``: one that they lack is missing, and an unknown one is left out."""
+    """Make files a table with the current columns and ``day``. Columns that they lack are missing values, unknown columns are left out."""
     types, source, there = COLUMNS[kind] | {"day": "VARCHAR"}, "WHERE false", {}
     if files:
         listed = f"[{', '.join(map(pattern, files))}]"
@@ -212,7 +218,7 @@ Span = tuple[_Instant, _Instant]
 
 
 class State(TypedDict):
-    """How far everything was read: a span of each webhook's history, and of each kind when the last pass began and the next check is due."""
+    """Progress of the archive: the span of each webhook's history that was read, and per kind when the last pass began and the next check is due."""
 
     workspace: NotRequired[str]
     deliveries: dict[str, Span]
@@ -247,7 +253,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._writer: duckdb.DuckDBPyConnection | None = (
-            None  # for all of a sync, since to connect takes longer than to read
+            None  # for a whole sync, because connecting takes longer than reading
         )
 
     @contextmanager
@@ -278,7 +284,7 @@ class Store:
             for path in (*ours, *self._days(), *(folder / _PART for folder in self._days())):
                 if path.is_symlink():
                     raise ConfigError(
-                        f"{path} is a link, and an archive follows none; put the file or folder itself there"
+                        f"{path} is a link, which an archive does not follow; put the file or folder itself there"
                     )
             others = {path.name for path in self.root.iterdir()} - _BEGINNINGS
             if others and not self.begun():
@@ -299,7 +305,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise VoxopsError(
-                    f"the archive {self.root} is being written by another process; try again when it has ended"
+                    f"the archive {self.root} is being written by another process; try again when that process has ended"
                 ) from error
             raise ConfigError(
                 f"{self.root / _LOCK} can't be locked: {error}. If it is damaged, delete it (it has no data), and sync again"
@@ -329,13 +335,13 @@ class Store:
         path = self.root / _STATE
         try:
             state = msgspec.json.decode(path.read_bytes(), type=State)
+            instants = chain(*state["deliveries"].values(), state["read_at"].values(), state["check_at"].values())
+            if not all(BEGINNING <= instant < _END for instant in instants):
+                raise ValueError("a time outside of the calendar")
         except FileNotFoundError:
             return {"deliveries": {}, "read_at": {}, "check_at": {}}
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not the state of an archive; move it away and sync again") from error
-        instants = chain(*state["deliveries"].values(), state["read_at"].values(), state["check_at"].values())
-        if not all(BEGINNING <= instant < _END for instant in instants):
-            raise ConfigError(f"{path} has times outside of its calendar; move it away and sync again")
         return state
 
     def save(self, state: State) -> None:
@@ -458,7 +464,7 @@ class Store:
 
 
 def _new(path: Path) -> Path:
-    """Return where a file is written before it gets its final name."""
+    """Return the path of a file before it gets its final name."""
     return path.with_name(f"{path.name}.new")
 
 

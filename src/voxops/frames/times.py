@@ -44,34 +44,23 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
 
 def stamps(values: Sequence[Any]) -> Numbers:
     """Return times as microseconds since 1970, `NAT` for none."""
-    usual = _without_z(values)
-    if usual is not None:
-        try:
-            times = np.array(usual, "M8[us]").view(np.int64)
-        except ValueError:  # an invalid day or hour: read one by one
-            pass
-        else:
-            known = np.full(len(values), NAT)
-            known[[value is not None for value in values]] = _in_calendar(times)
-            return known
-    instants = (_one_time(value) for value in values)
-    found = (NAT if when is None else (when - EPOCH) // timedelta(microseconds=1) for when in instants)
-    return _in_calendar(np.fromiter(found, np.int64, len(values)))
-
-
-def _in_calendar(found: Numbers) -> Numbers:
-    """Replace times at an end of the calendar by `NAT`, by the rule of `canonical.in_calendar`."""
+    found = np.full(len(values), NAT)
+    try:
+        found[[value is not None for value in values]] = np.array(_without_z(values), "M8[us]").view(np.int64)
+    except ValueError:  # another form, an invalid day or hour: read one by one
+        instants = (_one_time(value) for value in values)
+        numbers = (NAT if when is None else (when - EPOCH) // timedelta(microseconds=1) for when in instants)
+        found = np.fromiter(numbers, np.int64, len(values))
+    # Times at an end of the calendar are none, by the rule of `canonical.in_calendar`.
     return np.where((found >= _EARLIEST) & (found < _LATEST), found, NAT)
 
 
-def _without_z(values: Sequence[Any]) -> list[str] | None:
-    """Return those that are not None without their Z, for NumPy; None if one is no text of the API's form, ``2026-03-02T09:00:00Z``."""
-    if not set(map(type, values)) <= {str, type(None)}:
-        return None
+def _without_z(values: Sequence[Any]) -> list[str]:
+    """Return times without their Z, for NumPy, without None; ValueError if any is not of the API's form, ``2026-03-02T09:00:00Z``."""
     texts = [value for value in values if value is not None]
-    joined = "\n".join([*texts, ""])
+    joined = "\n".join([*texts, ""]) if {str}.issuperset(map(type, texts)) else ""
     if not joined.isascii() or joined.encode().translate(None, b"0123456789:.") != b"--TZ\n" * len(texts):
-        return None
+        raise ValueError("other forms of times")
     return joined.split("Z\n")[:-1]
 
 
@@ -216,7 +205,7 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
     Raises
     ------
     ConfigError
-        If `now` has no offset, or is no time.
+        If `now` has no offset, or is not a time.
     """
     if now is None:
         return pd.Timestamp(frame.attrs.get("fetched_at") or times.max())
@@ -307,7 +296,7 @@ def shown_zone(frame: object, tz: str | None = None) -> str:
 
 
 def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
-    """Set the display zone of a frame without one; return the frame."""
+    """Set the display zone of a frame that has none; return the frame."""
     if tz not in (None, "UTC"):  # the default is not stored
         frame.attrs.setdefault("tz", tz)
     return frame
@@ -330,7 +319,7 @@ def moment(posts: pd.DataFrame) -> pd.Series:
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
-    """Return which times fall into ``start <= time < end``; an unknown time does, since it may be inside.
+    """Return which times fall into ``start <= time < end``; an unknown time does, because it may be inside.
 
     Parameters
     ----------

@@ -405,8 +405,8 @@ def history(ledger: Ledger) -> pd.DataFrame:
         ``unsent``, that of the open call, or ``settled``.
     """
     rows = ledger.query(
-        f"""SELECT requests.id AS id, requests.act AS action, requests.label AS item, requests.platform AS platform, last.method AS method,
-                   last.path AS path, last.key AS idempotency_key, {NOW} AS outcome, requests.error_code AS error_code,
+        f"""SELECT requests.id AS id, CASE runs.action WHEN 'retry' THEN 'retry' ELSE requests.act END AS action,
+                   requests.label AS item, requests.platform AS platform, last.method AS method, last.path AS path, last.key AS idempotency_key, {NOW} AS outcome, requests.error_code AS error_code,
                    coalesce(calls.state, CASE WHEN requests.outcome = '' THEN 'unsent' ELSE 'settled' END) AS state,
                    coalesce(nullif(requests.reason, ''), nullif(calls.reason, ''), calls.state, '') AS why,
                    requests.error_message AS error_message, requests.result_id AS result_id, runs.who AS who, runs.reason AS reason,

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 Row = Mapping[str, Any]  # of `sheet_rows`
 Lists = Callable[[], Awaitable[pd.DataFrame]]
 _FINDING = dict.fromkeys(
-    ("row", "row_id", "sheet_row", "cell", "platform", "column", "level", "code", "message"), STRING_DTYPE
-) | {"row": "Int64", "sheet_row": "Int64"}
+    ("rows", "row_id", "sheet_row", "cell", "platform", "column", "level", "code", "message"), STRING_DTYPE
+) | {"rows": object, "sheet_row": "Int64"}
 _ORDER = (*CAMPAIGN_COLUMNS, "content_type", *PEOPLE, "attempt", "")  # of the findings of a row, by column
 _FIELDS = {"content": "content", "media": "media", "mediaIds": "media", "firstComment": "first_comment", "platforms": "accounts"}  # fmt: skip
 _NOT_ASCII = re.compile(r".{0,20}[^\x00-\x7f].{0,19}", re.DOTALL)
@@ -74,7 +74,9 @@ async def check(
     found, names, placed = by_rules(sheet, rows, client.now()), AccountNames(), []
     if "owner" not in sent:  # a campaign's name also tells rows apart
         unsent = Finding("owner", "warning", Reason("people_not_sent", what="owner"))
-        _once(found, ((number, unsent) for number, row in enumerate(rows) if "owner" in people_of(row)))
+        for row, of_row in zip(rows, found, strict=True):
+            if "owner" in people_of(row):
+                of_row.append(unsent)
     if lists is not None:
         list_accounts, list_waiting = lists
         names = AccountNames(await list_accounts(), checks)
@@ -83,7 +85,9 @@ async def check(
         _by_lists(rows, found, names, media or {})
         if media is None:
             unread = Finding("media", "warning", Reason("media_unread"))
-            _once(found, ((number, unread) for number, row in enumerate(rows) if named.intersection(_ids(row))))
+            for row, of_row in zip(rows, found, strict=True):
+                if named.intersection(_ids(row)):
+                    of_row.append(unread)
         ended = count(1)
 
         async def answers(row: Row, ours: list[Finding]) -> list[Finding]:
@@ -114,7 +118,7 @@ def _covers(finding: Finding, other: Finding) -> bool:
 def _planned(
     sheet: pd.DataFrame, rows: Sequence[Row], found: Sequence[Sequence[Finding]], names: AccountNames
 ) -> Iterator[Placed]:
-    """Yield the posts of a sheet, without rows that are found to be there twice."""
+    """Yield the posts of a sheet, without rows that appear twice."""
     twice = {"duplicate_post", "row_id_doubled", "row_id_differs"}
     for number, (row, label, of_row) in enumerate(zip(rows, row_names(sheet), found, strict=True)):
         when = readable_time(row["scheduled_for"])
@@ -166,16 +170,22 @@ def by_rules(sheet: pd.DataFrame, rows: Sequence[Row], now: datetime | None) -> 
 
 
 def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> pd.DataFrame:
-    """Return the findings of each row as a frame, in the order of the sheet and its columns."""
+    """Return the findings as a frame, in the order of the sheet and its columns; the same finding of several rows is one."""
     known, names = Places.of(sheet), row_names(sheet)
+    numbers, rows_of = known.numbers(sheet), dict[Finding, list[int]]()
+    for number, of_row in enumerate(found):
+        for finding in sorted(
+            set(of_row), key=lambda finding: (_ORDER.index(finding.column.partition(":")[0]), of_row.index(finding))
+        ):
+            rows_of.setdefault(finding, []).append(number)
     lines = [
         {
-            "row": number, "row_id": name, "sheet_row": place, "cell": known.cell(place, finding.column),
+            "rows": rows, "row_id": names[rows[0]], "sheet_row": numbers[rows[0]],
+            "cell": known.cells([numbers[row] for row in rows], finding.column),
             "platform": finding.platform or None, "column": finding.column or None, "level": finding.level,
             "code": finding.code or None, "message": finding.message,
         }
-        for number, (name, place, of_row) in enumerate(zip(names, known.numbers(sheet), found, strict=True))
-        for finding in sorted(of_row, key=lambda finding: _ORDER.index(finding.column.partition(":")[0]))
+        for finding, rows in rows_of.items()
     ]  # fmt: skip
     return table_of(lines, _FINDING)
 
@@ -183,11 +193,7 @@ def findings_table(sheet: pd.DataFrame, found: Sequence[Sequence[Finding]]) -> p
 def _by_lists(
     rows: Sequence[Row], found: Sequence[list[Finding]], names: AccountNames, media: Mapping[str, str | None]
 ) -> None:
-    """Add what the lists of accounts and media show: which can't publish or be attached, as `Facts.why_unusable` blocks it.
-
-    What is only a warning of an account is added to the first of its rows.
-    """
-    warned = set[str]()
+    """Add what the lists of accounts and media show: which can't publish or be attached, as `Facts.why_unusable` blocks it."""
     for row, of_row in zip(rows, found, strict=True):
         misspelt = {value for fault in of_row if fault.code == "account_form" for _, value in fault.reason.params}
         for name in dict.fromkeys(row["accounts"]):
@@ -195,7 +201,7 @@ def _by_lists(
                 continue
             id_ = names.get(name, name)
             account = names.listed.get(id_)
-            platform, reason, level, key = names.platform(id_), names.why_not(id_), "error", ""
+            platform, reason, level = names.platform(id_), names.why_not(id_), "error"
             if account is None and ":" not in name and not names.lacking([name]):
                 reason, level = Reason("accounts_unread", account=name[:60]), "warning"
             elif account is None:
@@ -203,10 +209,9 @@ def _by_lists(
                 reason = Reason("account_unknown", words=unknown[:1].upper() + unknown[1:])
             elif reason is None and account.scope_status == "degraded":
                 message = account.scope_message or "none is named"
-                reason, level, key = Reason("account_degraded", account=name, message=message), "warning", id_
-            if reason is not None and (level == "error" or key not in warned):
+                reason, level = Reason("account_degraded", account=names.called(id_), message=message), "warning"
+            if reason is not None:
                 of_row.append(Finding("accounts", level, reason, platform))
-                warned |= {key} if level == "warning" else set()
         for name in dict.fromkeys(_ids(row)):
             if why := why_not_attached(name, media.get(name, "ready")):
                 of_row.append(Finding("media", "error", why))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from voxops.loading.check import check as check_sheet
 from voxops.loading.filters import HERE, PostFilters, Words, explain_no_delivery, plain_filters, words
 from voxops.loading.names import AccountNames, list_accounts
 from voxops.loading.people import PEOPLE, metadata_field, with_people
+from voxops.model import PostStatus
 from voxops.sheets.collisions import Limits
 
 
@@ -69,7 +70,7 @@ class Settings:
 
 
 def distinct(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the first row of each id, since a list may repeat a record, newest first, then by id; rows without an id are all different."""
+    """Return the first row of each id, because a list may repeat a record, newest first, then by id; rows without an id are all different."""
     rows = frame[~frame[key].duplicated() | frame[key].isna()]
     return rows.sort_values(["created_at", key], ascending=[False, True], ignore_index=True)
 
@@ -148,7 +149,7 @@ class Loader:
 
     async def posts(
         self,
-        status: Words = None,
+        status: PostStatus | Iterable[PostStatus] | None = None,
         *,
         platform: Words = None,
         account: Words = None,
@@ -438,10 +439,11 @@ class Loader:
         Returns
         -------
         pandas.DataFrame
-            One row per finding, in the order of the sheet: ``row`` (Int64, position from 0), ``row_id`` (string), ``sheet_row`` (Int64,
-            the spreadsheet's number), ``cell`` (string, such as ``D7``; both NA for a frame without a sheet), ``platform`` (string, NA
-            for a finding about all of them), ``column`` (string, NA if the API does not name one), ``level`` (string: ``error``, it
-            can't be sent; ``warning``, check it), ``code`` (string, the API's own if it has one) and ``message`` (string).
+            One row per finding, in the order of the sheet. An expired account, like whatever is the same for several rows, is one
+            finding: ``rows`` (list of int, positions from 0), ``row_id`` (string) and ``sheet_row`` (Int64, the spreadsheet's number)
+            of the first one, ``cell`` (string, such as ``D7`` or ``C3:C97``; both NA for a frame without a sheet), ``platform``
+            (string, NA for a finding about all of them), ``column`` (string, NA if the API does not name one), ``level`` (string:
+            ``error``, it can't be sent; ``warning``, check it), ``code`` (string, the API's own if it has one) and ``message`` (string).
 
         Raises
         ------
@@ -455,7 +457,7 @@ class Loader:
         Examples
         --------
         >>> ws.check(sheet)["message"].to_list()
-        ['0 minutes from row a on ...; the least is 10.']
+        ['0 minutes from row a on ...; the minimum is 10.']
         """
         lists = None
         if true_or_false("ask", ask):

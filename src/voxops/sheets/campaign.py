@@ -1,4 +1,4 @@
-"""Read a campaign sheet without a guess, its heads, cells and times; and return its rows in its own form."""
+"""Read the column headers, cells and times of a campaign sheet without guessing, and write rows back in the sheet's own form."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from voxops._support.arguments import file_path, near, whole_number
+from voxops._support.arguments import file_path, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.cells import is_missing
@@ -40,6 +40,10 @@ _FURTHER = ("content_type", "twin", "force", "attempt", "owner", *UPLOAD_COLUMNS
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *_FURTHER, *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, "campaign", *_FURTHER)
+_RENAMED = (
+    " If a column has another name, map it, such as columns={'Text': 'content'}; if day and hour are in two columns, call them date and time."
+    " row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
+)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
 
@@ -49,14 +53,8 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     A PlanError names unfit ones.
     """
     platforms_with_texts(_tidy(ours) for ours in columns.values())
-    for ours in map(str, columns.values()):
-        meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
-        if meant:  # any other name is a further column
-            raise PlanError(
-                f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? It reads {', '.join(_OURS)}."
-            )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
-    # Of the heads that our own workbook had, those that it still has; what was renamed is read by its new name.
+    # Column headers of our own workbook that were not renamed; a renamed column is read by its new name.
     stored = {_tidy(theirs): ours for ours, theirs in read.layout.columns.items() if ours not in wanted.values()}
     wanted = {**stored, **wanted}
     names, zones = _named(read.header, wanted)
@@ -72,7 +70,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     missing = [name for name in NEEDED if name not in _needed_in(read.header, wanted)]
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
-        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
+        raise PlanError(said + (_elsewhere(read, wanted) or _RENAMED))
     duplicate = [name or "without a name" for name, count in Counter(names).items() if count > 1]
     if duplicate:
         raise PlanError(f"{path} has the column {', '.join(duplicate)} more than once; rename one of them.")
@@ -96,24 +94,6 @@ def _needed_in(heads: Sequence[str], wanted: Mapping[str, str]) -> set[str]:
     """Return the needed columns of a row of heads, also one that is computed from others."""
     names = set(_named(heads, wanted)[0])
     return set(NEEDED) & (names | {"scheduled_for"} if names.issuperset(IN_PARTS) else names)
-
-
-def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
-    """Return a hint for the error: how to map a head to the missing column."""
-    names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
-    left = [head[:60] for name, head in names.items() if name and name not in _OURS]
-    left.sort(
-        key=set(map(_shown, read.layout.columns.values())).__contains__
-    )  # what our own workbook had not is renamed
-    absent = [name for name in missing if name != "row_id"]
-    said = ""
-    if left and absent:
-        said = f" If a column has another name, map it, such as columns={dict(zip(left[:1], absent, strict=False))}."
-    if "scheduled_for" in missing and (left or names.keys() & set(IN_PARTS)):
-        said += " If day and hour are in two columns, call them date and time."
-    if "row_id" in missing and any(names):
-        said += " row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
-    return said
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -188,7 +168,7 @@ def read_campaign(
         The encoding of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. If omitted, a file that is neither UTF-8 nor UTF-16 is
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
     folder : str or Path, optional
-        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
+        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, because a sheet
         may come from anybody, and what it names is posted. This process keeps the folder; in another one, pass it to ``ws.upload``.
 
     Returns
@@ -227,15 +207,16 @@ def read_campaign(
     """
     place = file_path("path", path)
     named = None if tz is None else zone(tz)
-    if dayfirst is not None and not isinstance(dayfirst, bool):
-        raise PlanError(f"dayfirst={dayfirst!r} must be True, False or omitted")
-    if columns is not None and not isinstance(columns, Mapping):
-        raise PlanError("columns= takes a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}")
+    for name, value, kind, form in (
+        ("dayfirst", dayfirst, bool, "True, False or omitted"),
+        ("columns", columns, Mapping, "a mapping of the sheet's names to ours, such as {'Beitrag': 'content'}"),
+        ("encoding", encoding, str, "the name of an encoding, such as 'cp1250'"),
+    ):
+        if value is not None and not isinstance(value, kind):
+            raise PlanError(f"{name}={value!r} must be {form}")
     if header is not None:
         refusal = PlanError(f"header={header!r} must be a row number of the spreadsheet, from 1")
         header = whole_number(header, refusal)
-    if encoding is not None and not isinstance(encoding, str):
-        raise PlanError(f"encoding={encoding!r} must be the name of an encoding, such as 'cp1250'")
     read = read_sheet(place, sheet, header, encoding)
     stored = read.layout
     dayfirst = stored.dayfirst if dayfirst is None else dayfirst
@@ -247,7 +228,9 @@ def read_campaign(
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
     if len(found) > 1:
-        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
+        raise PlanError(
+            f"{path}: the column headers of date and time name two zones, {' and '.join(sorted(found))}; name one."
+        )
     # As a zone in a head, that of our own workbook is the zone of its times.
     stored_tz = None if stored.tz is None else zone(stored.tz)
     in_head = next(iter(found), stored_tz)

@@ -7,7 +7,7 @@ import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from io import BytesIO, StringIO
@@ -83,6 +83,18 @@ class Places(_Stored, frozen=True):
         column = "time" if column == "scheduled_for" and number in self.hours else column
         return f"{self.columns[column]}{number}" if column in self.columns else f"row {number}"
 
+    def cells(self, numbers: Iterable[int | None], column: str) -> str | None:
+        """Return the cells of rows, such as ``C3:C97, C99``; None if the place of a row is uncertain."""
+        known, spans = list(numbers), list[list[int]]()
+        for number in sorted(number for number in known if number is not None):
+            if spans and number == spans[-1][-1] + 1:
+                spans[-1].append(number)
+            else:
+                spans.append([number])
+        ends = [[str(self.cell(end, column)) for end in (span[0], span[-1])] for span in spans]
+        named = [first if first == last else f"{first}:{last}".replace(":row ", "-") for first, last in ends]
+        return None if None in known else places(named)
+
 
 class Layout(_Stored, frozen=True):
     """How a sheet writes its rows, stored in ``attrs["layout"]`` of its frame, and in a workbook of its rows (`LAYOUTS`).
@@ -133,7 +145,7 @@ _MARKS = (
     1_500_000  # their elements and attributes, some seven for each cell: each takes up to 500 bytes while it is read
 )
 _CELLS = 2_000_000  # of a sheet, from A1 to its last one
-_PIECE = 1 << 20  # bytes unpacked at once
+_PIECE = 1 << 20  # bytes unpacked together
 _PARTS = re.compile(
     r"\[content_types\]\.xml|xl/(_rels/)?workbook\w*\.xml(\.rels)?|xl/(styles|sharedstrings)\w*\.xml|xl/worksheets/[^/]+\.xml",
     re.IGNORECASE,
@@ -290,23 +302,9 @@ def _text(path: Path, data: bytes, named: str | None) -> tuple[str, str]:
             ) from None
         except UnicodeError:
             continue
-        if named is None and encoding == _GUESSED:
-            _refuse_two_encodings(path, data)
         return text, encoding.removesuffix("-sig")
     kinds = "UTF-8, UTF-16 or Windows-1252" if named is None else named
     raise PlanError(f"{path} is not text in {kinds}; name its encoding=, or export it as CSV UTF-8.")
-
-
-def _refuse_two_encodings(path: Path, data: bytes) -> None:
-    """Refuse a file with only some lines in UTF-8, which Windows-1252 would garble."""
-    lines: dict[bool, int] = {}
-    for number, line in enumerate(data.splitlines(), start=1):
-        if not line.isascii():
-            lines.setdefault(line.decode(errors="ignore").encode() == line, number)
-    if len(lines) == 2:
-        raise PlanError(
-            f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as if two files were joined; save all of it as CSV UTF-8."
-        )
 
 
 def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -> Sheet:
@@ -330,14 +328,14 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
         raise
     except Exception as error:
         said = safe.plain(error.__cause__ or error) or type(error).__name__
-        raise PlanError(f"{path} is not a workbook that can be read: {said}. Save it anew as xlsx.") from error
+        raise PlanError(f"{path} is not a workbook that can be read: {said}. Save it again as xlsx.") from error
     if not cells:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
     rows, skipped = _rows(cells, areas, header)
     filled = [(number, row) for number, row in sorted(rows.items()) if _filled(row)]
     if sum(len(cell) for _, row in filled for cell in row if isinstance(cell, str)) > _LARGEST:
         raise PlanError(
-            f"{path}, sheet {name!r}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, since they repeat; save the rows as CSV."
+            f"{path}, sheet {name!r}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, because they repeat; save the rows as CSV."
         )
     about = {"sheet": name} | ({"skipped": ", ".join(skipped)} if skipped else {})
     first = [(number, list(map(str, row))) for number, row in filled if number <= _TOP]

@@ -174,7 +174,7 @@ def _placed(when: datetime, zone: str) -> str:
     first, second = when.replace(tzinfo=place), when.replace(tzinfo=place, fold=1)
     if first.utcoffset() != second.utcoffset():
         gap = (second.utcoffset() or timedelta()) > (first.utcoffset() or timedelta())
-        return f"{when.isoformat()} ({'does not exist' if gap else 'is there twice'} in {zone})"
+        return f"{when.isoformat()} ({'does not exist' if gap else 'exists twice'} in {zone})"
     return first.isoformat()
 
 
@@ -183,6 +183,7 @@ NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name, without blanks or commas; a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
+_ACCOUNTS = "write platform:@name or an id, and separate accounts by a semicolon"
 _BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
@@ -255,7 +256,7 @@ def is_media_id(text: str) -> bool:
 
 def media_faults(row: Mapping[str, Any]) -> Iterator[Reason]:
     """Yield why media of a row, of `sheet_rows`, can't be sent."""
-    known = row["found"]  # of a media that is no id; it stands for its form
+    known = row["found"]  # of media named by file or address, not by id; it stands for its form
     faults = (known[part] if part in known else _fault_of("media", part) for part in row["media"])
     yield from (fault for fault in faults if isinstance(fault, Reason))
 
@@ -289,7 +290,7 @@ def own_texts(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def people_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return whom a row names, by column, as the sheet writes it."""
+    """Return the owner and campaign of a row, by column, as the sheet writes them."""
     texts = {name: str(_whole(row[name])).strip() for name in PEOPLE if row[name] is not None}
     return {name: text for name, text in texts.items() if text}
 
@@ -343,7 +344,7 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account) and not is_written_list(account)
         if not sound or NUMBER_OF_A_FILE.fullmatch(account):
-            yield _error("accounts", _why_no_account(account[:60]))
+            yield _error("accounts", Reason("account_form", value=account[:60], hint=_ACCOUNTS))
     platforms = platforms_of(row["accounts"])
     if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
         yield from texts_without_account(row, platforms)
@@ -371,15 +372,6 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     if attempt_in(row["attempt"]) is None:
         yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)
-
-
-def _why_no_account(account: str) -> Reason:
-    """Return what is wrong with an account; ``Twitter @name`` lacks only its colon."""
-    platform, _, name = account.partition("@")
-    meant = account_spelling(f"{platform}:@{name}")
-    lacks_colon = platforms_of([meant])[0] in PLATFORMS and _ACCOUNT.fullmatch(meant)
-    hint = f"did you mean {meant}?" if lacks_colon else "separate accounts by a semicolon"
-    return Reason("account_form", value=account, hint=hint)
 
 
 def _text_errors(column: str, text: Any) -> Iterator[Finding]:
@@ -468,7 +460,7 @@ def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[li
 
 
 def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
-    """Return what is wrong with rows of one key: equal ones lose nothing where one is kept, others would."""
+    """Return what is wrong with rows of one key: equal rows can be dropped, different rows can't."""
     differ = [str(column) for column in rows.columns if len(set(map(repr, plain_values(rows, column)))) > 1]
     if not differ:
         return Reason("row_id_doubled", count=len(rows), value=name[:40])

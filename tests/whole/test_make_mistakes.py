@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import re
-import socket
-import urllib.request
 from copy import copy, deepcopy
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 import pandas as pd
 import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.api.reasons import SENTENCES, Reason
 
 
 def campaign(accounts: str = "twitter:@aldercoffee") -> pd.DataFrame:
@@ -83,6 +78,10 @@ ws.deliveries(event_type='post_failed') => did you mean 'post.failed'
 ws.accounts(7) => account=
 ws.accounts(check='yes') => check=
 ws.check(sheet, ask='no') => ask=
+ws.check(sheet, gap='soon') => gap=
+ws.check(sheet, most_a_day=0) => most_a_day=
+ws.check(sheet, blackout='Christmas') => blackout=
+ws.check(sheet, night='22-06') => night=
 ws.archive(None) => path=
 ws.attach(ws.runs()) => takes the id of a run
 ws.attach(7) => takes the id of a run
@@ -160,8 +159,6 @@ def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names, row
     assert len(names["sandbox"].requests(acting=True)) == sent
 
 
-# -- frames ------------------------------------------------------------------------------------------------------------
-
 TAKE_A_FRAME = {
     **{name: getattr(vx, name) for name in ("triage", "targets", "causes", "report")},
     **{name: getattr(vx.deliveries, name) for name in ("stats", "outages", "duplicates", "lost")},
@@ -196,38 +193,6 @@ def test_a_column_that_stands_in_a_frame_twice_is_named(names):
     pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))
 
 
-def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_same(names, tmp_path):
-    log, triaged = names["log"], names["triaged"]
-    log.to_csv(tmp_path / "log.csv", index=False)
-    back = pd.read_csv(tmp_path / "log.csv")
-    for take in (*DELIVERY_FUNCTIONS, vx.plots.latency_bands):
-        with pytest.raises(vx.errors.PlanError, match=r"created_at has dtype str.*pd\.to_datetime"):
-            take(back)
-    assert len(vx.deliveries.stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
-    triaged.to_csv(tmp_path / "t.csv", index=False)
-    back = pd.read_csv(tmp_path / "t.csv", dtype=str)
-    with pytest.raises(vx.errors.PlanError, match=r"updated_at has dtype str.*pd\.to_datetime"):
-        vx.report(back)
-    back["updated_at"] = pd.to_datetime(back["updated_at"], utc=True, format="ISO8601")
-    assert vx.report(back).headline == vx.report(triaged).headline  # the text "False" is no yes
-    counts = ["cause", "count", "retryable"]
-    assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
-
-
-def test_names_of_rows_that_are_missing_or_doubled_are_said_with_their_places():
-    sheet = campaign().assign(row_id=["a", "a", None, None])
-    doubled = Reason("row_id_differs", count=2, value="a", fields="content", place="frame.iloc[[0, 1]]")
-    blank = pd.concat([sheet.tail(1)] * 7)
-    for frame, said, end in (
-        (sheet.head(2), str(doubled), ""),
-        (sheet.iloc[1:3], str(Reason("row_id_missing", place="frame.iloc[[1]]")), ""),
-        (blank, "frame.iloc[[0, 1, 2, 3, 4]]", " and 2 more)"),
-        (blank.head(5), "frame.iloc[[0, 1, 2, 3, 4", "]])"),
-    ):
-        with pytest.raises(vx.errors.PlanError, match=re.escape(said) + f".*{re.escape(end)}"):
-            vx.plan_create(frame, key="row_id")
-
-
 def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):
     sheet = campaign().assign(number=range(4), scheduled_for=pd.Timestamp("2026-03-20T10:00:00Z"))
     arrow = sheet.convert_dtypes(dtype_backend="pyarrow")
@@ -244,185 +209,3 @@ def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):
     withdrawn = ws.run(vx.plan_cancel(ours.set_index(["status", "post_id"], drop=False))).wait().results()
     assert withdrawn["outcome"].tolist() == ["succeeded"] * 4
     assert sandbox.duplicates() == []
-
-
-def test_numbers_may_come_out_of_a_column(ws):
-    three = pd.Series([3]).max()
-    assert not isinstance(three, int)
-    posts = ws.posts(status=["failed", "partial"], limit=three)
-    assert len(posts) == 3
-    plan = vx.plan_retry(vx.triage(vx.targets(posts))).canary(three)
-    run = ws.run(plan, stop_after_failures=three).wait(three * 20)
-    assert run.results()["outcome"].isin(["succeeded", "failed"]).all()
-    assert len(repr(vx.view(posts, rows=three)).splitlines()) >= three
-
-
-def test_an_instant_of_numpy_is_one(sandbox, tmp_path):
-    """As ``times.to_numpy()[0]`` gives it."""
-    instant = pd.Timestamp("2026-03-01T00:00Z")
-    bare = instant.tz_localize(None).to_numpy()
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite", tz="Europe/London") as ws:
-        posts = ws.posts(since=bare)
-        assert len(posts) == len(ws.posts(since=instant)) > 0
-        assert posts.attrs["filters"] == {"since": str(bare)}
-        assert len(ws.deliveries(until=bare)) == len(ws.deliveries(until=instant)) > 0
-
-
-# -- plans and runs ----------------------------------------------------------------------------------------------------
-
-
-def test_a_plan_is_not_changed_through_its_frame(sandbox, ws):
-    plan = vx.plan_retry(failed(ws))
-    said = repr(plan)
-    table = plan.frame
-    table["eligible"] = False
-    assert repr(plan) == said
-    results = ws.run(plan).wait().results()
-    sent = {request["path"].split("/")[3] for request in sandbox.requests(acting=True)}
-    assert set(results["post_id"]) == sent
-
-
-def test_a_check_makes_no_other_row_of_a_row(sandbox, ws):
-    sheet = campaign()
-    assert ws.check(sheet, gap=None).empty
-    pd.testing.assert_frame_equal(sheet, campaign())
-    for spelled in (sheet, campaign(accounts="Twitter:AlderCoffee")):
-        results = ws.run(vx.plan_create(spelled, key="row_id")).wait().results()
-        assert set(results["outcome"]) == {"succeeded"}
-    assert len(sandbox.effects("post.create")) == 4
-
-
-def test_a_name_with_a_stray_blank_is_the_same_campaign(sandbox, ws):
-    for name in ("Spring 2026", " spring  2026", "SPRING 2026 "):
-        ws.run(vx.plan_create(campaign(), key="row_id", campaign=name)).wait()
-    assert len(sandbox.effects("post.create")) == 4
-
-
-def test_a_delivery_of_unknown_age_is_held(ws):
-    log = ws.deliveries(since="30D", success=False)
-    lost = log.assign(status_code=pd.NA, created_at=log["created_at"] - pd.Timedelta("2D"))
-    assert vx.plan_redeliver(lost).eligible == len(lost) > 0
-    lost = lost.copy()
-    lost.attrs = {}
-    assert vx.plan_redeliver(lost).eligible == 0
-    assert vx.plan_redeliver(lost).frame["reason_code"].iloc[0] == "delivery_age_unknown"
-    assert vx.plan_redeliver(lost, force=True).eligible == len(lost)
-
-
-def test_an_unknown_status_is_shown_and_never_terminal(sandbox, ws):
-    post = sandbox.world.posts[sandbox.plant_post("A RISTRETTO", [next(iter(sandbox.world.accounts))])]
-    post.status, post.targets[0].status = "TELEPORTING", "Beaming"
-    posts = ws.posts(text="ristretto")
-    assert posts["status"].tolist() == ["teleporting"]
-    plan = vx.plan_retry(vx.triage(vx.targets(posts)))
-    assert (plan.eligible, plan.why) == (0, (Reason("target_not_failed", status="beaming"),))
-
-
-def test_a_limit_of_failures_stands_and_a_new_run_goes_on(ws):
-    plan = vx.plan_retry(failed(ws))
-    run = ws.run(plan, stop_after_failures=1).wait()
-    sent = run.results()["tries"].sum()
-    assert run.resume().wait().results()["tries"].sum() == sent
-    before, after = SENTENCES["stopped_after_failures"].split("{failures}")
-    assert run.snapshot.note.startswith(before)
-    assert run.snapshot.note.endswith(after)
-    again = ws.run(plan).wait()
-    assert set(again.results()["outcome"]) <= {"succeeded", "failed"}
-
-
-# -- keys, addresses, files --------------------------------------------------------------------------------------------
-
-
-def test_a_key_that_is_none_is_neither_replaced_nor_repeated(monkeypatch, sandbox):
-    """The key of the environment may be that of another workspace."""
-    monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
-    with pytest.raises(vx.errors.ConfigError, match="VOXBURST_API_KEY"):
-        vx.connect()
-    monkeypatch.setenv("VOXBURST_API_KEY", "vb_live_of_production")
-    for key in ("", "  ", "\n", b"vb_test_of_staging", ["vb_test_x"]):
-        with pytest.raises(vx.errors.ConfigError, match="omit it to use VOXBURST_API_KEY") as caught:
-            vx.connect(key, url="http://127.0.0.1:9")
-        assert "staging" not in str(caught.value)
-    for said, error in (({"sandbox": True}, vx.errors.ConfigError), ({"url": sandbox.url}, vx.errors.AuthError)):
-        with pytest.raises(error) as refused:
-            vx.connect("vb_live_0123456789abcdefWXYZ", **said)
-        assert "01234567" not in str(refused.value)
-        assert "key" in str(refused.value)
-
-
-def test_a_server_that_is_down_is_named_by_its_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with pytest.raises(vx.errors.TransportError, match=str(port)):
-        vx.connect("vb_test_key", url=f"http://127.0.0.1:{port}")
-
-
-def test_a_ledger_belongs_to_one_workspace(sandbox, ws, tmp_path):
-    ws.run(vx.plan_create(campaign(), key="row_id")).wait()
-    with Sandbox(rate_limit=None, workspace="ws_other") as other:
-        with pytest.raises(vx.errors.LedgerError, match="belongs to workspace"):
-            vx.connect(sandbox=other, ledger=tmp_path / "ledger.sqlite")
-        assert not other.requests(acting=True)
-
-
-def test_an_interrupted_close_leaves_nothing_open(monkeypatch):
-    """Ctrl-C while a request is in flight."""
-    ws = vx.connect(sandbox=True)
-    kept, server = ws._ledger.path, ws.sandbox
-
-    def interrupted(coro: Any) -> None:
-        coro.close()
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("voxops.workspace.eventloop.run", interrupted)
-        ws.close()
-    assert not kept.exists()
-    assert server is not None
-    with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(f"{server.url}/v1/auth/me", timeout=2)
-    ws.close()
-
-
-def test_a_closed_workspace_says_so(sandbox, tmp_path):
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
-        plan = vx.plan_retry(failed(ws))
-        run = ws.run(plan).wait(60)
-    assert "closed" in repr(ws)
-    health = lambda: asyncio.run(ws.client.health())  # noqa: E731
-    for call in (ws.posts, ws.runs, ws.ledger, ws.reconcile, lambda: ws.run(plan), run.resume, health):
-        with pytest.raises(vx.errors.ConfigError, match="closed"):
-            call()
-
-
-def test_a_path_that_begins_with_a_tilde_is_in_the_home_folder(sandbox, tmp_path, monkeypatch):
-    home, here = tmp_path / "home", tmp_path / "here"
-    home.mkdir()
-    here.mkdir()
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("USERPROFILE", str(home))
-    monkeypatch.chdir(here)
-    campaign().to_csv(home / "plan.csv", index=False)
-    with vx.connect(sandbox=sandbox, ledger="~/ledger.sqlite") as ws:
-        report = vx.report(failed(ws).head(1))
-        report.to_html("~/report.html")
-        report.to_csv("~/tables")
-        vx.to_excel("~/book.xlsx", causes=vx.causes(failed(ws)))
-        ws.archive("~/history").sync("1D")
-        assert len(vx.read_campaign("~/plan.csv")) == 4
-    assert not list(here.iterdir())
-    assert {"ledger.sqlite", "report.html", "tables", "book.xlsx", "history"} <= {path.name for path in home.iterdir()}
-    with pytest.raises(vx.errors.ConfigError, match="unknown home folder"):
-        vx.read_campaign("~nobody_of_this_name/plan.csv")
-
-
-def test_sheets_need_names_and_a_page_has_any(names, tmp_path):
-    triaged = names["triaged"]
-    report = vx.report(triaged.head(1))
-    for arguments in ((tmp_path / "fix.xlsx", triaged), (triaged, tmp_path / "fix.xlsx")):
-        with pytest.raises(vx.errors.PlanError, match="needs a name and a frame for each sheet"):
-            vx.to_excel(*arguments)
-    assert not list(tmp_path.iterdir())
-    for name in ("a.htm", "a", "a.txt"):
-        assert report.to_html(tmp_path / name).exists()
