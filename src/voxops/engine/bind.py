@@ -60,7 +60,7 @@ class Planned:
     old : bool
         Whether its call has been open for ten minutes without an end; of a create, whether a person was told that a post may be it.
     ended : bool
-        Whether a later plan has ended a run that wants it, for ever.
+        Whether a later plan has ended a run that wants it, permanently.
     """
 
     item: Item
@@ -418,7 +418,7 @@ class Binder:
     # Undo.
 
     def _undo(self, run: str) -> None:
-        """The run ends for ever, in every kernel: its rows go out in no run, except as a next attempt (rule 16)."""
+        """The run ends permanently, in every kernel: its rows go out in no run, except as a next attempt (rule 16)."""
         ledger = self._ledger
         ledger.runs.note(run, undone=True, paused=True)
         undo_unsent(ledger, [row.request for row in ledger.runs.rows(run) if row.request is not None])

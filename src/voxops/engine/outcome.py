@@ -258,7 +258,7 @@ def _with_errors(table: pd.DataFrame, planned: pd.DataFrame, states: list[dict[s
     """Each row's state with the error that decides what comes next.
 
     A refused act changed nothing, so its target still shows its old error. What the API left out keeps the API's word: by the old
-    error it would be planned again, and be left out again, for ever.
+    error it would be planned again, and be left out again each time.
     """
     old = zip(*(plain_values(planned, name) for name in _ERRORS), strict=True)
     new = zip(*(plain_values(table, name) for name in _ERRORS), strict=True)

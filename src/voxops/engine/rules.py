@@ -309,7 +309,7 @@ def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
         return Block(facts.hidden)
     if facts.first_tells is None:
         return None
-    # What is still in doubt then may stay so for ever, and the cell ends.
+    # What is still in doubt then may stay so, and the cell ends.
     return Wait(Reason("first_create_tells"), facts.now + PATIENCE if facts.now < facts.first_tells else None)
 
 
@@ -360,7 +360,7 @@ def _final(request: Request, _: Facts) -> Decision:
 RULES: tuple[Rule, ...] = (
     Rule("14", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
     Rule("11, 13", "all", "open", "a reading settles it", _settled_by_evidence,
-         "a failed retry is told pending for ever, or a post that is there is created again"),
+         "a failed retry stays pending, or a post that is there is created again"),
     Rule("11", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
     Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
     Rule("13", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
@@ -380,7 +380,7 @@ RULES: tuple[Rule, ...] = (
     Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
     Rule("19", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts can publish, and its media are ready", _usable, "a misspelt account makes the API refuse the whole batch"),
-    Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
+    Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out immediately"),
 )  # fmt: skip
 
 
@@ -487,7 +487,7 @@ FITS: tuple[Fit, ...] = (
     Fit("9", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
     Fit("9", "resend", "every row is wanted by a run that this kernel sends", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
-    Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
+    Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out immediately"),
     Fit("9", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
     Fit("9", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
     Fit("12", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),

@@ -325,7 +325,7 @@ Named = tuple[str, str, Any]
 def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
     """The campaigns of which rows may have been created: those of the ledger and of posts, as they were written last.
 
-    Of posts the newest come first.
+    The newest posts come first.
     """
     posts = list(posts)
     runs = ledger.query("SELECT campaign FROM runs WHERE campaign <> '' ORDER BY created, rowid")

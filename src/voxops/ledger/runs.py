@@ -69,7 +69,7 @@ class Runs(Part):
     def note(self, run: str, **columns: Any) -> bool:
         """Write the state of a run: ``state note paused undone``; whether there is such a run.
 
-        An undone run is one that a later plan has ended for ever; a paused one sends nothing until it is resumed (rule 16).
+        An undone run is one that a later plan has ended permanently; a paused one sends nothing until it is resumed (rule 16).
         """
         return bool(self._store.update("runs", "id = :id", columns, id=run))
 

@@ -73,7 +73,7 @@ class Store:
         """Raise a LedgerError unless the file that is open here is the one that others find: they see neither its locks nor its rows."""
         if self._opened is None or self._look() != self._opened:
             raise LedgerError(
-                f"the ledger {self.path} was removed or replaced, or can't be reached, since this kernel opened it; "
+                f"the ledger {self.path} was removed or replaced, or can't be reached, after this kernel opened it; "
                 "restart the kernel and run the notebook again: nothing is sent twice"
             )
 

@@ -55,7 +55,7 @@ class Writer:
         self._ledger = ledger
         self.unwritten: int = 0
         self._closed = False
-        # Not a SimpleQueue: until Python 3.13, one whose thread does not get its turn before the time is up waits for ever.
+        # Not a SimpleQueue: until Python 3.13, one whose thread does not get its turn before the time is up never ends.
         self._pieces: queue.Queue[_Piece | None] = queue.Queue()
         self._thread = threading.Thread(target=self._main, name="voxops-ledger", daemon=True)
         self._thread.start()
