@@ -13,7 +13,6 @@ import pytest
 
 import voxburst_sandbox
 import voxops
-from voxops.api import assumptions, limits
 
 ROOT = Path(voxops.__file__).parent
 SANDBOX = Path(voxburst_sandbox.__file__).parent
@@ -156,22 +155,6 @@ def test_all_sql_stands_in_the_ledger() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and SQL.search(node.value)
     ]
     assert not wrong, "statements of SQL outside the ledger:\n" + "\n".join(wrong)
-
-
-def test_each_limit_of_the_api_has_one_home() -> None:
-    """The sandbox alone keeps its own, so that the two check each other; so have the address and paths of deliveries."""
-    telling = {
-        limits.COMMENT_CHARACTERS,
-        limits.LIST_BYTES,
-        assumptions.DEFAULT_URL,
-        "/deliveries",
-    }
-    homes = {"voxops/api/limits.py", "voxops/api/assumptions.py"}
-    for path in modules():
-        if room(path) != "sandbox" and place(path) not in homes:
-            docstrings = {node.value for node in nodes(path) if isinstance(node, ast.Expr)}
-            known = {node.value for node in nodes(path) if isinstance(node, ast.Constant) and node not in docstrings}
-            assert not telling & known, place(path)
 
 
 def test_tools_that_no_test_runs_can_be_imported() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import pydoc
 import re
 import subprocess
 import sys
@@ -126,16 +125,3 @@ def test_errors_form_one_tree() -> None:
     assert api == {"RunNotFound", "WaitTooLong"} | {
         f"{name}Error" for name in ("Api", "Auth", "RateLimit", "NotFound", "Conflict", "Validation", "Server")
     }
-
-
-def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
-    with vx.connect(sandbox=sandbox) as ws:
-        for owner in (ws, ws.aio):
-            text = pydoc.render_doc(owner.posts, renderer=pydoc.plaintext)
-            assert "status, platform, account : str or list of str, optional" in text
-            assert "status: str | collections.abc.Iterable[str] | None = None" in text
-            assert "since: str | datetime.datetime | datetime.timedelta | None = None" in text
-            for method in (owner.posts, owner.deliveries, owner.accounts, owner.upload, owner.run):
-                text = pydoc.render_doc(method, renderer=pydoc.plaintext)
-                assert not re.search(r"Words|When\b|Loader\.|Session|voxops\.loading", text)
-                assert inspect.signature(method) == inspect.signature(getattr(ws, method.__name__))

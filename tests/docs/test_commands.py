@@ -111,18 +111,6 @@ def crontab() -> tuple[list[str], dict[str, str]]:
     return commands, settings
 
 
-def test_the_crontab_has_its_form():
-    commands, settings = crontab()
-    rows = re.findall(r"^\| [^|]+ \| `… && (.*?)` \|$", SCHEDULED.read_text("utf-8"), flags=re.MULTILINE)
-    assert len(commands) == 1 and len(rows) == 4
-    assert set(settings) == {"MAILTO", "PATH"}
-    assert "$" not in settings["PATH"], "cron sets a variable as it is written"
-    assert not [each for each in (*commands, *rows) if re.search(r"(?<!\\)%", each)], "it would end the command"
-    prefix, _, _ = commands[0].partition("voxops")
-    for row in rows:
-        subprocess.run(["sh", "-n", "-c", prefix + row], check=True)
-
-
 @pytest.fixture
 def machine(sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with the command `voxops`, whose home is a new folder; `voxops.pid` there names the last command."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -11,9 +10,6 @@ import pytest
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops import connection
-from voxops.cli import main
-from voxops.cli.commands import ATTENTION
 from voxops.errors import PlanError
 from voxops.frames.records import build
 from voxops.views.report import Report
@@ -126,58 +122,3 @@ def test_nothing_to_report_is_a_report_too_and_other_frames_are_refused() -> Non
             vx.report(frame)
     with pytest.raises(PlanError, match="needs the run of a plan"):
         vx.report(troubled(), run=object())  # type: ignore[arg-type]
-
-
-# -- the commands -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Sandbox:
-    """A workspace without posts and deliveries, which the commands connect to as to a real one."""
-    with Sandbox(empty=True, rate_limit=None) as sandbox:
-        monkeypatch.setenv("VOXBURST_API_URL", sandbox.url)
-        monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
-        monkeypatch.setattr(connection, "default_path", lambda host, name: tmp_path / "ledger.sqlite")
-        yield sandbox
-
-
-def test_the_status_is_3_where_somebody_has_to_act(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    files = ["--html", str(tmp_path / "a.html"), "--csv", str(tmp_path / "csv")]
-    assert main(["triage", "--sandbox", "--since", "30D", *files]) == ATTENTION
-    assert re.search("^reconnect account +whoever owns the account", capsys.readouterr().out, re.MULTILINE)
-    assert "Who must do what" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert {path.name for path in (tmp_path / "csv").iterdir()} == {"causes.csv", "failures.csv"}
-    assert (
-        main(["deliveries", "--sandbox", "--since", "30D", "--by", "event", "--tz", "Europe/Berlin", *files])
-        == ATTENTION
-    )
-    said = capsys.readouterr().out
-    assert "the developers of the receiver" in said
-    assert "post.published" in said
-    assert "Webhook deliveries" in (tmp_path / "a.html").read_text(encoding="utf-8")
-    assert (tmp_path / "csv" / "lost.csv").exists()
-
-
-AUCKLAND = "Pacific/Auckland"  # at 09:00 UTC it is today there since 11:00 of the day before
-COUNTED = {
-    "deliveries": lambda said: sum(row["deliveries"] for row in said["endpoints"]),
-    "triage": lambda said: len(said["failures"]),
-}
-
-
-@pytest.mark.parametrize("command", COUNTED)
-def test_days_and_figures_are_in_the_zone_that_was_named(
-    command: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
-    monkeypatch.setenv("VOXOPS_TZ", "UTC")
-    words, counts = [command, "--url", sandbox.url, "--since", "today"], {}
-    for zone, named in (("UTC", []), (AUCKLAND, ["--tz", AUCKLAND])):  # an option goes before the environment
-        main([*words, *named, "--json"])
-        counts[zone] = COUNTED[command](json.loads(capsys.readouterr().out))
-    assert counts[AUCKLAND] > counts["UTC"]
-    if command == "deliveries":
-        main([*words, *named, "--by", "day"])
-        with vx.connect(sandbox=sandbox, tz=AUCKLAND) as ws:
-            (day,) = vx.deliveries.stats(ws.deliveries(since="today"), by="day")["day"]
-        assert f"{day:%Y-%m-%d}" in capsys.readouterr().out

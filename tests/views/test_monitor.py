@@ -190,12 +190,6 @@ def test_hostile_text_is_only_ever_text(text: str) -> None:
     assert len(render_text(snapshot(note=text or "x")).splitlines()) == len(TEXT.splitlines())
 
 
-def test_a_megabyte_of_text_stays_a_screen() -> None:
-    shown = snapshot(note="x" * 1_000_000, title="y" * 1_000_000)
-    assert len(render_text(shown)) < 2_500
-    assert len(render_html(shown)) < 12_000
-
-
 # -- how often it speaks ------------------------------------------------------------------------------------------------------
 
 
@@ -247,24 +241,6 @@ def test_one_thread_draws_all_displays_twice_a_second_at_most(caplog: pytest.Log
     permits.put(None)
     assert {drawn.get(timeout=60), drawn.get(timeout=60)} == {"a", "b"}
     assert "a display could not be drawn" in caplog.text
-
-
-def test_an_end_that_comes_while_the_monitor_is_being_shown_is_the_last_thing_shown() -> None:
-    """The loop tells of the end on its own thread, just as the display is on its way: the update must not overtake it."""
-    desk, published = Desk(), list[tuple[bool, str]]()
-    racing = threading.Thread(target=lambda: desk.run.notice(snapshot(phase="done")))
-
-    def publish(bundle: dict[str, Any], _: str, update: bool) -> None:
-        if not update and racing.ident is None:
-            racing.start()
-            racing.join(0.1)  # it ends in no time, unless it is made to wait
-        published.append((update, bundle["text/plain"]))
-
-    desk.live._publish = publish
-    desk.live.show()
-    racing.join(60)
-    assert [update for update, _ in published] == [False, False, True]
-    assert "done" in published[-1][1]
 
 
 class Standing:

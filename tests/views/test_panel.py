@@ -172,18 +172,6 @@ def test_a_plan_of_what_is_ticked_is_seen_and_run(ws: vx.Workspace, sandbox: San
     assert run.id in panel._repr_html_()
 
 
-def test_a_plan_that_is_refused_says_why(
-    ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PlanError("no such thing")
-
-    panel = ws.panel(triaged)
-    monkeypatch.setattr(panel, "_subject", panels.Subject("a", ("post_id",), "", (), (), refuse))  # type: ignore[arg-type]
-    press(panel, "all")
-    assert "PlanError: no such thing" in panel._repr_html_()
-
-
 # -- deliveries and runs
 
 
@@ -240,16 +228,6 @@ def test_something_else_is_refused_or_shown_as_nothing(ws: vx.Workspace, triaged
     else:
         with pytest.raises(PlanError, match=r"ws\.panel\(\)"):
             ws.panel(frame)
-
-
-def test_posts_and_targets_are_triaged_and_rows_stand_once(
-    ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
-) -> None:
-    posts = ws.posts(status=["failed", "partial"], since="30D")
-    triaged.to_parquet(tmp_path / "t.parquet")
-    frames = (posts, vx.targets(posts), pd.concat([triaged, triaged]), pd.read_parquet(tmp_path / "t.parquet"))
-    for frame in frames:
-        assert sorted(shown(ws.panel(frame))) == sorted(shown(ws.panel(triaged)))
 
 
 def test_the_script_of_the_grid_sets_text_as_text_and_is_small() -> None:

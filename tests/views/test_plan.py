@@ -13,7 +13,6 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix
 from voxops.acts.update import plan_update
-from voxops.api.reasons import Reason
 from voxops.views.plan import plan_parts
 from voxops.views.table import Cell
 
@@ -45,29 +44,6 @@ def test_a_plan_to_change_shows_the_new_values_beside_the_old(ws: vx.Workspace) 
         f"{at:%Y-%m-%d %H:%M}" for at in (before, before + pd.Timedelta("2h"))
     )
     assert "Times in Europe/Berlin" in repr(moved)
-
-
-def test_a_sync_says_which_times_a_run_has_moved_and_that_it_changes_most_of_a_campaign(ws: vx.Workspace) -> None:
-    account = ws.accounts().query("platform == 'facebook' and status == 'active'")["account_id"].iloc[0]
-    times = [f"2026-05-0{day}T09:00+02:00" for day in (1, 2, 3)]
-    sheet = pd.DataFrame({"row_id": ["a", "b", "c"], "content": ["one", "two", "three"], "accounts": account, "scheduled_for": times})  # fmt: skip
-    names = {"key": "row_id", "campaign": "moves"}
-    created = ws.run(vx.plan_create(sheet, **names)).wait(60).results()["result_id"].tolist()
-
-    def posts() -> pd.DataFrame:
-        found = ws.posts(status="scheduled", since="2026-05-01T00:00Z")
-        return found[found["post_id"].isin(created)]
-
-    ws.run(plan_update(posts().query("content == 'one'"), by="2h", change="later")).wait(60)
-    sheet.loc[1, "content"] = "two, mended"
-    plan = vx.plan_sync(sheet, posts(), **names)
-    assert plan.frame["act"].tolist() == ["change", "change", "none"]
-    moved, new, _ = plan.frame["reason"]
-    assert moved == str(Reason("sync_moved", fields="scheduled_for"))
-    assert new == str(Reason("new_values", fields="content"))
-    assert "It changes or withdraws 2 of the campaign's 3 posts. Nothing has been sent." in repr(plan)
-    few = vx.plan_sync(sheet.assign(content=["one", "two", "three"]), posts(), **names)  # fmt: skip
-    assert "of the campaign's" not in repr(few)
 
 
 def test_a_plan_to_fix_shows_the_new_text_and_one_to_retry_does_not(ws: vx.Workspace) -> None:

@@ -16,7 +16,7 @@ from tests.views.payloads import Reader, assert_only_text
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.errors import ConfigError, PlanError
+from voxops.errors import PlanError
 
 PYTHON = re.compile(r"\b(vx|ws|run|plan|report|triaged)\.\w+\(|\b(vx|ws)\.\w|retryable")
 
@@ -195,24 +195,6 @@ def test_the_same_frames_give_the_same_bytes_in_a_file_that_needs_nothing_else(m
     assert len(ids) == len(set(ids)), "the figures share none"
     assert ("content", "default-src 'none'; style-src 'unsafe-inline'") in page.attributes
     assert "currentColor" in markup and "#010203" not in markup
-
-
-@pytest.mark.parametrize("form", ["to_html", "to_excel", "to_csv"])
-def test_a_place_that_is_none_or_cannot_be_written_to_is_named(
-    form: str, triaged: pd.DataFrame, tmp_path: Path
-) -> None:
-    write = getattr(vx.report(triaged.tail(3)), form)
-    (tmp_path / "file").write_text("no folder")
-    for odd, said in ((5, "5"), ("", "''"), ("a\0b", r"'a\\x00b'")):
-        with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):
-            write(odd)
-    suffix = {"to_html": ".html", "to_excel": ".xlsx", "to_csv": ""}[form]
-    with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose another place"):
-        write(tmp_path / "file" / f"report{suffix}")
-    if suffix:
-        (tmp_path / f"folder{suffix}").mkdir()
-        with pytest.raises(ConfigError, match=r"can't be written: .*Choose another place"):
-            write(tmp_path / f"folder{suffix}")
 
 
 def test_importing_views_loads_no_drawing_library() -> None:

@@ -106,20 +106,11 @@ def test_a_selection_without_rows_selects_nothing(ws, sandbox):
     accounts = ws.accounts()
     none = accounts.loc[accounts["status"] == "suspended", "account_id"]
     before = len(sandbox.requests())
-    for filters in (
-        {"status": "scheduled", "account": none},
-        {"campaign": []},
-        {"tag": ()},
-        {"status": set()},
-        {"text": []},
-    ):
+    for filters in ({"account": none}, {"campaign": []}, {"tag": ()}, {"status": set()}, {"text": []}):
         posts = ws.posts(**filters)
-        empty = {name: [] for name, value in filters.items() if not isinstance(value, str)}
         assert (len(posts), posts.attrs["complete"]) == (0, True), filters
-        assert empty.items() <= posts.attrs["filters"].items(), "loaded again by what it says, it is as empty"
+        assert posts.attrs["filters"] == {name: [] for name in filters}, "loaded again by what it says, it is as empty"
         assert vx.plan_cancel(posts).eligible == 0
-    for filters in ({"webhook": none}, {"event_type": []}):
-        log = ws.deliveries(**filters)
-        assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
+    assert ws.deliveries(webhook=none).empty
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
