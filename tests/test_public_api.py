@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops.archive import Archive
 
 MOMENT = pd.Timestamp("2026-03-01", tz="UTC")
@@ -51,19 +50,19 @@ WORKSPACE = (
 
 
 @pytest.mark.parametrize(("thing", "names"), LISTED.values(), ids=LISTED)
-def test_what_is_listed_is_there_and_nothing_else(thing: object, names: str) -> None:
+def test_what_is_listed_is_there_and_nothing_else(thing, names):
     assert sorted(dir(thing)) == sorted(names.split())
     for name in names.split():
         assert getattr(thing, name) is not None
     with pytest.raises(AttributeError, match="plan_retrry"):
-        _ = thing.plan_retrry  # type: ignore[attr-defined]
+        _ = thing.plan_retrry
 
 
 def public(thing: object) -> str:
     return " ".join(name for name in dir(thing) if not name.startswith("_"))
 
 
-def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandbox: Sandbox) -> None:
+def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandbox):
     with vx.connect(sandbox=sandbox) as ws:
         plan = vx.plan_update(ws.posts(status="scheduled").head(1), by="1D", change="later")
         run = ws.run(plan).wait(60)
@@ -71,7 +70,7 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
 
 
-def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring() -> None:
+def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring():
     assert sorted(re.findall(r"^`(\w+)` +\S", vx.__doc__ or "", re.MULTILINE)) == vx.__all__
     things = [getattr(vx, name) for name in vx.__all__]
     assert [
@@ -79,7 +78,7 @@ def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstri
     ] == []
 
 
-def test_aconnect_works_on_any_loop_and_its_workspace_is_closed_there(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_aconnect_works_on_any_loop_and_its_workspace_is_closed_there(sandbox, tmp_path):
     async def service() -> tuple[int, bool]:
         beats = 0
 
@@ -112,13 +111,13 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("imported", HEAVY)
-def test_importing_loads_nothing_heavy(imported: str) -> None:
+def test_importing_loads_nothing_heavy(imported):
     code = f"import sys, {imported}\nprint(*set({HEAVY[imported].split()}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
-def test_errors_form_one_tree() -> None:
+def test_errors_form_one_tree():
     named = [getattr(vx.errors, name) for name in vx.errors.__all__ if name.endswith("Error")]
     assert all(issubclass(error, vx.VoxopsError) for error in named)
     api = {name for name in vx.errors.__all__ if issubclass(getattr(vx.errors, name), vx.errors.ApiError)}

@@ -18,7 +18,6 @@ HOME = Path(__file__).parents[2]
 README = (HOME / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [code for language, code in FENCE.findall(README) if language == "python"]
-COMMANDS = [line for language, code in FENCE.findall(README) if not language for line in code.splitlines()]
 
 
 @pytest.mark.kernel

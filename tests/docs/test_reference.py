@@ -100,11 +100,6 @@ def members(kind: type) -> set[str]:
     }
 
 
-def doc(kind: type) -> str:
-    """The docstrings of a class and of those that it extends."""
-    return " ".join(each.__doc__ or "" for each in kind.__mro__[:-1])
-
-
 def test_every_public_name_is_on_a_page():
     wanted = {f"voxops.{name}" for name in vx.__all__} - {"voxops.VoxopsError"}
     spaces = {"deliveries", "webhooks", "plots", "errors"}

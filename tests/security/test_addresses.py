@@ -156,6 +156,6 @@ def test_the_media_of_a_sheet_are_in_no_display_and_in_no_workbook_but_its_own(s
     assert not [text for text in [*shown, caplog.text] if TOKEN in text]
 
 
-def test_addresses_of_one_host_are_told_apart() -> None:
+def test_addresses_of_one_host_are_told_apart():
     hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB" for n in range(3)]
     assert len({redact_address(url) for url in hooks}) == 3

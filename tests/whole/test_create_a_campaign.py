@@ -119,9 +119,7 @@ def sheet(rows: int = 1, **columns: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(
-    sandbox, tmp_path: Path, one_by_one: bool
-) -> None:
+def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(sandbox, tmp_path, one_by_one):
     sandbox.set_switches(failure_rates={"facebook": {"CONTENT_TOO_LONG": 1.0}})
     path = tmp_path / "sheet.csv"
     rows = sheet(10, Owner=[" Ada ", "Böb"] * 5)
@@ -143,24 +141,11 @@ def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(
         assert vx.causes(triaged)["owners"].to_list() == ["Ada (5), Böb (5)"]
 
 
-def test_what_connect_was_given_no_field_for_is_not_sent_and_the_check_says_so_once(sandbox, ws) -> None:
-    rows = sheet(3, owner=[None, "Ada", "Ben"], campaign="spring")
-    found = ws.check(rows, gap=None)
-    assert found[["rows", "row_id", "column", "level", "code"]].to_numpy().tolist() == [
-        [[1, 2], "r1", "owner", "warning", "people_not_sent"],
-    ]
-    assert "vx.connect(owner_field='owner')" in found["message"].iloc[0]
-    posts = ws.run(vx.plan_create(rows, key="row_id")).wait().made()["post_id"]
-    for post in posts:
-        assert {name for name in sandbox.world.posts[post].metadata if not name.startswith("voxops")} == set()
-    assert ws.check(rows.assign(owner=" "), gap=None, ask=False).empty
-
-
 # -- texts for a platform
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_each_platform_gets_its_text_once_and_plans_and_results_show_it(sandbox, ws, one_by_one: bool) -> None:
+def test_each_platform_gets_its_text_once_and_plans_and_results_show_it(sandbox, ws, one_by_one):
     texts = {"accounts": "twitter:@aldercoffee; linkedin:@aldercoffee", "content:twitter": "Short"}
     plan = vx.plan_create(sheet(**texts), key="row_id", campaign="spring", one_by_one=one_by_one)
     assert "text on twitter" in repr(plan)

@@ -92,15 +92,6 @@ def test_a_value_that_is_unknown_and_that_nothing_has_is_warned_of(ws):
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
-def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
-    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["a", "b"], "accounts": "twitter:@aldercoffee"})
-    sheet["scheduled_for"] = "2027-01-01T00:00Z"
-    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
-    found = ws.posts(campaign="spring 2026")
-    assert set(made["post_id"]) == set(found["post_id"])
-    assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
-
-
 def test_a_selection_without_rows_selects_nothing(ws, sandbox):
     """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
     accounts = ws.accounts()

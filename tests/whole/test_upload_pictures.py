@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +23,7 @@ ADDRESS = "https://cdn.example/a.jpg"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """A sheet with pictures beside it, one of them of the wrong shape, one of a wrong name, and one that the API can't process."""
     folder = tmp_path / "campaign"
     folder.mkdir()
@@ -36,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server() -> Iterator[Sandbox]:
+def server():
     with Sandbox(seed=3, empty=True, rate_limit=None, speed=SPEED) as sandbox:
         yield sandbox
 
