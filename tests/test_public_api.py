@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pandas as pd
 import pytest
 
 import voxops as vx
 from voxops.archive import Archive
+from voxops.model import (
+    IN_FLIGHT_STATUSES,
+    TERMINAL_STATUSES,
+    WAITING_STATUSES,
+    Outcome,
+    OutcomeName,
+    PostStatus,
+    Verdict,
+    VerdictName,
+)
 
 MOMENT = pd.Timestamp("2026-03-01", tz="UTC")
 LOG = pd.DataFrame({
@@ -124,3 +136,25 @@ def test_errors_form_one_tree():
     assert api == {"RunNotFound", "WaitTooLong"} | {
         f"{name}Error" for name in ("Api", "Auth", "RateLimit", "NotFound", "Conflict", "Validation", "Server")
     }
+
+
+def test_help_shows_a_method_as_it_is_called(sandbox):
+    with vx.connect(sandbox=sandbox) as ws:
+        for owner in (ws, ws.aio):
+            text = pydoc.render_doc(owner.posts, renderer=pydoc.plaintext)
+            assert "status, platform, account : str or list of str, optional" in text
+            assert all(repr(status) in text for status in get_args(PostStatus)), "an editor completes them"
+            assert "since: str | datetime.datetime | datetime.timedelta | None = None" in text
+            for method in (owner.posts, owner.deliveries, owner.accounts, owner.upload, owner.run):
+                text = pydoc.render_doc(method, renderer=pydoc.plaintext)
+                assert not re.search(r"Words|When\b|Loader\.|Session|voxops\.loading", text)
+                assert inspect.signature(method) == inspect.signature(getattr(ws, method.__name__))
+
+
+def test_what_may_be_passed_is_what_there_is_and_help_lists_it():
+    assert {*get_args(PostStatus)} == {"all", *WAITING_STATUSES, *IN_FLIGHT_STATUSES, *TERMINAL_STATUSES}
+    assert get_args(OutcomeName) == tuple(Outcome)
+    assert get_args(VerdictName) == tuple(Verdict)
+    for thing, names in ((vx.Run.results, OutcomeName), (vx.triage, VerdictName), (vx.Rule, VerdictName)):
+        text = " ".join(pydoc.render_doc(thing, renderer=pydoc.plaintext).replace("|", "").split())
+        assert all(name in text for name in get_args(names))

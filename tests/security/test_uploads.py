@@ -27,11 +27,8 @@ HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
     ("https://" + "a" * 70_000, AWAY, None),
 ])  # fmt: skip
 def test_plain_http_goes_to_this_machine_only_where_the_api_is_here(url, api, host):
-    if host is not None:
-        assert upload_host(url, here=api == HERE) == host
-        return
-    with pytest.raises(ConfigError, match="nothing was uploaded"):
-        upload_host(url, here=api == HERE)
+    found, fault = upload_host(url, here=api == HERE)
+    assert (found, not fault) == (host or "", host is not None)
 
 
 VALUES = {
@@ -107,6 +104,21 @@ def test_no_traceback_with_local_variables_shows_a_signature(stored, tmp_path):
     with (
         uploaded(tmp_path, stored, f"X-Amz-Signature={MARK}") as (_, send),
         pytest.raises((ApiError, TransportError)) as caught,
+    ):
+        send()
+    shown = [repr(frame.f_locals) for frame in frames(caught.value)]
+    assert len(shown) > 3
+    assert not [text for text in shown if pieces(text)]
+
+
+@pytest.mark.parametrize(
+    "place", ["http://storage.example/a", "https://user:word@storage.example/a", "https://[::1].evil.example/a"]
+)
+def test_an_upload_address_that_is_refused_is_in_no_traceback_with_local_variables(place, tmp_path):
+    signed = {"uploadUrl": f"{place}?X-Amz-Signature={MARK}", "uploadHeaders": {"x-amz-security-token": MARK}}
+    with (
+        uploaded(tmp_path, answer(b""), **signed) as (_, send),
+        pytest.raises(ConfigError, match="nothing was") as caught,
     ):
         send()
     shown = [repr(frame.f_locals) for frame in frames(caught.value)]
