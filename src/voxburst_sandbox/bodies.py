@@ -47,7 +47,7 @@ EventType = Literal[
 
 
 def _items(most: int) -> Meta:
-    """Describe a list of at least one item, each of which is decoded, and refused, by itself."""
+    """Describe a list of at least one item, each of which is decoded, and refused, separately."""
     return Meta(min_length=1, max_length=most)
 
 

@@ -118,7 +118,7 @@ def listen_all(numbers: Iterable[int]) -> list[socket.socket]:
 
 
 class PortServer(uvicorn.Server):
-    """A server that reports when it is ready, and stops at once instead of polling ten times a second."""
+    """A server that reports when it is ready, and stops immediately instead of polling ten times a second."""
 
     def __init__(
         self, config: uvicorn.Config, ready: threading.Event, before_stop: Callable[[], Awaitable[None]]

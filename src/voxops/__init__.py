@@ -20,7 +20,7 @@ Connect
 Understand
 `triage`                posts or targets with cause, verdict and remedy
 `targets`               posts as one row per post and platform
-`copies`                posts that are there twice
+`copies`                duplicate posts, with the post to keep
 `columns`               what the columns of a frame mean
 `causes`                failures by cause, by week, or against the span before
 `deliveries`            webhook deliveries: statistics, outages, copies, losses

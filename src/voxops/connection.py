@@ -164,7 +164,7 @@ async def connect(
             f"api_key= is {'blank' if kind == 'str' else f'of type {kind}'}, not a key; omit it to use VOXBURST_API_KEY"
         )
     if sandbox and (kind is not None or url is not None):
-        raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another one; omit one of them")
+        raise ConfigError("sandbox= is the API on this machine, and api_key= or url= another API; omit one of them")
     path = None if ledger is None else _absolute("ledger", ledger)
     alone = true_or_false("alone", alone)
     retention, patience = seconds("key_retention", key_retention), seconds("max_wait", max_wait)

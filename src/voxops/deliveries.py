@@ -60,7 +60,7 @@ _EVENT_ID = r"(evt_(?=\w{0,64}\d)\w+)"
 def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h") -> pd.DataFrame:
     """Find the outages in which an endpoint did not accept deliveries.
 
-    Deliveries of an endpoint are sorted by ``created_at``. One with a failed *first attempt* counts +1, one that succeeded at once
+    Deliveries of an endpoint are sorted by ``created_at``. One with a failed *first attempt* counts +1, one that succeeded at its first attempt
     −1; those in flight are left out. An outage is a stretch of maximal sum (Ruzzo and Tompa): failures outnumber successes from
     either end, and no extension has a larger sum. Stretches with a sum below `at_least` are noise. So a single success does not
     split an outage, and a steady rate of single failures is not one. A pause longer than `gap` ends a stretch.
@@ -78,7 +78,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     -------
     pandas.DataFrame
         One row per outage, by ``start``: ``url`` (string), ``start end`` (UTC, the first and the last delivery whose first attempt
-        failed), ``recovered_at`` (UTC, the next that succeeded at once; NaT while none has), ``deliveries failed_first lost``
+        failed), ``recovered_at`` (UTC, the next that succeeded at its first attempt; NaT while none has), ``deliveries failed_first lost``
         (Int64; lost: still failed), ``failure_rate`` (Float64, failed_first / deliveries), ``symptom`` (string, its most frequent
         error; ``delivered by retries`` if all were delivered in the end).
 
@@ -124,7 +124,7 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
 
 
 def _outage(part: pd.DataFrame) -> dict[str, Any]:
-    """Return one row from the deliveries of a stretch, which begins and ends with a failure."""
+    """Return the row of an outage from its deliveries, which begin and end with a failure."""
     return {
         "url": part["url"].iloc[0],
         "start": part["at"].iloc[0],
@@ -248,7 +248,7 @@ def lost(
 ) -> pd.DataFrame:
     """Return the failed deliveries that the API will not retry, for redelivery.
 
-    Deliveries younger than `older_than` are left out, since the API may still retry them (its schedule is not published). So are
+    Deliveries younger than `older_than` are left out, because the API may still retry them (its schedule is not published). So are
     those whose event reached the same webhook by another delivery.
 
     Parameters

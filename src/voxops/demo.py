@@ -84,7 +84,7 @@ def _workspace(sandbox: Sandbox, ledger: Path | None) -> Workspace:
 
 
 def _run(ws: Workspace, triaged: pd.DataFrame) -> Run:
-    """Run the plan, or take up the run of an earlier demo on the same ledger, and print the counts whenever they have changed."""
+    """Run the plan, or continue the run of an earlier demo on the same ledger, and print the counts whenever they change."""
     earlier = ws.runs()
     earlier = earlier[earlier["reason"] == REASON]
     if len(earlier):
@@ -107,5 +107,5 @@ def _run(ws: Workspace, triaged: pd.DataFrame) -> Run:
 
 
 def _say(text: str) -> None:
-    """Print lines at once, also into a pipe."""
+    """Print lines immediately, also into a pipe."""
     print(safe.printable(text), flush=True)  # noqa: T201

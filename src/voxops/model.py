@@ -6,13 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
+
+# What may be passed as a status of posts, an outcome or a verdict. The API may add statuses.
+PostStatus = Literal[
+    "draft", "pending_approval", "approved", "scheduled", "pending", "publishing", "published", "partial", "failed", "cancelled",
+    "unpublished", "archived", "all",
+]  # fmt: skip
+ArchivedStatus = Literal[PostStatus, "deleted"]
+OutcomeName = Literal["succeeded", "failed", "pending", "unknown", "blocked"]
+VerdictName = Literal[
+    "retry", "wait", "fix content", "fix media", "reconnect account", "upgrade plan", "ask support", "nothing to do"
+]
 
 
 class Outcome(StrEnum):
     """Outcome of one planned row. The five sum to the eligible rows, always (rule 14).
 
-    A pending row goes on by itself or by ``run.resume()``; a blocked row was eligible when planned, and a person must change it first.
+    A pending row continues automatically or by ``run.resume()``; a blocked row was eligible when planned, and a person must change it first.
     """
 
     SUCCEEDED = "succeeded"
@@ -27,7 +38,7 @@ class Outcome(StrEnum):
         return self in {Outcome.SUCCEEDED, Outcome.FAILED}
 
 
-OUTCOMES: tuple[str, ...] = tuple(str(outcome) for outcome in Outcome)
+OUTCOMES: tuple[OutcomeName, ...] = get_args(OutcomeName)
 
 
 class Verdict(StrEnum):
@@ -69,8 +80,8 @@ PLATFORMS = (
 # Kinds of posts (contract: 8.1).
 CONTENT_TYPES = frozenset({"TEXT", "IMAGE", "VIDEO", "CAROUSEL", "THREAD", "STORY", "REEL"})
 
-# All documented statuses. The API may add others.
-POST_STATUSES = TERMINAL_STATUSES | IN_FLIGHT_STATUSES | WAITING_STATUSES
+# All documented statuses.
+POST_STATUSES: frozenset[str] = frozenset(get_args(PostStatus)) - {"all"}
 
 
 class Clock(Protocol):
@@ -80,7 +91,7 @@ class Clock(Protocol):
         """Seconds since some fixed instant, also those that the machine sleeps; never goes back."""
 
     def wall(self) -> float:
-        """Seconds of the calendar clock; asked beside `monotonic`, since either may stand still while a machine sleeps."""
+        """Seconds of the calendar clock. Read together with `monotonic`, because either may stand still while a machine sleeps."""
 
     async def sleep(self, seconds: float) -> None:
         """Let that many seconds pass."""
@@ -185,7 +196,7 @@ class Snapshot:
     in_flight: tuple[str, ...] = ()
     seconds_left: float | None = None
 
-    def count(self, outcome: str) -> int:
+    def count(self, outcome: Outcome | OutcomeName) -> int:
         """Items with this outcome, over all platforms."""
         return sum(cell.count for cell in self.cells if cell.outcome == outcome)
 
@@ -196,7 +207,7 @@ class Snapshot:
 
     @property
     def settled(self) -> int:
-        """Items that no longer wait, since they have succeeded, failed, or are blocked until a person changes something."""
+        """Items that no longer wait: they have succeeded, failed, or are blocked until a person changes something."""
         return self.done + self.count(Outcome.BLOCKED)
 
     @property
@@ -211,13 +222,13 @@ class Snapshot:
 
 
 class Observer(Protocol):
-    """An observer of a run, such as a log, a widget or a test. Called on the engine's loop; must return at once."""
+    """An observer of a run, such as a log, a widget or a test. Called on the engine's loop; must return immediately."""
 
     def notice(self, snapshot: Snapshot) -> Any:
         """Receive a run's newest state."""
 
 
 def paused(run: str) -> str:
-    """Return the effect of an interrupt on a run, and how to go on."""
+    """Return the effect of an interrupt on a run, and how to continue."""
     how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
     return f"{run} is paused, and nothing more is sent; {how} goes on"

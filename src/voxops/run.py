@@ -1,4 +1,4 @@
-"""A run for the analyst: it starts at once, can be followed from any cell, and resumed after any crash."""
+"""A run for the analyst: it starts immediately, can be followed from any cell, and resumed after any crash."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from voxops.engine.execution import begin
 from voxops.engine.progress import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted, LedgerError, WaitTooLong
 from voxops.frames.times import say_zone
-from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, Snapshot, Transition, paused
+from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, OutcomeName, Snapshot, Transition, paused
 from voxops.webhooks import Payload, WebhookEvent, parse_event
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Run:
 
     @property
     def unbegun(self) -> bool:
-        """Whether it is only to be watched, and begins once its caller has it: who attaches meanwhile gets it, too."""
+        """Whether it is only watched, and begins once its caller has it; a second caller that attaches before then gets it, too."""
         return self._future is None and not self._job.over and not self._job.sends
 
     def left(self) -> str:
@@ -99,7 +99,7 @@ class Run:
                 notify(observer, snapshot)
 
     def observe(self, observer: Observer) -> None:
-        """Pass every state to an observer from now on, the current one first; on our own loop, so it must return at once."""
+        """Pass every state to an observer from now on, the current one first; on our own loop, so it must return immediately."""
         with self._notifying:  # else a simultaneous state, perhaps the last one, is lost
             observer.notice(self._snapshot)
             self._observers.append(observer)
@@ -163,7 +163,7 @@ class Run:
         return self
 
     def _until(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for work that only waits; an interrupt pauses the run (rule 16)."""
+        """Wait for the run; an interrupt pauses it (rule 16)."""
         try:
             return eventloop.run(work)
         except KeyboardInterrupt:
@@ -182,7 +182,7 @@ class Run:
                 raise
 
     def events(self) -> Iterator[Transition]:
-        """Yield what becomes of the rows, each change as it is seen, from the run's beginning until it ends.
+        """Yield each change of a row's outcome as it is seen, from the run's beginning until it ends.
 
         An interrupt pauses the run, as in `wait`.
 
@@ -239,7 +239,7 @@ class Run:
             raise WaitTooLong(message, seconds=timeout)
 
     async def _is_over(self) -> bool:
-        """Whether the last pass has ended; an ending one is awaited, since it takes no more commands."""
+        """Whether the last pass has ended; an ending one is awaited, because it takes no more commands."""
         if self._job.over:
             await self._ended()
         return not self.running
@@ -273,7 +273,7 @@ class Run:
 
     @blocking
     async def resume(self) -> Run:
-        """Go on sending rows that were never sent or whose outcome is unknown, under their keys.
+        """Send rows that were never sent, and settle or resend those whose outcome is unknown, under their keys.
 
         A run whose plan was undone since, or whose limit of failures is reached, sends nothing more.
 
@@ -288,7 +288,7 @@ class Run:
         return self
 
     async def _resume(self) -> None:
-        """Let the senders go on, or start a new pass if the last has ended."""
+        """Let the senders continue, or start a new pass if the last has ended."""
         await self._is_over()
         await self._job.allow()
         if self._job.resume():
@@ -343,7 +343,7 @@ class Run:
         return self
 
     async def end(self) -> str:
-        """Stop sending, wait for requests in flight, and return how to go on, ``""`` if all is settled."""
+        """Stop sending, wait for requests in flight, and return how to continue, ``""`` if all is settled."""
         went_to_its_end = not self.running and self._snapshot.phase in WENT_THROUGH
         self._job.close()
         await self._ended()
@@ -354,7 +354,7 @@ class Run:
             return ""
         return f"{self.id}: {left} of {safe.many(self._snapshot.total, 'row')} not settled; connect again: ws.attach({self.id!r}).resume() goes on"
 
-    def results(self, outcome: str | Iterable[str] | None = None) -> pd.DataFrame:
+    def results(self, outcome: OutcomeName | Iterable[OutcomeName] | None = None) -> pd.DataFrame:
         """Return one row per eligible row, with the plan's columns and its outcome.
 
         Parameters
@@ -411,7 +411,7 @@ class Run:
         return say_zone(self._job.failed(stuck=true_or_false("stuck", stuck)), self._tz)
 
     def to_mend(self) -> pd.DataFrame:
-        """Return every row that is not there and that nobody works on any more: the reason of each first, then the sheet's own columns.
+        """Return every row whose post does not exist and that no longer progresses: first the reason, then the sheet's own columns.
 
         These are the rows that failed, were blocked, or were not eligible, and the retries, fixes and redeliveries that have been in
         doubt for ten minutes. Rows that are pending or unknown are not among them. The frame can be planned again as it is.
@@ -442,7 +442,7 @@ class Run:
 
     @blocking
     async def copies(self) -> pd.DataFrame:
-        """Find posts that were created twice, by anybody, and return those to withdraw (rule 19).
+        """Find posts that were created twice, by any run or person, and return those to withdraw (rule 19).
 
         Returns
         -------
@@ -525,7 +525,7 @@ class Run:
         return self._tz
 
     def replan(self) -> Plan | None:
-        """Return a plan of the next attempt at what failed, for its display; None where there is none."""
+        """Return a plan of the next attempt at the failed rows, for the display; None if there is none."""
         return self._job.replan()
 
 

@@ -133,7 +133,7 @@ class WebhookEvent:
         return self._id_of("media")
 
     def _id_of(self, kind: str) -> str | None:
-        """Return the id of its thing of a kind: by that name, or ``id`` in an event of that kind."""
+        """Return the id of its post, account or media file: the field of that name, or ``id`` in an event of that kind."""
         return _text(self.data.get(f"{kind}Id") or (self.data.get("id") if self.type.startswith(kind) else None))
 
     @property

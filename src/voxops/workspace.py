@@ -174,7 +174,7 @@ class Session(Loader):
         Run
             At once; the work goes on in the background. A call that is interrupted or cancelled before it returns leaves a paused run, if
             any, which the exception names (rule 16). Rows that were sent before get their recorded outcome, so running a plan twice
-            sends nothing twice. A plan without an eligible row ends at once.
+            sends nothing twice. A plan without an eligible row ends immediately.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class Session(Loader):
         *,
         folder: str | Path | None = None,
     ) -> pd.DataFrame:
-        """Upload what a sheet names, or files, three at once, and wait until posts can use them.
+        """Upload what a sheet names, or files, three at the same time, and wait until posts can use them.
 
         Each file and each address is uploaded once, whatever number of rows names it, and however often the cell runs: the ledger keeps
         a receipt. An interrupted upload goes on. What was deleted since is uploaded again.
@@ -226,11 +226,11 @@ class Session(Loader):
         Returns
         -------
         pandas.DataFrame
-            Of a sheet: the sheet with ``media_id``, ``media_sha256`` (the hash of a file; an address or an id stands for itself),
+            For a sheet: the sheet with ``media_id``, ``media_sha256`` (the hash of a file; an address or an id stands for itself),
             ``media_uploaded`` (the cell ``media`` as it was uploaded) and ``media_error`` (all string). Cells with several media are
             separated by ``;``. A row with a medium that failed has only ``media_error``; its plan is not eligible.
 
-            Of paths: one row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``),
+            For paths: one row per path, in their order: ``path name media_id`` (string), ``status`` (string: ``ready`` or ``failed``),
             ``bytes`` (Int64), ``reused`` (boolean, no bytes were sent for this row), ``error_code error_message`` (string; why one has
             failed, which does not stop the others).
 
@@ -270,8 +270,8 @@ class Session(Loader):
     async def attach(self, run_id: str) -> Run:
         """Attach to a run in any kernel: read, settle and watch. Only ``run.resume()`` sends rows that were never sent.
 
-        A run whose rows have all settled has ended, and costs no request; of one that created posts the list is read, since these may be
-        there twice.
+        If all rows have settled, the run has ended and this costs no request, except that duplicates of created posts are looked for
+        in the list.
 
         Parameters
         ----------
@@ -306,7 +306,7 @@ class Session(Loader):
         return living or self._started(partial(Execution, engine, run_id, paused=True))
 
     async def watch(self, frame_or_ids: pd.DataFrame | Iterable[str] | str | Answer, kind: str = "post") -> Run:
-        """Watch things until each is terminal; reads only.
+        """Watch posts, media or deliveries until each is terminal; reads only.
 
         It polls for half an hour at most, and ends earlier if nothing can end by then. Items that wait for a later time or a person stay
         pending; the run shows the reason, and ``run.resume()`` goes on.
@@ -346,10 +346,10 @@ class Session(Loader):
         return run
 
     async def close(self) -> list[str]:
-        """End all runs once no request is in flight, and close; return how to go on with unfinished ones."""
+        """End all runs once no request is in flight, and close; return how to continue unfinished ones."""
         self._closed = True
         try:
-            # All at once: no run sends while the last request of another is awaited (rule 16).
+            # Stop all runs together: none sends while the last request of another is awaited (rule 16).
             lines = [left for left in await asyncio.gather(*(run.end() for run in list(self._runs))) if left]
         finally:
             if self._engine is not None:

@@ -11,7 +11,6 @@ import compileall
 import json
 import os
 import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,12 +24,16 @@ from tests.bench.jobs import seeded
 from tests.bench.makers import write_pages
 from tests.bench.measure import ROOT, Line, details, in_turns, ratio, run_python
 from tests.bench.monday import mondays
-from tests.browser import CHROMIUM
 from tests.processes import serving
 
 import voxops
 
-MATERIAL = ROOT / "build" / "bench"
+MATERIAL, OUT = ROOT / "build" / "bench", ROOT / "build" / "bench.json"
+SIZES = {
+    "turns": (5, "turns of each candidate"), "posts": (100_000, "posts turned into a frame"), "records": (500_000, "deliveries turned into a frame"),
+    "load": (20_000, "posts loaded over HTTP"), "watch": (5_000, "posts watched"), "retries": (5_000, "posts retried"),
+    "history": (10_000_000, "deliveries on disk"),
+}  # fmt: skip
 
 
 def frames(options: argparse.Namespace) -> Iterator[Line]:
@@ -80,15 +83,6 @@ def pacing(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("pacing", f"{what}: refused by 429", measured["refused_429"], "", ("<=", 1.0))
 
 
-def running(options: argparse.Namespace) -> Iterator[Line]:
-    """What a run over loopback costs its own process, the ledger included."""
-    for name in ("retries", "creates"):
-        turns = [_job(name, options.retries) for _ in range(options.turns)]
-        each = statistics.median(1e3 * turn["processor_s"] / turn["rows"] for turn in turns)
-        what = f"{options.retries:,} {name} over loopback: processor time of a row"
-        yield Line("running", what, each, "ms", detail={"turns": turns})
-
-
 def imports(options: argparse.Namespace) -> Iterator[Line]:
     """Import time."""
     # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was asked not to
@@ -107,16 +101,6 @@ def history(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("history", f"{what}: faster than plain pandas", found["plain"]["s"] / ours, "×", (">=", 1.0))
 
 
-def scale(options: argparse.Namespace) -> Iterator[Line]:
-    """Ten times as many, and what ten times more would cost: needs some gigabytes of disk for a while."""
-    sizes = (options.scale // 100, options.scale // 10, options.scale)
-    runs = {str(rows): figures(rows, 3, 1, (), options.place) for rows in sizes}
-    found = runs[str(options.scale)]["archive"]
-    what = f"{options.scale:,} deliveries by day and endpoint"
-    yield Line("scale", f"{what}: memory of the process", found["peak_mb"], "MB", ("<=", 1200.0), runs)
-    yield Line("scale", what, found["s"], "s")
-
-
 def monday(options: argparse.Namespace) -> Iterator[Line]:
     """The second Monday of an archive, in requests."""
     found = mondays(options.load, 5 * options.load)
@@ -124,23 +108,8 @@ def monday(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("monday", what, found["percent"], "%", ("<=", 10.0), found)
 
 
-def screen(options: argparse.Namespace) -> Iterator[Line]:
-    """A panel of many failures in JupyterLab in Chromium."""
-    if not Path(CHROMIUM).exists():
-        print(f"no {CHROMIUM} here: what the browser does is not measured", file=sys.stderr)
-        return
-    measured: dict[str, Any] = json.loads(run_python("-m", "tests.bench.screen", str(options.rows), str(options.turns)))
-    what, opened = f"a panel of {options.rows:,} rows", measured["median_opened_ms"] / 1000
-    yield Line("screen", f"{what}: open, from Run to painted rows", opened, "s", ("<=", 3.5), measured)
-    for name, when in (("idle", "the kernel is idle"), ("computing", "the kernel computes")):
-        slowest = max(measured["answers_ms"][name])
-        yield Line("screen", f"{what}: slowest action while {when}", slowest, "ms", ("<=", 1000.0))
-    yield Line("screen", f"{what}: what a page gets", measured["model_bytes"] / 1e6, "MB", ("<=", 0.6))
-
-
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part
-    for part in (frames, loading, watching, pacing, running, imports, history, scale, monday, screen)
+    part.__name__: part for part in (frames, loading, watching, pacing, imports, history, monday)
 }
 
 
@@ -168,40 +137,25 @@ def main() -> int:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS), help="only these parts")
-    parser.add_argument("--turns", type=int, default=5, help="turns of each candidate (default: 5)")
-    parser.add_argument("--posts", type=int, default=100_000, help="posts turned into a frame")
-    parser.add_argument("--records", type=int, default=500_000, help="deliveries turned into a frame")
-    parser.add_argument("--load", type=int, default=20_000, help="posts loaded over HTTP")
-    parser.add_argument("--watch", type=int, default=5000, help="posts watched")
-    parser.add_argument("--retries", type=int, default=5000, help="posts retried")
-    parser.add_argument("--history", type=int, default=10_000_000, help="deliveries on disk")
-    parser.add_argument(
-        "--scale", type=int, default=100_000_000, help="deliveries on disk, of the largest of three runs"
-    )
-    parser.add_argument("--place", type=Path, help="folder with room for them (default: that of temporary files)")
-    parser.add_argument("--rows", type=int, default=50_000, help="failures in a panel")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
+    for name, (count, what) in SIZES.items():
+        parser.add_argument(f"--{name}", type=int, default=count, help=f"{what} (default: {count:,})")
     options = parser.parse_args()
-    began = time.time()
-    lines: list[Line] = []
+    began, lines = time.time(), list[Line]()
     for name in options.only:
         print(f"{time.time() - began:6.0f} s  {name} …", file=sys.stderr, flush=True)
         lines += PARTS[name](options)
-    sizes = {name: value for name, value in vars(options).items() if name not in {"out", "place"}}
-    where = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    packages = {name: version(name) for name in ("pandas", "httpx", "msgspec", "pyarrow", "duckdb", "requests")}
+    found = {
+        "sizes": vars(options),
+        "machine": machine,
+        "packages": packages,
+        "lines": [asdict(line) | {"met": line.met} for line in lines],
     }
-    packages = {
-        name: version(name) for name in ("pandas", "numpy", "httpx", "msgspec", "pyarrow", "duckdb", "requests")
-    }
-    measured = {"sizes": sizes, "where": where, "packages": packages, "seconds": round(time.time() - began), "lines": [asdict(line) | {"met": line.met} for line in lines]}  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(measured, indent=1))
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(found, indent=1))
     print(show(lines))
-    print(f"\n{time.time() - began:.0f} s; written to {options.out}")
+    print(f"\n{time.time() - began:.0f} s; written to {OUT}")
     return 0
 
 

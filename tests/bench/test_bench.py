@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from tests.bench import history, jobs, monday
 
@@ -14,13 +12,6 @@ def test_watching_is_counted_at_the_server():
     measured = jobs.watching(20)
     assert measured["posts"] == 20
     assert measured["bound"] <= measured["requests"] < measured["polling_each"]
-
-
-def test_a_retry_of_many_is_counted_under_the_rate_limit():
-    measured = jobs.pacing(40, limit=60)
-    assert measured["retries"] >= 40
-    assert measured["refused_429"] <= 1
-    assert set(measured["outcomes"]) <= {"succeeded", "failed"}
 
 
 def test_the_second_monday_takes_fewer_requests_than_the_first():
@@ -35,12 +26,3 @@ def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):
     assert history.sync_day(tmp_path) == 100
     assert len(history.by_archive(tmp_path)) == len(first) + 3
     assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] - 100
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process where Linux shows it")
-def test_memory_of_a_question_is_not_that_of_the_process_which_asked_for_it(tmp_path):
-    history.write(tmp_path, 300, 1)
-    megabytes = 500
-    held = bytearray(b"1") * (megabytes << 20)
-    del held  # the peak of this process stays
-    assert 0 < history.measured("archive", tmp_path)["peak_mb"] < megabytes

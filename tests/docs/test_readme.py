@@ -7,20 +7,17 @@ import re
 import shutil
 from pathlib import Path
 
-import httpx
 import pandas as pd
 import pytest
 from tests.kernel import Kernel
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
-from voxops.cli import main
+from voxburst_sandbox import Fault
 
 HOME = Path(__file__).parents[2]
 README = (HOME / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [code for language, code in FENCE.findall(README) if language == "python"]
-COMMANDS = [line for language, code in FENCE.findall(README) if not language for line in code.splitlines()]
 
 
 @pytest.mark.kernel
@@ -64,18 +61,6 @@ def failures(ws: vx.Workspace) -> pd.DataFrame:
     return vx.triage(ws.posts(status=["failed", "partial"]))
 
 
-def test_plans_and_checks_send_and_create_nothing(ws, sandbox):
-    triaged, sheet = failures(ws), vx.read_campaign(HOME / "data" / "campaign.csv").drop_duplicates()
-    log, before = ws.deliveries(since="30D"), len(sandbox.requests())
-    vx.plan_retry(triaged)
-    vx.plan_create(sheet, key="row_id", campaign="spring 2026")
-    vx.plan_redeliver(vx.deliveries.lost(log))
-    assert len(sandbox.requests()) == before
-    assert len(ws.check(sheet)) > 0
-    assert len(sandbox.requests()) > before
-    assert not sandbox.effects()
-
-
 def test_run_returns_before_anything_is_answered(ws, sandbox):
     plan = vx.plan_retry(failures(ws).query("verdict == 'retry'").head(4))
     sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts/*/**", seconds=600, times=None))
@@ -85,68 +70,6 @@ def test_run_returns_before_anything_is_answered(ws, sandbox):
     sandbox.clear_faults()
     sandbox.set_speed(20)
     assert set(run.wait(60).results()["outcome"]) <= {"succeeded", "failed"}
-
-
-def test_what_is_to_mend_comes_with_its_reason_first(ws):
-    sheet = pd.DataFrame({
-        "row_id": ["good", "failed", "blocked"], "content": ["Hello", "x" * 501, "Hello"], "scheduled_for": "2026-03-09T09:00:00+01:00",
-        "accounts": ["twitter:@aldercoffee", "threads:@aldercoffee", "bluesky:@nobody"],
-    })  # fmt: skip
-    mend = ws.run(vx.plan_create(sheet, key="row_id", campaign="mend")).wait(60).to_mend()
-    assert mend.columns[0] == "reason"
-    assert dict(zip(mend["row_id"], mend["attempt"], strict=True)) == {"failed": 2, "blocked": 1}
-
-
-def test_a_key_names_what_is_requested_for_which_row_and_attempt(ws):
-    row = {
-        "row_id": "r1",
-        "content": "Hello",
-        "accounts": "acc_1",
-        "scheduled_for": "2027-03-01T10:00:00Z",
-        "attempt": 1,
-    }
-    others = {
-        "row_id": "r2",
-        "content": "Bye",
-        "accounts": "acc_2",
-        "scheduled_for": "2027-03-01T11:00:00Z",
-        "attempt": 2,
-    }
-    sheets = [row, row, *(row | {name: value} for name, value in others.items())]
-    same, again, *changed = [
-        keys(vx.plan_create(pd.DataFrame([each]), key="row_id", campaign="one")) for each in sheets
-    ]
-    assert same == again
-    assert len({*same}.union(*changed)) == 1 + len(changed)
-    triaged = failures(ws)
-    first, second = keys(vx.plan_retry(triaged)), keys(vx.plan_retry(triaged.assign(attempt=2)))
-    assert first == keys(vx.plan_retry(failures(ws)))
-    assert len(first) == vx.plan_retry(triaged).cost.acts
-    assert not first & second
-
-
-def keys(plan: vx.Plan) -> set[str]:
-    return set(plan.frame["idempotency_key"].dropna())
-
-
-def test_the_embedded_sandbox_ends_with_its_kernel():
-    with vx.connect(sandbox=True) as ws:
-        assert ws.sandbox is not None
-        url, ledger = ws.sandbox.url, ws._session.engine.ledger.path
-        assert ledger.exists()
-    assert not ledger.exists()
-    with pytest.raises(httpx.ConnectError):
-        httpx.get(url, trust_env=False)
-
-
-def test_the_exit_code_of_triage_is_3_if_something_needs_a_person(sandbox, monkeypatch, tmp_path):
-    (command,) = (line.partition("#")[0].split() for line in COMMANDS if line.startswith("voxops triage"))
-    monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
-    monkeypatch.chdir(tmp_path)
-    assert main([*command[1:], "--url", sandbox.url]) == 3
-    assert (tmp_path / "triage.html").exists()
-    with Sandbox(empty=True, speed=0) as empty:
-        assert main([*command[1:], "--url", empty.url]) == 0
 
 
 def test_the_promise_is_in_the_words_of_its_page():

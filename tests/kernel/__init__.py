@@ -148,34 +148,6 @@ class Kernel:
         self.everything += heard
         return heard
 
-    def press(self, action: str, subshell: str | None = None) -> None:
-        """Press a button of the widget that was shown last, as a browser does: JupyterLab's pages each have a subshell."""
-        model = next(
-            m["content"]["comm_id"]
-            for m in reversed(self.everything)
-            if m["msg_type"] == "comm_open" and m["content"]["data"].get("state", {}).get("_model_name") == "AnyModel"
-        )
-        self.comm(
-            "comm_msg", subshell, comm_id=model,
-            data={"method": "custom", "content": {"do": action, "page": "a page of the test"}},
-        )  # fmt: skip
-
-    def comm(self, kind: str, subshell: str | None, **content: Any) -> None:
-        """Send a message of widgets, through a subshell if one is named."""
-        message = self.client.session.msg(kind, content)
-        if subshell is not None:
-            message["header"]["subshell_id"] = subshell
-        self.client.shell_channel.send(message)
-
-    def control(self, kind: str, **content: Any) -> dict[str, Any]:
-        """Ask through the control channel; return what was answered."""
-        message = self.client.session.msg(kind, content)
-        self.client.control_channel.send(message)
-        while True:
-            reply = self.client.get_control_msg(timeout=PATIENCE)
-            if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
-                return dict(reply["content"])
-
 
 def ipykernel_6(build: Path) -> Path:
     """A folder with ipykernel 6 in it, fetched once: one wheel that goes before the installed version."""

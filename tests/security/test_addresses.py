@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from dataclasses import replace
+from traceback import format_exception
 
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.security.raw import answer, asked, serve
 from tests.security.workbooks import tables
 
 import voxops as vx
-from voxops._support.safe import redact_address, redact_addresses
+from voxops._support.safe import redact_address, redact_addresses, without_queries
 from voxops.cli import main
+from voxops.errors import ApiError
+from voxops.model import Transition
+from voxops.views.snapshot import render_html, render_text
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
 ADDRESSES = [
@@ -91,12 +98,23 @@ def log(sandbox):
     return spoiled
 
 
-def test_no_report_no_view_and_no_command_shows_a_token(log, tmp_path, monkeypatch, capsys):
+def sheets(path):
+    """All texts of a workbook."""
+    return [str(cell) for rows in tables(path).values() for row in rows for cell in row]
+
+
+def test_no_report_no_view_no_workbook_and_no_command_shows_a_token(log, tmp_path, monkeypatch, capsys):
     made = vx.report(log)
     made.to_html(tmp_path / "a.html")
     made.to_csv(tmp_path / "csv")
     shown = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert len(shown) > 4
+    made.to_excel(tmp_path / "a.xlsx")
+    plan = vx.plan_redeliver(log[log["error"].notna()].head(5))
+    vx.to_excel(tmp_path / "b.xlsx", log=log, lost=vx.deliveries.lost(log), plan=plan)
+    cells = sheets(tmp_path / "a.xlsx") + sheets(tmp_path / "b.xlsx")
+    assert any("slack.com/…#" in cell for cell in cells)
+    shown += cells
     shown += [repr(made), made._repr_html_()]
     redelivered = log[["delivery_id", "url"]].head(3).assign(
         outcome=pd.array(["failed"] * 3, dtype="string"), error_message=log["error"].head(3), run=pd.array(["run_1"] * 3)
@@ -119,11 +137,6 @@ MEDIA = [
     f"https://cdn.example/{TOKEN}/d.jpg", f"http://cdn.example/e.jpg?sig={TOKEN}", f"ftp://u:{TOKEN}@cdn.example/f.jpg", f"https://[{TOKEN}/g.jpg",
     f"https://cdn.example/h.jpg?sig={TOKEN}; https://cdn.example/i.jpg#{TOKEN}", f"s3://key:{TOKEN}@bucket/j.jpg", f"https://a.example/k.jpg,{TOKEN}",
 ]  # fmt: skip
-
-
-def sheets(path):
-    """All texts of a workbook."""
-    return [str(cell) for rows in tables(path).values() for row in rows for cell in row]
 
 
 def test_the_media_of_a_sheet_are_in_no_display_and_in_no_workbook_but_its_own(sandbox, tmp_path, caplog):
@@ -150,21 +163,76 @@ def test_the_media_of_a_sheet_are_in_no_display_and_in_no_workbook_but_its_own(s
     assert not [text for text in [*shown, caplog.text] if TOKEN in text]
 
 
-def test_no_workbook_of_deliveries_shows_a_token(log, tmp_path):
-    plan = vx.plan_redeliver(log[log["error"].notna()].head(5))
-    vx.to_excel(
-        tmp_path / "a.xlsx",
-        log=log,
-        lost=vx.deliveries.lost(log),
-        outages=vx.deliveries.outages(log, at_least=1),
-        plan=plan,
-    )
-    vx.report(log).to_excel(tmp_path / "b.xlsx")
-    texts = sheets(tmp_path / "a.xlsx") + sheets(tmp_path / "b.xlsx")
-    assert any("slack.com/…#" in text for text in texts)
-    assert not [text for text in texts if TOKEN in text]
+QUOTED = [
+    f"can't fetch https://bucket.example/a/photo.jpg?X-Amz-Signature={TOKEN}&X-Amz-Expires=60: denied",
+    f"https://bucket.example/a/photo.jpg?X-Amz-Signature={TOKEN}", f"no media at 'bucket.example/a/photo.jpg?sig={TOKEN}', try again",
+    f"(https://user:{TOKEN}@bucket.example/a/photo.jpg).", f"see https://bucket.example/a/photo.jpg#access_token={TOKEN}.",
+    f"https%3A%2F%2Fbucket.example%2Fa%2Fphoto.jpg%3Fsig%3D{TOKEN} is gone", f'<a href="https://bucket.example/a/photo.jpg?a=b&amp;sig={TOKEN}">',
+]  # fmt: skip
 
 
-def test_addresses_of_one_host_are_told_apart() -> None:
+@pytest.mark.parametrize("message", QUOTED)
+def test_a_message_of_a_platform_keeps_its_words_and_the_place_and_loses_what_opens_it(message):
+    shown = without_queries(message)
+    assert TOKEN not in shown and "photo.jpg" in shown
+    assert without_queries(shown) == shown
+    for text in (
+        "Why? a=b",
+        "100 % of C# = fine?",
+        "see https://shop.example/spring.",
+        "mail a@shop.example?",
+        "is a=b?c",
+    ):
+        assert without_queries(text) == text
+
+
+def test_no_display_report_workbook_or_error_has_the_query_of_an_address_in_a_message(sandbox, tmp_path, caplog):
+    with vx.connect(sandbox=sandbox) as ws:
+        triaged = vx.triage(ws.posts(status=["failed", "partial"]).head(20))
+        texts = pd.array([QUOTED[row % len(QUOTED)] for row in range(len(triaged))], dtype="string")
+        triaged = vx.triage(
+            triaged.drop(columns=["cause", "verdict", "remedy", "retryable"]).assign(error_message=texts)
+        )
+        run = ws.run(vx.plan_retry(triaged.assign(retryable=True).head(4))).wait(60)
+        results = run.results().assign(error_message=QUOTED[0], waiting_for=QUOTED[1], reason=QUOTED[2])
+        causes = vx.causes(triaged)
+        report = vx.report(triaged)
+        report.to_html(tmp_path / "a.html")
+        report.to_csv(tmp_path / "csv")
+        report.to_excel(tmp_path / "a.xlsx")
+        vx.to_excel(
+            tmp_path / "b.xlsx", rows=triaged, results=results, mend=run.to_mend().assign(error_message=QUOTED[0])
+        )
+        shown = [
+            text
+            for each in (*map(vx.view, (triaged, causes, results)), report)
+            for text in (repr(each), each._repr_html_())
+        ]
+        shown += [path.read_text() for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".xlsx"]
+        shown += [
+            *report.tickets().values(),
+            *sheets(tmp_path / "a.xlsx"),
+            *sheets(tmp_path / "b.xlsx"),
+            ws.panel(triaged)._repr_html_(),
+        ]
+        moved = Transition(run.snapshot.started_at, "post_1", "x", "pending", "failed", QUOTED[0])
+        state = replace(run.snapshot, waits={QUOTED[1]: 3}, recent=(moved,), note=QUOTED[2])
+        shown += [render_text(state), render_html(state)]
+    assert "".join(shown).count("photo.jpg") > 50, "the place is told"
+    assert not [text for text in shown if TOKEN in text]
+
+
+def test_no_error_of_the_api_has_the_query_of_an_address(caplog):
+    refused = answer(json.dumps({"error": {"code": "BAD_MEDIA", "message": QUOTED[0]}}).encode(), "400 No")
+    with (
+        caplog.at_level(logging.DEBUG),
+        serve(refused) as server,
+        pytest.raises(ApiError, match=r"photo\.jpg") as caught,
+    ):
+        asked(server.url, lambda client: client.posts.get("post_1"))
+    assert TOKEN not in "".join(format_exception(caught.value)) + caplog.text
+
+
+def test_addresses_of_one_host_are_told_apart():
     hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB" for n in range(3)]
     assert len({redact_address(url) for url in hooks}) == 3

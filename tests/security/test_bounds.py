@@ -71,15 +71,6 @@ def test_a_drip_of_single_bytes_ends(head):
     assert caught.value.sent
 
 
-def test_a_body_without_an_end_is_left_at_the_bound():
-    def endless(*_: bytes) -> Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
-        yield from itertools.repeat(bytes(MEGABYTE))
-
-    with serve(endless) as server, pytest.raises(DecodeError, match="with more than"):
-        asked(server.url)
-
-
 def test_a_write_whose_answer_is_too_large_has_its_status():
     """The engine must learn that the request arrived, and that nothing is known of the outcome."""
     with serve(answer(bomb(80 * MEGABYTE), "201 Created", Content_Encoding="gzip")) as server:
@@ -87,23 +78,6 @@ def test_a_write_whose_answer_is_too_large_has_its_status():
     assert reply.status == 201 and reply.broken
     with pytest.raises(DecodeError):
         _ = reply.json
-
-
-@pytest.mark.parametrize(("body", "encoding", "error"), [
-    (b"not gzip", "gzip", TransportError), (gzip.compress(b'{"a": 1}', mtime=0)[:-12], "gzip", DecodeError),
-    (zlib.compress(b"{}"), "deflate", DecodeError), (b"{}", "br", DecodeError),
-    (gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0), "gzip, gzip", DecodeError),
-])  # fmt: skip
-def test_a_damaged_or_unasked_encoding_is_an_error_of_ours(body, encoding, error):
-    with serve(answer(body, Content_Encoding=encoding)) as server, pytest.raises(error):
-        asked(server.url)
-
-
-def test_only_what_can_be_bounded_is_asked_for():
-    with serve(answer(gzip.compress(b'{"workspaceId": "ws"}', mtime=0), Content_Encoding="gzip")) as server:
-        assert asked(server.url) == {"workspaceId": "ws"}
-    ((head, _),) = server.requests
-    assert b"accept-encoding: gzip\r\n" in head.lower() + b"\r\n"
 
 
 def read(wire: bytes, encoding: str, most: int, cut: int) -> tuple[bytes, str]:
@@ -138,7 +112,7 @@ READ = (
     + """
 import asyncio, sys
 from voxops.client import AsyncClient
-from voxops.errors import DecodeError
+from voxops.errors import ApiError, DecodeError, TransportError
 async def main():
     before = peak()
     for url in sys.argv[1:]:
@@ -170,13 +144,6 @@ def test_a_small_answer_of_many_values_takes_little_memory():
     assert int(megabytes) < 250
 
 
-def test_an_answer_of_just_so_many_values_is_read():
-    body = b"[" + b",".join([b"1"] * limits.ANSWER_VALUES) + b"]"
-    assert read(body, "", limits.ANSWER_BYTES, len(body)) == (body, "")
-    found, broken = read(body[:-1] + b",1]", "", limits.ANSWER_BYTES, len(body) + 2)
-    assert "2,000,000 values" in broken and body.startswith(found)
-
-
 def listed(url: str, **query: Any) -> list[int]:
     """How many records each page of a list has."""
 
@@ -186,7 +153,7 @@ def listed(url: str, **query: Any) -> list[int]:
     return asked(url, use)
 
 
-@pytest.mark.parametrize(("limit", "most"), [(None, 10_000), (5, 10_000), (100, 10_000), (200, 20_000)])
+@pytest.mark.parametrize(("limit", "most"), [(5, 10_000), (100, 10_000), (200, 20_000)])
 def test_a_page_with_many_times_the_requested_records_is_refused(limit, most):
     body = json.dumps({"data": [{}] * most, "pagination": {"hasMore": False}}).encode()
     with serve(answer(body)) as server:

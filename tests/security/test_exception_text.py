@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import voxops as vx
 from voxops import cli
-from voxops._support import eventloop, safe
+from voxops._support import eventloop
 from voxops.cli import commands
 from voxops.client import Answer, AsyncClient
 from voxops.client.answer import error_of
@@ -72,18 +72,6 @@ def test_a_workspace_s_name_is_text(sandbox, monkeypatch):
     with vx.connect(sandbox=sandbox) as ws:
         assert harmless(repr(ws)) and harmless(ws._repr_html_().replace("\n", ""))
         assert eventloop.run(ws.client.identity())["workspaceName"] == EVIL, "what the API sent is kept as it is"
-
-
-@given(ANY_TEXT)
-def test_printable_text_is_harmless_and_keeps_its_lines(text):
-    shown = safe.printable(text)
-    assert harmless(shown.replace("\n", ""))
-    shown.encode()
-
-
-def test_lines_and_blanks_stay():
-    assert safe.printable("  a   b\n    c\r\nd") == "  a   b\n    c\nd"
-    assert safe.printable("\x1b[1mbold\x1b[0m") == "bold"
 
 
 def test_what_commands_print_is_text(monkeypatch, capsys):

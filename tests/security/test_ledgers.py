@@ -40,26 +40,6 @@ def test_what_no_ledger_holds_is_refused_in_words(rig, tmp_path):
             read_ledger(path, [run])
 
 
-REMEMBERED = [
-    ("listed", "x"),
-    ("listed", ""),
-    ("listed", "2026-99-99"),
-    ("looked_through", "x"),
-    ("looked_through", "1e"),
-    ("looked_through", "[]"),
-]
-
-
-@pytest.mark.parametrize(("name", "value"), REMEMBERED)
-def test_a_run_of_a_ledger_that_can_not_be_read_sends_nothing(name, value, rig):
-    kernel = rig.kernel()
-    run = kernel.bind(plan_create(rig.campaign(2), key="row_id"))
-    kernel.ledger.set_meta(name, value)
-    kernel.close()
-    assert "changed it by hand" in rig.kernel().go(run).note
-    assert rig.acts() == []
-
-
 CHANGES = {
     "a delete of an account": "method = 'DELETE', path = '/v1/accounts/acc_1'",
     "a new webhook": "path = '/v1/webhooks'",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -14,19 +11,13 @@ from voxops.views.snapshot import render_html
 
 
 @pytest.fixture
-def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+def ws(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
         yield workspace
 
 
 def triaged(ws: vx.Workspace) -> pd.DataFrame:
     return vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
-
-
-def campaign(ws: vx.Workspace, count: int) -> pd.DataFrame:
-    account = ws.accounts().query("status == 'active' and platform == 'linkedin'")["account_id"].iloc[0]
-    rows = {"row_id": [f"row{n}" for n in range(count)], "content": [f"Text of the post {n}" for n in range(count)]}
-    return pd.DataFrame(rows).assign(accounts=account, scheduled_for="2026-04-01T09:00:00Z")
 
 
 def refused(sandbox: Sandbox, nth: int) -> None:
@@ -38,13 +29,7 @@ def refused(sandbox: Sandbox, nth: int) -> None:
     sandbox.add_fault(fault)
 
 
-def enabled(run: vx.Run) -> dict[str, bool]:
-    """The buttons of a run, and whether they can be pressed."""
-    run._live.draw()
-    return {name: not button.disabled for name, button in run._live.part.buttons.items()}  # type: ignore[attr-defined]
-
-
-def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_an_attached_run_shows_its_whole_history(sandbox, tmp_path):
     ledger = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         first = ws.run(vx.plan_retry(triaged(ws)), reason="Monday's failures").wait(60)
@@ -68,55 +53,19 @@ def test_an_attached_run_shows_its_whole_history(sandbox: Sandbox, tmp_path: Pat
     assert len(sandbox.requests(acting=True)) == acts
 
 
-def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Before, whoever attached wrote *paused* into the ledger, and that nobody loops over the run any more."""
+def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends_and_says_once_why_it_stopped(sandbox, tmp_path):
     refused(sandbox, 2)
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         run = ws.run(vx.plan_retry(triaged(ws))).wait(60)
-        waits = run.results("pending")["waiting_for"].unique().tolist()
-        assert waits == [run.snapshot.note]
         watched = ws.attach(run.id).wait(60)
         assert (watched.snapshot.phase, ws.runs().loc[run.id, "state"]) == ("watching", "stopped")
-        assert watched.results("pending")["waiting_for"].unique().tolist() == waits
+        for held in (run, watched):
+            assert held.results("pending")["waiting_for"].unique().tolist() == [run.snapshot.note]
+            assert repr(held).count(run.snapshot.note) == 1
+            assert "not sent yet" not in repr(held)
 
 
-def test_a_sentence_is_said_once(sandbox: Sandbox, ws: vx.Workspace) -> None:
-    refused(sandbox, 2)
-    run = ws.run(vx.plan_retry(triaged(ws))).wait(60)
-    why = run.snapshot.note
-    for said in (repr(run), repr(ws.attach(run.id).wait(60))):
-        assert said.count(why) == 1
-        assert "not sent yet" not in said
-
-
-def test_what_was_withdrawn_since_is_counted_as_one_kind_and_needs_nobody(sandbox: Sandbox, ws: vx.Workspace) -> None:
-    """Before: 5 of 5 settled (100 %) beside *needs you*, and a sentence for each row."""
-    sheet = campaign(ws, 5)
-    run = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
-    made = run.made()
-    ws.run(vx.plan_cancel(made.head(3))).wait(60)
-    assert len(sandbox.effects("post.cancel")) == 3
-    assert "5 of 5 done (100 %) · 3 withdrawn" in repr(ws.attach(run.id).wait(60))
-    again = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
-    assert again.results()["outcome"].value_counts().to_dict() == {"blocked": 3, "succeeded": 2}
-    assert "2 of 5 done (40 %) · 3 withdrawn" in repr(again)
-    assert again.snapshot.needs_you == 0 and "need" not in repr(again) and "✓ done" in repr(again)
-    ((said, count),) = again.snapshot.waits.items()
-    assert count == 3 and said.startswith("created as …, cancelled since; ") and "(for example post_" in said
-    assert len(sandbox.effects("post.create")) == 5
-
-
-def test_what_is_done_and_what_needs_somebody_are_two_numbers(sandbox: Sandbox, ws: vx.Workspace) -> None:
-    sheet = campaign(ws, 5)
-    row = sheet.iloc[0]
-    sandbox.plant_post(row["content"], [row["accounts"]], status="scheduled", scheduledFor=row["scheduled_for"])
-    run = ws.run(vx.plan_create(sheet, key="row_id")).wait(60)
-    assert run.results()["outcome"].value_counts().to_dict() == {"succeeded": 4, "blocked": 1}
-    assert "⊘ needs you" in repr(run) and "4 of 5 done (80 %) · 1 needs you" in repr(run)
-    assert "settled" not in repr(run)
-
-
-def test_what_is_in_no_ledger_is_not_to_be_attached(ws: vx.Workspace) -> None:
+def test_what_is_in_no_ledger_is_not_to_be_attached(ws):
     watched = ws.watch(ws.posts(status="scheduled").head(2)).wait(60)
     assert watched.snapshot.phase == "stopped"
     assert "ws.attach" not in repr(watched) + render_html(watched.snapshot)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from itertools import cycle
-from pathlib import Path
 from random import Random
 
 import pandas as pd
 import pytest
 from tests.sandbox.support import again
-from tests.sheets.offline import findings
 
 import voxops as vx
-from voxburst_sandbox import Fault
 from voxops.api.reasons import Reason
 
 WHEN = pd.Timestamp("2026-04-01T08:00Z")
@@ -49,7 +46,6 @@ def cells(world):
         "account_not_active": [{"accounts": ref, "media": files["ready"]} for each in bad.values() for ref in (name[each.id], f"{by['facebook']};{each.id}")],
         "account_unknown": [{"accounts": one} for one in ("acc_none", "twitter:@nobody", f"{by['facebook']};acc_none")],
         "content_too_long": [{"accounts": by[one], "content": "x" * most} for one, most in (("twitter", 281), ("bluesky", 301), ("threads", 501), ("linkedin", 3001), ("mastodon", 501), ("facebook", 10_001))],
-        "content_required": [{"content": None}, {"content": " \n"}], "comment_too_long": [{"first_comment": "y" * 2201}],
         "media_required": [{"accounts": by["instagram"]}, {"accounts": next(each.id for each in good if each.platform == "instagram")}],
         "media_not_ready": [{"media": files[status]} for status in ("pending", "failed")], "media_unknown": [{"media": "media_none"}],
         "media_address": [{"media": "http://x.example/a.jpg"}], "media_folder": [{"media": "a.jpg"}], "content_type_form": [{"content_type": "photo"}],
@@ -93,70 +89,6 @@ def test_the_check_finds_exactly_the_rows_that_would_not_be_created(world, sandb
     assert sent <= {"content_too_long", "comment_too_long"}, "only the API knows these limits"
 
 
-SHEET = {
-    "row_id": ["a"],
-    "content": ["Hello"],
-    "accounts": ["instagram:@alder.berlin"],
-    "scheduled_for": ["2026-04-01T08:00Z"],
-}
-
-
-@pytest.mark.parametrize("ref", ["name", "id"])
-def test_a_row_on_an_account_that_can_not_publish_is_blocked_until_that_is_connected_again_or_it_is_forced(
-    sandbox, ws, ref
-):
-    account = next(each for each in sandbox.world.accounts.values() if each.status == "expired")
-    ready = next(each.id for each in sandbox.world.media.values() if each.status == "ready")
-    name = f"{account.platform}:@{account.username}"
-    sheet = pd.DataFrame(SHEET).assign(media=ready, accounts=name if ref == "name" else account.id)
-    run = ws.run(vx.plan_create(sheet, key="row_id")).wait()
-    (blocked,) = run.results("blocked").to_dict("records")
-    assert blocked["waiting_for"] == str(Reason("account_not_active", account=name, status="expired"))
-    assert not sandbox.effects("post.create")
-    forced = ws.run(vx.plan_create(sheet.assign(row_id="b", force=True), key="row_id")).wait().results()
-    assert forced["error_code"].to_list() == ["ACCOUNT_NOT_ACTIVE"], "the API has judged"
-    account.status = "active"
-    sandbox.world.listed.clear()
-    again = ws.run(vx.plan_create(sheet, key="row_id")).wait().results()
-    assert again["outcome"].to_list() == ["succeeded"]
-
-
-def test_an_unknown_account_is_blocked_unless_the_list_of_accounts_may_be_incomplete_or_it_is_forced(sandbox, ws):
-    sheet = pd.DataFrame(SHEET).assign(accounts="acc_none", media=None)
-    blocked = ws.run(vx.plan_create(sheet, key="row_id")).wait().results("blocked")
-    assert blocked["reason_code"].to_list() == ["account_unknown"]
-    assert not any(entry["path"] == "/v1/posts/bulk" for entry in sandbox.requests())
-    sandbox.set_switches(accounts_envelope="accounts")  # does not tell whether there are more pages
-    assert ws.check(sheet, gap=None)["code"].to_list() == ["accounts_unread"]
-    for frame in (sheet.assign(row_id="b", force=True), sheet):
-        sent = ws.run(vx.plan_create(frame, key="row_id")).wait().results()
-        assert sent["error_code"].to_list() == ["ACCOUNT_NOT_FOUND"], "the API judges"
-
-
-def test_the_check_says_what_it_could_not_read_and_what_an_account_lacks(sandbox, ws):
-    sheet = pd.DataFrame(SHEET).assign(media="media_none", accounts="linkedin:@alder.berlin")
-    sandbox.add_fault(
-        Fault("status", method="GET", path="/v1/media/media_none", status=403, code="AUTHORIZATION_ERROR")
-    )
-    sheet = pd.concat(
-        [sheet, sheet.assign(row_id="b", content="x", media=None, scheduled_for="2026-04-02T08:00Z")], ignore_index=True
-    )
-    assert ws.check(sheet)[["level", "code"]].to_numpy().tolist() == [
-        ["warning", "account_degraded"],
-        ["warning", "media_unread"],
-    ]
-    account = next(
-        each
-        for each in sandbox.world.accounts.values()
-        if f"{each.platform}:@{each.username}" == "linkedin:@alder.berlin"
-    )
-    account.status = "expired"
-    ws.accounts(account=account.id, check=True, refresh=False)
-    account.status = "active"
-    sandbox.world.listed.clear()
-    assert set(ws.check(sheet)["code"]) == {"account_check_failed", "media_unknown"}
-
-
 A, B = "twitter:@aldercoffee", "facebook:@aldercoffee"
 
 
@@ -176,13 +108,9 @@ def warned(ws, sheet, **limits):
     ([("a", "01T10:00", A, "x"), ("b", "01T10:09", A, "y"), ("c", "01T10:19", A, "z"), ("d", "01T10:09", B, "y2")], {}, [("b", "too_close")]),
     ([("a", "01T10:09", A, "x"), ("b", "01T10:00", f"{A};{B}", "y"), ("c", "01T10:00", B, "z")], {}, [("a", "too_close"), ("c", "too_close")]),
     ([("a", "01T10:00", A, "x"), ("b", "01T10:09", A, "y")], {"gap": None}, []),
-    ([("a", "01T10:00", A, "x"), ("b", "01T10:29", A, "y")], {"gap": "30min"}, [("b", "too_close")]),
     ([("a", "01T10:00", A, "x y"), ("b", "02T09:59", A, "x  y"), ("c", "03T09:59", A, "x y"), ("d", "01T11:00", B, "x y")], {}, [("b", "same_text")]),
-    ([(n, f"01T1{n}:00", A, n) for n in "0123"] + [("n", "02T00:30", A, "n")], {"most_a_day": 3}, [("3", "too_many_a_day")]),
-    ([("a", "03T00:00", f"{A};{B}", "x"), ("b", "04T23:59", A, "y"), ("c", "05T00:00", A, "z")], {"blackout": "2026-04-03/2026-04-04", "gap": None}, [("a", "in_blackout"), ("b", "in_blackout")]),
     ([("a", "03T12:00", A, "x"), ("b", "03T18:00", A, "y"), ("c", "06T11:59", A, "z")], {"blackout": ["2026-04-02", "2026-04-03T18:00/2026-04-06T12:00"]}, [("b", "in_blackout"), ("c", "in_blackout")]),
     ([("a", "01T21:59", A, "x"), ("b", "01T22:00", A, "y"), ("c", "02T05:59", A, "z"), ("d", "02T06:00", B, "w")], {"gap": None, "night": "22:00-06:00"}, [("b", "at_night"), ("c", "at_night")]),
-    ([("a", "01T00:30", A, "x"), ("b", "01T22:00", A, "y")], {"night": "00:00-6:00"}, [("a", "at_night")]),
 ])  # fmt: skip
 def test_posts_that_collide_are_warnings(sandbox, rows, limits, expected):
     again(sandbox, empty=True)
@@ -190,33 +118,6 @@ def test_posts_that_collide_are_warnings(sandbox, rows, limits, expected):
         assert warned(ws, sheet_of(*rows), **limits)[0] == expected
         offline = ws.check(sheet_of(*rows), ask=False, **limits)
         assert [*offline[["row_id", "code"]].itertuples(index=False, name=None)] == expected
-
-
-def test_a_collision_names_both_posts_also_a_scheduled_one_and_never_the_row_itself(sandbox):
-    again(sandbox, empty=True)
-    sheet = sheet_of(("a", "01T10:00", A, "x"), ("b", "01T10:05", f"{B};{A}", "y"))
-    with vx.connect(sandbox=sandbox, tz="Europe/Berlin") as ws:
-        _, (message,) = warned(ws, sheet)
-        assert message == Reason("too_close", time="5", other="row a", account=A, least="10").sentence()
-        posts = ws.run(vx.plan_create(sheet, key="row_id")).wait().results().set_index("row_id")["result_id"]
-        assert warned(ws, sheet)[1] == [message], "its own post is the row"
-        other = sheet_of(("c", "01T10:02", B, "z"), ("d", "02T09:00", B, "y"), ("e", "01T23:00", A, "e"))
-        found, messages = warned(ws, other, most_a_day=2)
-        assert found == [("c", "too_close"), ("d", "same_text"), ("e", "too_many_a_day")]
-        assert f"the post {posts['b']}" in messages[0] and f"the post {posts['b']}" in messages[2]
-
-
-@pytest.mark.parametrize(("limits", "said"), [
-    ({"gap": "soon"}, "gap="), ({"most_a_day": 0}, "most_a_day="), ({"blackout": "Christmas"}, "blackout="),
-    ({"blackout": ["2026-12-24/"]}, None), ({"night": "late"}, "night="), ({"night": "22-06"}, "night="),
-])  # fmt: skip
-def test_a_limit_that_can_not_be_read_is_refused(ws, limits, said):
-    sheet = sheet_of(("a", "01T10:00", A, "x"))
-    if said is None:
-        assert ws.check(sheet, ask=False, **limits).empty
-    else:
-        with pytest.raises(vx.errors.ConfigError, match=said):
-            ws.check(sheet, **limits)
 
 
 def test_an_expired_account_is_one_finding_and_the_run_says_the_same_of_as_many_rows(sandbox, tmp_path):
@@ -273,14 +174,6 @@ def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(s
     assert said[4] == Reason("duplicate_post", other="row twice").sentence()
 
 
-def test_a_post_that_the_api_refuses_to_check_is_an_error_of_its_row(ws, sandbox):
-    sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/validate", status=422, code="VALIDATION_ERROR"))
-    row = {"row_id": "a", "content": "x", "accounts": "twitter:@aldercoffee", "scheduled_for": "2027-01-01T00:00Z"}
-    (found,) = ws.check(pd.DataFrame([row])).to_dict("records")
-    assert (found["row_id"], found["level"], found["code"]) == ("a", "error", "validation_error")
-    assert pd.isna(found["column"])
-
-
 # -- texts for a platform
 
 BOTH = "twitter:@aldercoffee; linkedin:@aldercoffee"
@@ -303,59 +196,8 @@ def said(found: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(found[["column", "platform", "code"]].fillna("").itertuples(index=False, name=None))
 
 
-@pytest.mark.parametrize(
-    "heads", ["Content:Twitter,CONTENT : Google Business", "content: twitter,content:google_business"]
-)
-def test_a_column_of_a_platform_is_read_in_any_spelling(tmp_path: Path, heads: str) -> None:
-    path = tmp_path / "sheet.csv"
-    path.write_text(f"row_id,content,accounts,scheduled_for,Text X,{heads}\na,A,twitter:@a,2027-03-01T09:00Z,L,T,G\n")
-    found = vx.read_campaign(path, columns={"Text X": "Content: LinkedIn"})
-    assert found.loc[0, ["content:linkedin", "content:twitter", "content:google_business"]].to_list() == ["L", "T", "G"]
-    assert vx.columns(found).loc["content:twitter", "meaning"] == "Text of the row on twitter, in place of its content."
-
-
-@pytest.mark.parametrize(("head", "meant"), [
-    ("content:twiter", "did you mean 'content:twitter'?"), ("Content:", "one of twitter, "), ("content:x", "one of twitter"),
-])  # fmt: skip
-def test_a_column_of_no_platform_is_an_error_with_what_was_meant(tmp_path: Path, head: str, meant: str) -> None:
-    path = tmp_path / "sheet.csv"
-    path.write_text(f"row_id,content,accounts,scheduled_for,{head}\na,A,twitter:@a,2027-03-01T09:00Z,T\n")
-    frame = with_texts(**{head: "T"})
-    for work in (lambda: vx.read_campaign(path), lambda: vx.plan_create(frame, key="row_id"), lambda: findings(frame)):
-        with pytest.raises(vx.errors.PlanError, match=f"names no platform.*{re.escape(meant)}"):
-            work()
-    with pytest.warns(UserWarning, match="column 'content_twitter' is ignored; if you mean 'content:twitter'"):
-        vx.plan_create(with_texts().rename(columns={"content:twitter": "content_twitter"}), key="row_id")
-
-
-@pytest.mark.parametrize(("cells", "codes"), [
-    ({"content": "x" * 281}, []),
-    ({"content:twitter": "x" * 281}, [("content:twitter", "twitter", "content_too_long")]),
-    ({"content:twitter": "\U0001f600" * 141}, [("content:twitter", "twitter", "content_near_limit")]),
-    ({"content": "x" * 3001}, [("content", "linkedin", "content_too_long")]),
-    ({"content": "x" * 3001, "content:linkedin": "y"}, []),
-    ({"content:twitter": None, "content": "x" * 281}, [("content", "twitter", "content_too_long")]),
-    ({"content:twitter": "nan"}, [("content:twitter", "", "content_written_missing")]),
-    ({"content:twitter": b"bytes"}, [("content:twitter", "", "content_not_text")]),
-    ({"content:twitter": "x" * 10_001}, [("content:twitter", "", "content_too_long"), ("content:twitter", "twitter", "content_too_long")]),
-    ({"content": None}, [("content", "", "content_required")]),
-    ({"content:threads": "T", "content:bluesky": "B"}, [
-        ("content:bluesky", "bluesky", "text_without_account"), ("content:threads", "threads", "text_without_account"),
-    ]),
-    ({"content:threads": "  "}, []),
-    ({"content:threads": "T", "accounts": "acc_1"}, []),  # the platform of an id is not known here
-])  # fmt: skip
-def test_it_is_judged_by_the_rules_of_content_and_the_limit_of_its_platform(cells, codes) -> None:
-    found = findings(with_texts(**cells))
-    assert said(found) == codes
-    errors = found.loc[found["level"] == "error", "code"]
-    assert vx.plan_create(with_texts(**cells), key="row_id").frame["reason_code"][0] == (
-        errors.iloc[0] if len(errors) else "ready"
-    )
-
-
 @pytest.mark.parametrize("by_id", [False, True])
-def test_the_check_asks_the_api_with_each_platforms_own_text(sandbox, ws, by_id: bool) -> None:
+def test_the_check_asks_the_api_with_each_platforms_own_text(sandbox, ws, by_id):
     ids = {f"{one.platform}:@{one.username}": one.id for one in sandbox.world.accounts.values()}
     both = ";".join(ids[name] for name in BOTH.split("; ")) if by_id else BOTH
     found = ws.check(with_texts(accounts=both, content="x" * 281), gap=None)

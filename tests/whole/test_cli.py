@@ -146,25 +146,6 @@ def test_a_reader_that_has_closed_the_pipe_ends_a_command_silently():
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a disk that is full, as Linux has one")
-def test_a_full_disk_is_said_in_a_line():
-    with Path("/dev/full").open("w") as full:
-        done = subprocess.run([*PYTHON, "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith("voxops: can't write: ")
-
-
-def test_a_terminal_that_lacks_a_character_shows_its_number(tmp_path):
-    path = tmp_path / "lödger.sqlite"
-    with Sandbox(rate_limit=None) as sandbox:
-        with vx.connect(sandbox=sandbox, ledger=path) as ws:
-            ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed"))), reason="Frühling 🌸 für Łódź").wait()
-        run = [*PYTHON, "runs", "--url", sandbox.url, "--ledger", str(path)]
-        env = {**os.environ, "PYTHONIOENCODING": "cp1252", "VOXBURST_API_KEY": sandbox.api_key}
-        printed = subprocess.check_output(run, env=env)
-    assert b"Fr\xfchling \\U0001f338 f\xfcr \\u0141" in printed
-
-
 def test_sandbox_is_served_until_it_is_stopped(tmp_path):
     command = [*PYTHON, "sandbox", "--json", "--port", "0", "--state", str(tmp_path / "state")]
     server = subprocess.Popen(
@@ -242,22 +223,6 @@ def test_a_retry_with_canaries_sends_the_rest_only_if_half_of_them_succeed(
     assert set(runs["reason"]) == {"nightly"}
     assert len(runs) == (2 if recovers else 1), "the rest was not sent"
     assert (answer["succeeded"] > answer["failed"]) == bool(recovers)
-
-
-def test_posts_are_listed_and_each_list_says_whose_it_is_and_what_follows(url, tmp_path, capsys):
-    reads, keeps = ["--url", url], ["--url", url, "--ledger", str(tmp_path / "ledger.sqlite")]
-    assert main(["posts", "--status", "failed", "--status", "partial", "--since", "30D", "--json", *reads]) == 0
-    assert {row["status"] for row in printed(capsys)} == {"failed", "partial"}
-    for more, status in (([], 3), (["--exit-zero"], 0)):
-        assert main(["triage", "--since", "30D", *more, *reads]) == status
-        first, *_, last = capsys.readouterr().out.splitlines()
-        assert (first, last) == (f"workspace Alder Coffee at {url}", "next: voxops retry --since 30D")
-    with vx.connect(url=url, ledger=tmp_path / "ledger.sqlite") as ws:
-        run = ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed")))).pause()
-    capsys.readouterr()
-    assert main(["runs", *keeps]) == 0
-    first, *_, last = capsys.readouterr().out.splitlines()
-    assert (first, last) == (f"workspace Alder Coffee at {url}", f"next: voxops resume {run.id}")
 
 
 def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, url, tmp_path, capsys):

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 import pytest
-from tests.security.raw import answer, serve
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
@@ -31,26 +28,6 @@ def test_posts_are_those_that_were_asked_for_and_say_so(ws):
     assert len(empty) == 0
     pd.testing.assert_series_equal(empty.dtypes, posts.dtypes)
     pd.testing.assert_series_equal(vx.targets(empty).dtypes, vx.targets(posts).dtypes)
-
-
-@pytest.mark.parametrize(("wanted", "sizes"), [
-    ({"limit": 2}, ["2"]), ({"limit": 2, "status": ["failed", "partial"]}, ["2", "2"]), ({"limit": 0}, ["1"]),
-    ({"limit": 2, "platform": "twitter"}, ["2"]), ({"limit": 120}, ["100", "100"]),
-    ({"limit": 2, "text": "e"}, ["100"]), ({"limit": 2, "platform": ["twitter", "threads"]}, ["100"]),
-])  # fmt: skip
-def test_no_more_posts_are_asked_for_than_the_limit_unless_they_are_filtered_here(ws, sandbox, wanted, sizes):
-    ws.posts(limit=1, platform="twitter")  # reads the accounts
-    before = len(sandbox.requests())
-    posts = ws.posts(**wanted)
-    asked = [entry["query"]["limit"] for entry in sandbox.requests()[before:] if entry["path"] == "/v1/posts"]
-    assert (asked, len(posts)) == (sizes, wanted["limit"])
-    assert posts.attrs["complete"] is False
-
-
-def test_a_full_page_that_says_nothing_of_more_is_not_complete(ws, sandbox):
-    sandbox.set_switches(pagination="none")
-    assert ws.posts(limit=2).attrs["complete"] is False
-    assert ws.posts(status="archived", limit=2).attrs["complete"] is True
 
 
 def mine(sandbox: Sandbox, **fields: object) -> str:
@@ -90,18 +67,11 @@ def test_an_account_is_found_by_its_name_also_once_it_is_disconnected_or_connect
     assert set(ws.posts(account="acc_anew")["post_id"]) == {post_id}
 
 
-@pytest.mark.parametrize("until", ["3D", pd.Timedelta("3D")])
-def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws, until):
-    now = ws.client.now()
-    ahead = f"{now + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
+def test_scheduled_posts_until_a_span_before_now_are_warned_of(ws):
+    ahead = f"{ws.client.now() + pd.Timedelta('3D'):%Y-%m-%dT%H:%MZ}"
     with pytest.warns(UserWarning, match=r"no scheduled post: until=.* in the past.*such as until='\+3D'"):
-        assert ws.posts(status="scheduled", until=until).empty
-    found = ws.posts(status="scheduled", until="+3D")
-    assert found["scheduled_for"].max() < pd.Timestamp(ahead)
-    pd.testing.assert_frame_equal(found, ws.posts(status="scheduled", until=ahead))
-    tomorrow = (pd.Timestamp(now) + pd.Timedelta("1D")).normalize()
-    assert ws.posts(status="scheduled", since="tomorrow")["scheduled_for"].min() >= tomorrow
-    assert ws.posts(status=["scheduled", "draft"], until="900D").empty, "an empty frame"
+        assert ws.posts(status="scheduled", until="3D").empty
+    pd.testing.assert_frame_equal(ws.posts(status="scheduled", until="+3D"), ws.posts(status="scheduled", until=ahead))
 
 
 def test_a_value_that_is_unknown_and_that_nothing_has_is_warned_of(ws):
@@ -122,54 +92,16 @@ def test_a_value_that_is_unknown_and_that_nothing_has_is_warned_of(ws):
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
-def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
-    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["a", "b"], "accounts": "twitter:@aldercoffee"})
-    sheet["scheduled_for"] = "2027-01-01T00:00Z"
-    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
-    found = ws.posts(campaign="spring 2026")
-    assert set(made["post_id"]) == set(found["post_id"])
-    assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
-
-
 def test_a_selection_without_rows_selects_nothing(ws, sandbox):
     """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
     accounts = ws.accounts()
     none = accounts.loc[accounts["status"] == "suspended", "account_id"]
     before = len(sandbox.requests())
-    for filters in (
-        {"status": "scheduled", "account": none},
-        {"campaign": []},
-        {"tag": ()},
-        {"status": set()},
-        {"text": []},
-    ):
+    for filters in ({"account": none}, {"campaign": []}, {"tag": ()}, {"status": set()}, {"text": []}):
         posts = ws.posts(**filters)
-        empty = {name: [] for name, value in filters.items() if not isinstance(value, str)}
         assert (len(posts), posts.attrs["complete"]) == (0, True), filters
-        assert empty.items() <= posts.attrs["filters"].items(), "loaded again by what it says, it is as empty"
+        assert posts.attrs["filters"] == {name: [] for name in filters}, "loaded again by what it says, it is as empty"
         assert vx.plan_cancel(posts).eligible == 0
-    for filters in ({"webhook": none}, {"event_type": []}):
-        log = ws.deliveries(**filters)
-        assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
+    assert ws.deliveries(webhook=none).empty
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)
-
-
-def test_records_without_an_id_are_no_copies_of_each_other(tmp_path):
-    """The first of two records with one id counts; two without an id are two."""
-    post = {"status": "failed", "createdAt": "2026-03-02T09:00:00Z", "platforms": ["twitter"]}
-    delivery = {"success": False, "statusCode": 500, "createdAt": "2026-03-02T09:00:00Z"}
-    pages: dict[str, list[dict[str, object]]] = {
-        "/v1/posts": [{"id": "p1", **post}, {"id": "p1", **post}, post, {"id": None, **post}],
-        "/v1/webhooks": [{"id": "w1", "url": "https://e.example/x"}],
-        "/v1/webhooks/w1/deliveries": [{"id": "d1", **delivery}, delivery, {"id": "d1", **delivery}, delivery],
-    }
-
-    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
-        found = pages.get(head.split()[1].decode().partition("?")[0])
-        yield answer(json.dumps({"workspaceId": "ws_1"} if found is None else {"data": found}).encode())
-
-    with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "l") as ws:
-        assert ws.posts()["post_id"].fillna("-").to_list() == ["p1", "-", "-"]
-        log = ws.deliveries()
-    assert (len(log), vx.deliveries.stats(log)["failed"].to_list()) == (3, [3])

@@ -6,16 +6,12 @@ import asyncio
 import pickle
 from copy import copy, deepcopy
 from datetime import datetime
-from functools import partial
-from typing import Any
 
 import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.views import plots
 
 
 def campaign(accounts: str = "twitter:@aldercoffee") -> pd.DataFrame:
@@ -81,6 +77,10 @@ ws.deliveries(event_type='post_failed') => did you mean 'post.failed'
 ws.accounts(7) => account=
 ws.accounts(check='yes') => check=
 ws.check(sheet, ask='no') => ask=
+ws.check(sheet, gap='soon') => gap=
+ws.check(sheet, most_a_day=0) => most_a_day=
+ws.check(sheet, blackout='Christmas') => blackout=
+ws.check(sheet, night='22-06') => night=
 ws.archive(None) => path=
 ws.attach(ws.runs()) => takes the id of a run
 ws.attach(7) => takes the id of a run
@@ -172,44 +172,6 @@ def test_what_is_no_such_frame(name):
             TAKE_A_FRAME[name](passed)
 
 
-DELIVERY_FUNCTIONS = (
-    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.report,
-    vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
-)  # fmt: skip
-TRIAGED_FUNCTIONS = (
-    vx.triage, vx.causes, vx.report, partial(vx.causes, by="week"), partial(vx.causes, against="7D"), vx.plots.causes_by_platform,
-)  # fmt: skip
-
-
-def test_a_column_that_stands_in_a_frame_twice_is_named(names):
-    """As pd.concat(..., axis=1) leaves it."""
-    log, triaged, posts = names["log"], names["triaged"], names["posts"]
-    for frame, functions in ((log, DELIVERY_FUNCTIONS), (triaged, TRIAGED_FUNCTIONS), (posts, [vx.targets])):
-        for take in functions:
-            with pytest.raises(vx.errors.PlanError, match=r"it has column .* twice"):
-                take(pd.concat([frame, frame], axis=1))
-    noted = pd.concat([log.assign(note="a"), log[[]].assign(note="b")], axis=1)  # a column that nothing needs
-    pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))
-
-
-def test_times_that_a_csv_file_has_made_text_are_said_and_what_is_mended_is_the_same(names, tmp_path):
-    log, triaged = names["log"], names["triaged"]
-    log.to_csv(tmp_path / "log.csv", index=False)
-    back = pd.read_csv(tmp_path / "log.csv")
-    for take in (*DELIVERY_FUNCTIONS, vx.plots.latency_bands):
-        with pytest.raises(vx.errors.PlanError, match=r"created_at has dtype str.*pd\.to_datetime"):
-            take(back)
-    assert len(vx.deliveries.stats(back.assign(created_at=pd.to_datetime(back["created_at"], utc=True)))) == 1
-    triaged.to_csv(tmp_path / "t.csv", index=False)
-    back = pd.read_csv(tmp_path / "t.csv", dtype=str)
-    with pytest.raises(vx.errors.PlanError, match=r"updated_at has dtype str.*pd\.to_datetime"):
-        vx.report(back)
-    back["updated_at"] = pd.to_datetime(back["updated_at"], utc=True, format="ISO8601")
-    assert vx.report(back).headline == vx.report(triaged).headline  # the text "False" is no yes
-    counts = ["cause", "count", "retryable"]
-    assert vx.causes(back)[counts].to_numpy().tolist() == vx.causes(triaged)[counts].to_numpy().tolist()
-
-
 def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):
     sheet = campaign().assign(number=range(4), scheduled_for=pd.Timestamp("2026-03-20T10:00:00Z"))
     arrow = sheet.convert_dtypes(dtype_backend="pyarrow")
@@ -226,62 +188,3 @@ def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):
     withdrawn = ws.run(vx.plan_cancel(ours.set_index(["status", "post_id"], drop=False))).wait().results()
     assert withdrawn["outcome"].tolist() == ["succeeded"] * 4
     assert sandbox.duplicates() == []
-
-
-def test_numbers_may_come_out_of_a_column(ws):
-    three = pd.Series([3]).max()
-    assert not isinstance(three, int)
-    posts = ws.posts(status=["failed", "partial"], limit=three)
-    assert len(posts) == 3
-    plan = vx.plan_retry(vx.triage(vx.targets(posts))).canary(three)
-    run = ws.run(plan, stop_after_failures=three).wait(three * 20)
-    assert run.results()["outcome"].isin(["succeeded", "failed"]).all()
-    assert len(repr(vx.view(posts, rows=three)).splitlines()) >= three
-
-
-# -- columns of times without a value, and frames without rows
-
-NOTHING = {"float": (float("nan"), "float64"), "naive": (pd.NaT, "datetime64[ns]"), "object": (None, object)}
-
-
-CALLS: dict[str, dict[str, Any]] = {
-    "log": {
-        "by day": lambda log: vx.deliveries.stats(log, by="day"),
-        "by endpoint": lambda log: vx.deliveries.stats(log, by="endpoint"),
-        "outages": vx.deliveries.outages,
-        "duplicates": vx.deliveries.duplicates,
-        "never delivered": vx.deliveries.lost,
-        "report": lambda log: vx.report(log)._repr_html_(),
-        "volume": plots.delivery_volume,
-        "latency": plots.latency_bands,
-        "heat": plots.endpoint_heatmap,
-        "view": vx.view,
-    },
-    "triaged": {
-        "causes": vx.causes,
-        "weeks": lambda triaged: vx.causes(triaged, by="week"),
-        "compared": lambda triaged: vx.causes(triaged, against="7D"),
-        "report": lambda triaged: vx.report(triaged)._repr_html_(),
-        "view": vx.view,
-    },
-    "posts": {"view": vx.view},
-}
-
-
-def without_types(frame: pd.DataFrame, how: str) -> pd.DataFrame:
-    """Columns of times in which nothing stands, as a file brings them back; or no rows and no dtypes at all."""
-    if how == "no rows":
-        return pd.DataFrame(columns=frame.columns)
-    value, kind = NOTHING[how]
-    times = [name for name in frame.columns if isinstance(frame[name].dtype, pd.DatetimeTZDtype)]
-    return frame.assign(**{name: pd.Series([value] * len(frame), frame.index, kind) for name in times})
-
-
-@pytest.mark.parametrize("how", [*NOTHING, "no rows"])
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, calls in CALLS.items() for name in calls])
-def test_times_of_which_nothing_is_known_are_times(names, kind, name, how):
-    frame = without_types(names[kind], how)
-    before = frame.dtypes.to_dict()
-    assert CALLS[kind][name](frame) is not None
-    assert frame.dtypes.to_dict() == before, "the frame that was passed stays as it is"
-    plt.close("all")

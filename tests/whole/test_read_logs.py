@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from urllib.parse import urlsplit
 
-import httpx
 import pandas as pd
 import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops._support import eventloop
-from voxops.client import upload as uploads
 
 TEXT = "a text that is nobody's business"
 
@@ -86,27 +77,6 @@ def test_a_reading_after_an_ambiguity_names_the_calls_and_a_resend_is_a_retry(sa
     assert TEXT not in caplog.text
 
 
-def test_no_record_has_the_key_or_a_presigned_address(sandbox, tmp_path, caplog, monkeypatch):
-    put, addresses = uploads._put, []
-
-    async def seen(*args):
-        addresses.append(args[2].url)
-        return await put(*args)
-
-    monkeypatch.setattr(uploads, "_put", seen)
-    sandbox.add_fault(Fault("status", status=503, code=sandbox.api_key, times=2, path="/v1/posts"))
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
-        ws.run(campaign(ws, 2)).wait(60)
-        (tmp_path / "photo.jpg").write_bytes(bytes(1_000))
-        sandbox.add_fault(Fault("status", status=503, times=2, path="/upload/**"))
-        eventloop.run(ws.client.upload(tmp_path / "photo.jpg"))
-        logging.getLogger("voxops.client").warning("by mistake: %s", sandbox.api_key)
-    assert len(records(caplog, "^retry: upload, try [23] after HTTP 503")) == 2
-    query = urlsplit(addresses[0]).query
-    assert len(addresses) == 3 and query
-    assert [each for each in (sandbox.api_key, TEXT, query, "/upload/") if each in caplog.text] == []
-
-
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "logs.md"
 
 
@@ -120,51 +90,3 @@ def test_the_page_about_logs_names_each_logger_with_its_levels():
             used |= {(logger[1], "ERROR" if level == "exception" else level.upper()) for level in levels}
     assert len(named) == len(set(named))
     assert set(named) == used
-
-
-def test_requests_are_children_of_the_span_in_which_they_were_made(sandbox, monkeypatch):
-    """The page's lines, with a stand-in for OpenTelemetry: a span is what the context says where a request is sent."""
-    (lines,) = (
-        each
-        for each in re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), flags=re.M | re.S)
-        if "spans" in each
-    )
-    current: ContextVar[str | None] = ContextVar("span", default=None)
-    seen: list[tuple[str, str | None]] = []
-
-    class Spans(httpx.AsyncBaseTransport):
-        def __init__(self, inner: httpx.AsyncBaseTransport) -> None:
-            self._inner = inner
-
-        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-            path = re.sub("post_[a-z0-9]+", ":id", request.url.path)
-            seen.append((f"{request.method} {path}", current.get()))
-            return await self._inner.handle_async_request(request)
-
-    @contextmanager
-    def start(name: str) -> Iterator[None]:
-        token = current.set(name)
-        yield
-        current.reset(token)
-
-    trace = SimpleNamespace(get_tracer=lambda _: SimpleNamespace(start_as_current_span=start))
-    modules = {
-        "opentelemetry": {"trace": trace},
-        "opentelemetry.instrumentation": {"httpx": SimpleNamespace(AsyncOpenTelemetryTransport=Spans)},
-    }
-    for name, members in modules.items():
-        monkeypatch.setitem(sys.modules, name, ModuleType(name))
-        vars(sys.modules[name]).update(members)
-    connect = vx.connect
-    monkeypatch.setattr(vx, "connect", lambda transport: connect(sandbox=sandbox, transport=transport))
-    made: dict[str, vx.Workspace] = {}
-    exec(lines, made)
-    made["ws"].accounts()
-    made["ws"].close()
-    spans = {
-        "GET /v1/auth/me": None,
-        "GET /v1/posts": "nightly",
-        "POST /v1/posts/:id/retry": "nightly",
-        "GET /v1/accounts": None,
-    }
-    assert spans.items() <= dict(reversed(seen)).items(), "the first of each"

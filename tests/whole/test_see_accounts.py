@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from tests.sandbox.support import again
 
 import voxops as vx
 from voxburst_sandbox import Fault
@@ -46,29 +47,17 @@ def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_non
     assert pd.isna(ws.accounts().set_index("account_id").loc[first, "risk"])
 
 
-def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_were_to_blame():
-    from voxops.loading.accounts import account_board
-
-    now = pd.Timestamp("2026-03-22T12:00:00Z")
-
-    def targets(*rows: tuple[str, str | None], account: str = "acc_1") -> pd.DataFrame:
-        known = {"platform": "twitter", "account_id": account, "account_name": "brand"}
-        known |= dict.fromkeys(("updated_at", "scheduled_for"), now)
-        frame = pd.DataFrame(rows, columns=["status", "error_code"]).assign(**known, content="x", error_message=None)
-        texts = dict.fromkeys(("error_code", "error_message"), "string")
-        return frame.assign(post_status=frame["status"], post_id=[f"post_{n}" for n in range(len(rows))]).astype(texts)
-
-    account = {"account_id": "acc_1", "platform": "twitter", "username": "brand", "status": "active"}
-    accounts = pd.DataFrame([account | {"scope_status": None, "scope_message": None}])
-    waiting = targets(("scheduled", None))
-    served = ("published", None)
-
-    def risk(*recent: tuple[str, str | None]) -> list[object]:
-        board = account_board(accounts, targets(*recent), waiting, {})
-        return [*board["risk"].dropna(), board["failed"].item(), board["failure_share"].item()]
-
-    limited, long = ("failed", "RATE_LIMITED"), ("failed", "CONTENT_TOO_LONG")
-    assert risk(limited, limited, served, served) == ["failing", 2, 0.5]
-    assert risk(limited, served, served) == [1, pytest.approx(1 / 3)]
-    assert risk(limited, limited) == [2, 1.0], "two are too few to say so"
-    assert risk(long, long, long, served) == [3, 0.75], "that is the posts' own fault"
+@pytest.mark.parametrize(("codes", "risk"), [
+    (["RATE_LIMITED", "RATE_LIMITED", None, None], "failing"), (["RATE_LIMITED", None, None], None), (["RATE_LIMITED", "RATE_LIMITED"], None),
+    (["CONTENT_TOO_LONG"] * 3 + [None], None),
+], ids=["half", "a third", "too few", "the posts' own fault"])  # fmt: skip
+def test_an_account_half_of_whose_targets_failed_is_failing_unless_the_posts_were_to_blame(ws, sandbox, codes, risk):
+    account = next(key for key, account in sandbox.world.accounts.items() if account.status == "active")
+    again(sandbox, empty=True)
+    for code in codes:
+        post = sandbox.world.posts[sandbox.plant_post("x", [account], status="failed" if code else "published")]
+        (target,) = post.targets
+        target.status, target.error = post.status, code and {"code": code, "message": "no"}
+    board = ws.accounts().set_index("account_id").loc[account]
+    assert (None if pd.isna(board["risk"]) else board["risk"]) == risk
+    assert board["failed"] == sum(code is not None for code in codes)

@@ -62,13 +62,41 @@ async def main() -> None:
 """
 
 
-def test_a_script_of_a_user_is_well_typed(tmp_path):
+WRONG = """
+import voxops as vx
+ws = vx.connect(sandbox=True)
+{call}
+"""
+RIGHT_CALLS = (
+    'ws.posts(status="all")', 'ws.posts(["failed", "partial"])', 'ws.archive("h").posts(status="deleted")', 'vx.triage(ws.posts(), rules={"E_1": "retry"})',
+    'vx.Rule(("E_1",), "fix content", "Shorten it.")', 'ws.watch(["p"]).results(("failed", "blocked"))', 'ws.watch(["p"]).snapshot.count("failed")',
+)  # fmt: skip
+WRONG_CALLS = (
+    'ws.posts(status="faild")', 'ws.posts(["failed", "partly"])', 'ws.posts(status="deleted")', 'ws.archive("h").posts(status="removed")',
+    'vx.triage(ws.posts(), rules={"E_1": "again"})', 'vx.Rule(("E_1",), "fix text", "Shorten it.")', 'ws.watch(["p"]).results("done")',
+    'ws.watch(["p"]).results(["failed", "held"])', 'ws.watch(["p"]).snapshot.count("sent")',
+)  # fmt: skip
+
+
+def checked(folder: Path, script: str) -> list[str]:
+    """The lines of mypy about a user's script, without its summary."""
     pytest.importorskip("mypy")
-    (tmp_path / "script.py").write_text(SCRIPT)
+    (folder / "script.py").write_text(script)
     source = Path(vx.__file__).parents[1]
     found = (
         {} if source.name == "site-packages" else {"MYPYPATH": str(source)}
     )  # an installed package is found by itself
     command = [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--config-file=", "script.py"]
-    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **found}, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **found}, capture_output=True, text=True)
+    return (done.stdout + done.stderr).splitlines()[:-1]
+
+
+def test_a_script_of_a_user_is_well_typed(tmp_path):
+    assert checked(tmp_path, SCRIPT + "\n".join(["ws = vx.connect(sandbox=True)", *RIGHT_CALLS])) == []
+
+
+def test_a_wrong_status_outcome_or_verdict_is_an_error_of_its_line(tmp_path):
+    first = WRONG.partition("{call}")[0].count("\n") + 1
+    errors = checked(tmp_path, WRONG.format(call="\n".join(WRONG_CALLS)))
+    lines = {int(line.split(":")[1]) for line in errors if " error: " in line}
+    assert lines == {*range(first, first + len(WRONG_CALLS))}, errors

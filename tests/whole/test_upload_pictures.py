@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,8 +16,6 @@ from voxops._support import eventloop
 from voxops.api.reasons import Reason
 from voxops.client import AsyncClient, SystemClock
 from voxops.connection import open_workspace
-from voxops.loading import upload
-from voxops.sheets.rules import sheet_rows
 
 SPEED = 30.0
 UPLOAD, STORAGE, IMPORT = "/v1/media/upload", "/upload/**", "/v1/media/import-from-url"
@@ -27,7 +23,7 @@ ADDRESS = "https://cdn.example/a.jpg"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """A sheet with pictures beside it, one of them of the wrong shape, one of a wrong name, and one that the API can't process."""
     folder = tmp_path / "campaign"
     folder.mkdir()
@@ -39,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server() -> Iterator[Sandbox]:
+def server():
     with Sandbox(seed=3, empty=True, rate_limit=None, speed=SPEED) as sandbox:
         yield sandbox
 
@@ -101,16 +97,6 @@ def test_a_process_that_is_killed_before_it_has_its_receipt_is_followed_by_one_t
     assert (made(server), len(server.effects("post.create"))) == ((1, 1, 1), 3)
 
 
-def test_two_kernels_on_one_ledger_upload_each_medium_once(server, folder, tmp_path):
-    sheet(folder, "tall.png", "square.jpg", ADDRESS)
-    both = [Process(upload_and_run, server.url, server.api_key, tmp_path / "ledger.sqlite", folder) for _ in range(2)]
-    until(lambda: not any(process.running for process in both))
-    assert [process.code for process in both] == [0, 0]
-    assert made(server)[::2] == (2, 1)
-    assert len({effect["media"] for effect in server.effects("media.upload")}) == 2
-    assert len(server.effects("post.create")) == 3
-
-
 def test_rows_of_one_file_and_run_all_upload_it_once_under_any_name(sandbox, folder, tmp_path):
     (folder / "copy.jpg").write_bytes((folder / "square.jpg").read_bytes())
     frame = sheet(folder, *["square.jpg", "copy.jpg", f"tall.png;{ADDRESS}"] * 3)
@@ -148,25 +134,6 @@ def test_an_uploaded_sheet_survives_csv_and_excel_and_is_the_same_plan(sandbox, 
 # -- what is not uploaded
 
 
-def test_a_row_whose_cell_names_another_file_than_the_one_that_was_uploaded_waits_for_its_upload(sandbox, folder):
-    frame = sheet(folder, "square.jpg", ADDRESS, "")
-    code = "media_not_uploaded"
-    plan = planned(frame)
-    assert [why.code for why in plan.why] == [code, code, "ready"]
-    assert "'square.jpg' is not uploaded; upload it: sheet = ws.upload(sheet)" in plan.frame.loc[0, "reason"]
-    with workspace(sandbox) as ws:
-        uploaded = ws.upload(frame)
-    for cell, expected in (
-        ("other.jpg", code),
-        ("square.jpg;tall.png", code),
-        ("square.jpg;media_1", code),
-        ("media_1", "ready"),
-    ):
-        changed = planned(uploaded.assign(media=[cell, *uploaded["media"][1:]]))
-        assert [why.code for why in changed.why] == [expected, "ready", "ready"]
-    assert not sandbox.effects("post.create")
-
-
 def test_a_file_that_fails_does_not_stop_the_others_and_the_plan_says_why(sandbox, folder):
     cells = ("square.jpg", "none.jpg", "broken.jpg", "http://x.example/a.jpg", "square.jpg;broken.jpg", "../sheet.csv")
     with workspace(sandbox) as ws:
@@ -187,22 +154,6 @@ def test_a_file_that_fails_does_not_stop_the_others_and_the_plan_says_why(sandbo
         assert made(sandbox)[0] == before + 1, "under the next key, since the first medium has failed"
 
 
-def test_a_file_that_is_exchanged_between_its_look_and_its_upload_is_not_uploaded(sandbox, folder, monkeypatch):
-    frame, private = sheet(folder, "square.jpg"), folder.parent / "private.jpg"
-    Image.new("RGB", (1080, 1080), "blue").save(private)
-
-    def look(*args: Any, **options: Any) -> Any:
-        rows = sheet_rows(*args, **options)
-        (folder / "square.jpg").unlink()
-        (folder / "square.jpg").symlink_to(private)
-        return rows
-
-    monkeypatch.setattr(upload, "sheet_rows", look)
-    with workspace(sandbox) as ws:
-        assert errors(ws.upload(frame)) == [Reason("media_changed", value="square.jpg").sentence()]
-    assert made(sandbox)[1] == 0
-
-
 @pytest.mark.parametrize("times", [1, None])
 @pytest.mark.parametrize("path", [UPLOAD, STORAGE, IMPORT, "/v1/media/*"])
 def test_lost_answers_and_an_outage_upload_nothing_twice(sandbox, folder, path, times):
@@ -214,20 +165,6 @@ def test_lost_answers_and_an_outage_upload_nothing_twice(sandbox, folder, path, 
         assert errors(ws.upload(frame)) == [None, None]
     created, _, imported = made(sandbox)
     assert created == imported == len({effect["media"] for effect in sandbox.effects("media.upload")}) == 1
-
-
-@pytest.mark.parametrize("how", ["gone", "failed"])
-def test_a_medium_that_is_gone_is_uploaded_again(sandbox, folder, how):
-    with workspace(sandbox) as ws:
-        first = ws.upload(sheet(folder, "square.jpg", ADDRESS))
-        for name in first["media_id"]:
-            if how == "gone":
-                sandbox.world.media.drop(name)
-            else:
-                sandbox.world.media[name].status = "failed"
-        second = ws.upload(first)
-    assert set(first["media_id"]).isdisjoint(second["media_id"])
-    assert first["media_sha256"].equals(second["media_sha256"])
 
 
 # -- paths, the check, and rows that failed
@@ -282,17 +219,3 @@ def test_the_check_finds_what_the_upload_would_and_sends_nothing(sandbox, folder
         after = ws.check(uploaded, gap=None).groupby("row_id")["code"].agg(list)
         assert after["r0"][-1] == "media_unknown" and "media_changed" in after["r1"]
         assert "media_imported" not in after.explode().tolist()
-
-
-def test_failed_rows_find_their_pictures_again_wherever_the_notebook_is(sandbox, folder, monkeypatch):
-    """`run.failed()` and the results keep the folder of the sheet, and what was uploaded."""
-    frame = sheet(folder, "square.jpg", "tall.png")
-    frame.loc[1, "content"] = "x" * 9_000
-    with workspace(sandbox) as ws:
-        failed = ws.run(planned(ws.upload(frame))).wait().failed()
-        assert failed["row_id"].tolist() == ["r1"]
-        monkeypatch.chdir("/")
-        for mended in (failed, ws.upload(failed)):
-            assert planned(mended.assign(content="short")).eligible == 1
-        assert ws.run(planned(mended.assign(content="short"))).wait().results()["outcome"].tolist() == ["succeeded"]
-    assert made(sandbox)[1] == 2

@@ -124,7 +124,7 @@ _WITH_DIGITS, _LIKE_DIGITS = re.compile(r"\w*\d\w*"), str.maketrans("oil", "011"
 
 
 def near_name(word: str, known: Iterable[str], cutoff: float = 0.8) -> str | None:
-    """Return the known name nearest to a typo, None if none is near: 2026 is not meant by 2027, though by 2O26."""
+    """Return the known name nearest to a typo, None if none is near: 2O26 means 2026, but 2027 does not."""
     return near(word, [name for name in known if _digits(name) == _digits(word)], cutoff)
 
 

@@ -36,7 +36,7 @@ def as_kept(text: str) -> str:
 def as_read(text: str) -> str:
     """Return a text as readers perceive it (rule 17).
 
-    Case is folded, blanks and line ends become one blank, and variation selectors are dropped, since keyboards and servers differ
+    Case is folded, blanks and line ends become one blank, and variation selectors are dropped, because keyboards and servers differ
     in them.
     """
     return " ".join(fold_text(_SELECTORS.sub("", text)).split())

@@ -87,7 +87,7 @@ class SteppedClock:
     async def sleep(self, seconds: float) -> None:
         """Let so many seconds pass at the server."""
         start, began = self.passed(), time.monotonic()
-        # At least one if there is any: whoever waits until an instant may be a rounding error away from it, and would wait for ever.
+        # At least one if there is any: a waiter may be a rounding error away from its instant, and would wait endlessly.
         due = start + max(math.ceil(seconds * 1000 - _ROUNDING), int(seconds > 0))
         while self.passed() < due and not math.isinf(speed := self.speed):
             await asyncio.sleep(min(_STEP, (due - self.passed()) / 1000 / speed))

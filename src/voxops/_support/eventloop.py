@@ -101,13 +101,13 @@ class _Work(Generic[T]):
         self._loop.call_soon_threadsafe(self._cancel)
 
     def _cancel(self) -> None:
-        """Cancel the task after its first step, which may be a pause, and once, since a second cancel would interrupt its cleanup."""
+        """Cancel the task after its first step, which may be a pause, and only once, because a second cancel would interrupt its cleanup."""
         if self._task is not None and not self._cancelled:
             self._cancelled = True
             self._loop.call_soon(self._task.cancel)
 
     def wait(self, tick: Callable[[], object]) -> T:
-        """Block until the outcome, and return or raise it; meanwhile call `tick` again and again."""
+        """Block until the outcome, and return or raise it; call `tick` regularly until then."""
         while not futures.wait({self.future}, TICK).done:
             tick()
         return self.future.result()
@@ -125,7 +125,7 @@ class _Work(Generic[T]):
 
 @contextmanager
 def _handled_by(handler: Any) -> Iterator[None]:
-    """Let a handler have the interrupts (SIGINT) within the block."""
+    """Pass interrupts (SIGINT) to a handler within the block."""
     before = signal.getsignal(signal.SIGINT)
     # None: not installed by Python, so it can't be restored. Ignored: interrupts are not wanted.
     if threading.current_thread() is not threading.main_thread() or before in (None, signal.SIG_IGN):
@@ -141,7 +141,7 @@ def _handled_by(handler: Any) -> Iterator[None]:
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """See the interrupts within the block, and pass each on; yields a function that returns whether one has just arrived.
+    """Observe the interrupts within the block, and pass each on; yields a function that returns whether one has just arrived.
 
     A notebook's kernel and asyncio make a cancel of the awaiting task out of one, which looks like any other cancel.
     """
@@ -260,13 +260,13 @@ async def arun(coro: Coroutine[Any, Any, T]) -> T:
 
 
 def _note(stop: BaseException, left: Iterable[str]) -> None:
-    """Say in an interrupt or cancel what the work has left behind."""
+    """Add to an interrupt or cancel what the work has left behind."""
     for note in left:
         stop.add_note(note)
 
 
 def submit(coro: Coroutine[Any, Any, T]) -> Future[T]:
-    """Start a coroutine on the private loop and return at once; cancelling the future cancels it.
+    """Start a coroutine on the private loop and return immediately; cancelling the future cancels it.
 
     Parameters
     ----------
@@ -312,7 +312,7 @@ def awaitable(
 ) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
     """The twin of a blocking method, for any event loop.
 
-    A method that asks only the ledger is called in a thread, with `here` at once.
+    A method that asks only the ledger is called in a thread; with `here`, immediately.
     """
     work: Any = inspect.unwrap(method)
 
@@ -371,7 +371,7 @@ def beginning(method: Callable[Concatenate[Any, P], T]) -> Callable[Concatenate[
 
 
 async def _keep(got: list[T], method: Callable[..., Coroutine[Any, Any, T]], *call: Any) -> None:
-    """Keep what a call returns also where its caller has been cancelled meanwhile."""
+    """Keep the result of a call even if its caller was cancelled before it came."""
     got.append(await _call(method, *call))
 
 

@@ -45,7 +45,7 @@ class Load:
         self._rows += rows
 
     def reach(self, done: int, total: int, of: str) -> None:
-        """Note how much is done of all that is known, such as 3 of 80 ``media``."""
+        """Record the progress, such as 3 of 80 ``media``."""
         self._done, self._total, self._of = done, total, of
 
     def tick(self) -> None:
@@ -56,7 +56,7 @@ class Load:
             self._show(f"{self._noun}: {', '.join([*self._far(), *self._speed(now - self._began)])}")
 
     def stopped(self) -> str:
-        """Return how far it was when somebody stopped it."""
+        """Return the progress at which somebody stopped it."""
         took = safe.duration(self._clock() - self._began)
         return f"stopped loading {self._noun} after {took}: {', '.join(self._far()) or 'nothing had come yet'}"
 
@@ -70,7 +70,7 @@ class Load:
         return [f"{self._rows / seconds:,.0f} rows a second"] if self._rows else ["waiting for an answer"]
 
 
-_UNSEEN = Load("", print)  # shows nothing, since nobody calls its `tick`
+_UNSEEN = Load("", print)  # shows nothing, because nobody calls its `tick`
 _load: ContextVar[Load] = ContextVar("load", default=_UNSEEN)
 current = _load.get  # the load that is under way here, to count what comes; else one that nobody sees
 

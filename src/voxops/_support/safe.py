@@ -80,7 +80,7 @@ def clip(text: str, limit: int) -> str:
 
 
 def middle(value: object, limit: int) -> str:
-    """Return `plain` text without its middle, since both ends distinguish ids: ``post_3x2s…xrogmqq``."""
+    """Return `plain` text without its middle, because both ends distinguish ids: ``post_3x2s…xrogmqq``."""
     text = plain(value)
     tail = limit // 2
     return text if len(text) <= limit else f"{text[: limit - tail - 1]}…{text[-tail:]}"
@@ -116,7 +116,7 @@ def instant(at: datetime, *, day: bool = True, tz: str | tzinfo = "UTC", headed:
     """Return a time in a zone, such as ``2026-11-03 14:02:10 UTC``, or without its day.
 
     In all displays, a head (of a column, a display, an axis) names the zone once, as it was passed (`zoned`), and the times
-    below it have none (`headed`). A time by itself, in a sentence, among details or in a tooltip, has the zone's short name at that
+    below it have none (`headed`). A single time, in a sentence, among details or in a tooltip, has the zone's short name at that
     instant, such as CET. So has a time in the repeated hour of a clock change, also below a head.
     """
     local = at.astimezone(ZoneInfo(tz) if isinstance(tz, str) else tz)
@@ -138,8 +138,13 @@ def _visible(char: str) -> str:
     return char
 
 
-# A quotation mark within an address is part of it, since a token may have one; after it, it is not.
+# A quotation mark within an address is part of it, because a token may have one; after it, it is not.
 _ADDRESS = re.compile(r"\b[a-z][\w+.-]*://(?:[^\s\"'<>`]|'(?=\w))*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE)
+
+# A user, or a query or fragment with a value, also of an address without a scheme or within another one.
+_OPENERS = re.compile(
+    r"(?<=://)[^\s/?#@]+@|(?<=\S)([?#]|%3f|%23)[\w.%~$-]+(?:=|%3d)[^\s\"'<>`]*[^\s\"'<>`.,;:!?)\]]", re.IGNORECASE
+)
 
 # The last two names, which somebody had to register; one before them may be a token. Or a whole number of the network.
 _HOST = re.compile(r"(?:^[\d.]+|^\[[\da-f:]+\]|(?:^|(?<=\.))[\w-]{1,63}(?:\.[\w-]{1,63})?)(?::\d{1,5})?\Z", re.ASCII)
@@ -147,7 +152,7 @@ _REDACTED = re.compile(r"[^/]*/…#[0-9a-f]{8}")
 
 
 def redact_address(url: object) -> str:
-    """Return the host of an address and a short hash of the whole, since path, query and user may be secret: ``a.example/…#1f0c2d34``."""
+    """Return the host of an address and a short hash of the whole, because path, query and user may be secret: ``a.example/…#1f0c2d34``."""
     text = str(url)
     if _REDACTED.fullmatch(text):
         return text
@@ -169,6 +174,11 @@ def redact_addresses(text: object) -> str:
     return _ADDRESS.sub(lambda found: redact_address(found[0]), str(text))
 
 
+def without_queries(text: object) -> str:
+    """Return a message without what opens the addresses in it: user, query and fragment; host and path stay, for the reader."""
+    return _OPENERS.sub(lambda found: f"{found[1]}…" if found[1] else "", str(text))
+
+
 def _short_hash(text: str) -> str:
-    """Return a mark that tells texts apart and shows nothing of them."""
+    """Return a short hash that distinguishes texts without showing them."""
     return f"#{hashlib.sha256(text.encode(errors='replace')).hexdigest()[:8]}"

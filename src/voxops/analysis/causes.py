@@ -115,8 +115,8 @@ def causes(
     needed = [*_CAUSE, "platform", "account_id", "post_id", "retryable", "updated_at", "error_message"]
     triaged = need(triaged, needed, _NEEDS, _ADVICE)
     rows = restored(triaged[triaged["cause"].notna()])
-    # The first example in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python. Of half a
-    # surrogate pair a question mark stays: pyarrow refuses it where pandas hands columns to it.
+    # The first example in order is the smallest, which pandas finds far sooner: it compares texts group by group in Python. Half a
+    # surrogate pair becomes a question mark, because pyarrow refuses it where pandas hands columns to it.
     example = rows["error_message"].map(well_formed, na_action="ignore").astype(STRING_DTYPE)
     rows = rows.assign(retryable=flags(rows, "retryable"), example=example)  # a file may have turned flags into text
     owners = {"owners": ("owner", names_of)} if "owner" in rows.columns else {}
@@ -230,7 +230,7 @@ def _bound(triaged: pd.DataFrame, name: str) -> pd.Timestamp | None:
 
 
 def _refuse_short(triaged: pd.DataFrame, last: pd.Timestamp, week: pd.Timedelta) -> None:
-    """Refuse a frame that was loaded for less than two spans, or cut: everything would seem new."""
+    """Refuse a frame that was cut, or covers less than two spans: everything would seem new."""
     since = _bound(triaged, "since")
     if triaged.attrs.get("complete") is False:
         short = "was cut, as by limit=, so what is older is missing"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import chain
@@ -21,7 +21,7 @@ from voxops.frames.checks import need, refuse_results, times_of
 from voxops.frames.records import TRIED_TYPES, targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import present_of
-from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome, Verdict
+from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome, Verdict, VerdictName
 
 _LONGEST = 120  # characters of a message in a cause
 _READ = 2000  # characters of a message that are read; later ones do not distinguish causes
@@ -87,7 +87,7 @@ class Rule:
     codes : tuple of str
         Its error codes, in either case; empty for any code or none.
     verdict : Verdict
-        What to do, also as text, such as ``"retry"``.
+        What to do, also as text: retry, wait, fix content, fix media, reconnect account, upgrade plan, ask support, nothing to do.
     remedy : str
         What the person who acts should do.
     retryable : bool
@@ -107,7 +107,7 @@ class Rule:
     """
 
     codes: tuple[str, ...]
-    verdict: Verdict
+    verdict: Verdict | VerdictName
     remedy: str
     retryable: bool = False
     platform: str | None = None
@@ -245,12 +245,12 @@ def find_rule(code: str | None, platform: str | None, message: str | None, rules
     return next((rule for rule in chain(rules, RULES) if rule.fits(code, platform, message)), UNKNOWN)
 
 
-def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) -> tuple[Rule, ...]:
+def analyst_rules(rules: Sequence[Rule] | Mapping[str, Verdict | VerdictName] | None) -> tuple[Rule, ...]:
     """Read the analyst's ``rules=``.
 
     Parameters
     ----------
-    rules : iterable of Rule, mapping or None
+    rules : sequence of Rule, mapping or None
         A mapping is short for rules of one code each, ``{"E_4711": "retry"}``: ``retry`` and ``wait`` make the code retryable.
 
     Raises
@@ -268,7 +268,7 @@ def analyst_rules(rules: Iterable[Rule] | Mapping[str, Verdict | str] | None) ->
     return own
 
 
-def _short_rule(code: str, verdict: Verdict | str) -> Rule:
+def _short_rule(code: str, verdict: Verdict | VerdictName) -> Rule:
     """Return the analyst's rule for one code."""
     if not isinstance(code, str):
         raise PlanError(f"rules= names error codes as text, such as {{'E_4711': 'retry'}}, not {code!r}.")
@@ -354,7 +354,7 @@ def judge(
         return Judgement(_label(f"status {state}", platform, ""), Verdict.SUPPORT, remedy)
     rule = find_rule(code, platform, message, rules)
     cause = _label(code or "NO_CODE", platform, message_template(message))
-    return Judgement(cause, rule.verdict, rule.remedy, rule.retryable)
+    return Judgement(cause, Verdict(rule.verdict), rule.remedy, rule.retryable)
 
 
 _STUCK = (
@@ -368,7 +368,9 @@ def _label(head: str, platform: str | None, tail: str) -> str:
     return f"{SPACE.sub(' ', head)[:60]} {SPACE.sub(' ', platform or '-')[:30]}" + (f": {tail}" if tail else "")
 
 
-def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | str] | None = None) -> pd.DataFrame:
+def triage(
+    frame: pd.DataFrame, rules: Sequence[Rule] | Mapping[str, Verdict | VerdictName] | None = None
+) -> pd.DataFrame:
     """Return every target with its cause, verdict and remedy: why it failed and what to do.
 
     Parameters
@@ -376,7 +378,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
     frame : pandas.DataFrame
         From ``ws.posts``, which is expanded by `targets` first; or from ``vx.targets``, with ``platform status error_code
         error_message post_status``.
-    rules : iterable of Rule, mapping or None
+    rules : sequence of Rule, mapping or None
         Your own rules, which come before the table: ``{"E_4711": "retry"}``, or `Rule` objects.
 
     Returns
@@ -387,7 +389,7 @@ def triage(frame: pd.DataFrame, rules: Iterable[Rule] | Mapping[str, Verdict | s
         ``retryable`` to True if you know better; the plan records that. ``attrs`` also has ``rules``: the codes of your own rules. A target
         in flight that last changed (``updated_at``) 10 minutes or longer before the load is stuck: ask support. The frame may have what the
         ledger knows (``last_outcome last_code last_tried_at tried``, see `targets`). Then a target that the API has skipped since is *ask
-        support*, and the remedy of one that failed again says how often it was tried. The time of the load is ``attrs["fetched_at"]``, or
+        support*, and the remedy of a target that failed again states its number of tries. The time of the load is ``attrs["fetched_at"]``, or
         the latest change if a merge has lost it.
 
     Raises
@@ -433,7 +435,7 @@ _SKIPPED = "SKIPPED"  # the API's word that it will not try a target again
 
 
 def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: Any) -> Judgement:
-    """Judge a target that this ledger has tried again: one that the API skipped would be skipped again, until it is fixed.
+    """Judge a target that this ledger has tried again. If the API skipped it, a further retry would be skipped, too.
 
     Whether it has changed since can't be told: ``updated_at`` is the post's, which other targets move, too.
     """
@@ -441,7 +443,7 @@ def _after_tries(judgement: Judgement, outcome: Any, code: Any, at: Any, count: 
         return judgement
     if code == _SKIPPED:
         rule = find_rule(_SKIPPED, None, None)
-        return replace(judgement, verdict=rule.verdict, remedy=rule.remedy, retryable=False)
+        return replace(judgement, verdict=Verdict(rule.verdict), remedy=rule.remedy, retryable=False)
     said = f"{judgement.remedy} Retried {'once' if count == 1 else f'{count} times'}, last on {safe.instant(at)}, and failed."
     return replace(judgement, remedy=said)
 

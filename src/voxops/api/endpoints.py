@@ -36,7 +36,7 @@ def wire_name(name: str) -> str:
 
 
 def _draft_without_time(body: dict[str, Any]) -> dict[str, Any]:
-    """Send a post without a time as a draft, since sources differ on the default."""
+    """Send a post without a time as a draft, because sources differ on the default."""
     if DRAFT_FLAG_SENT and body.get("scheduledFor") is None and not body.get("queue"):
         body.setdefault("saveAsDraft", True)
     return body
@@ -119,7 +119,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
     "account_ids": ("Sequence[str]", "Accounts to post to; they determine the platforms."),
     "code": ("str", "The code of the consent."),
     "content": ("str", "The text, at most 10,000 characters; platforms allow fewer."),
-    "content_type": ("str", "Of a post, such as ``CAROUSEL``; of a file, such as ``image/jpeg``."),
+    "content_type": ("str", "The type of a post, such as ``CAROUSEL``, or of a file, such as ``image/jpeg``."),
     "delivery_id": ("str", "Id of the delivery."),
     "dry_run": ("bool", "Only validate them."),
     "enabled": ("bool", "Whether it is on."),
@@ -174,7 +174,7 @@ PARAMETERS: Mapping[str, tuple[str, str]] = {
 GROUPS: Mapping[str, str] = {
     "posts": """Posts of the workspace.
 
-    Every method sends at once, and sends again only as its row of the matrix allows, under the same key. Only a plan
+    Every method sends immediately, and sends again only as its row of the matrix allows, under the same key. Only a plan
     (``ws.run(plan)``) prevents duplicates *across calls, kernels and crashes*; here the caller must pass the same `idempotency_key`
     for the same request.""",
     "accounts": "Social accounts that the workspace may post to.",
@@ -206,7 +206,7 @@ ENDPOINTS: tuple[Operation, ...] = (
     Operation("posts.duplicate", 8, "post_id", "...", "Duplicate a post."),
     Operation("posts.unpublish", 9, "post_id", "...", "Unpublish a post."),
     Operation("posts.fix", 10, "post_id target_id", "content media_url refresh_media", "Fix one target of a post and queue it again; without changes it is only queued again."),
-    Operation("posts.bulk", 11, "", "posts dry_run", "Create up to 50 posts in one request.", "Give each a time: one without might be published at once."),
+    Operation("posts.bulk", 11, "", "posts dry_run", "Create up to 50 posts in one request.", "Give each a time: a post without one might be published immediately."),
     Operation("posts.bulk_video", 12, "", "videos", "Create up to 20 video posts in one request."),
     Operation("posts.validate", 13, "", "content platforms media_ids media first_comment platform_metadata", "Validate a post for each platform, without creating it."),
     Operation("posts.set_recurrence", 14, "post_id", "...", "Set a post's recurrence."),

@@ -152,12 +152,12 @@ def sighted(baseline: Baseline | None, state: PostState) -> bool:
 
 
 def fate_of(target: TargetState, state: PostState, tried: Attempted) -> Fate:
-    """Return the progress of a target, by the present state of its post (rule 13).
+    """Return the progress of a target, from the present state of its post (rule 13).
 
-    A target that is published now and was not has succeeded at once. It has *failed* only if the post is terminal and there is evidence
+    A target that is published now and was not before has succeeded immediately. It has *failed* only if the post is terminal and there is evidence
     that this try has ended. Evidence is that the post was observed in flight, or that the target differs from the baseline. If the response
     announced a retry count and the wire shows one, the count must have reached it. A count that has reached it under a newer time stamp is
-    evidence by itself where `by_count` allows it. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an
+    evidence alone where `by_count` allows it. A newer time stamp alone may be an edit and is never evidence of a failure. Nor is an
     error that is gone while the status is the same: the API may clear it when it queues a retry. A target with an unknown status, or none,
     has that of the whole post, if all targets are out or none is.
     """
@@ -211,7 +211,7 @@ def untouched(state: PostState, baseline: Baseline | None) -> bool:
 def is_newer(state: PostState, baseline: Baseline | None) -> bool:
     """Whether a post's time stamp is newer than the baseline's; False if one is missing.
 
-    Stamps from different kinds of reads are compared at the coarser precision, since lists may cut milliseconds.
+    Stamps from different kinds of reads are compared at the coarser precision, because lists may cut milliseconds.
     """
     if baseline is None or not state.updated_at or not baseline.updated_at:
         return False
@@ -270,7 +270,7 @@ def _alike(baseline: Baseline, source: Source) -> bool:
 
 
 def _error_is_gone(target: TargetState, baseline: Baseline | None) -> bool:
-    """Whether a target differs only in an error that is gone."""
+    """Whether the only difference of a target is an error that disappeared."""
     before = None if baseline is None else baseline.targets.get(target.place)
     return before is not None and target.status == before.status and not (target.error_code or target.error_message)
 

@@ -22,7 +22,7 @@ CONTENT_CHARACTERS, COMMENT_CHARACTERS = 10_000, 2_200
 METADATA_NAME_CHARACTERS, METADATA_TEXT_CHARACTERS = 100, 1_000
 BULK_POSTS = 50  # of one bulk request (contract: K1-2); the retired endpoint took 100
 
-# Documented text limits of the platforms; a breach is only a warning, since the API decides. `ws.check` asks it.
+# Documented text limits of the platforms; a breach is only a warning, because the API decides. `ws.check` asks it.
 PLATFORM_CHARACTERS: Mapping[str, int] = {
     "twitter": 280, "bluesky": 300, "threads": 500, "instagram": 2_200, "linkedin": 3_000,
 }  # fmt: skip
@@ -44,7 +44,7 @@ FILE_TYPES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PictureLimits:
-    """What a platform takes of a picture in its feed: most bytes, least width in pixels, least and most width for each height."""
+    """A platform's limits for a picture in its feed: maximum bytes, minimum width in pixels, minimum and maximum ratio of width to height."""
 
     most_bytes: int
     least_width: int = 0
@@ -52,7 +52,7 @@ class PictureLimits:
     most_ratio: float = 1_000.0
 
 
-# The platforms' own published limits; a breach is only a warning, since the API may convert a picture before it sends it on.
+# The platforms' own published limits; a breach is only a warning, because the API may convert a picture before it sends it on.
 PLATFORM_PICTURES: Mapping[str, PictureLimits] = {
     "instagram": PictureLimits(8 * _MEGABYTE, 320, 4 / 5, 1.91),
     "threads": PictureLimits(8 * _MEGABYTE, 320, 1 / 10, 10),

@@ -16,7 +16,7 @@ from typing import Any
 READY = "ready"  # the code of every row that would be sent
 TWIN = "set a column twin to True if that is intended"  # how to create a post that equals another one (rule 17)
 
-# Of rows that are not eligible: what is requested is there, another row of the frame stands for it, or the API works on it.
+# Codes of rows that are not eligible and need no action: done already, covered by another row of the frame, or in progress at the API.
 NEED_NOBODY = frozenset({
     "already_delivered", "already_published", "delivery_twice", "in_flight", "other_target_publishing", "post_twice", "sync_as_is",
     "sync_out", "target_twice", "unchanged",
@@ -57,19 +57,19 @@ SENTENCES: dict[str, str] = {
     "layout_hidden": "a hidden sheet of this workbook reads {value}; if that is wrong, pass columns= and tz= to vx.read_campaign",
     "list_form": "{value!r} is a Python list; separate its parts by semicolons",
     "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
-    "media_address": "{value!r} is no https address without a user name; media are imported from such addresses only",
+    "media_address": "{value!r} is not an https address without a user name; media are imported only from such addresses",
     "media_changed": "the file {value!r} has changed since it was uploaded or read; upload it: sheet = ws.upload(sheet)",
     "media_empty": "the file {value!r} is empty",
     "media_failed": "the API did not take {value!r}: {said}; ws.upload tries once more",
     "media_folder": "the folder of this sheet, with {value!r} in it, is not known here; pass folder=, or read the sheet again",
-    "media_form": "{value!r} is no id of a media; separate media by a semicolon",
+    "media_form": "{value!r} is not a media id; separate media by a semicolon",
     "media_imported": "ws.upload imports addresses; whether {value!r} holds a picture or a film shows only then",
-    "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it anew",
+    "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it again",
     "media_missing": "there is no file {value!r} in the folder of the sheet; if it is elsewhere: vx.read_campaign(path, folder=…)",
     "media_outside": "{value!r} is not in the folder of the sheet; move it, or name the folder: vx.read_campaign(path, folder=…)",
     "media_no_file": "{value!r} is a folder, not a file",
     "media_not_uploaded": "{value!r} is not uploaded{said}; upload it: sheet = ws.upload(sheet)",
-    "media_not_ready": "the media {value} is {status}, and only ready ones can be attached",
+    "media_not_ready": "the media {value} is {status}, and only ready media can be attached",
     "media_unknown": "the workspace has no media {value!r}",
     "media_too_large": "the file {value!r} has {count:,} bytes; the API takes {most:,} of {kind}",
     "media_type": "the file {value!r} is of a kind that the API does not take; it takes jpg, png, gif, webp, mp4, mov, avi, webm and pdf",
@@ -85,12 +85,12 @@ SENTENCES: dict[str, str] = {
     "row_id_missing": "the row has no key; every row needs one that never changes",
     "rows_skipped": "headings merged over the whole row are not read: {value}",
     "same_text": "the same text goes out on {account} within a day, as {other}",
-    "too_close": "{time} minutes from {other} on {account}; the least is {least}",
-    "too_many_a_day": "on {account} it is number {count} on {time}, after {other}; the most is {most}",
+    "too_close": "{time} minutes from {other} on {account}; the minimum is {least}",
+    "too_many_a_day": "post number {count} on {account} on {time}, after {other}; the limit is {most}",
     "item_unreadable": "the response does not say whether the row was created",
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
-    "time_missing": "no time; without one the API may publish the post at once",
+    "time_missing": "no time; without one the API may publish the post immediately",
     "time_unreadable": "the time {value!r} can't be read; " + _LIKE,
     "time_without_hour": "the time {value!r} is a day without an hour; " + _LIKE,
     "time_without_offset": (
@@ -123,7 +123,7 @@ SENTENCES: dict[str, str] = {
         + _LOST + ")"
     ),
     "other_target_publishing": "another target of this post is still publishing",
-    "publishing": "on its way: {status}",
+    "publishing": "in flight: {status}",
     "post_waits": "the post is {status}",
     "target_not_listed": "the post no longer lists the target",
     "target_without_id": "the API shows no id for this target; retry the whole post",
@@ -167,7 +167,7 @@ SENTENCES: dict[str, str] = {
     "sync_account": "the account {value} is not known here; name accounts by their ids, or load the posts again with "
     "ws.posts(campaign=…) (" + _LOST + ")",
     "sync_as_is": "as the sheet says",
-    "sync_doubled": "several posts bear the mark of this row: {posts}; cancel all but one of them",
+    "sync_doubled": "several posts have the mark of this row: {posts}; cancel all but one of them",
     "sync_draft": "{post} is a draft, as after an approver sent it back; schedule or delete it",
     "sync_edited": (
         "{post} shows other values of {fields} than were last requested, or does not tell; a column override (True) lets the sheet win"
@@ -200,33 +200,33 @@ SENTENCES: dict[str, str] = {
     "being_sent": "being sent",
     "queued": "queued",
     "looks_as_before": "looks as before; it may still be queued",
-    "never_ended": "accepted, but not ended for long; look at the dashboard, or plan it as its next attempt, in a column attempt",
-    "unresolved": "no usable answer; reading goes on",
+    "never_ended": "accepted long ago, and still not ended; look at the dashboard, or plan its next attempt, in a column attempt",
+    "unresolved": "no usable answer; voxops keeps reading",
     "no_answer_came": "no answer came",
     "answer_unreadable": "the answer is not what this call returns",
-    "answer_without_row": "the answer does not say what became of it",
+    "answer_without_row": "the answer has no result for this row",
     "answered": "the API answered {status}{said}",
-    "answered_by_proxy": "{status} came without the API's own words, as from a proxy",
-    "rate_limited": "a limit of the API may have interrupted the request; it is read for, then sent again",
+    "answered_by_proxy": "{status} is not in the API's format; it may come from a proxy",
+    "rate_limited": "a rate limit may have interrupted the request; voxops reads the list, then sends it again",
     "still_executing": "the server is still working on it",
     "key_conflict": "the API answered {status}{said}: something else was sent under its key; a next attempt has another key",
-    "unmarked_post": "{post} bears no mark and may be this row; look at it, and if it is not, set a column attempt to {attempt}",
+    "unmarked_post": "{post} has no mark and may be this row; look at it, and if it is not, set a column attempt to {attempt}",
     "changed_in_doubt": (
-        "unknown whether it took effect, and changed since; look at the dashboard, or plan it as its next attempt, in a column attempt"
+        "unknown whether it took effect, and changed afterwards; look at the dashboard, or plan its next attempt, in a column attempt"
     ),
     "not_found": "the API named a post that does not exist; to create it again, set a column attempt one higher",
     # A call, where it is not sent again.
-    "resend_partly_done": "some of its rows are there; the others wait until a later reading proves them absent",
-    "resend_unwanted": "no running plan lets all of its rows go, so it is not sent again; reading goes on",
+    "resend_partly_done": "some of its rows exist; the others wait until a later reading proves that they do not",
+    "resend_unwanted": "not sent again, because no running plan contains all of its rows; voxops keeps reading",
     "resend_time_passed": "unknown whether it took effect, and its time has passed",
     "resend_key_forgotten": "the server may have forgotten its key; look at the dashboard whether it took effect",
-    "resend_other_key": "it was first sent with another API key; go on with that one, or look at the dashboard",
-    "resend_refused": "the API refused its key; a later reading must prove it absent",
-    "resend_stands": "unknown whether it was created, and another post stands for a row or looks like it",
+    "resend_other_key": "it was first sent with another API key; continue with that key, or look at the dashboard",
+    "resend_refused": "the API refused its key; a later reading must prove that it was not created",
+    "resend_stands": "unknown whether it was created, and another post has the mark of a row or looks like it",
     "tried_often": "tried {times} times without a usable answer; look at the dashboard, then run.resume()",
     "ledger_changed_by_hand": "somebody has changed this ledger by hand; nothing of it is sent",
     # A request, where it waits or is blocked.
-    "paused": "the run is paused; run.resume() goes on",
+    "paused": "the run is paused; run.resume() continues it",
     "cancelled": "cancelled before it was sent; run the plan again to send it",
     "undone": "a later plan has withdrawn its run; to create it, set a column attempt one higher",
     "lists_hide_metadata": (
@@ -237,16 +237,16 @@ SENTENCES: dict[str, str] = {
     "first_create_tells": "waits until a first post shows whether the API's lists show its metadata",
     "create_in_doubt": "whether its post was created is not known yet; run the cell again",
     "subject_busy": "another request on this post is open; wait for its outcome",
-    "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run plans it anew",
+    "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run lists it, to be planned again",
     "looks_like": "looks like {post}, created by hand or elsewhere; " + TWIN,
     "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + ", or swap by a third value",
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
     "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
     "account_unknown": "{said}",
     "time_passed": "its time has passed",
-    "withdrawn_since": "created as {post}, {status} since; to create it again, set a column attempt to {attempt}",
+    "withdrawn_since": "created as {post}, which is {status} now; to create it again, set a column attempt to {attempt}",
     "duplicate_of": (
-        "{post}, a duplicate of {own} ({status} since), shows something else; a column twin (True) says that it is another "
+        "{post}, a duplicate of {own} (now {status}), shows something else; a column twin (True) says that it is another "
         "post, attempt {attempt} creates the row again"
     ),
     "shows_it_now": "{post} shows this now, but was created with another text, tags or media; change the post itself",
@@ -257,7 +257,7 @@ SENTENCES: dict[str, str] = {
     "done_otherwise": "done before, with other values of {fields}; load it again, or give a change a new name",
     # A run, where it has stopped.
     "broke_down": "the run broke down; what was sent is on record",
-    "stopped_after_failures": "stopped after {failures}, as requested; see run.failed(), then run the plan again to go on",
+    "stopped_after_failures": "stopped after {failures}, as requested; see run.failed(), then run the plan again to continue",
     "api_refused": "{said}. Nothing more is sent; fix that, then run.resume() goes on",
     "rate_limit_persists": "the API keeps refusing for its rate limit; run.resume() goes on later",
     "too_few_requests": (
@@ -353,7 +353,7 @@ class Reason:
         return Reason(self.code, place=place, words=self.words, **dict(self.params))
 
     def having(self, **params: Any) -> Reason:
-        """Return the reason with these parameters in the place of its own."""
+        """Return the reason with these parameters instead of its own."""
         return Reason(self.code, place=self.place, words=self.words, **{**dict(self.params), **params})
 
     def sentence(self) -> str:
@@ -362,7 +362,7 @@ class Reason:
         return self.words or f"{said[:1].upper()}{said[1:]}{'' if said.endswith('?') else '.'}"
 
     def stored(self) -> str:
-        """It as text for a ledger; `read_reason` gives it back."""
+        """The reason as text for a ledger; inverse of `read_reason`."""
         return json.dumps([self.code, dict(self.params), self.place], ensure_ascii=False)
 
     def __str__(self) -> str:
@@ -380,7 +380,7 @@ class _Gap:
 
 
 def read_reason(text: str) -> Reason:
-    """The reason that a ledger keeps, with the text as its words where that is none of this catalogue."""
+    """Read a reason from a ledger; a text that is not of this catalogue becomes its words."""
     try:
         code, params, place = json.loads(text)
         found = Reason(code, **params).at(place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from os import PathLike
 from pathlib import Path
@@ -33,6 +33,7 @@ from voxops.errors import ConfigError
 from voxops.frames.times import MOMENTS, When, say_zone, window, zone
 from voxops.loading.filters import Words, plain_filters, statuses, words
 from voxops.loading.people import with_people
+from voxops.model import ArchivedStatus
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
@@ -116,7 +117,7 @@ class Archive:
         ConfigError
             If the archive is another workspace's, or can't be written.
         VoxopsError
-            If another process writes the archive; try again when it has ended.
+            If another process writes the archive; try again when that process has ended.
         ApiError, TransportError, DecodeError
             If the API can't be read; written files stay, and the next sync continues from there.
         """
@@ -139,7 +140,12 @@ class Archive:
             return await sync.run(None if start is None else start.to_pydatetime(), full=full)
 
     def posts(
-        self, since: When = None, until: When = None, *, status: Words = None, columns: Sequence[str] | None = None
+        self,
+        since: When = None,
+        until: When = None,
+        *,
+        status: ArchivedStatus | Iterable[ArchivedStatus] | None = None,
+        columns: Sequence[str] | None = None,
     ) -> pd.DataFrame:
         """Load posts, newest created first.
 
@@ -232,8 +238,8 @@ class Archive:
         -------
         pandas.DataFrame
             Texts as ``string``, whole numbers as ``Int64``, times as ``datetime64[us, UTC]``, cut to microseconds; days, and times
-            without a zone, such as ``created_at AT TIME ZONE 'Europe/Berlin'``, are ``datetime64[us]``. Of two columns of one name, such
-            as ``post_id``, the second is ``post_id_1``.
+            without a zone, such as ``created_at AT TIME ZONE 'Europe/Berlin'``, are ``datetime64[us]``. If two columns
+            have one name, such as ``post_id``, the second becomes ``post_id_1``.
 
         Raises
         ------
@@ -254,7 +260,7 @@ class Archive:
                     allow(connection, files)
                 statements = connection.extract_statements(query)
                 if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
-                    raise ConfigError("query= takes one SELECT; nothing else is run")
+                    raise ConfigError("query= takes a single SELECT")
                 source = f"(\n{statements[0].query.rstrip().rstrip(';')}\n)"
                 empty = connection.sql(f"FROM {source} LIMIT 0", params=parameters)
                 types = dict(zip(empty.columns, map(str, empty.types), strict=True))
@@ -265,7 +271,7 @@ class Archive:
             raise ConfigError(f"DuckDB can't run the query. {error}{f' {DELETE}' if damaged else ''}") from error
 
     def files(self, kind: str, since: When = None, until: When = None) -> list[Path]:
-        """Return the files of one table, a day each, the earliest first, as the partitions of a cluster.
+        """Return the files of one table, one per day, earliest first, for Dask or Spark.
 
         Parameters
         ----------
@@ -291,7 +297,7 @@ class Archive:
         return [*self._store.files(kind, start, end).values()]
 
     def _synced_at(self) -> datetime | None:
-        """Return when anything was read last, in the server's time."""
+        """Return when the archive last read the API, in the server's time."""
         return max(self._store.state()["read_at"].values(), default=None)
 
     def _window(self, since: When, until: When) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:

@@ -179,7 +179,7 @@ def connected() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def add_view(connection: duckdb.DuckDBPyConnection, name: str, kind: str, files: Sequence[Path]) -> None:
-    """Let files be a table with today's columns and ``day``: one that they lack is missing, and an unknown one is left out."""
+    """Make files a table with the current columns and ``day``. Columns that they lack are missing values, unknown columns are left out."""
     types, source, there = COLUMNS[kind] | {"day": "VARCHAR"}, "WHERE false", {}
     if files:
         listed = f"[{', '.join(map(pattern, files))}]"
@@ -218,7 +218,7 @@ Span = tuple[_Instant, _Instant]
 
 
 class State(TypedDict):
-    """How far everything was read: a span of each webhook's history, and of each kind when the last pass began and the next check is due."""
+    """Progress of the archive: the span of each webhook's history that was read, and per kind when the last pass began and the next check is due."""
 
     workspace: NotRequired[str]
     deliveries: dict[str, Span]
@@ -253,7 +253,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._writer: duckdb.DuckDBPyConnection | None = (
-            None  # for all of a sync, since to connect takes longer than to read
+            None  # for a whole sync, because connecting takes longer than reading
         )
 
     @contextmanager
@@ -284,7 +284,7 @@ class Store:
             for path in (*ours, *self._days(), *(folder / _PART for folder in self._days())):
                 if path.is_symlink():
                     raise ConfigError(
-                        f"{path} is a link, and an archive follows none; put the file or folder itself there"
+                        f"{path} is a link, which an archive does not follow; put the file or folder itself there"
                     )
             others = {path.name for path in self.root.iterdir()} - _BEGINNINGS
             if others and not self.begun():
@@ -305,7 +305,7 @@ class Store:
         except sqlite3.DatabaseError as error:
             if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise VoxopsError(
-                    f"the archive {self.root} is being written by another process; try again when it has ended"
+                    f"the archive {self.root} is being written by another process; try again when that process has ended"
                 ) from error
             raise ConfigError(
                 f"{self.root / _LOCK} can't be locked: {error}. If it is damaged, delete it (it has no data), and sync again"
@@ -464,7 +464,7 @@ class Store:
 
 
 def _new(path: Path) -> Path:
-    """Return where a file is written before it gets its final name."""
+    """Return the path of a file before it gets its final name."""
     return path.with_name(f"{path.name}.new")
 
 

@@ -1,7 +1,7 @@
 """Update an archive: read new records and *open* ones, which may have changed; the rest is *settled*.
 
 Posts are read from the head of their list back to a page that is on disk and older than the last pass, less `LATE`; deliveries back to
-that instant. A record's own time is no mark of how far was read, since clocks are set back and ahead. Records that come in deeper, such
+that instant. A record's own time is no mark of how far was read, because clocks are set back and ahead. Records that come in deeper, such
 as imported posts with old dates, are found by a check: once a week the lists are read to their ends.
 """
 
@@ -133,13 +133,13 @@ class Sync:
         self._note_pass("deliveries", begun, full=full)
 
     def _due(self, kind: str) -> bool:
-        """Whether these must be checked: for the first time, after a week, or since the server's clock went back far."""
+        """Whether these must be checked: the first time, after a week, or because the server's clock went back far."""
         now = self._client.now()
         begun, check_at = self._state["read_at"].get(kind, now), self._state["check_at"].get(kind, BEGINNING)
         return not begun - LATE <= now < check_at
 
     def _settled(self, kind: str, within: timedelta) -> datetime:
-        """Return the time before which failures were settled when these were last read; by now, if they never were."""
+        """Return the time before which failures were settled when these were last read; the present, if they never were."""
         return self._state["read_at"].get(kind, self._client.now()) - within
 
     def _unknown(self, kind: str, frame: pd.DataFrame) -> pd.Series[bool]:
@@ -178,7 +178,7 @@ class Sync:
     # Posts.
 
     async def _new_posts(self, *, full: bool) -> None:
-        """Read the list of all posts from its head back to what is on disk and older than the last pass, or to its end."""
+        """Read the list of posts, newest first, until it reaches posts that are on disk and older than the last pass, or its end."""
         last = self._state["read_at"].get("posts")
         low = None if full or last is None else min(last, self._client.now()) - LATE
         seen = (BEGINNING, last - LATE) if full and last is not None else None
@@ -193,7 +193,7 @@ class Sync:
         await self._take("posts", columns, seen)
 
     def _met(self, records: Sequence[Mapping[str, Any]], low: datetime) -> bool:
-        """Whether a page of posts, newest first, has passed an instant and holds nothing that is not on disk."""
+        """Whether a page of posts, newest first, is older than an instant and entirely on disk."""
         frame = build("posts", records)
         times = frame["created_at"].dropna()
         passed = len(times) > 0 and times.iloc[-1] < low and times.iloc[-1] <= times.iloc[0]
@@ -227,7 +227,7 @@ class Sync:
             self._files += await asyncio.to_thread(self._store.merge, "posts", lost)
 
     async def _from_list(self, status: str, left: set[str], oldest: Any, columns: Columns) -> None:
-        """Read a list of what waits as a whole; of others while a page costs less than one request for each remaining post."""
+        """Read a list of waiting posts to its end, other lists while a page costs fewer requests than reading the remaining posts singly."""
         fruitless = 0
         async for page in self._client.posts.list(status=status).pages():
             columns.extend(page.records)
@@ -242,7 +242,7 @@ class Sync:
     # Deliveries.
 
     async def _new_deliveries(self, webhook: str, since: datetime, *, full: bool) -> None:
-        """Read a webhook's history below what has been read of it, then above; what is on disk of the lower part is noted as read."""
+        """Read a webhook's history before the span that was read, then after it; the earlier part is recorded as read once it is on disk."""
         known, top = self._state["deliveries"].get(webhook), self._client.now() - LATE
         again = full and "deliveries" in self._state["read_at"]  # a first sync that was cut short goes on
         seen = known if again else None
@@ -287,7 +287,7 @@ class Sync:
         await self._take("deliveries", columns)
 
     async def _find(self, webhook: str, left: dict[str, datetime], columns: Columns, success: bool | None) -> None:
-        """Read the list from the latest of some deliveries down, and go on at the next one where a page has none of them."""
+        """Read the list from the latest of some deliveries back in time, and skip to the next delivery when a page has none of them."""
         ahead = dict(left)
         while ahead:
             top, below = max(ahead.values()), None

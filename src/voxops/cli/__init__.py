@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return 0 if status == do.ATTENTION and getattr(options, "exit_zero", False) else status
     except BrokenPipeError:
-        # Whoever reads has enough, such as head; the interpreter's own last words must not fail.
+        # The reader, such as head, has closed the pipe; the interpreter's own last output must not fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return status
     except OSError as error:
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names the nearest of several words for one that is none of them."""
+    """A parser whose errors suggest the nearest word for a typo."""
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, and exit with 2."""
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     runs = commands.add_parser("runs", help="the runs of this workspace, newest first")
     runs.set_defaults(run_command="runs")
 
-    resume = commands.add_parser("resume", help="go on with a run: send what was never sent", epilog=_RUN_STATUS)
+    resume = commands.add_parser("resume", help="continue a run: send what was never sent", epilog=_RUN_STATUS)
     resume.add_argument("run", metavar="RUN", help="id of the run, as voxops runs shows it")
     resume.add_argument("--look", action="store_true", help="only read and settle what was sent; send nothing")
     resume.add_argument("--timeout", type=float, metavar="SECONDS", help="stop waiting after so many seconds")
@@ -201,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 class _Version(argparse.Action):
-    """Print the version of the installed package, which is looked up only now, and exit."""
+    """Print the version of the installed package and exit."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from importlib.metadata import version

@@ -40,7 +40,7 @@ _out: list[IO[str]] = []  # where JSON goes while everything else goes to the er
 
 
 def is_wrong_usage(error: VoxopsError) -> bool:
-    """Whether a person must change something before the same command can do better."""
+    """Whether a person must change something before the same command can succeed."""
     return isinstance(error, ConfigError | PlanError | AuthError)
 
 
@@ -148,13 +148,13 @@ class Facts:
         self._rest = ""
 
     def write(self, text: str) -> int:
-        """Take text; whole lines go out."""
+        """Collect text, and write whole lines."""
         *lines, self._rest = (self._rest + text).split("\n")
         for line in lines:
             name, colon, facts = line.partition(": ")
             try:
                 pairs = [word.partition("=") for word in shlex.split(facts)]
-            except ValueError:  # a quotation mark by itself, in words for people
+            except ValueError:  # an unpaired quotation mark, in words for people
                 pairs = []
             if colon and name.isalpha() and pairs and all(sign for _, sign, _ in pairs):
                 emit({"command": name, **{key: int(value) if value.isdecimal() else value for key, _, value in pairs}})
@@ -163,11 +163,11 @@ class Facts:
         return len(text)
 
     def flush(self) -> None:
-        """Nothing waits but the end of a line."""
+        """Do nothing: only unfinished lines are kept."""
 
 
 def facts(options: argparse.Namespace) -> AbstractContextManager[object]:
-    """Turn the lines of a command into JSON, if that is asked for."""
+    """Turn the lines of a command into JSON if ``--json`` is given."""
     return redirect_stdout(cast("IO[str]", Facts())) if options.json else nullcontext()
 
 
@@ -195,7 +195,7 @@ def run_sandbox(options: argparse.Namespace) -> int:
 
 @contextmanager
 def _files() -> Iterator[None]:
-    """Say in a line which port or file can't be used."""
+    """Turn an OSError into one line that names the port or file."""
     try:
         yield
     except BrokenPipeError:
@@ -263,7 +263,7 @@ def run_archive_sync(options: argparse.Namespace) -> int:
 
 
 def _print_and_write(made: Report, options: argparse.Namespace, more: Mapping[str, pd.DataFrame] | None = None) -> None:
-    """Write a report wherever the options ask for it, and print its summary, or its tables as JSON: who reads may have enough early."""
+    """Write a report wherever the options ask for it, and print its summary, or its tables as JSON."""
     wanted = ((options.html, made.to_html), (options.csv, made.to_csv))
     asked = [(path, write) for path, write in wanted if path is not None]
     for path, write in asked:
@@ -316,7 +316,7 @@ def _say_results(options: argparse.Namespace, run: str, results: pd.DataFrame) -
 
 
 def _refuse_without_run(options: argparse.Namespace, *names: str) -> None:
-    """Refuse options about what is sent where nothing is."""
+    """Refuse options about sending if nothing is sent."""
     for name in names:
         if getattr(options, name) is not None and not options.yes:
             raise ConfigError(f"--{name} does nothing without --yes: add --yes, or leave it out")
@@ -331,7 +331,7 @@ def _show(options: argparse.Namespace, plan: Plan) -> None:
 
 
 def run_retry(options: argparse.Namespace) -> int:
-    """Show which failures would be tried again, or try them: first the canaries, and the rest only if half of these succeed."""
+    """Show which failures would be retried; with ``--yes``, retry the canaries, and the rest if half of these succeed."""
     from voxops.acts.retry import plan_retry
     from voxops.analysis.triage import triage
 
@@ -350,7 +350,7 @@ def run_retry(options: argparse.Namespace) -> int:
 
 
 def run_sync(options: argparse.Namespace) -> int:
-    """Show what a campaign needs so that it shows its sheet, or do it."""
+    """Show what differs between a campaign and its sheet; with ``--yes``, change it."""
     from voxops.acts.sync import plan_sync
     from voxops.sheets.campaign import read_campaign
 
@@ -377,6 +377,6 @@ def run_sync(options: argparse.Namespace) -> int:
 
 
 def _in_brief(rows: pd.DataFrame) -> pd.DataFrame:
-    """What a reader needs to know of rows that are not done."""
+    """The rows that are not done, in brief."""
     names = ("post_id", "row_id", "delivery_id", "platform", "outcome", "waiting_for", "error_code", "error_message")
     return rows[[name for name in names if name in rows.columns]]

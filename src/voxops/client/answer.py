@@ -182,7 +182,7 @@ def items_of(row: Endpoint, answer: Answer) -> tuple[dict[str, Any], ...]:
     Raises
     ------
     DecodeError
-        If the answer to many things at once has no results: the outcome of its items is unknown.
+        If the answer to a request for many items has no results: the outcome of its items is unknown.
     """
     data = answer.record
     if row.is_async:  # one post: what of it was queued again, and what was not
@@ -225,7 +225,7 @@ def error_of(answer: Answer, *, url: str, now: datetime, redact: Callable[[Any],
         error = ErrorBody(message="a web page" if _is_page(answer) else "")
     error = ErrorBody(*redact(list(error)))
     # The server's text may be printed in a terminal, so control characters are removed.
-    code, message = safe.plain(error.code), safe.plain(error.message, _LONGEST)
+    code, message = safe.plain(error.code), safe.plain(safe.without_queries(error.message), _LONGEST)
     words = f"{answer.endpoint} answered {answer.status} {code}".rstrip() + (f": {message}" if message else "")
     if 300 <= answer.status < 400:
         words += ". Redirects are not followed, so that the API key stays with its host; give the final address as url="

@@ -49,7 +49,7 @@ def _seconds(name: str, value: Any) -> float:
 
 
 def environment(name: str) -> str | None:
-    """Read an environment variable; a separate function, since a verbose traceback prints the values in its lines."""
+    """Read an environment variable; a separate function, because a verbose traceback prints the values in its lines."""
     return os.environ.get(name)
 
 
@@ -101,7 +101,7 @@ class AsyncClient(Methods):
     prevents duplicates *across calls and crashes*. All calls share one rate limiter, which follows the API's rate limit.
 
     A client belongs to the event loop that first uses it, and refuses any other. The client of a workspace (``ws.client``) can be
-    awaited from any loop, since it runs on voxops's own.
+    awaited from any loop, because it runs on voxops's own.
 
     Parameters
     ----------
@@ -302,7 +302,7 @@ class AsyncClient(Methods):
         return await self._run(self._governed(call, row, json))
 
     async def _governed(self, call: Call, row: Endpoint | None, json: Any) -> Answer:
-        """Send a call as its row says, and read of the answer what the row promises; runs on the client's own loop."""
+        """Send a call as its row says, and check that the answer has what the row promises; runs on the client's own loop."""
         self._claim(call)
         if row is None:
             return await self._retried(call, resend=call.reads)
@@ -375,7 +375,7 @@ class AsyncClient(Methods):
 
     @asynccontextmanager
     async def _permit(self) -> AsyncIterator[Permit]:
-        """Wait for the rate limiter, then permit one try; for the engine, since only it resends planned acts (rule 9).
+        """Wait for the rate limiter, then permit one try; for the engine, because only it resends planned acts (rule 9).
 
         An unused permit frees its slot.
 
@@ -460,7 +460,7 @@ class AsyncClient(Methods):
             Derived from the file's name by default.
         progress : callable, optional
             Called with the bytes sent and all bytes after each piece, on the client's loop (in another thread for ``ws.client``); it must
-            return at once.
+            return immediately.
         place : mapping, optional
             Where to: the answer of ``client.media.presign``, or ``{"mediaId": id}`` of one whose bytes have not arrived; by default a new
             media file is requested.

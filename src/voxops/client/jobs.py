@@ -36,7 +36,7 @@ class Ending:
     ----------
     status : str
         The API's status in lower case; ``gone`` if the record no longer exists. A delivery has no status of its own: it is
-        ``delivered``, ``undelivered`` or ``queued``. Of several media it is that of the first which has not succeeded.
+        ``delivered``, ``undelivered`` or ``queued``. For several media, it is the status of the first that has not succeeded.
     outcome : Outcome
         ``succeeded``, ``failed``, or ``pending`` if the wait ended before the job did.
     records : tuple of dict
@@ -90,7 +90,7 @@ class Followed:
     sighted: bool = False
 
     def see(self, read: PostState | Mapping[str, Any] | None, now: datetime) -> bool:
-        """Note what was read of it at an instant of the server, and return whether its status or outcome changed.
+        """Record a reading at an instant of the server; return whether status or outcome changed.
 
         That is the state of a post, the episode of a delivery, the record of another kind, or None for what does not exist. A state
         from before the act is ignored (rule 13).
@@ -177,7 +177,7 @@ async def follow(job: Polled, client: Any, patience: float) -> Ending:
 
 
 async def read_before(job: Polled, client: Any) -> dict[str, Any] | None:
-    """Return a record before an act; None if it can't be read, since a key that may act need not have the scope to read."""
+    """Return a record before an act; None if it can't be read, because a key that may act need not have the scope to read."""
     try:
         return await read_record(job, client)
     except WaitTooLong:

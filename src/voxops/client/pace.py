@@ -1,4 +1,4 @@
-"""The rate limiter of a client: how many requests at once, how fast, and when to pause."""
+"""The rate limiter of a client: how many requests at the same time, how fast, and when to pause."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ServerClock:
 
 
 class Pace:
-    """Admits requests one after the other, in the order of their arrival, at most `concurrency` at once.
+    """Admits requests one after the other, in the order of their arrival, at most `concurrency` at the same time.
 
     It waits at most `max_wait` seconds; a longer pause raises `WaitTooLong`. `now` returns the server's time.
     """
@@ -145,7 +145,7 @@ class Pace:
     def _delay(self) -> float:
         """Return the seconds until the next request may be sent.
 
-        Requests in flight are subtracted, as if the server had not counted them yet: many at once can't exceed the limit. There is no
+        Requests in flight are subtracted, as if the server had not counted them yet: many at the same time can't exceed the limit. There is no
         gap while more than a tenth of the limit is left. The last tenth is spread evenly over the rest of the window, which lets as
         many requests through without a stop at its end.
         """

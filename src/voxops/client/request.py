@@ -210,17 +210,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def upload_host(url: str, *, here: bool) -> str:
-    """Return the host of a presigned address.
+def upload_host(url: str, *, here: bool) -> tuple[str, str]:
+    """Return the host of a presigned address, and what is wrong with it; a traceback from here would contain it.
 
-    Raises
-    ------
-    ConfigError
-        If it is not https, unless both it and the API (`here`) are on this machine.
+    It must be https, unless both it and the API (`here`) are on this machine.
     """
     parts = _parsed(url) if url.isascii() else None
     if parts is None or parts.userinfo:
-        raise ConfigError("the API answered with an upload address that is not valid; nothing was uploaded")
+        return "", "not valid"
     if parts.scheme != "https" and not (here and parts.scheme == "http" and is_loopback(parts.host)):
-        raise ConfigError("the API answered with an upload address that is not https; nothing was uploaded")
-    return parts.host
+        return "", "not https"
+    return parts.host, ""

@@ -18,7 +18,7 @@ from voxops.errors import ConfigError
 T = TypeVar("T")
 
 _CODINGS = ("ascii", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")  # possible encodings of JSON
-# Escapes of JSON, URLs and HTML; layers of one kind are undone at once, so that long chains of them take no longer.
+# Escapes of JSON, URLs and HTML; layers of one kind are undone together, so that long chains of them take no longer.
 _ESCAPE = re.compile(
     rb"[%\\&](?:(?:(?<=%)(?:25)*|(?<=\\)\\*(?:u00|x))([2-7][0-9a-fA-F])|(?<=\\)\\*(/)|(?<=\\)\\+|(?<=&)(?:amp;)*(#?\w{1,31};?))"
 )
@@ -58,7 +58,7 @@ class Secret:
         return function(self._held())
 
     def redact(self, data: bytes) -> bytes:
-        """Return the data without the text, also without its escaped and UTF-16 forms, since servers echo rejected input.
+        """Return the data without the text, also without its escaped and UTF-16 forms, because servers echo rejected input.
 
         What held an escaped form becomes UTF-8.
         """

@@ -139,7 +139,10 @@ class Transport:
         TransportError
             If no answer was received.
         """
-        host = upload_host(url, here=self._here)
+        host, fault = upload_host(url, here=self._here)
+        if fault:
+            del url, headers
+            raise ConfigError(f"the API answered with an upload address that is {fault}; nothing was uploaded")
         signed = {
             name: value
             for name, value in headers.items()
@@ -151,7 +154,7 @@ class Transport:
         # The library logs the address, the Location header of a redirect repeats it, and errors repeat parts.
         with kept_from_logs(request.url.query.decode("ascii")):
             outcome = await self._exchange(request, f"PUT to {host}", seconds, STORAGE_ANSWER_BYTES)
-        del request, url
+        del request, url, headers, signed
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -164,7 +167,7 @@ class Transport:
         size: int,
         may_go: Callable[[], bool] | None = None,
     ) -> Answer | BaseException:
-        """Send the request; the only place that does. Failures are returned, since a traceback from here would contain the key.
+        """Send the request; the only place that does. Failures are returned, because a traceback from here would contain the key.
 
         The answer must be complete after so many seconds, and its body has at most `size` bytes decompressed.
         """

@@ -21,7 +21,7 @@ from voxops.client.answer import Answer
 from voxops.client.request import filled, refuse
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError
 
-CHUNK = 256 * 1024  # bytes read at once
+CHUNK = 256 * 1024  # bytes per read
 MARGIN = timedelta(seconds=15)  # by which an address counts as expired early
 _NEVER = datetime.max.replace(tzinfo=UTC)
 RENEWALS = 2  # renewals of an address that the storage refused
@@ -35,7 +35,7 @@ Notice = Callable[[int, int], object]  # takes the bytes that were sent, from 0 
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A local file; `sha256` is the hash that its bytes must have, if that is known: else nothing is uploaded."""
+    """A local file. If `sha256` is given, its bytes must have that hash, or nothing is uploaded."""
 
     path: Path  # absolute
     content_type: str
@@ -76,7 +76,7 @@ async def upload(
     notice: Notice,
     given: Mapping[str, Any] | None,
 ) -> str:
-    """Upload one file, and return its media id; to a `given` address, or to no other media file than its.
+    """Upload one file, and return its media id; with `given`, to that address and media file only.
 
     Raises
     ------
@@ -133,7 +133,7 @@ async def _put(client: Any, source: _Source, place: _Place, notice: Notice) -> A
 
 
 async def _pieces(source: _Source, notice: Notice) -> AsyncGenerator[bytes, None]:
-    """Yield a file piece by piece, none of another one than was to be uploaded: it is hashed through the descriptor that is sent."""
+    """Yield a file piece by piece. It is hashed through the same descriptor, so that no other file can take its place."""
     file = await asyncio.to_thread(source.path.open, "rb")
     try:
         if source.sha256 is not None:
@@ -176,7 +176,7 @@ async def _renewed(client: Any, media_id: str) -> _Place | Literal["there"] | No
 
 
 def _answered(answer: Answer, media_id: str = "") -> _Place:
-    """Return the place in an answer, for a media file that may be known; a DecodeError if there is none."""
+    """Return the place in an answer; a DecodeError if there is none."""
     place = _place(answer.record)
     place = replace(place, media_id=media_id or place.media_id)
     if not place.url or not place.media_id:

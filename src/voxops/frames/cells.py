@@ -105,7 +105,7 @@ def is_missing(value: Any) -> bool:
 
 
 def value_in(cell: Any) -> Any:
-    """Return the list or object of a cell, also of the JSON that a file has kept; None for other text."""
+    """Return the list or object of a cell, also from JSON of a file; None for other text."""
     if not isinstance(cell, str | bytes):
         return cell
     try:

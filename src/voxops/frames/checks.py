@@ -148,7 +148,7 @@ def instants(frame: pd.DataFrame, name: str) -> list[pd.Timestamp | None]:
 
 
 def times_of(frame: pd.DataFrame, name: str) -> pd.DatetimeIndex:
-    """Return times in UTC, NaT for a missing or invalid time; text is read, since a file may have lost the dtype."""
+    """Return times in UTC, NaT for a missing or invalid time; text is read, because a file may have lost the dtype."""
     column = frame.get(name, pd.Series(None, frame.index, object))
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return pd.DatetimeIndex(column).tz_convert("UTC")

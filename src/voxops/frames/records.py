@@ -101,7 +101,7 @@ class Columns:
         return frame
 
     def _convert(self) -> None:
-        """Make arrays of the waiting values."""
+        """Convert the waiting values to arrays."""
         columns = {}
         for column in SCHEMAS[self._kind]:
             if column.shown:
@@ -296,7 +296,7 @@ def targets(posts: pd.DataFrame) -> pd.DataFrame:
 
 
 def with_tries(posts: pd.DataFrame, tries: Mapping[tuple[str, str, str], Mapping[str, Any]]) -> pd.DataFrame:
-    """Return posts with what a ledger knows of their targets, by post, platform and account; without any, as they are.
+    """Return posts with a ledger's knowledge of their targets, by post, platform and account; unchanged if there is none.
 
     The column ``tried`` has one mapping for each known target, which `targets` makes columns of.
     """
@@ -348,7 +348,7 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
 def last_of_each(
     frame: pd.DataFrame, names: pd.DataFrame | pd.Series[Any], sure: pd.Series[bool], *ranks: np.ndarray[Any, Any]
 ) -> pd.DataFrame:
-    """Keep the last of rows with equal names, by the last of `ranks`, then by those before it, and all uncertain ones."""
+    """Keep the last of rows with equal names, ordered by the last of `ranks`, then by the earlier ones; uncertain rows all stay."""
     if not (names.duplicated() & sure).any():
         return frame
     order = np.lexsort(ranks)

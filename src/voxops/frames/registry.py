@@ -158,7 +158,7 @@ _COLUMNS: tuple[tuple[str, ...], ...] = (
     # outages and duplicates
     ("start", "start", "Instant of the first delivery of the outage whose first attempt failed.", "time"),
     ("end", "end", "Instant of the last delivery of the outage whose first attempt failed.", "time"),
-    ("recovered_at", "recovered", "Instant of the next delivery that succeeded at once; missing while there is none.", "time"),
+    ("recovered_at", "recovered", "Instant of the next delivery that succeeded at its first attempt; missing if there is none yet.", "time"),
     ("failed_first", "failed at first", "Number of deliveries in the outage whose first attempt failed.", "number", "deliveries"),
     ("lost", "lost", "Number of deliveries in the outage that still failed at the end.", "number", "deliveries"),
     ("failure_rate", "failing", "Share of deliveries in the outage whose first attempt failed.", "share"),
@@ -224,7 +224,7 @@ _COLUMNS: tuple[tuple[str, ...], ...] = (
     ("media_id", "media", "Id of the media file, for posts.", "id"),
     ("uploads.status", "status", "State of the file: ready for posts, or failed.", "word"),
     ("bytes", "size", "Size of the file.", "number", "bytes"),
-    ("reused", "reused", "True if no bytes were sent for the row, since they were uploaded before."),
+    ("reused", "reused", "True if the file had been uploaded before, so no bytes were sent."),
     # plans
     ("act", "act", "Name of the act that would be sent; missing if the row is not eligible.", "word"),
     ("eligible", "sent", "True if the row would be sent.", "flag"),

@@ -56,7 +56,7 @@ def stamps(values: Sequence[Any]) -> Numbers:
 
 
 def _without_z(values: Sequence[Any]) -> list[str]:
-    """Return those that are not None without their Z, for NumPy; ValueError if one is not of the API's form, ``2026-03-02T09:00:00Z``."""
+    """Return times without their Z, for NumPy, without None; ValueError if any is not of the API's form, ``2026-03-02T09:00:00Z``."""
     texts = [value for value in values if value is not None]
     joined = "\n".join([*texts, ""]) if {str}.issuperset(map(type, texts)) else ""
     if not joined.isascii() or joined.encode().translate(None, b"0123456789:.") != b"--TZ\n" * len(texts):
@@ -200,7 +200,7 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
     Raises
     ------
     ConfigError
-        If `now` has no offset, or is no time.
+        If `now` has no offset, or is not a time.
     """
     if now is None:
         return pd.Timestamp(frame.attrs.get("fetched_at") or times.max())
@@ -293,7 +293,7 @@ def shown_zone(frame: object, tz: str | None = None) -> str:
 
 
 def say_zone(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
-    """Set the display zone of a frame without one; return the frame."""
+    """Set the display zone of a frame that has none; return the frame."""
     if tz not in (None, "UTC"):  # the default is not stored
         frame.attrs.setdefault("tz", tz)
     return frame
@@ -316,7 +316,7 @@ def moment(posts: pd.DataFrame) -> pd.Series:
 
 
 def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | None) -> pd.Series:
-    """Return which times fall into ``start <= time < end``; an unknown time does, since it may be inside.
+    """Return which times fall into ``start <= time < end``; an unknown time does, because it may be inside.
 
     Parameters
     ----------

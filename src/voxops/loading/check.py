@@ -118,7 +118,7 @@ def _covers(finding: Finding, other: Finding) -> bool:
 def _planned(
     sheet: pd.DataFrame, rows: Sequence[Row], found: Sequence[Sequence[Finding]], names: AccountNames
 ) -> Iterator[Placed]:
-    """Yield the posts of a sheet, without rows that are found to be there twice."""
+    """Yield the posts of a sheet, without rows that appear twice."""
     twice = {"duplicate_post", "row_id_doubled", "row_id_differs"}
     for number, (row, label, of_row) in enumerate(zip(rows, row_names(sheet), found, strict=True)):
         when = readable_time(row["scheduled_for"])

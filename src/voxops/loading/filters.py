@@ -51,7 +51,7 @@ def statuses(value: Words) -> list[str]:
 
 
 def plain_filters(filters: Mapping[str, Any]) -> dict[str, str | int | list[Any]]:
-    """Return filters as JSON, without those that are None; an empty selection stays, since it loads nothing."""
+    """Return filters as JSON, without those that are None; an empty selection stays, because it loads nothing."""
     return {
         name: value if isinstance(value, str | int) else list(value) if isinstance(value, Collection) else str(value)
         for name, value in filters.items()
@@ -122,7 +122,7 @@ class PostFilters:
         return any(name in HERE or (name != "status" and len(wanted) > 1) for name, wanted in self.words.items())
 
     def mask(self, posts: pd.DataFrame) -> pd.Series:
-        """Return which posts match. Filters that were sent are applied, too, since a server may ignore them."""
+        """Return which posts match. Filters that were sent are applied, too, because a server may ignore them."""
         fits = pd.Series(data=True, index=posts.index)
         for name in self.words:
             wanted = {_folded(name, word) for word in self.words[name]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -23,6 +23,7 @@ from voxops.loading.check import check as check_sheet
 from voxops.loading.filters import HERE, PostFilters, Words, explain_no_delivery, plain_filters, words
 from voxops.loading.names import AccountNames, list_accounts
 from voxops.loading.people import PEOPLE, metadata_field, with_people
+from voxops.model import PostStatus
 from voxops.sheets.collisions import Limits
 
 
@@ -69,7 +70,7 @@ class Settings:
 
 
 def distinct(frame: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Return the first row of each id, since a list may repeat a record, newest first, then by id; rows without an id are all different."""
+    """Return the first row of each id, because a list may repeat a record, newest first, then by id; rows without an id are all different."""
     rows = frame[~frame[key].duplicated() | frame[key].isna()]
     return rows.sort_values(["created_at", key], ascending=[False, True], ignore_index=True)
 
@@ -148,7 +149,7 @@ class Loader:
 
     async def posts(
         self,
-        status: Words = None,
+        status: PostStatus | Iterable[PostStatus] | None = None,
         *,
         platform: Words = None,
         account: Words = None,
@@ -456,7 +457,7 @@ class Loader:
         Examples
         --------
         >>> ws.check(sheet)["message"].to_list()
-        ['0 minutes from row a on ...; the least is 10.']
+        ['0 minutes from row a on ...; the minimum is 10.']
         """
         lists = None
         if true_or_false("ask", ask):

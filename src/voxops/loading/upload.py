@@ -40,7 +40,7 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]  # does a piece of work i
 ARRIVED = frozenset({"processing", "ready"})  # statuses of a medium whose bytes are there
 GONE = frozenset({"failed", "error", "gone", "expired", "deleted"})  # and of one that never becomes ready
 LOOKS = 4  # at a medium that was just requested and is not found
-PARALLEL = 3  # files uploaded at once
+PARALLEL = 3  # files uploaded at the same time
 KEYS = 5  # media that one source is requested as in one call, each under its own key, where the earlier ones are gone
 
 
@@ -54,7 +54,7 @@ class Outcome:
 
 
 class Uploads:
-    """Uploads files and imports addresses, three at once.
+    """Uploads files and imports addresses, three at the same time.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class Uploads:
                 named = place.get("mediaId") or place.get("id")
                 medium = Medium(source, str(named), number, "sent")
                 await self._keep(medium)
-                looks = LOOKS  # what was just created may not show at once
+                looks = LOOKS  # media that were just created may not show immediately
             status, message = await self._status(medium.media_id, looks)
             if file is not None and status not in GONE | ARRIVED:
                 status = await self._put(file, medium.media_id, place or {"mediaId": medium.media_id})

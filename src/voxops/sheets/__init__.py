@@ -1,1 +1,1 @@
-"""Campaign sheets: their files, heads, times and rules."""
+"""Campaign sheets: their files, column headers, times and rules."""

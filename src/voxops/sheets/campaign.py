@@ -1,4 +1,4 @@
-"""Read a campaign sheet without a guess, its heads, cells and times; and return its rows in its own form."""
+"""Read the column headers, cells and times of a campaign sheet without guessing, and write rows back in the sheet's own form."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     """
     platforms_with_texts(_tidy(ours) for ours in columns.values())
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
-    # Of the heads that our own workbook had, those that it still has; what was renamed is read by its new name.
+    # Column headers of our own workbook that were not renamed; a renamed column is read by its new name.
     stored = {_tidy(theirs): ours for ours, theirs in read.layout.columns.items() if ours not in wanted.values()}
     wanted = {**stored, **wanted}
     names, zones = _named(read.header, wanted)
@@ -168,7 +168,7 @@ def read_campaign(
         The encoding of a CSV file, such as ``"cp1250"`` or ``"mac_roman"``. If omitted, a file that is neither UTF-8 nor UTF-16 is
         read as Windows-1252, which is a guess: ``ws.check`` shows a text by which to judge it.
     folder : str or Path, optional
-        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, since a sheet
+        Where the files are that the column ``media`` names; default: where the sheet is. Files outside of it are refused, because a sheet
         may come from anybody, and what it names is posted. This process keeps the folder; in another one, pass it to ``ws.upload``.
 
     Returns
@@ -228,7 +228,9 @@ def read_campaign(
         warnings.warn(f"{path} has scheduled_for as well as date and time: only scheduled_for is read", stacklevel=2)
     found = {zones[name] for name in parts or ["scheduled_for"] if name in zones}
     if len(found) > 1:
-        raise PlanError(f"{path}: the heads of date and time name two zones, {' and '.join(sorted(found))}; name one.")
+        raise PlanError(
+            f"{path}: the column headers of date and time name two zones, {' and '.join(sorted(found))}; name one."
+        )
     # As a zone in a head, that of our own workbook is the zone of its times.
     stored_tz = None if stored.tz is None else zone(stored.tz)
     in_head = next(iter(found), stored_tz)

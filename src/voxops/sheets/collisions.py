@@ -99,7 +99,7 @@ def _span(text: str, zone: ZoneInfo) -> tuple[str, datetime, datetime]:
 def collisions(posts: Iterable[Placed], limits: Limits) -> Iterator[tuple[int, Finding]]:
     """Yield warnings, each with its row: of two posts at the later one, or at the one that can still be moved.
 
-    A post that is scheduled already, with text and time of a row, is what became of that row.
+    A scheduled post with the text and time of a row is taken for that row's post.
     """
     accounts: dict[str, list[Placed]] = {}
     for post in sorted(posts, key=lambda post: (post.at, -1 if post.row is None else post.row)):

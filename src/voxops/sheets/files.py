@@ -145,7 +145,7 @@ _MARKS = (
     1_500_000  # their elements and attributes, some seven for each cell: each takes up to 500 bytes while it is read
 )
 _CELLS = 2_000_000  # of a sheet, from A1 to its last one
-_PIECE = 1 << 20  # bytes unpacked at once
+_PIECE = 1 << 20  # bytes unpacked together
 _PARTS = re.compile(
     r"\[content_types\]\.xml|xl/(_rels/)?workbook\w*\.xml(\.rels)?|xl/(styles|sharedstrings)\w*\.xml|xl/worksheets/[^/]+\.xml",
     re.IGNORECASE,
@@ -328,14 +328,14 @@ def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -
         raise
     except Exception as error:
         said = safe.plain(error.__cause__ or error) or type(error).__name__
-        raise PlanError(f"{path} is not a workbook that can be read: {said}. Save it anew as xlsx.") from error
+        raise PlanError(f"{path} is not a workbook that can be read: {said}. Save it again as xlsx.") from error
     if not cells:
         raise PlanError(f"{path}: the sheet {name!r} is empty.")
     rows, skipped = _rows(cells, areas, header)
     filled = [(number, row) for number, row in sorted(rows.items()) if _filled(row)]
     if sum(len(cell) for _, row in filled for cell in row if isinstance(cell, str)) > _LARGEST:
         raise PlanError(
-            f"{path}, sheet {name!r}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, since they repeat; save the rows as CSV."
+            f"{path}, sheet {name!r}: the texts of its cells take over {_LARGEST / 1e6:,.0f} MB, because they repeat; save the rows as CSV."
         )
     about = {"sheet": name} | ({"skipped": ", ".join(skipped)} if skipped else {})
     first = [(number, list(map(str, row))) for number, row in filled if number <= _TOP]

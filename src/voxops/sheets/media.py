@@ -88,7 +88,7 @@ def media_of(
     reads: bool,
     folder: str | None,
 ) -> tuple[dict[str, Found], dict[str, str]]:
-    """Return what a row has of its files and addresses, by the columns of ``ws.upload`` and with `reads` by a look at the files.
+    """Return the media of a row from the columns of ``ws.upload``; with `reads`, the files are read, too.
 
     Parameters
     ----------

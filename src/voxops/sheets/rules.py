@@ -174,7 +174,7 @@ def _placed(when: datetime, zone: str) -> str:
     first, second = when.replace(tzinfo=place), when.replace(tzinfo=place, fold=1)
     if first.utcoffset() != second.utcoffset():
         gap = (second.utcoffset() or timedelta()) > (first.utcoffset() or timedelta())
-        return f"{when.isoformat()} ({'does not exist' if gap else 'is there twice'} in {zone})"
+        return f"{when.isoformat()} ({'does not exist' if gap else 'exists twice'} in {zone})"
     return first.isoformat()
 
 
@@ -256,7 +256,7 @@ def is_media_id(text: str) -> bool:
 
 def media_faults(row: Mapping[str, Any]) -> Iterator[Reason]:
     """Yield why media of a row, of `sheet_rows`, can't be sent."""
-    known = row["found"]  # of a media that is no id; it stands for its form
+    known = row["found"]  # of media named by file or address, not by id; it stands for its form
     faults = (known[part] if part in known else _fault_of("media", part) for part in row["media"])
     yield from (fault for fault in faults if isinstance(fault, Reason))
 
@@ -290,7 +290,7 @@ def own_texts(row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def people_of(row: Mapping[str, Any]) -> dict[str, str]:
-    """Return whom a row names, by column, as the sheet writes it."""
+    """Return the owner and campaign of a row, by column, as the sheet writes them."""
     texts = {name: str(_whole(row[name])).strip() for name in PEOPLE if row[name] is not None}
     return {name: text for name, text in texts.items() if text}
 
@@ -460,7 +460,7 @@ def name_errors(names: Sequence[str | None], frame: pd.DataFrame) -> Iterator[li
 
 
 def _why_doubled(name: str, rows: pd.DataFrame) -> Reason:
-    """Return what is wrong with rows of one key: equal ones lose nothing where one is kept, others would."""
+    """Return what is wrong with rows of one key: equal rows can be dropped, different rows can't."""
     differ = [str(column) for column in rows.columns if len(set(map(repr, plain_values(rows, column)))) > 1]
     if not differ:
         return Reason("row_id_doubled", count=len(rows), value=name[:40])

@@ -143,7 +143,7 @@ def write_csv(frame: pd.DataFrame, path: Path, tz: str | None = None) -> Path:
 def _cells(frame: pd.DataFrame, tz: str | None) -> pd.DataFrame:
     """Return a frame as cells of a spreadsheet, under heads that name the zone of their times."""
     tz, heads, columns = tz or shown_zone(frame), list[str](), list[Any]()
-    for theirs, name, column in in_its_form(restored(frame if Layout.of(frame).columns else redacted(frame))):
+    for theirs, name, column in in_its_form(restored(redacted(frame, sheet=bool(Layout.of(frame).columns)))):
         timed = isinstance(column.dtype, pd.DatetimeTZDtype)
         values = map(_bare, column.dt.tz_convert(tz)) if timed else column
         heads.append(_text(safe.zoned(theirs, tz) if timed else theirs))

@@ -93,7 +93,7 @@ class Live:
         self._shown = False
 
     def hold(self, part: Any) -> None:
-        """Take the part, which was made with `ask`."""
+        """Keep the part, which was created with `ask`."""
         self.part = part
         self.box = awake(VBox([part.widget]))
         for name in (f"{self.id}-live", "tex2jax_ignore", "mathjax_ignore"):
@@ -128,7 +128,7 @@ class Live:
 
 
 class Plans:
-    """The plans that a person has made here: the newest, and those that were run, with their monitors."""
+    """The plans of this display: the newest, and those that were run, with their monitors."""
 
     def __init__(self) -> None:
         self.boxes: list[PlanBox | Monitor] = []
@@ -258,7 +258,7 @@ def _sensible(snapshot: Snapshot) -> set[str]:
 
 
 def awake(widget: Any) -> Any:
-    """Let a widget hear its page while a cell runs; return it.
+    """Let a widget receive messages of its page while a cell runs; return it.
 
     From 7.4 on, ipykernel redirects a widget's messages to the thread that served the last request when the widget last sent
     something. During a run that is the cell's own thread, which is busy, or one that has ended (ipython/ipykernel#1557).
@@ -278,7 +278,7 @@ def push(label: str, work: Callable[[Button], object], **more: Any) -> Button:
 
 
 def in_thread(work: Callable[[], object], failed: Callable[[str], object]) -> None:
-    """Do a button's work beside the kernel; `failed` gets the error, which nobody would see."""
+    """Do a button's work in a thread; `failed` gets the error, which would otherwise be lost."""
 
     def guarded() -> None:
         try:

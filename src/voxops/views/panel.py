@@ -218,7 +218,7 @@ class Panel:
             self._show_rows()
 
     def _days_mask(self) -> np.ndarray[Any, Any]:
-        """Return which rows are within the days, of the zone shown (bool)."""
+        """Return which rows are within the chosen days, in the displayed zone (bool)."""
         first, last = (
             pd.Timestamp(picker.value or far) for picker, far in zip(self._days, ("1970", "2200"), strict=True)
         )
@@ -226,7 +226,7 @@ class Panel:
         return np.asarray(~((days < first) | (days > last)), bool)
 
     def _search_mask(self) -> np.ndarray[Any, Any]:
-        """Return which rows have all words in what is shown of them (bool)."""
+        """Return which rows contain all words of the search (bool)."""
         words = self._search.value.lower().split()
         return np.array([all(word in text for word in words) for text in self._texts], bool)
 
@@ -273,7 +273,7 @@ class Panel:
             self._say()
 
     def _say(self) -> None:
-        """Say how many rows match and are ticked, also on the buttons that plan them."""
+        """Show how many rows match and are ticked, also on the buttons that plan them."""
         matching, ticked = int(self._left.sum()), len(self._ticked)
         hidden = ticked - int(self._ids[self._left].isin([*self._ticked]).sum())
         parts = (

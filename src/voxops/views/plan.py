@@ -1,4 +1,4 @@
-"""A plan for reading: what it costs, what would be sent, and why the rest is not."""
+"""A plan for reading: what it costs, what would be sent, and why the rest would not."""
 
 from __future__ import annotations
 

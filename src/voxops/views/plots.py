@@ -150,7 +150,7 @@ def _deliveries(log: pd.DataFrame, name: str, tz: str | None) -> tuple[pd.DataFr
 
 
 def _by_time(log: pd.DataFrame, name: str, tz: str | None) -> tuple[pd.DataFrame, str, Any, str]:
-    """Return the statistics by hour, day or week, whichever is the shortest that gives few, which it is, its length, and the zone."""
+    """Return the statistics by the shortest of hour, day and week that gives few rows; then that span, its length, and the zone."""
     log, tz = _deliveries(log, name, tz)
     days = (log["created_at"].max() - log["created_at"].min()).days if len(log) else 0
     bucket, width = ("hour", "1h") if days < 4 else ("day", "1D") if days < 100 else ("week", "7D")
@@ -182,7 +182,7 @@ def _finish(ax: Axes, across: str, up: str = "", *, empty: bool) -> Axes:
 
 
 def _time_axis(ax: Axes, tz: str) -> str:
-    """Let the horizontal axis show times of a named zone, and return its label."""
+    """Show times of a named zone on the horizontal axis, and return its label."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(tz=tz)  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
 // A table whose rows are ticked by id. The kernel filters, sorts and keeps the ticks; the page sends "tick" and "sort", and draws.
 // Every text is set with textContent, whoever wrote it.
-const STEP = 150; // rows drawn at once: a thousand would hold a frame for half a second
+const STEP = 150; // rows drawn together: a thousand would hold a frame for half a second
 
 function render({ model, el }) {
   const make = (tag, parent, text, name) => {

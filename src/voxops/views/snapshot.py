@@ -1,4 +1,4 @@
-"""The state of a run as text and as HTML: a script prints it, and the monitor draws it again and again."""
+"""The state of a run as text, for scripts, and as HTML, for the monitor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voxops.model import MOVES, OUTCOMES, WATCH, WENT_THROUGH, Outcome, Snapshot
 from voxops.views.pages import draw
 
 _KINDS = 12  # kinds of reasons shown
-ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing moves by itself
+ENDED = WENT_THROUGH | {"stopped"}  # phases after which nothing happens without a command
 _DAY = timedelta(hours=12)  # a change that is older has its day
 _IDLE = "nothing is sent from here; run.resume() goes on"
 _LINE = 600  # characters of a line of text
@@ -60,10 +60,10 @@ def facts(snapshot: Snapshot, tz: str) -> dict[str, Any]:
         "parts": [(name, snapshot.count(name), *OUTCOME[name]) for name in OUTCOMES],
         "done": _done(snapshot),
         "speed": _speed(snapshot, tz),
-        "waits": [f"{count:,} · {why}" for why, count in waits[:_KINDS]]
+        "waits": [f"{count:,} · {safe.without_queries(why)}" for why, count in waits[:_KINDS]]
         + ([f"and {more:,} more kinds; run.results() has the reason of each row"] if more > 0 else []),
         "changes": [_change(change, snapshot.updated_at, tz) for change in snapshot.recent],
-        "note": "" if snapshot.note in dict(waits[:_KINDS]) else snapshot.note or idle,
+        "note": "" if snapshot.note in dict(waits[:_KINDS]) else safe.without_queries(snapshot.note) or idle,
         "again": f"ws.attach({run!r}) shows the present state." if moves_on else "",
     }
 
@@ -86,7 +86,7 @@ def _done(snapshot: Snapshot) -> str:
 
 
 def _speed(snapshot: Snapshot, tz: str) -> str:
-    """Return until when it waits for the rate limit, else when it ends; nothing if it does not move or the end is unknown."""
+    """Return the end of the wait for the rate limit, else the estimated end; nothing if it is stopped or the end is unknown."""
     pace, left, words = snapshot.pace, snapshot.seconds_left, "ends about"
     sends = snapshot.sends and snapshot.settled < snapshot.total
     if sends and (limit := pace.paused_for or (pace.resets_in if pace.remaining == 0 else None)):
@@ -104,5 +104,5 @@ def _change(change: Transition, now: datetime, tz: str) -> tuple[str, ...]:
     look = OUTCOME.get(change.now, OTHER)
     was = f"{change.was} → " if change.was else ""
     where = f" on {change.platform}" if change.platform else ""
-    detail = f": {safe.plain(change.detail)}" if change.detail else ""
+    detail = f": {safe.plain(safe.without_queries(change.detail))}" if change.detail else ""
     return (at, look.glyph, look.colour, change.item, f"{was}{change.now}{where}{detail}")

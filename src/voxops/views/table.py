@@ -39,7 +39,18 @@ _SECRETS = (
     "media_sha256",
     "media_uploaded",
     "new_media_url",
+)
+# Columns that may quote a platform or the API.
+_MESSAGES = (
     "error_message",
+    "example",
+    "how",
+    "message",
+    "reason",
+    "waiting_for",
+    "why",
+    "check_message",
+    "scope_message",
 )
 
 
@@ -168,7 +179,7 @@ def shown_columns(frame: pd.DataFrame, most: int = _MOST) -> list[Any]:
 
 
 def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows with those last that need no action, else they push the others off the page; times of a sheet as times."""
+    """Return the rows that need no action last, so that the others are on the first page; times of a sheet as times."""
     order = kind_of(frame).order
     if order in {"outcome", "eligible"}:
         frame = frame.assign(**{name: as_instants(frame[name]) for name in _SHEET_TIMES if name in frame})
@@ -182,13 +193,15 @@ def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[np.argsort(rank.to_numpy(int), kind="stable")]
 
 
-def redacted(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame without the secret parts of addresses of webhooks and media.
+def redacted(frame: pd.DataFrame, *, sheet: bool = False) -> pd.DataFrame:
+    """Return the frame without the secret parts of addresses of webhooks and media; in a `sheet`, which is read again, its own stay.
 
-    An error message is redacted only in deliveries: a platform's message about the links in a post stays.
+    Messages lose queries only, since what a platform says of the links in a post is for the reader; those of deliveries lose more.
     """
     made, deliveries = frame.copy(deep=False), {"delivery_id", "url"} & {*frame}
-    for name in {*(_SECRETS if deliveries else _SECRETS[:-1])} & {*frame}:
+    for name in {*_MESSAGES, *(() if sheet else _SECRETS)} & {*frame}:
         clean = safe.redact_address if name == "url" else safe.redact_addresses
+        if name in _MESSAGES and not deliveries:
+            clean = safe.without_queries
         made[name] = frame[name].map(clean, na_action="ignore")
     return made

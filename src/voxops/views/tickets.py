@@ -13,7 +13,7 @@ import pandas as pd
 from voxops._support import safe
 from voxops.frames.registry import column_named
 from voxops.model import Verdict
-from voxops.views.table import text_of
+from voxops.views.table import redacted, text_of
 
 _ROWS = 50  # rows of one remedy in one ticket
 _NAMES = (
@@ -26,6 +26,7 @@ def tickets(failures: pd.DataFrame, about: str, tz: str) -> dict[str, str]:
     account, support = failures["verdict"] == Verdict.RECONNECT, failures["verdict"] == Verdict.SUPPORT
     owners = failures.get("owner", pd.Series(pd.NA, failures.index, "string")).fillna("nobody")
     names = owners.mask(account, account_of(failures) + " (account)").mask(support, "support")
+    failures = redacted(failures)
     tasks = ((safe.plain(name, 80), rows) for (*_, name), rows in failures.groupby([support, ~account, names]))
     return {name: _ticket(name, about, rows, tz) for name, rows in tasks}
 
