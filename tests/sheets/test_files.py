@@ -132,7 +132,7 @@ def test_which_of_several_sheets_is_not_guessed(tmp_path: Path) -> None:
         ("31.2.2026 9:00", True, "31.2.2026 9:00"),
         ("2026-03-04", None, "2026-03-04"),
         ("29.03.2026 02:30", True, "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
-        ("25.10.2026 02:30", True, "2026-10-25T02:30:00 (is there twice in Europe/Berlin)"),
+        ("25.10.2026 02:30", True, "2026-10-25T02:30:00 (exists twice in Europe/Berlin)"),
     ],
 )
 def test_times_as_people_write_them(tmp_path: Path, text: str, dayfirst: bool | None, read: str) -> None:
