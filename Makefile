@@ -53,7 +53,7 @@ oldest:  ## Test the packages of T with the oldest allowed dependencies, in an e
 	$(MAKE) test VENV=.venv-oldest CONSTRAIN='-c constraints-oldest.txt' T="$(or $(T),frames acts ledger archive)" \
 	    PIP_CONSTRAINT=$(CURDIR)/constraints-oldest.txt PIP_BUILD_CONSTRAINT=
 
-flake: $(VENV)/tools  ## Run tests often beside a load, since what is red once in twenty is a defect; T=ledger N=20 LOAD= MINUTES=; goes on where it ended
+flake: $(VENV)/tools  ## Run tests often beside eight processes that compute; a test that is red once in twenty is a defect; T=ledger N=20 LOAD=8 MINUTES=; goes on where it ended
 	$(BIN)/python -m tests.flake $(filter-out tests/%,$(TESTS))
 
 test-kernel: $(VENV)/tools  ## Run the tests in a real Jupyter kernel

@@ -1,8 +1,8 @@
-"""Run the tests of each room often, beside a load on the processors: what is red once in twenty is a defect.
+"""Run the tests of each folder often, beside a load on the processors: a test that is red once in twenty runs is a defect.
 
-``make flake`` goes through all rooms, ``T=ledger`` names some; N is how often (20), LOAD how many processors it keeps busy (all), MINUTES how
-long a call takes at the most (25). What a run has said is kept in ``build/flake``, in a folder for this state of the sources, so that the next
-call goes on. Prints one line a run; fails if one was red.
+``make flake`` goes through all folders, ``T=ledger`` names some. N is how many runs (20), LOAD how many processes compute beside them (8),
+MINUTES how long a call takes at most (25). The output of each run is kept in ``build/flake``, in a folder for this state of the sources, so
+that the next call goes on. Prints one line per run, and fails if one was red.
 """
 
 from __future__ import annotations
@@ -28,40 +28,37 @@ def burn() -> None:
 
 
 def main() -> int:
-    """Run what the environment says; the command that tests a room is given without its folder."""
+    """Run what the environment names, by the command in the arguments, which lacks the folder."""
     until = time.monotonic() + 60 * float(os.environ.get("MINUTES") or "25")
     times = int(os.environ.get("N") or "20")
-    processors = int(os.environ.get("LOAD") or os.cpu_count() or 1)
     every = sorted({path.parent.name for path in (ROOT / "tests").glob("*/test_*.py")})
-    rooms = (os.environ.get("T") or " ".join(every)).split()
+    folders = (os.environ.get("T") or " ".join(every)).split()
     kept = ROOT / "build" / "flake" / state_of_sources()
     kept.mkdir(parents=True, exist_ok=True)
-    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(processors)]
-    for each in load:
-        each.start()
+    load = [multiprocessing.Process(target=burn, daemon=True) for _ in range(int(os.environ.get("LOAD") or "8"))]
+    for process in load:
+        process.start()
     red = left = 0
     try:
-        for number in range(1, times + 1):
-            for room in rooms:
-                place = kept / f"{room} {number:03}.txt"
-                if place.exists():
-                    red += place.read_text(encoding="utf-8").startswith("RED")
-                    continue
-                if time.monotonic() > until:
-                    left += 1
-                    continue
+        for number, folder in ((number, folder) for number in range(1, times + 1) for folder in folders):
+            file = kept / f"{folder} {number:03}.txt"
+            if file.exists():
+                red += file.read_text(encoding="utf-8").startswith("RED")
+            elif time.monotonic() > until:
+                left += 1
+            else:
                 begun = time.monotonic()
-                command = [*sys.argv[1:], f"tests/{room}"]
+                command = [*sys.argv[1:], f"tests/{folder}"]
                 done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
                 colour = "RED" if done.returncode else "green"
                 last = (done.stdout.strip().splitlines() or [""])[-1]
-                print(f"{room:12} {number:3} {colour:5} {time.monotonic() - begun:5.0f} s  {last}", flush=True)
-                place.write_text(f"{colour}\n{done.stdout}{done.stderr}", encoding="utf-8")
+                print(f"{folder:12} {number:3} {colour:5} {time.monotonic() - begun:5.0f} s  {last}", flush=True)
+                file.write_text(f"{colour}\n{done.stdout}{done.stderr}", encoding="utf-8")
                 red += bool(done.returncode)
     finally:
-        for each in load:
-            each.terminate()
-    print(f"flake: {red} red, {left} of {times * len(rooms)} runs left")
+        for process in load:
+            process.terminate()
+    print(f"flake: {red} red, {left} of {times * len(folders)} runs left")
     return 1 if red else NOT_DONE if left else 0
 
 

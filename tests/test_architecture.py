@@ -13,7 +13,6 @@ import pytest
 
 import voxburst_sandbox
 import voxops
-from voxops.api import assumptions, limits
 
 ROOT = Path(voxops.__file__).parent
 SANDBOX = Path(voxburst_sandbox.__file__).parent
@@ -94,7 +93,7 @@ def imports(path: Path) -> frozenset[str]:
     return frozenset(name for name in found if name.split(".")[0] in {"voxops", "voxburst_sandbox"})
 
 
-def test_imports_follow_the_flow_of_the_data_and_the_sandbox_shares_nothing() -> None:
+def test_imports_follow_the_flow_of_the_data_and_the_sandbox_shares_nothing():
     wrong = []
     for path in modules():
         mine = room(path)
@@ -112,7 +111,7 @@ def test_imports_follow_the_flow_of_the_data_and_the_sandbox_shares_nothing() ->
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_cycles_inside_a_room() -> None:
+def test_no_cycles_inside_a_room():
     names = {dotted(path) for path in modules()}
     edges = {
         dotted(path): {name if name in names else name.rpartition(".")[0] for name in imports(path)}
@@ -134,7 +133,7 @@ def test_no_cycles_inside_a_room() -> None:
         walk(name, ())
 
 
-def test_one_foreign_library_one_room() -> None:
+def test_one_foreign_library_one_room():
     for path in modules():
         for node in nodes(path):
             if isinstance(node, ast.Import):
@@ -147,7 +146,7 @@ def test_one_foreign_library_one_room() -> None:
                 assert room(path) in LIBRARIES[library], f"{place(path)} imports {library}"
 
 
-def test_all_sql_stands_in_the_ledger() -> None:
+def test_all_sql_stands_in_the_ledger():
     wrong = [
         f"{place(path)}: {node.value[:60]}"
         for path in modules()
@@ -158,23 +157,7 @@ def test_all_sql_stands_in_the_ledger() -> None:
     assert not wrong, "statements of SQL outside the ledger:\n" + "\n".join(wrong)
 
 
-def test_each_limit_of_the_api_has_one_home() -> None:
-    """The sandbox alone keeps its own, so that the two check each other; so have the address and paths of deliveries."""
-    telling = {
-        limits.COMMENT_CHARACTERS,
-        limits.LIST_BYTES,
-        assumptions.DEFAULT_URL,
-        "/deliveries",
-    }
-    homes = {"voxops/api/limits.py", "voxops/api/assumptions.py"}
-    for path in modules():
-        if room(path) != "sandbox" and place(path) not in homes:
-            docstrings = {node.value for node in nodes(path) if isinstance(node, ast.Expr)}
-            known = {node.value for node in nodes(path) if isinstance(node, ast.Constant) and node not in docstrings}
-            assert not telling & known, place(path)
-
-
-def test_tools_that_no_test_runs_can_be_imported() -> None:
+def test_tools_that_no_test_runs_can_be_imported():
     """Benchmarks and proofs are run seldom; that they find what they import is seen here."""
     for path in sorted(TESTS.rglob("*.py")):
         if (
@@ -227,7 +210,7 @@ def _searched(node: ast.AST, named: dict[str, str]) -> str:
     return next((str(text) for text in texts if _is_prose(text)), "")
 
 
-def test_prose_steers_nothing() -> None:
+def test_prose_steers_nothing():
     found = {}
     for path in modules():
         named = {} if room(path) == "sandbox" else _named(nodes(path))
@@ -245,6 +228,6 @@ def test_prose_steers_nothing() -> None:
     ('why.code == "changed_since_loaded"', False),
     ('path.startswith("/v1/")', False), ("x = 'it is as it was before'", False),
 ])  # fmt: skip
-def test_what_steers_by_prose_is_found_and_what_compares_codes_is_not(code: str, found: bool) -> None:
+def test_what_steers_by_prose_is_found_and_what_compares_codes_is_not(code, found):
     tree = list(ast.walk(ast.parse(code)))
     assert any(_searched(node, _named(tree)) for node in tree) is found

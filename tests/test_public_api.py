@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops.archive import Archive
 from voxops.model import (
     IN_FLIGHT_STATUSES,
@@ -63,19 +62,19 @@ WORKSPACE = (
 
 
 @pytest.mark.parametrize(("thing", "names"), LISTED.values(), ids=LISTED)
-def test_what_is_listed_is_there_and_nothing_else(thing: object, names: str) -> None:
+def test_what_is_listed_is_there_and_nothing_else(thing, names):
     assert sorted(dir(thing)) == sorted(names.split())
     for name in names.split():
         assert getattr(thing, name) is not None
     with pytest.raises(AttributeError, match="plan_retrry"):
-        _ = thing.plan_retrry  # type: ignore[attr-defined]
+        _ = thing.plan_retrry
 
 
 def public(thing: object) -> str:
     return " ".join(name for name in dir(thing) if not name.startswith("_"))
 
 
-def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandbox: Sandbox) -> None:
+def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandbox):
     with vx.connect(sandbox=sandbox) as ws:
         plan = vx.plan_update(ws.posts(status="scheduled").head(1), by="1D", change="later")
         run = ws.run(plan).wait(60)
@@ -83,7 +82,7 @@ def test_workspaces_plans_and_runs_offer_what_is_promised_and_nothing_else(sandb
     assert inspect.signature(vx.aconnect) == inspect.signature(vx.connect)
 
 
-def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring() -> None:
+def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstring():
     assert sorted(re.findall(r"^`(\w+)` +\S", vx.__doc__ or "", re.MULTILINE)) == vx.__all__
     things = [getattr(vx, name) for name in vx.__all__]
     assert [
@@ -91,7 +90,7 @@ def test_each_public_name_is_documented_and_in_one_line_of_the_package_s_docstri
     ] == []
 
 
-def test_aconnect_works_on_any_loop_and_its_workspace_is_closed_there(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_aconnect_works_on_any_loop_and_its_workspace_is_closed_there(sandbox, tmp_path):
     async def service() -> tuple[int, bool]:
         beats = 0
 
@@ -124,13 +123,13 @@ HEAVY = {
 
 
 @pytest.mark.parametrize("imported", HEAVY)
-def test_importing_loads_nothing_heavy(imported: str) -> None:
+def test_importing_loads_nothing_heavy(imported):
     code = f"import sys, {imported}\nprint(*set({HEAVY[imported].split()}) & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
 
-def test_errors_form_one_tree() -> None:
+def test_errors_form_one_tree():
     named = [getattr(vx.errors, name) for name in vx.errors.__all__ if name.endswith("Error")]
     assert all(issubclass(error, vx.VoxopsError) for error in named)
     api = {name for name in vx.errors.__all__ if issubclass(getattr(vx.errors, name), vx.errors.ApiError)}
@@ -139,7 +138,7 @@ def test_errors_form_one_tree() -> None:
     }
 
 
-def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
+def test_help_shows_a_method_as_it_is_called(sandbox):
     with vx.connect(sandbox=sandbox) as ws:
         for owner in (ws, ws.aio):
             text = pydoc.render_doc(owner.posts, renderer=pydoc.plaintext)
@@ -152,7 +151,7 @@ def test_help_shows_a_method_as_it_is_called(sandbox: Sandbox) -> None:
                 assert inspect.signature(method) == inspect.signature(getattr(ws, method.__name__))
 
 
-def test_what_may_be_passed_is_what_there_is_and_help_lists_it() -> None:
+def test_what_may_be_passed_is_what_there_is_and_help_lists_it():
     assert {*get_args(PostStatus)} == {"all", *WAITING_STATUSES, *IN_FLIGHT_STATUSES, *TERMINAL_STATUSES}
     assert get_args(OutcomeName) == tuple(Outcome)
     assert get_args(VerdictName) == tuple(Verdict)

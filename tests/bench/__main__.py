@@ -28,7 +28,12 @@ from tests.processes import serving
 
 import voxops
 
-MATERIAL = ROOT / "build" / "bench"
+MATERIAL, OUT = ROOT / "build" / "bench", ROOT / "build" / "bench.json"
+SIZES = {
+    "turns": (5, "turns of each candidate"), "posts": (100_000, "posts turned into a frame"), "records": (500_000, "deliveries turned into a frame"),
+    "load": (20_000, "posts loaded over HTTP"), "watch": (5_000, "posts watched"), "retries": (5_000, "posts retried"),
+    "history": (10_000_000, "deliveries on disk"),
+}  # fmt: skip
 
 
 def frames(options: argparse.Namespace) -> Iterator[Line]:
@@ -132,35 +137,25 @@ def main() -> int:
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS), help="only these parts")
-    parser.add_argument("--turns", type=int, default=5, help="turns of each candidate (default: 5)")
-    parser.add_argument("--posts", type=int, default=100_000, help="posts turned into a frame")
-    parser.add_argument("--records", type=int, default=500_000, help="deliveries turned into a frame")
-    parser.add_argument("--load", type=int, default=20_000, help="posts loaded over HTTP")
-    parser.add_argument("--watch", type=int, default=5000, help="posts watched")
-    parser.add_argument("--retries", type=int, default=5000, help="posts retried")
-    parser.add_argument("--history", type=int, default=10_000_000, help="deliveries on disk")
-    parser.add_argument("--out", type=Path, default=ROOT / "build" / "bench.json")
+    for name, (count, what) in SIZES.items():
+        parser.add_argument(f"--{name}", type=int, default=count, help=f"{what} (default: {count:,})")
     options = parser.parse_args()
-    began = time.time()
-    lines: list[Line] = []
+    began, lines = time.time(), list[Line]()
     for name in options.only:
         print(f"{time.time() - began:6.0f} s  {name} …", file=sys.stderr, flush=True)
         lines += PARTS[name](options)
-    sizes = {name: value for name, value in vars(options).items() if name != "out"}
-    where = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "system": platform.system(),
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+    packages = {name: version(name) for name in ("pandas", "httpx", "msgspec", "pyarrow", "duckdb", "requests")}
+    found = {
+        "sizes": vars(options),
+        "machine": machine,
+        "packages": packages,
+        "lines": [asdict(line) | {"met": line.met} for line in lines],
     }
-    packages = {
-        name: version(name) for name in ("pandas", "numpy", "httpx", "msgspec", "pyarrow", "duckdb", "requests")
-    }
-    measured = {"sizes": sizes, "where": where, "packages": packages, "seconds": round(time.time() - began), "lines": [asdict(line) | {"met": line.met} for line in lines]}  # fmt: skip
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(measured, indent=1))
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(found, indent=1))
     print(show(lines))
-    print(f"\n{time.time() - began:.0f} s; written to {options.out}")
+    print(f"\n{time.time() - began:.0f} s; written to {OUT}")
     return 0
 
 

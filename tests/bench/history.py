@@ -123,9 +123,9 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*.parquet"))
 
 
-def figures(rows: int, endpoints: int, times: int, tasks: Sequence[str], place: Path | None = None) -> dict[str, Any]:
+def figures(rows: int, endpoints: int, times: int, tasks: Sequence[str]) -> dict[str, Any]:
     """What a question takes, and a day more; the history is removed afterwards."""
-    with tempfile.TemporaryDirectory(prefix="voxops-history-", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix="voxops-history-") as folder:
         root = Path(folder)
         begun = time.perf_counter()
         write(root, rows, endpoints)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -31,7 +30,7 @@ def log_with_events() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def archive(tmp_path_factory) -> Archive:
+def archive(tmp_path_factory):
     store = Store(tmp_path_factory.mktemp("history"))
     with store.writing():
         store.merge("deliveries", log_with_events().astype({"url": "string"}))
@@ -100,7 +99,7 @@ assert "pyarrow" not in sys.modules
 """
 
 
-def test_it_needs_neither_pyarrow_nor_an_extension_nor_the_network(tmp_path: Path):
+def test_it_needs_neither_pyarrow_nor_an_extension_nor_the_network(tmp_path):
     """Pages, frames and time zones alike, where pyarrow is not installed and the home folder has no extension."""
     home = {"HOME": str(tmp_path), "PATH": "", "TZ": "Asia/Tokyo"}
     done = subprocess.run([sys.executable, "-c", OFFLINE, str(tmp_path / "history")], env=home, capture_output=True, text=True, check=False)  # fmt: skip

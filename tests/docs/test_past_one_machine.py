@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.analysis.parts import SHARES, blocks, gappy, latencies, same_counts, write
+from tests.analysis.parts import blocks, same_counts
 
 BEGINNING, *_, FILES, COUNTS, PERCENTILES = blocks("{code-cell}")
 # Warnings of Dask's own start and stop, not ours.
@@ -18,7 +17,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster():
     """Two worker processes; the numbers cross a process boundary on their way."""
     import distributed
 
@@ -43,15 +42,3 @@ def test_the_page_counts_its_archive_as_pandas_does(cluster, tmp_path, monkeypat
     same_counts(found["stats"].reset_index(), found["archive"].deliveries())
     found["ws"].close()
     assert len(cluster.scheduler_info()["workers"]) == 2
-
-
-def test_gaps_count_as_in_pandas_and_percentiles_are_as_exact_as_the_page_says(cluster, tmp_path):
-    log = gappy()
-    found = run(COUNTS, PERCENTILES, files=[str(path) for path in write(log, tmp_path)])
-    same_counts(found["stats"].reset_index(), log)
-    known = latencies(log)
-    exact = known.groupby(log["url"]).median()
-    assert found["medians"].astype("float64").to_dict() == exact.to_dict(), "exact"
-    approximate = found["percentiles"]
-    for share in SHARES:
-        assert abs((known <= approximate[share]).mean() - share) < 0.02, "approximate: a neighbouring rank"

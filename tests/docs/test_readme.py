@@ -18,7 +18,6 @@ HOME = Path(__file__).parents[2]
 README = (HOME / "README.md").read_text("utf-8")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 BLOCKS = [code for language, code in FENCE.findall(README) if language == "python"]
-COMMANDS = [line for language, code in FENCE.findall(README) if not language for line in code.splitlines()]
 
 
 @pytest.mark.kernel
@@ -71,38 +70,6 @@ def test_run_returns_before_anything_is_answered(ws, sandbox):
     sandbox.clear_faults()
     sandbox.set_speed(20)
     assert set(run.wait(60).results()["outcome"]) <= {"succeeded", "failed"}
-
-
-def test_a_key_names_what_is_requested_for_which_row_and_attempt(ws):
-    row = {
-        "row_id": "r1",
-        "content": "Hello",
-        "accounts": "acc_1",
-        "scheduled_for": "2027-03-01T10:00:00Z",
-        "attempt": 1,
-    }
-    others = {
-        "row_id": "r2",
-        "content": "Bye",
-        "accounts": "acc_2",
-        "scheduled_for": "2027-03-01T11:00:00Z",
-        "attempt": 2,
-    }
-    sheets = [row, row, *(row | {name: value} for name, value in others.items())]
-    same, again, *changed = [
-        keys(vx.plan_create(pd.DataFrame([each]), key="row_id", campaign="one")) for each in sheets
-    ]
-    assert same == again
-    assert len({*same}.union(*changed)) == 1 + len(changed)
-    triaged = failures(ws)
-    first, second = keys(vx.plan_retry(triaged)), keys(vx.plan_retry(triaged.assign(attempt=2)))
-    assert first == keys(vx.plan_retry(failures(ws)))
-    assert len(first) == vx.plan_retry(triaged).cost.acts
-    assert not first & second
-
-
-def keys(plan: vx.Plan) -> set[str]:
-    return set(plan.frame["idempotency_key"].dropna())
 
 
 def test_the_promise_is_in_the_words_of_its_page():

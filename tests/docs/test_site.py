@@ -7,11 +7,10 @@ import http.server
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Route, sync_playwright
 from tests.browser import CHROMIUM, IN_CHROMIUM, serious
 from tests.browser.server import FLAGS
 
@@ -46,7 +45,7 @@ WIDER = "() => document.documentElement.scrollWidth > document.documentElement.c
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(tmp_path_factory):
     """The built site. Each page that runs has run, and a warning is an error."""
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", "-j", "4", str(DOCS), str(folder)]
@@ -60,7 +59,7 @@ def pages(site: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def server(site: Path) -> Iterator[str]:
+def server(site):
     handler = functools.partial(Quiet, directory=str(site))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
         threading.Thread(target=served.serve_forever, daemon=True).start()
@@ -73,7 +72,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -81,7 +80,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, server: str) -> Iterator[Page]:
+def page(browser, server):
     """A page whose requests to other machines are refused, and fail the test."""
     strangers = []
 
@@ -104,6 +103,7 @@ def test_each_page_of_a_task_is_searched_for():
     assert {path.stem for path in (DOCS / "how-to").glob("*.md")} == {*TASKS, "index"}
 
 
+@pytest.mark.release
 def test_every_page_is_reached_from_the_navigation(site):
     shown = (site / "index.html").read_text("utf-8")
     missing = [name for name in pages(site) if f'"{name}"' not in shown]
@@ -111,7 +111,7 @@ def test_every_page_is_reached_from_the_navigation(site):
 
 
 class TestInChromium:
-    pytestmark = IN_CHROMIUM
+    pytestmark = [*IN_CHROMIUM, pytest.mark.release]
 
     def test_the_search_has_the_page_of_a_task_among_its_first_three_hits(self, page):
         page.goto("/search.html?q=retry+failed+posts")

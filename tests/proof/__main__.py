@@ -26,7 +26,7 @@ SECONDS = 60 * float(os.environ.get("MINUTES", "25"))
 LONG = (
     300.0  # seconds that a unit may take which can't be interrupted: it is not begun later than so long before the end
 )
-LAWS = ("acts", "analysis", "archive", "engine", "frames", "ledger")  # rooms with property tests
+LAWS = ("acts", "analysis", "archive", "engine", "frames", "ledger", "security")  # rooms with property tests
 
 
 @dataclass(frozen=True)

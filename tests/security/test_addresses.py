@@ -233,6 +233,6 @@ def test_no_error_of_the_api_has_the_query_of_an_address(caplog):
     assert TOKEN not in "".join(format_exception(caught.value)) + caplog.text
 
 
-def test_addresses_of_one_host_are_told_apart() -> None:
+def test_addresses_of_one_host_are_told_apart():
     hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB" for n in range(3)]
     assert len({redact_address(url) for url in hooks}) == 3

@@ -170,6 +170,15 @@ def test_others_cannot_read_it(tmp_path):
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
+def test_a_folder_that_is_no_day_is_not_read(archive):
+    part = archive.files("deliveries")[0]
+    for day in ("day=2026-3-2", "day=x", "day=2026-03-02 "):
+        (archive._store.root / "deliveries" / day).mkdir()
+        (archive._store.root / "deliveries" / day / part.name).write_bytes(part.read_bytes())
+    assert len(archive.files("deliveries")) == 2
+    assert len(archive.deliveries()) == archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum() == 2
+
+
 EMPTY: dict[str, Any] = {"deliveries": {}, "read_at": {}, "check_at": {}}
 WRONG: dict[str, list[Any]] = {
     "workspace": [["ws"]],

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from tests import audit, licences
+from tests import licences
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -72,23 +72,3 @@ def test_every_requirement_and_extra_is_explained():
     assert not [
         extra for extra in project["optional-dependencies"] if extra not in ours and f"`voxops[{extra}]`" not in text
     ]
-
-
-CLEAN = {"name": "a", "version": "1", "vulns": []}
-KNOWN = {"name": "b", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
-SKIPPED = {"name": "c", "skip_reason": "not found"}
-
-
-@pytest.mark.parametrize(
-    ("found", "status", "said"),
-    [
-        ([CLEAN], 0, "1 packages looked up, 0 known"),
-        ([CLEAN, KNOWN], 1, "b 2: PYSEC-1, mended in 3"),
-        ([CLEAN, SKIPPED], audit.CANT_TELL, "can't tell for 1: c"),
-        ([KNOWN, SKIPPED], 1, "can't tell for 1: c"),
-        ("no such host", audit.CANT_TELL, "can't tell: no such host"),
-    ],
-)
-def test_what_is_known_fails_and_what_cant_be_told_is_said(capsys, found, status, said):
-    assert audit.told(found) == status
-    assert said in capsys.readouterr().out

@@ -105,25 +105,6 @@ def test_no_request_brings_the_key_out(run, method, path, query, body, key):
     checked(lambda: run(use))
 
 
-@given(one=VALUES, two=TEXT)
-def test_no_id_brings_the_key_out(run, one, two):
-    async def use(client: AsyncClient) -> None:
-        for call in (
-            lambda: client.posts.get(one),
-            lambda: client.posts.fix(two, one, content=two),
-            lambda: client.webhooks.retry_delivery(two, one),
-            lambda: anext(client.posts.list(status=two, since=two).pages()),
-            lambda: client.accounts.connect(two),
-            lambda: client.media.register(url=two, filename=two),
-        ):
-            try:
-                await call()
-            except Exception as error:
-                assert leaks(error, COUNT) == []
-
-    run(use)
-
-
 OTHER = "vb_test_another_key_that_is_shown"
 USER = f"user:{MARK}@"
 PLACES = [

@@ -10,7 +10,7 @@ from tests.security.leaks import MARK, frames, pieces
 from tests.security.raw import answer, uploaded
 
 from voxops.client.request import upload_host
-from voxops.errors import ApiError, ConfigError, TransportError, ValidationError
+from voxops.errors import ApiError, ConfigError, TransportError
 
 HERE, AWAY = "http://127.0.0.1:8080", "https://api.voxburst.io"
 
@@ -124,14 +124,3 @@ def test_an_upload_address_that_is_refused_is_in_no_traceback_with_local_variabl
     shown = [repr(frame.f_locals) for frame in frames(caught.value)]
     assert len(shown) > 3
     assert not [text for text in shown if pieces(text)]
-
-
-def test_nothing_of_a_file_leaves_that_is_another_one_than_was_looked_at(tmp_path):
-    with uploaded(tmp_path, answer(b""), sha256="0" * 64) as (server, send):
-        (tmp_path / "photo.jpg").unlink()
-        (tmp_path / "photo.jpg").symlink_to(tmp_path / "private.jpg")
-        (tmp_path / "private.jpg").write_bytes(b"private" * 300_000)
-        with pytest.raises(ValidationError, match="changed before it was uploaded"):
-            send()
-    assert not [head for head, _ in server.requests if head.startswith(b"PUT")]
-    assert not any(server.cut)

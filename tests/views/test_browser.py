@@ -6,7 +6,6 @@ Pictures for people to look at are left under ``build/screens``.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ PANEL = "panel = ws.panel(triaged)\npanel"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory):
     """One JupyterLab and one browser for all tests."""
     with Lab(tmp_path_factory.mktemp("lab")) as running:
         yield running
@@ -34,7 +33,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def api() -> Iterator[Sandbox]:
+def api():
     """The API in this process: what happened can be read here."""
     with Sandbox(seed=7, speed=20, rate_limit=500, deliveries=1500) as sandbox:
         yield sandbox
@@ -75,7 +74,7 @@ def opened(lab: Lab, name: str, *cells: str) -> Notebook:
     return book
 
 
-def test_failures_are_filtered_ticked_planned_and_retried(lab: Lab, api: Sandbox, tmp_path: Path) -> None:
+def test_failures_are_filtered_ticked_planned_and_retried(lab, api, tmp_path):
     book = opened(lab, "main.ipynb", connect(api, tmp_path), LOAD, PANEL, "ws.panel(ws.deliveries(since='30D'))")
     panel = book.at(2)
     panel.wait("77 of 77 failures match")
@@ -122,9 +121,7 @@ def test_failures_are_filtered_ticked_planned_and_retried(lab: Lab, api: Sandbox
     book.close()
 
 
-def test_a_run_is_reloaded_paused_while_a_cell_waits_and_seen_in_two_tabs(
-    lab: Lab, api: Sandbox, tmp_path: Path
-) -> None:
+def test_a_run_is_reloaded_paused_while_a_cell_waits_and_seen_in_two_tabs(lab, api, tmp_path):
     api.add_fault(SLOW)
     run = "run = ws.run(vx.plan_retry(triaged), reason='ticket 4711')\nrun.show()\nrun"
     lab.write("run.ipynb", connect(api, tmp_path), LOAD, run, PANEL, "run.wait()")
@@ -168,9 +165,8 @@ def test_a_run_is_reloaded_paused_while_a_cell_waits_and_seen_in_two_tabs(
     book.close()
 
 
-def test_without_a_kernel_a_notebook_shows_its_last_state_and_nothing_else(
-    lab: Lab, api: Sandbox, tmp_path: Path
-) -> None:
+@pytest.mark.release
+def test_without_a_kernel_a_notebook_shows_its_last_state_and_nothing_else(lab, api, tmp_path):
     run = "run = ws.run(vx.plan_retry(triaged), reason='the platforms are back')\nrun.wait()\nrun"
     book = opened(lab, "saved.ipynb", connect(api, tmp_path), LOAD, run, PANEL)
     book.at(2).wait("✓ done")

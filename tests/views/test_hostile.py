@@ -7,7 +7,6 @@ the others can fail.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,7 +82,7 @@ plt.show()
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory):
     """A JupyterLab of its own: what it is asked to fetch from elsewhere is part of the test."""
     with Lab(tmp_path_factory.mktemp("hostile")) as running:
         (running.root / "samples.json").write_text(json.dumps(BROWSER))
@@ -93,7 +92,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 HITS = "() => Object.keys(window).filter(name => name.startsWith('hit_')).map(name => Number(name.slice(4))).sort((a, b) => a - b)"
 
 
-def test_samples_execute_where_nobody_escapes_them(lab: Lab) -> None:
+def test_samples_execute_where_nobody_escapes_them(lab):
     lab.write(
         "control.ipynb",
         PREPARE,
@@ -107,7 +106,7 @@ def test_samples_execute_where_nobody_escapes_them(lab: Lab) -> None:
     book.close()
 
 
-def test_nothing_executes_and_nothing_breaks(lab: Lab) -> None:
+def test_nothing_executes_and_nothing_breaks(lab):
     lab.fetched_elsewhere.clear()
     lab.write("hostile.ipynb", PREPARE, FRAMES, MONITOR, PANELS, OBJECTS, PLOTS, "print('the end')")
     book = lab.open("hostile.ipynb", height=1800)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +25,23 @@ TZ = "Asia/Tokyo"
 
 
 @pytest.fixture
-def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+def ws(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger", tz=TZ, owner_field="owner") as workspace:
         yield workspace
 
 
 @pytest.fixture
-def triaged(ws: vx.Workspace) -> pd.DataFrame:
+def triaged(ws):
     return vx.triage(ws.posts(status=["failed", "partial"], since="30D"))
 
 
 @pytest.fixture
-def panel(ws: vx.Workspace, triaged: pd.DataFrame) -> Panel:
+def panel(ws, triaged):
     return ws.panel(triaged)
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def at_once(monkeypatch):
     """A filter applies in the thread that changes it."""
     monkeypatch.setattr(Panel, "_later", lambda panel, _: panel._filter())
 
@@ -72,7 +71,7 @@ def press(panel: Panel, name: str) -> None:
 
 def plan(panel: Panel) -> Any:
     """The newest plan."""
-    return panel.plans.boxes[-1].plan  # type: ignore[union-attr]
+    return panel.plans.boxes[-1].plan
 
 
 def shown(panel: Panel) -> list[str]:
@@ -87,7 +86,7 @@ def sent(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_filters_leave_what_pandas_leaves(panel: Panel, triaged: pd.DataFrame, seed: int) -> None:
+def test_filters_leave_what_pandas_leaves(panel, triaged, seed):
     draw = random.Random(seed)
     wanted = failed = triaged[triaged["cause"].notna()]
     for name in ("verdict", "platform", "owner"):
@@ -113,7 +112,7 @@ def test_filters_leave_what_pandas_leaves(panel: Panel, triaged: pd.DataFrame, s
         assert not each.widget.value or sum(counts[at] for at in each.widget.value) == len(wanted)
 
 
-def test_ticks_outlive_filters_and_unknown_ids_are_refused(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+def test_ticks_outlive_filters_and_unknown_ids_are_refused(ws, triaged):
     panel = ws.panel(triaged)
     first, second, third = shown(panel)[:3]
     tick(panel, first, second, "post_of|somebody|else", third)
@@ -128,7 +127,7 @@ def test_ticks_outlive_filters_and_unknown_ids_are_refused(ws: vx.Workspace, tri
     assert (len(shown(panel)), panel._rows.ticked, panel.buttons["ticked"].disabled) == (77, [], True)
 
 
-def test_rows_are_sorted_by_value_before_the_first_thousand_are_taken(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+def test_rows_are_sorted_by_value_before_the_first_thousand_are_taken(ws, triaged):
     failed = triaged[triaged["cause"].notna()]
     many = pd.concat([failed] * 15, ignore_index=True)
     many["post_id"] = [f"post_{number}" for number in range(len(many))]
@@ -148,7 +147,7 @@ def test_rows_are_sorted_by_value_before_the_first_thousand_are_taken(ws: vx.Wor
 # -- plans
 
 
-def test_a_plan_of_what_is_ticked_is_seen_and_run(ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame) -> None:
+def test_a_plan_of_what_is_ticked_is_seen_and_run(ws, sandbox, triaged):
     panel = ws.panel(triaged)
     choose(panel, "verdict", "retry")
     tick(panel, *shown(panel)[:2])
@@ -172,22 +171,10 @@ def test_a_plan_of_what_is_ticked_is_seen_and_run(ws: vx.Workspace, sandbox: San
     assert run.id in panel._repr_html_()
 
 
-def test_a_plan_that_is_refused_says_why(
-    ws: vx.Workspace, triaged: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: Any, **__: Any) -> None:
-        raise PlanError("no such thing")
-
-    panel = ws.panel(triaged)
-    monkeypatch.setattr(panel, "_subject", panels.Subject("a", ("post_id",), "", (), (), refuse))  # type: ignore[arg-type]
-    press(panel, "all")
-    assert "PlanError: no such thing" in panel._repr_html_()
-
-
 # -- deliveries and runs
 
 
-def test_deliveries_are_filtered_by_their_full_address(ws: vx.Workspace, sandbox: Sandbox) -> None:
+def test_deliveries_are_filtered_by_their_full_address(ws, sandbox):
     """Two receivers on one host differ only in a token that no display shows: one of them must not be sent for both."""
     log = ws.deliveries(since="30D")
     hooks = [f"https://hooks.slack.com/services/T0{n}AAAAAAAA/B0{n}BBBBBBB/secret{n}" for n in range(2)]
@@ -207,9 +194,7 @@ def test_deliveries_are_filtered_by_their_full_address(ws: vx.Workspace, sandbox
     assert sent(sandbox) == 0
 
 
-def test_runs_are_opened_watched_and_their_failures_planned(
-    ws: vx.Workspace, sandbox: Sandbox, triaged: pd.DataFrame
-) -> None:
+def test_runs_are_opened_watched_and_their_failures_planned(ws, sandbox, triaged):
     sandbox.set_switches(recovery_rate=0.0)
     for target in (target for post in sandbox.world.posts.values() for target in post.targets):
         target.retry_count = 0
@@ -222,13 +207,13 @@ def test_runs_are_opened_watched_and_their_failures_planned(
     (monitor,) = panel.plans.boxes
     assert "2 failed" in panel._repr_html_()
     monitor.draw()
-    monitor.buttons["plan"].click()  # type: ignore[union-attr]
+    monitor.buttons["plan"].click()
     until(lambda: "Plan to retry: 2 of 2 rows" in Reader.of(panel._repr_html_()).text)
     assert sent(sandbox) == acts
 
 
 @pytest.mark.parametrize("frame", [None, 7, pd.DataFrame({"a": [1]}), pd.DataFrame({"post_id": ["p"], "cause": ["x"]})])
-def test_something_else_is_refused_or_shown_as_nothing(ws: vx.Workspace, triaged: pd.DataFrame, frame: Any) -> None:
+def test_something_else_is_refused_or_shown_as_nothing(ws, triaged, frame):
     for empty in (triaged.head(0), ws.deliveries(webhook=[])):
         panel = ws.panel(empty)
         assert (len(panel.frame), panel.plans.boxes) == (0, [])
@@ -242,17 +227,7 @@ def test_something_else_is_refused_or_shown_as_nothing(ws: vx.Workspace, triaged
             ws.panel(frame)
 
 
-def test_posts_and_targets_are_triaged_and_rows_stand_once(
-    ws: vx.Workspace, triaged: pd.DataFrame, tmp_path: Path
-) -> None:
-    posts = ws.posts(status=["failed", "partial"], since="30D")
-    triaged.to_parquet(tmp_path / "t.parquet")
-    frames = (posts, vx.targets(posts), pd.concat([triaged, triaged]), pd.read_parquet(tmp_path / "t.parquet"))
-    for frame in frames:
-        assert sorted(shown(ws.panel(frame))) == sorted(shown(ws.panel(triaged)))
-
-
-def test_the_script_of_the_grid_sets_text_as_text_and_is_small() -> None:
+def test_the_script_of_the_grid_sets_text_as_text_and_is_small():
     script, style = (Path(panels.__file__).with_name(name).read_text() for name in ("rows.js", "rows.css"))
     assert "textContent" in script
     for word in ("innerHTML", "insertAdjacentHTML", "outerHTML", "eval(", "fetch(", "import(", "http"):

@@ -9,13 +9,11 @@ import json
 import re
 import zipfile
 from html import unescape
-from pathlib import Path
 
 import pandas as pd
 from tests.views.payloads import INVISIBLE, PAYLOADS, assert_only_text
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops.views.excel import write_csv
 
 TEXTS = [
@@ -38,7 +36,7 @@ def assert_harmless(text: str) -> None:
     assert not INVISIBLE & set(text)
 
 
-def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_payload_is_text_in_every_display_and_medium(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "l.sqlite") as ws:
         triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D")))
         failed = triaged[triaged["cause"].notna()].head(40)
@@ -93,7 +91,7 @@ def test_a_payload_is_text_in_every_display_and_medium(sandbox: Sandbox, tmp_pat
             assert_harmless(repr(shown))
 
 
-def test_half_an_emoji_where_an_api_has_cut_a_text_breaks_no_display_and_no_file(tmp_path: Path) -> None:
+def test_half_an_emoji_where_an_api_has_cut_a_text_breaks_no_display_and_no_file(tmp_path):
     half = pd.DataFrame({"content": pd.Series(["half \ud83d"], dtype=object), "tags": [["half \ud83d"]]})
     assert "half \ufffd" in vx.view(half)._repr_html_() and "half \ufffd" in repr(vx.view(half))
     vx.to_excel(tmp_path / "half.xlsx", half=half)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import matplotlib as mpl
@@ -23,7 +22,7 @@ TEXTS = [payload for payload in PAYLOADS if not {"\ud800", "\ud83d"} & set(paylo
 
 
 @pytest.fixture(autouse=True)
-def _agg() -> Iterator[None]:
+def _agg():
     """Draw without a screen, and close what was drawn."""
     mpl.use("agg")
     plt.close("all")  # what other files have left open
@@ -80,7 +79,7 @@ def words(ax: Axes) -> list[str]:
 
 
 @pytest.mark.parametrize("name", plots.__all__)
-def test_a_figure_is_drawn_where_it_is_said_and_of_nothing_and_refuses_other_frames(name: str) -> None:
+def test_a_figure_is_drawn_where_it_is_said_and_of_nothing_and_refuses_other_frames(name):
     draw, frames = getattr(plots, name), FRAMES[name]
     ax = Figure().add_subplot()
     assert draw(*frames, ax=ax) is ax
@@ -93,7 +92,7 @@ def test_a_figure_is_drawn_where_it_is_said_and_of_nothing_and_refuses_other_fra
         draw(*(pd.DataFrame({"a": [1]}) for _ in frames))
 
 
-def test_causes_are_counted_by_platform_with_the_commonest_on_top_and_the_rest_added_up() -> None:
+def test_causes_are_counted_by_platform_with_the_commonest_on_top_and_the_rest_added_up():
     linkedin, twitter = PLATFORM["linkedin"].colour, PLATFORM["twitter"].colour
     ax = plots.causes_by_platform(triaged())
     assert bars(ax) == {(0, linkedin): 2, (0, twitter): 1, (1, linkedin): 1}
@@ -102,7 +101,7 @@ def test_causes_are_counted_by_platform_with_the_commonest_on_top_and_the_rest_a
     assert sum(bars(ax).values()) == 3
 
 
-def test_volume_stacks_results_per_hour_day_or_week() -> None:
+def test_volume_stacks_results_per_hour_day_or_week():
     ax = plots.delivery_volume(log())
     heights = {
         label: sum(bar.get_height() for bar in bars)
@@ -118,7 +117,7 @@ def test_volume_stacks_results_per_hour_day_or_week() -> None:
     assert ax.get_xlabel() == "time (Europe/Berlin)"
 
 
-def test_the_heat_map_has_the_share_of_each_hour_of_the_zone_and_shows_no_query() -> None:
+def test_the_heat_map_has_the_share_of_each_hour_of_the_zone_and_shows_no_query():
     ax = plots.endpoint_heatmap(log(), tz="Asia/Tokyo")
     shares = ax.collections[0].get_array()
     a, b = (
@@ -132,7 +131,7 @@ def test_the_heat_map_has_the_share_of_each_hour_of_the_zone_and_shows_no_query(
     assert not any("secret" in word for word in words(ax))
 
 
-def test_hostile_text_is_drawn_as_text() -> None:
+def test_hostile_text_is_drawn_as_text():
     evil = pd.DataFrame({"cause": text(*TEXTS), "platform": text(*TEXTS[::-1])})
     addresses = log(url=text(*[f"https://{payload}.example" for payload in TEXTS[:10]]))
     for ax in (

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -16,13 +14,11 @@ from tests.views.payloads import Reader, assert_only_text
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.errors import ConfigError, PlanError
-
-PYTHON = re.compile(r"\b(vx|ws|run|plan|report|triaged)\.\w+\(|\b(vx|ws)\.\w|retryable")
+from voxops.errors import PlanError
 
 
 @pytest.fixture(scope="module")
-def ws() -> Iterator[vx.Workspace]:
+def ws():
     with (
         Sandbox(seed=7, rate_limit=None) as server,
         vx.connect(sandbox=server, tz="Europe/Berlin", owner_field="owner") as workspace,
@@ -31,22 +27,22 @@ def ws() -> Iterator[vx.Workspace]:
 
 
 @pytest.fixture(scope="module")
-def triaged(ws: vx.Workspace) -> pd.DataFrame:
+def triaged(ws):
     return vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D")))
 
 
 @pytest.fixture(scope="module")
-def run(ws: vx.Workspace, triaged: pd.DataFrame) -> vx.Run:
+def run(ws, triaged):
     return ws.run(vx.plan_retry(triaged), reason="report").wait(60)
 
 
 @pytest.fixture(scope="module")
-def after(ws: vx.Workspace, run: vx.Run) -> pd.DataFrame:
+def after(ws, run):
     return vx.targets(ws.posts(since="30D"))
 
 
 @pytest.fixture(scope="module")
-def made(triaged: pd.DataFrame, run: vx.Run, after: pd.DataFrame) -> Any:
+def made(triaged, run, after):
     return vx.report(triaged, run=run, after=after)
 
 
@@ -57,7 +53,7 @@ def facts(report: Any) -> dict[str, int]:
 # -- a triage -----------------------------------------------------------------------------------------------------------------
 
 
-def test_its_numbers_are_those_of_the_frames(triaged: pd.DataFrame) -> None:
+def test_its_numbers_are_those_of_the_frames(triaged):
     report = vx.report(triaged)
     failed = triaged[triaged["cause"].notna()]
     retry, wait = failed["retryable"].astype(bool), failed["verdict"].isin(["wait", "nothing to do"])
@@ -76,7 +72,7 @@ def test_its_numbers_are_those_of_the_frames(triaged: pd.DataFrame) -> None:
     assert repr(report).splitlines()[1] == report.headline
 
 
-def test_who_must_do_what_has_a_row_per_account_to_reconnect_and_names_owners(triaged: pd.DataFrame) -> None:
+def test_who_must_do_what_has_a_row_per_account_to_reconnect_and_names_owners(triaged):
     failed = triaged[triaged["cause"].notna()]
     lost = failed["verdict"] == "reconnect account"
     other = failed.assign(account_name=failed["account_name"].mask(lost & (failed["owner"] == "maria.k"), "Other"))
@@ -92,9 +88,7 @@ def test_who_must_do_what_has_a_row_per_account_to_reconnect_and_names_owners(tr
     assert actions["rows"].sum() == len(failed)
 
 
-def test_after_a_run_what_is_to_be_done_is_what_it_has_left(
-    made: Any, run: vx.Run, triaged: pd.DataFrame, after: pd.DataFrame
-) -> None:
+def test_after_a_run_what_is_to_be_done_is_what_it_has_left(made, run, triaged, after):
     results, left = run.results(), made.frames["left"]
     keys = ["post_id", "platform", "account_id"]
     done = results[results["outcome"] == "succeeded"].set_index(keys).index
@@ -119,14 +113,14 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left(
     assert facts(alone) == facts(vx.report(triaged[triaged["post_id"].isin(run.plan.frame["post_id"])], run=run))
 
 
-def test_nothing_to_report_is_a_report_too(triaged: pd.DataFrame) -> None:
+def test_nothing_to_report_is_a_report_too(triaged):
     for nothing in (triaged[triaged["cause"].isna()], triaged.head(0)):
         report = vx.report(nothing)
         assert report.headline == "nothing to report"
         assert "Nothing to report." in report._drawn("report.html") and "<svg" not in report._drawn("report.html")
 
 
-def test_tickets_are_one_per_account_one_per_owner_and_one_for_support(triaged: pd.DataFrame) -> None:
+def test_tickets_are_one_per_account_one_per_owner_and_one_for_support(triaged):
     failed = triaged[triaged["cause"].notna()].reset_index(drop=True)
     tickets = vx.report(failed).tickets()
     account, support = failed["verdict"] == "reconnect account", failed["verdict"] == "ask support"
@@ -145,12 +139,12 @@ def test_tickets_are_one_per_account_one_per_owner_and_one_for_support(triaged: 
 # -- a run of creates or changes ----------------------------------------------------------------------------------------------
 
 
-def test_a_run_of_creates_says_what_went_what_did_not_and_who_acts(ws: vx.Workspace, tmp_path: Path) -> None:
-    rows = [
-        {"row_id": str(number), "content": text, "accounts": "twitter:@aldercoffee", "scheduled_for": f"2027-01-0{number}T09:00:00+01:00"}
-        for number, text in enumerate(["a, with; signs\nand lines", "<b>b</b>", "x" * 281, ""], start=1)
-    ]  # fmt: skip
-    sheet = pd.DataFrame(rows).assign(owner=["ada", "ada", "bob", "bob"])
+def test_a_run_of_creates_says_what_went_what_did_not_and_who_acts(ws, tmp_path):
+    sheet = pd.DataFrame(
+        {"content": ["a, with; signs\nand lines", "<b>b</b>", "x" * 281, ""], "owner": ["ada", "ada", "bob", "bob"]}
+    )
+    times = [f"2027-01-0{day}T09:00:00+01:00" for day in range(1, 5)]
+    sheet = sheet.assign(row_id=[*"1234"], accounts="twitter:@aldercoffee", scheduled_for=times)
     created = ws.run(vx.plan_create(sheet, key="row_id", campaign="spring"), reason="r").wait(60)
     report, results = vx.report(created), created.results()
     counts = results["outcome"].value_counts()
@@ -174,17 +168,7 @@ def test_a_run_of_creates_says_what_went_what_did_not_and_who_acts(ws: vx.Worksp
 # -- its files ----------------------------------------------------------------------------------------------------------------
 
 
-def test_no_form_of_a_report_has_python_in_its_text(ws: vx.Workspace, made: Any) -> None:
-    sheet = pd.DataFrame({"row_id": ["a"], "content": ["x"], "media": ["a.jpg"]}, dtype="string")
-    sheet = sheet.assign(accounts="instagram:@alder.berlin", scheduled_for=pd.NA)
-    unfit = vx.report(ws.run(vx.plan_create(sheet, key="row_id", campaign="unfit")).wait(60))
-    for report in (made, unfit, vx.report(ws.deliveries(since="30D"))):
-        page = Reader.of(re.sub(r"<style.*?</style>", "", report._drawn("report.html"), flags=re.DOTALL))
-        shown = [page.text, repr(report), *(value for name, value in page.attributes if name == "title")]
-        assert not [match for text in shown for match in PYTHON.findall(text)], report.title
-
-
-def test_the_same_frames_give_the_same_bytes_in_a_file_that_needs_nothing_else(made: Any, tmp_path: Path) -> None:
+def test_the_same_frames_give_the_same_bytes_in_a_file_that_needs_nothing_else(made, tmp_path):
     markup = made._drawn("report.html")
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black", "svg.fonttype": "path"}):
         assert made.to_html(tmp_path / "r.html").read_text("utf-8") == markup
@@ -197,25 +181,7 @@ def test_the_same_frames_give_the_same_bytes_in_a_file_that_needs_nothing_else(m
     assert "currentColor" in markup and "#010203" not in markup
 
 
-@pytest.mark.parametrize("form", ["to_html", "to_excel", "to_csv"])
-def test_a_place_that_is_none_or_cannot_be_written_to_is_named(
-    form: str, triaged: pd.DataFrame, tmp_path: Path
-) -> None:
-    write = getattr(vx.report(triaged.tail(3)), form)
-    (tmp_path / "file").write_text("no folder")
-    for odd, said in ((5, "5"), ("", "''"), ("a\0b", r"'a\\x00b'")):
-        with pytest.raises(ConfigError, match=f"(path|folder)= takes a path, not {said}"):
-            write(odd)
-    suffix = {"to_html": ".html", "to_excel": ".xlsx", "to_csv": ""}[form]
-    with pytest.raises(ConfigError, match=r"file.*can't be written: .*Choose another place"):
-        write(tmp_path / "file" / f"report{suffix}")
-    if suffix:
-        (tmp_path / f"folder{suffix}").mkdir()
-        with pytest.raises(ConfigError, match=r"can't be written: .*Choose another place"):
-            write(tmp_path / f"folder{suffix}")
-
-
-def test_importing_views_loads_no_drawing_library() -> None:
+def test_importing_views_loads_no_drawing_library():
     names = "{'matplotlib', 'ipywidgets', 'anywidget', 'IPython'}"
     code = f"import sys, voxops.views.reports, voxops.views.view; print({names} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

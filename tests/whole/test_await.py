@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -36,7 +35,7 @@ def sent(sandbox: Sandbox) -> int:
 
 
 @pytest.mark.parametrize(("blocking", "awaitable"), [(vx.Workspace, Awaitables), (vx.Run, AwaitableRun)])
-def test_every_method_has_a_coroutine_of_the_same_name_and_arguments(blocking: type, awaitable: type) -> None:
+def test_every_method_has_a_coroutine_of_the_same_name_and_arguments(blocking, awaitable):
     names = {name for name, _ in inspect.getmembers(blocking, callable) if not name.startswith("_")} - OWN
     assert names == {name for name, _ in inspect.getmembers(awaitable, callable) if not name.startswith("_")} - OWN
     for name in names:
@@ -46,7 +45,7 @@ def test_every_method_has_a_coroutine_of_the_same_name_and_arguments(blocking: t
         assert is_right(twin) and not inspect.iscoroutinefunction(method), name
 
 
-def test_tasks_groups_and_background_tasks_take_the_methods(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_tasks_groups_and_background_tasks_take_the_methods(sandbox, ws):
     plan = a_plan(ws)
 
     async def service() -> tuple[list[int], str]:
@@ -64,7 +63,7 @@ def test_tasks_groups_and_background_tasks_take_the_methods(sandbox: Sandbox, ws
     assert ws.runs().loc[run, "reason"] == "in the background"
 
 
-def test_a_run_is_led_by_its_coroutines(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_a_run_is_led_by_its_coroutines(sandbox, ws):
     plan = a_plan(ws)
 
     async def lead() -> vx.Run:
@@ -96,9 +95,7 @@ def cancelled(work: Any) -> BaseException:
 
 
 @pytest.mark.parametrize("how", ["cancelled", "interrupted"])
-def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(
-    sandbox: Sandbox, ws: vx.Workspace, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(sandbox, ws, monkeypatch, how):
     plan, begun, runs = a_plan(ws), threading.Event(), type(ws._session.engine.ledger.runs)
     start = runs.start
 
@@ -136,7 +133,7 @@ def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(
     assert sent(sandbox) == plan.cost.acts
 
 
-def test_rule_16_a_call_that_is_cancelled_before_it_binds_leaves_nothing(sandbox: Sandbox, ws: vx.Workspace) -> None:
+def test_rule_16_a_call_that_is_cancelled_before_it_binds_leaves_nothing(sandbox, ws):
     plan = a_plan(ws)
     sandbox.add_fault(Fault("delay", method="GET", path="/v1/posts/**", seconds=30, times=None))
     sandbox.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=30, times=None))
@@ -167,7 +164,7 @@ async def cancel(run: vx.Run) -> None:
 
 
 @pytest.mark.parametrize("way", WAITS)
-def test_rule_16_waiting_never_stops_what_is_waited_for(sandbox: Sandbox, ws: vx.Workspace, way: str) -> None:
+def test_rule_16_waiting_never_stops_what_is_waited_for(sandbox, ws, way):
     """Before, a timeout of asyncio paused the run, and one of `wait` did not."""
     plan = a_plan(ws)
 
@@ -243,7 +240,7 @@ with ws.client._clock._turn:
 """
 
 
-def test_rule_16_an_interrupt_that_arrives_as_a_cancel_pauses_the_run() -> None:
+def test_rule_16_an_interrupt_that_arrives_as_a_cancel_pauses_the_run():
     """The difference is the SIGINT that voxops itself has seen."""
     code = [sys.executable, "-W", "error", "-c", INTERRUPTED]
     done = subprocess.run(code, capture_output=True, text=True, timeout=120, check=False)
@@ -254,7 +251,7 @@ def test_rule_16_an_interrupt_that_arrives_as_a_cancel_pauses_the_run() -> None:
 # -- attaching, and events -----------------------------------------------------------------------------------------------
 
 
-def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, tmp_path):
     ledger = tmp_path / "ledger.sqlite"
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         done = ws.run(a_plan(ws)).wait(60)
@@ -276,7 +273,7 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox: Sandb
         assert runs[0].pause().resume().cancel().wait(60).snapshot.phase == "done"
 
 
-def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox, tmp_path):
     fault = Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=2)
     sandbox.add_fault(fault)
     ledger = tmp_path / "ledger.sqlite"
@@ -297,7 +294,7 @@ def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox: Sandbox, tm
         assert len(set(map(id, runs))) == 1
 
 
-def test_the_events_of_a_run_are_one_for_each_row_and_end_with_it(ws: vx.Workspace) -> None:
+def test_the_events_of_a_run_are_one_for_each_row_and_end_with_it(ws):
     run = ws.run(a_plan(ws))
     seen = list(run.events())
     assert not run.running

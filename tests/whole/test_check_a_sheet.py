@@ -10,7 +10,6 @@ from random import Random
 import pandas as pd
 import pytest
 from tests.sandbox.support import again
-from tests.sheets.offline import findings
 
 import voxops as vx
 from voxops.api.reasons import Reason
@@ -88,26 +87,6 @@ def test_the_check_finds_exactly_the_rows_that_would_not_be_created(world, sandb
     assert differ == {("media_folder", "media_not_uploaded")}, "a plan reads no file"
     sent = {code for row, code in faults.items() if codes[row] == "ready"}
     assert sent <= {"content_too_long", "comment_too_long"}, "only the API knows these limits"
-
-
-SHEET = {
-    "row_id": ["a"],
-    "content": ["Hello"],
-    "accounts": ["instagram:@alder.berlin"],
-    "scheduled_for": ["2026-04-01T08:00Z"],
-}
-
-
-def test_an_unknown_account_is_blocked_unless_the_list_of_accounts_may_be_incomplete_or_it_is_forced(sandbox, ws):
-    sheet = pd.DataFrame(SHEET).assign(accounts="acc_none", media=None)
-    blocked = ws.run(vx.plan_create(sheet, key="row_id")).wait().results("blocked")
-    assert blocked["reason_code"].to_list() == ["account_unknown"]
-    assert not any(entry["path"] == "/v1/posts/bulk" for entry in sandbox.requests())
-    sandbox.set_switches(accounts_envelope="accounts")  # does not tell whether there are more pages
-    assert ws.check(sheet, gap=None)["code"].to_list() == ["accounts_unread"]
-    for frame in (sheet.assign(row_id="b", force=True), sheet):
-        sent = ws.run(vx.plan_create(frame, key="row_id")).wait().results()
-        assert sent["error_code"].to_list() == ["ACCOUNT_NOT_FOUND"], "the API judges"
 
 
 A, B = "twitter:@aldercoffee", "facebook:@aldercoffee"
@@ -217,29 +196,8 @@ def said(found: pd.DataFrame) -> list[tuple[str, str, str]]:
     return list(found[["column", "platform", "code"]].fillna("").itertuples(index=False, name=None))
 
 
-@pytest.mark.parametrize(("cells", "codes"), [
-    ({"content:twitter": "x" * 281}, [("content:twitter", "twitter", "content_too_long")]),
-    ({"content:twitter": "\U0001f600" * 141}, [("content:twitter", "twitter", "content_near_limit")]),
-    ({"content": "x" * 3001, "content:linkedin": "y"}, []),
-    ({"content:twitter": None, "content": "x" * 281}, [("content", "twitter", "content_too_long")]),
-    ({"content:twitter": "nan"}, [("content:twitter", "", "content_written_missing")]),
-    ({"content:twitter": "x" * 10_001}, [("content:twitter", "", "content_too_long"), ("content:twitter", "twitter", "content_too_long")]),
-    ({"content:threads": "T", "content:bluesky": "B"}, [
-        ("content:bluesky", "bluesky", "text_without_account"), ("content:threads", "threads", "text_without_account"),
-    ]),
-    ({"content:threads": "T", "accounts": "acc_1"}, []),  # the platform of an id is not known here
-])  # fmt: skip
-def test_it_is_judged_by_the_rules_of_content_and_the_limit_of_its_platform(cells, codes) -> None:
-    found = findings(with_texts(**cells))
-    assert said(found) == codes
-    errors = found.loc[found["level"] == "error", "code"]
-    assert vx.plan_create(with_texts(**cells), key="row_id").frame["reason_code"][0] == (
-        errors.iloc[0] if len(errors) else "ready"
-    )
-
-
 @pytest.mark.parametrize("by_id", [False, True])
-def test_the_check_asks_the_api_with_each_platforms_own_text(sandbox, ws, by_id: bool) -> None:
+def test_the_check_asks_the_api_with_each_platforms_own_text(sandbox, ws, by_id):
     ids = {f"{one.platform}:@{one.username}": one.id for one in sandbox.world.accounts.values()}
     both = ";".join(ids[name] for name in BOTH.split("; ")) if by_id else BOTH
     found = ws.check(with_texts(accounts=both, content="x" * 281), gap=None)

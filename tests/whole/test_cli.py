@@ -225,22 +225,6 @@ def test_a_retry_with_canaries_sends_the_rest_only_if_half_of_them_succeed(
     assert (answer["succeeded"] > answer["failed"]) == bool(recovers)
 
 
-def test_posts_are_listed_and_each_list_says_whose_it_is_and_what_follows(url, tmp_path, capsys):
-    reads, keeps = ["--url", url], ["--url", url, "--ledger", str(tmp_path / "ledger.sqlite")]
-    assert main(["posts", "--status", "failed", "--status", "partial", "--since", "30D", "--json", *reads]) == 0
-    assert {row["status"] for row in printed(capsys)} == {"failed", "partial"}
-    for more, status in (([], 3), (["--exit-zero"], 0)):
-        assert main(["triage", "--since", "30D", *more, *reads]) == status
-        first, *_, last = capsys.readouterr().out.splitlines()
-        assert (first, last) == (f"workspace Alder Coffee at {url}", "next: voxops retry --since 30D")
-    with vx.connect(url=url, ledger=tmp_path / "ledger.sqlite") as ws:
-        run = ws.run(vx.plan_retry(vx.triage(ws.posts(status="failed")))).pause()
-    capsys.readouterr()
-    assert main(["runs", *keeps]) == 0
-    first, *_, last = capsys.readouterr().out.splitlines()
-    assert (first, last) == (f"workspace Alder Coffee at {url}", f"next: voxops resume {run.id}")
-
-
 def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, url, tmp_path, capsys):
     ledger = tmp_path / "ledger.sqlite"
     sandbox.set_switches(recovery_rate=1.0)

@@ -11,7 +11,7 @@ import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Sandbox
 
 
 def failed_posts(ws: vx.Workspace) -> pd.DataFrame:
@@ -31,16 +31,6 @@ def test_a_workspace_shows_itself_without_its_key(sandbox, ws, tmp_path):
     assert "ledger.sqlite, no run in it yet<" in ws._repr_html_(), "a typo in the path starts an empty ledger"
     ws.run(vx.plan_retry(failed_posts(ws))).wait()
     assert "ledger.sqlite, 1 run in it<" in ws._repr_html_()
-
-
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [(200, "VOXBURST_API_URL"), (404, "VOXBURST_API_URL"), (302, "Redirects are not followed"), (502, "a web page")],
-)
-def test_a_wrong_address_is_said_at_once(sandbox, tmp_path, status, said):
-    sandbox.add_fault(Fault("garbage", path="/v1/auth/me", body="html", status=status, times=None))
-    with pytest.raises(vx.errors.ConfigError, match=said):
-        vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite")
 
 
 def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox, tmp_path):

@@ -14,7 +14,6 @@ import xlsxwriter
 from tests.chaos import world
 
 import voxops as vx
-from voxops._support import eventloop
 from voxops.api.reasons import kinds
 
 ROWS = 300
@@ -120,9 +119,7 @@ def sheet(rows: int = 1, **columns: object) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(
-    sandbox, tmp_path: Path, one_by_one: bool
-) -> None:
+def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(sandbox, tmp_path, one_by_one):
     sandbox.set_switches(failure_rates={"facebook": {"CONTENT_TOO_LONG": 1.0}})
     path = tmp_path / "sheet.csv"
     rows = sheet(10, Owner=[" Ada ", "Böb"] * 5)
@@ -144,24 +141,11 @@ def test_ten_of_ten_posts_of_a_sheet_have_their_owner_whom_the_tickets_name(
         assert vx.causes(triaged)["owners"].to_list() == ["Ada (5), Böb (5)"]
 
 
-def test_what_connect_was_given_no_field_for_is_not_sent_and_the_check_says_so_once(sandbox, ws) -> None:
-    rows = sheet(3, owner=[None, "Ada", "Ben"], campaign="spring")
-    found = ws.check(rows, gap=None)
-    assert found[["rows", "row_id", "column", "level", "code"]].to_numpy().tolist() == [
-        [[1, 2], "r1", "owner", "warning", "people_not_sent"],
-    ]
-    assert "vx.connect(owner_field='owner')" in found["message"].iloc[0]
-    posts = ws.run(vx.plan_create(rows, key="row_id")).wait().made()["post_id"]
-    for post in posts:
-        assert {name for name in sandbox.world.posts[post].metadata if not name.startswith("voxops")} == set()
-    assert ws.check(rows.assign(owner=" "), gap=None, ask=False).empty
-
-
 # -- texts for a platform
 
 
 @pytest.mark.parametrize("one_by_one", [False, True])
-def test_each_platform_gets_its_text_once_and_plans_and_results_show_it(sandbox, ws, one_by_one: bool) -> None:
+def test_each_platform_gets_its_text_once_and_plans_and_results_show_it(sandbox, ws, one_by_one):
     texts = {"accounts": "twitter:@aldercoffee; linkedin:@aldercoffee", "content:twitter": "Short"}
     plan = vx.plan_create(sheet(**texts), key="row_id", campaign="spring", one_by_one=one_by_one)
     assert "text on twitter" in repr(plan)
@@ -202,25 +186,17 @@ def test_the_campaigns_are_those_of_the_ledger_and_of_loaded_posts_as_they_were_
     sheet, connected = desk
     ws, other = connected("one"), connected("two")
     assert ws.campaigns().empty
-    begun = sandbox.now()
     for name, rows in (('KW 10 "a"', sheet.head(2)), ("Herbst", sheet.head(1)), ("KW 10 “A”", sheet.assign(twin=True))):
         ws.run(created(rows.assign(content=rows["content"] + " " + name[:2]), name)).wait(60)
         sandbox.advance(60)
-    ws.run(created(sheet.assign(content="", row_id=list("xyz")), "nothing of it was sent")).wait(60)
     table = ws.campaigns()
     assert table[["campaign", "rows"]].to_numpy().tolist() == [["KW 10 “A”", 3], ["Herbst", 1]]
     assert (table["first_at"] <= table["last_at"]).all()
-    assert begun <= table["first_at"].min() <= table["last_at"].max() <= sandbox.now()
-    assert table.dtypes.astype(str).to_dict() == {
-        "campaign": "string", "rows": "Int64", "first_at": "datetime64[us, UTC]", "last_at": "datetime64[us, UTC]",
-    }  # fmt: skip
     assert other.campaigns().empty
     other.posts(status="scheduled")
-    there = other.campaigns()
-    rows = dict(zip(there["campaign"], there["rows"], strict=True))
-    assert (rows["KW 10 “A”"], rows["Herbst"]) == (3, 1)
-    assert len(rows) > 2, "the sandbox's own campaigns"
-    assert eventloop.run(other.aio.campaigns()).equals(there)
+    found = other.campaigns().set_index("campaign")["rows"]
+    assert found[["KW 10 “A”", "Herbst"]].tolist() == [3, 1]
+    assert len(found) > 2, "the sandbox's own campaigns"
 
 
 MEANT = "The campaign 'KW 1O' is new here; did you mean 'KW 10'?"

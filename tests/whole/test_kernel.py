@@ -135,7 +135,8 @@ def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
         assert ".py" not in said, "none of our own code"
     assert float(shared.do("print(ended)")) - began < 7  # requests in flight take 4 seconds, the rest 4 more
 
-    shared.do("run.pause()")
+    wait_for(lambda: shared.do("print(run.snapshot.phase)") == "paused")
+    shared.do("run.pause()")  # returns when what is in flight is recorded
     sent = acting(api)
     assert 3 <= sent < planned
     shared.published(1.5)

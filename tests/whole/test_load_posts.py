@@ -92,34 +92,16 @@ def test_a_value_that_is_unknown_and_that_nothing_has_is_warned_of(ws):
     assert len(ws.deliveries(event_type=["post.failed", "post_published"])) > 0
 
 
-def test_posts_are_found_by_the_campaign_under_which_they_were_planned(ws):
-    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["a", "b"], "accounts": "twitter:@aldercoffee"})
-    sheet["scheduled_for"] = "2027-01-01T00:00Z"
-    made = ws.run(vx.plan_create(sheet, key="row_id", campaign="Spring  2026")).wait().made()
-    found = ws.posts(campaign="spring 2026")
-    assert set(made["post_id"]) == set(found["post_id"])
-    assert set(made["post_id"]) < set(ws.posts(campaign=["spring 2026", "spring-2026"])["post_id"])
-
-
 def test_a_selection_without_rows_selects_nothing(ws, sandbox):
     """The ids of accounts of which none is suspended today are no wish for the posts of all accounts."""
     accounts = ws.accounts()
     none = accounts.loc[accounts["status"] == "suspended", "account_id"]
     before = len(sandbox.requests())
-    for filters in (
-        {"status": "scheduled", "account": none},
-        {"campaign": []},
-        {"tag": ()},
-        {"status": set()},
-        {"text": []},
-    ):
+    for filters in ({"account": none}, {"campaign": []}, {"tag": ()}, {"status": set()}, {"text": []}):
         posts = ws.posts(**filters)
-        empty = {name: [] for name, value in filters.items() if not isinstance(value, str)}
         assert (len(posts), posts.attrs["complete"]) == (0, True), filters
-        assert empty.items() <= posts.attrs["filters"].items(), "loaded again by what it says, it is as empty"
+        assert posts.attrs["filters"] == {name: [] for name in filters}, "loaded again by what it says, it is as empty"
         assert vx.plan_cancel(posts).eligible == 0
-    for filters in ({"webhook": none}, {"event_type": []}):
-        log = ws.deliveries(**filters)
-        assert (len(log), log.attrs["filters"]) == (0, {name: [] for name in filters})
+    assert ws.deliveries(webhook=none).empty
     assert len(sandbox.requests()) == before
     assert list(posts.columns) == list(ws.posts(limit=1).columns)

@@ -6,7 +6,6 @@ import asyncio
 import pickle
 from copy import copy, deepcopy
 from datetime import datetime
-from functools import partial
 
 import pandas as pd
 import pytest
@@ -171,26 +170,6 @@ def test_what_is_no_such_frame(name):
     for passed in (None, [{"post_id": "p"}], pd.Series([1]), pd.DataFrame({"x": [1]})):
         with pytest.raises(vx.errors.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
             TAKE_A_FRAME[name](passed)
-
-
-DELIVERY_FUNCTIONS = (
-    vx.deliveries.stats, vx.deliveries.outages, vx.deliveries.duplicates, vx.deliveries.lost, vx.report,
-    vx.plots.delivery_volume, vx.plots.endpoint_heatmap,
-)  # fmt: skip
-TRIAGED_FUNCTIONS = (
-    vx.triage, vx.causes, vx.report, partial(vx.causes, by="week"), partial(vx.causes, against="7D"), vx.plots.causes_by_platform,
-)  # fmt: skip
-
-
-def test_a_column_that_stands_in_a_frame_twice_is_named(names):
-    """As pd.concat(..., axis=1) leaves it."""
-    log, triaged, posts = names["log"], names["triaged"], names["posts"]
-    for frame, functions in ((log, DELIVERY_FUNCTIONS), (triaged, TRIAGED_FUNCTIONS), (posts, [vx.targets])):
-        for take in functions:
-            with pytest.raises(vx.errors.PlanError, match=r"it has column .* twice"):
-                take(pd.concat([frame, frame], axis=1))
-    noted = pd.concat([log.assign(note="a"), log[[]].assign(note="b")], axis=1)  # a column that nothing needs
-    pd.testing.assert_frame_equal(vx.deliveries.stats(pd.concat([noted, noted])), vx.deliveries.stats(log))
 
 
 def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):

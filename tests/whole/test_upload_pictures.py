@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -18,8 +16,6 @@ from voxops._support import eventloop
 from voxops.api.reasons import Reason
 from voxops.client import AsyncClient, SystemClock
 from voxops.connection import open_workspace
-from voxops.loading import upload
-from voxops.sheets.rules import sheet_rows
 
 SPEED = 30.0
 UPLOAD, STORAGE, IMPORT = "/v1/media/upload", "/upload/**", "/v1/media/import-from-url"
@@ -27,7 +23,7 @@ ADDRESS = "https://cdn.example/a.jpg"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     """A sheet with pictures beside it, one of them of the wrong shape, one of a wrong name, and one that the API can't process."""
     folder = tmp_path / "campaign"
     folder.mkdir()
@@ -39,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server() -> Iterator[Sandbox]:
+def server():
     with Sandbox(seed=3, empty=True, rate_limit=None, speed=SPEED) as sandbox:
         yield sandbox
 
@@ -156,22 +152,6 @@ def test_a_file_that_fails_does_not_stop_the_others_and_the_plan_says_why(sandbo
         mended = uploaded.assign(media=uploaded["media"].str.replace("broken", "mended"))
         assert planned(ws.upload(mended)).eligible == 3
         assert made(sandbox)[0] == before + 1, "under the next key, since the first medium has failed"
-
-
-def test_a_file_that_is_exchanged_between_its_look_and_its_upload_is_not_uploaded(sandbox, folder, monkeypatch):
-    frame, private = sheet(folder, "square.jpg"), folder.parent / "private.jpg"
-    Image.new("RGB", (1080, 1080), "blue").save(private)
-
-    def look(*args: Any, **options: Any) -> Any:
-        rows = sheet_rows(*args, **options)
-        (folder / "square.jpg").unlink()
-        (folder / "square.jpg").symlink_to(private)
-        return rows
-
-    monkeypatch.setattr(upload, "sheet_rows", look)
-    with workspace(sandbox) as ws:
-        assert errors(ws.upload(frame)) == [Reason("media_changed", value="square.jpg").sentence()]
-    assert made(sandbox)[1] == 0
 
 
 @pytest.mark.parametrize("times", [1, None])

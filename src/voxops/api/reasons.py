@@ -160,7 +160,7 @@ SENTENCES: dict[str, str] = {
     ),
     "never_sent": "it was never sent",
     "not_cancellable": "only drafts and scheduled posts can be cancelled; this one is {status}",
-    "not_out_yet": "not published yet",
+    "not_out_yet": "not out yet",
     "put_back": "an earlier run withdrew it, and somebody restored it; to withdraw it once more, " + _ONCE_MORE,
     "too_late": "the post is already {status}",
     # Sync.
