@@ -39,7 +39,7 @@ _log = logging.getLogger("voxops.engine")
 PAUSES_WITHIN = 2.0  # seconds of the clock that a pause waits for requests in flight
 FIRST_REFRESH = 0.05  # real seconds before the first snapshot, when something is on its way
 LONGEST_REFRESH = 3.0  # real seconds between two snapshots of thousands of rows; a monitor that stands still looks dead
-QUIET = 30.0  # real seconds after which a run of which nothing is heard is shown once more
+QUIET = 30  # real seconds after which a run of which nothing is heard is shown once more
 RECENT = 8  # rows settled last that a first snapshot shows
 
 
@@ -276,9 +276,18 @@ class Execution(Progress):
                 self._refresh(current)
             pause = max(REFRESH, min(LONGEST_REFRESH, 199 * (time.thread_time() - began)))
             if _phase(current) != "sending" and not current.under_way:
+                await self._hear(current)
+
+    async def _hear(self, current: RunState) -> None:
+        """Wait for news of a run: something has happened here, or another process has written the ledger; half a minute at the longest."""
+        with suppress(LedgerError):  # the next refresh, and `_finish`, fail if it stays so
+            version = self._ledger.version()
+            for _ in range(QUIET):
                 with suppress(TimeoutError):  # not `wait_for`, which may swallow a cancel up to Python 3.11
-                    async with asyncio.timeout(QUIET):
+                    async with asyncio.timeout(1.0):
                         await current.news.wait()
+                if current.news.is_set() or self._ledger.version() != version:
+                    return
 
     def _finish(self, current: RunState) -> Snapshot:
         """Note how the pass ended, in the last snapshot and, unless it only watched what goes on elsewhere, in the ledger."""
