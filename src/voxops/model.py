@@ -207,7 +207,7 @@ class Snapshot:
 
     @property
     def settled(self) -> int:
-        """Items that no longer wait: they have succeeded, failed, or are blocked until a person changes something."""
+        """Items that no longer wait, because they have succeeded, failed, or are blocked until a person changes something."""
         return self.done + self.count(Outcome.BLOCKED)
 
     @property
