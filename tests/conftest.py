@@ -103,7 +103,7 @@ LONG = (
     "docs/test_readme.py",
     "promise/test_one_ledger.py",
     "client/test_client_rows.py",
-    "frames/test_frames.py",
+    "frames/test_records.py",
 )
 
 

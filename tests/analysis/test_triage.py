@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.analysis.makers import failures
 
 from voxburst_sandbox import publishing
-from voxops.analysis.causes import causes, names_of
+from voxops.analysis.causes import causes
 from voxops.analysis.triage import RULES, UNKNOWN, Rule, analyst_rules, find_rule, judge, message_template, triage
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.records import build, targets
@@ -173,17 +173,6 @@ def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
         assert message_template(said) == said
 
 
-@given(
-    st.integers(0, 10**12),
-    st.uuids(),
-    st.sampled_from(["Post {n} failed, trace {u}.", "{u}: error {n}", "'{u}' (#{n})"]),
-)
-def test_numbers_and_ids_never_tell_two_causes_apart(number, uuid, text):
-    assert message_template(text.format(n=number, u=uuid)) == message_template(
-        text.format(n=7, u="00000000-0000-0000-0000-000000000000")
-    )
-
-
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "part", ["a", "1", "@", '"', "'", "a_", "-", "http://", "a1", ".", "a@", "b" * 11 + " ", "\u202e", "_1"]
@@ -256,18 +245,12 @@ def test_rules_of_the_analyst_come_first_and_are_on_record(rules):
 
 
 def test_posts_are_triaged_as_their_targets_are():
-    errors = [
-        {"platform": "twitter", "status": "failed", "error": {"code": "RATE_LIMITED"}},
-        {"platform": "x", "status": "published"},
-    ]
-    records = [{"id": "a", "status": "partial", "platforms": errors}, {"id": "b"}]
-    posts = build("posts", records, fetched_at="2026-03-02T09:00:00Z")
+    errors = [{"platform": "twitter", "status": "failed", "error": {"code": "RATE_LIMITED"}}, {"platform": "x"}]
+    posts = build("posts", [{"id": "a", "platforms": errors}, {"id": "b"}], fetched_at="2026-03-02T09:00:00Z")
     for frame in (posts, posts.explode("targets"), posts.iloc[:0]):
         triaged, expected = triage(frame), triage(targets(frame))
         pd.testing.assert_frame_equal(triaged, expected)
         assert triaged.attrs == expected.attrs
-    named = targets(posts).assign(targets="a column of the analyst's own")
-    assert list(triage(named)["targets"]) == list(named["targets"])
     with pytest.raises(PlanError, match="results of a run"):
         triage(posts.assign(outcome="failed", waiting_for=None))
 
@@ -288,37 +271,19 @@ def test_causes_are_counted_by_hand():
     assert table["count"].is_monotonic_decreasing
     for line in table.itertuples():
         mine = rows[rows["cause"] == line.cause]
-        assert line.count == len(mine)
-        assert line.posts == mine["post_id"].nunique()
-        assert line.accounts == mine["account_id"].nunique()
-        assert line.retryable == mine["retryable"].sum()
+        counts = (len(mine), mine["post_id"].nunique(), mine["account_id"].nunique(), mine["retryable"].sum())
+        assert (line.count, line.posts, line.accounts, line.retryable) == counts
         assert line.platforms == ", ".join(sorted(set(mine["platform"].dropna())))
         assert (line.first_seen, line.last_seen) == (mine["updated_at"].min(), mine["updated_at"].max())
         assert line.example in set(mine["error_message"])
-    assert str(table["first_seen"].dtype) == "datetime64[us, UTC]"
-    assert {str(table[name].dtype) for name in ("count", "posts", "accounts", "retryable")} == {"Int64"}
-
-
-def test_people_without_rows_are_not_named_in_a_category():
-    assert names_of(
-        pd.Series(["tom.b", "tom.b", "maria.k"]).astype(pd.CategoricalDtype(["aisha.r", "maria.k", "tom.b"]))
-    ) == ("tom.b (2), maria.k (1)")
-
-
-def test_half_a_surrogate_pair_in_a_message_is_counted_as_any_other():
-    texts = ["cut \ud83d here", "cut \ud83d here", None]
-    table = causes(triage(failed(*({"code": "X", "message": text} for text in texts))))
-    assert table["example"].fillna("").tolist() == ["cut ? here", ""]
 
 
 def test_a_slip_in_the_code_of_a_rule_is_warned_of():
     frame = failed({"code": "TOKEN_EXPIRED"}, {"code": "E_4711_OURS\x1b[2J"}, {"code": "E_4711_OURS"})
     for typo, meant in {"TOKN_EXPIRED": "TOKEN_EXPIRED", "E_4712_OURS": "E_4711_OURS"}.items():
-        with pytest.warns(UserWarning, match=f"{typo}, .*did you mean {meant}\\?"):
+        with pytest.warns(UserWarning, match=f"{typo}, .*did you mean {meant}\\?") as caught:
             triage(frame, rules={typo: "retry"})
-    with pytest.warns(UserWarning, match="did you mean") as caught:
-        triage(frame.iloc[[1]], rules={"E_4711_OURS": "retry"})
-    assert "\x1b" not in str(caught[0].message), "an untrusted code steers no terminal"
+        assert "\x1b" not in str(caught[0].message), "an untrusted code steers no terminal"
     triage(
         frame, rules={"RATE_LIMITED": "wait", "E_4711_OURS": "retry", "NOBODY_KNOWS": "retry"}
-    )  # a warning is an error
+    )  # warnings are errors

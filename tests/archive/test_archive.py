@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import errno
-import json
 import re
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl
 
 import duckdb
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from tests.frames.makers import ODD
-from tests.security.raw import answer, serve
 from tests.virtual import let_pages_be_small
 
 import voxops as vx
@@ -29,7 +20,6 @@ from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.archive import Archive, sync
 from voxops.archive.store import Store
-from voxops.cli import main
 from voxops.cli.commands import is_wrong_usage
 from voxops.errors import ConfigError, DecodeError, VoxopsError
 from voxops.frames.records import build
@@ -92,11 +82,13 @@ def test_an_archive_that_was_never_filled_says_so_once_and_has_the_same_columns_
     assert not archive._store.root.exists()
 
 
-def test_a_file_is_no_archive(ws, tmp_path):
-    file = tmp_path / "pre.py"
-    file.write_text("mine")
+def test_what_can_not_be_synced_is_refused(archive, ws, tmp_path):
+    (tmp_path / "pre.py").write_text("mine")
     with pytest.raises(ConfigError, match=r"pre\.py is a file"):
-        ws.archive(file)
+        ws.archive(tmp_path / "pre.py")
+    for arguments, words in (((), "no client"), ((ws.client,), "choose another folder")):
+        with pytest.raises(ConfigError, match=words):
+            Archive(archive._store.root, *arguments, workspace="ws_other").sync()
 
 
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(unfilled, ws, monkeypatch):
@@ -136,60 +128,6 @@ def test_a_deleted_post_is_noted_and_not_asked_for_again(archive, ws):
     assert archive.sync().files == 0
 
 
-def test_an_id_is_one_part_of_an_address(archive, ws, monkeypatch):
-    """Else the request goes to another path, which answers 404, and the post counts as deleted."""
-    now = ws.client.now().isoformat()
-    odd = build("posts", [{"id": "post/odd?", "status": "scheduled", "createdAt": now, "updatedAt": now}])
-    archive._store.merge("posts", odd)
-    asked: list[str] = []
-    send = ws.client.request
-
-    async def request(method: str, path: str, **more: Any) -> Any:
-        asked.append(path)
-        return await send(method, path, **more)
-
-    monkeypatch.setattr(ws.client, "request", request)
-    archive.sync()
-    assert "/v1/posts/post%2Fodd%3F" in asked
-
-
-def test_one_post_that_is_out_of_order_hides_no_new_ones(tmp_path):
-    """As where a platform's own old posts are imported: one of last year stands among those of today."""
-
-    def post(day: str) -> dict[str, Any]:
-        at = f"{day}T09:00:00Z"
-        return {"id": f"post_{day}", "status": "published", "createdAt": at, "updatedAt": at, "publishedAt": at}
-
-    shown = [[post("2026-03-01")]]
-
-    def handler(head: bytes, _: bytes) -> Iterator[bytes]:
-        path, _, query = head.split()[1].decode().partition("?")
-        at = int(dict(parse_qsl(query)).get("cursor", 0))
-        following = str(at + 1) if at + 1 < len(shown) else None
-        found = {"data": shown[at] if path == "/v1/posts" else [], "pagination": {"nextCursor": following}}
-        yield answer(json.dumps({"workspaceId": "ws_1"} if path == "/v1/auth/me" else found).encode())
-
-    with serve(handler) as server, vx.connect("vb_test_key", url=server.url, ledger=tmp_path / "ledger") as ws:
-        archive = ws.archive(tmp_path / "history")
-        archive.sync()
-        shown = [[post("2026-03-05"), post("2025-01-01"), post("2026-03-04")], [post("2026-03-03"), post("2026-03-01")]]
-        with pytest.warns(UserWarning, match="added 4 posts that earlier syncs had not seen"):  # as by today's date
-            archive.sync()
-        same(archive.posts(), ws.posts(), "post_id")
-
-
-def test_a_file_of_another_version_is_taken_up(archive, ws, sandbox):
-    """Unknown columns of a later version are left out, and absent ones are missing until a record is read again."""
-    for kind, lacking in (("posts", "content_type"), ("deliveries", "response_body")):
-        for path in archive.files(kind):
-            rewrite(path, f"SELECT * EXCLUDE ({lacking}), {lacking} AS later")
-    sandbox.person.delete(archive.posts(status="scheduled")["post_id"].iloc[0])
-    archive.sync()
-    archive.sync(full=True)
-    same(archive.deliveries(), ws.deliveries(), "delivery_id")
-    same(archive.posts(status=["failed", "published"]), ws.posts(status=["failed", "published"]), "post_id")
-
-
 def test_since_reads_less_and_later_only_the_rest(unfilled, ws):
     part = unfilled.sync(since="5D")
     assert unfilled.deliveries()["created_at"].min() >= pd.Timestamp(ws.client.now()) - pd.Timedelta("5D")
@@ -219,34 +157,27 @@ def test_filters_and_columns_give_what_the_frame_would(archive, ws):
     now = pd.Timestamp(max(archive._store.state()["read_at"].values()))
     inside = log["created_at"].between(now - pd.Timedelta("10D"), now - pd.Timedelta("3D"), inclusive="left")
     assert list(some.columns) == ["delivery_id", "error"]
-    assert set(some["delivery_id"]) == set(log[inside & log["success"]]["delivery_id"])
-    assert len(some) > 5
+    assert set(some["delivery_id"]) == set(log[inside & log["success"]]["delivery_id"]) != set()
     hook = log["webhook_id"].iloc[0]
     wanted = log[(log["webhook_id"] == hook) & (log["event_type"] == "post.failed")]
     same(archive.deliveries(webhook=hook, event_type=["post.failed"]), wanted, "delivery_id")
-    asked = {"since": "2D", "status": ["failed", "partial"]}
-    same(archive.posts(**asked), ws.posts(**asked), "post_id")
-    assert list(archive.posts(columns="post_id").columns) == ["post_id"]
+    requested = {"since": "2D", "status": ["failed", "partial"]}
+    same(archive.posts(**requested), ws.posts(**requested), "post_id")
     assert list(archive.posts(columns=["status"] * 2).columns) == ["status"]
     with pytest.raises(ConfigError, match=r"have no column post_idd; .*post_id"):
-        archive.posts(columns=["post_idd"])
+        archive.posts(columns="post_idd")
 
 
 def test_words_are_read_as_those_of_the_workspace(archive, ws):
-    for status in ("FAILED", ["Failed", "PARTIAL"], "all", []):
+    for status in (["Failed", "PARTIAL"], "all", []):
         same(archive.posts(status=status), ws.posts(status=status), "post_id")
-    assert len(archive.posts(status=[])) == 0, "of a selection without rows"
-    assert len(archive.deliveries(webhook=[])) == len(archive.deliveries(event_type=[])) == 0
+    assert len(archive.deliveries(webhook=[])) == len(archive.deliveries(event_type=[])) == 0, "of no rows"
     same(archive.deliveries(event_type="POST.FAILED"), ws.deliveries(event_type="POST.FAILED"), "delivery_id")
-    for refused, call in {
-        "did you mean 'failed'": lambda: archive.posts(status="faild"),
-        "status=": lambda: archive.posts(status=7),  # type: ignore[arg-type]
-        "webhook=": lambda: archive.deliveries(webhook=7),  # type: ignore[arg-type]
-        "event_type=": lambda: archive.deliveries(event_type=b"post.failed"),  # type: ignore[arg-type]
-        "success=": lambda: archive.deliveries(success="no"),  # type: ignore[arg-type]
-    }.items():
-        with pytest.raises(ConfigError, match=refused):
-            call()
+    with pytest.raises(ConfigError, match="did you mean 'failed'"):
+        archive.posts(status="faild")
+    for name, wrong in {"webhook": 7, "event_type": b"post.failed", "success": "no"}.items():
+        with pytest.raises(ConfigError, match=f"{name}="):
+            archive.deliveries(**{name: wrong})
 
 
 def test_days_outside_the_span_are_never_opened(archive):
@@ -260,19 +191,13 @@ def test_days_outside_the_span_are_never_opened(archive):
 
 
 def test_sql_reads_the_files(archive):
-    log = archive.deliveries()
-    table = archive.sql(
-        "SELECT event_type, count(*) AS n, sum(latency_ms) AS total, max(created_at) AS newest FROM deliveries "
-        "WHERE success = $success GROUP BY 1 ORDER BY 1",
-        {"success": True},
-    )
-    counts = {"n": ("delivery_id", "count"), "total": ("latency_ms", "sum"), "newest": ("created_at", "max")}
-    expected = log[log["success"]].groupby("event_type", as_index=False).agg(**counts)
-    pd.testing.assert_frame_equal(table, expected.astype({"n": "Int64"}))
-    per_day = archive.sql("SELECT day, count(DISTINCT post_id) AS n FROM targets GROUP BY day")
-    assert per_day["n"].sum() == 500
+    query = "SELECT event_type, count(*) AS n, max(created_at) AS newest FROM deliveries WHERE success = $success GROUP BY 1 ORDER BY 1"
+    done = archive.deliveries(success=True).groupby("event_type", as_index=False)
+    expected = done.agg(n=("delivery_id", "count"), newest=("created_at", "max")).astype({"n": "Int64"})
+    pd.testing.assert_frame_equal(archive.sql(query, {"success": True}), expected)
+    assert archive.sql("SELECT day, count(DISTINCT post_id) AS n FROM targets GROUP BY day")["n"].sum() == 500
     targets = archive.sql("SELECT * EXCLUDE (created_at, day) FROM targets")
-    expected = vx.targets(archive.posts()).drop(columns=["owner", "campaign", "tags"], errors="ignore")
+    expected = vx.targets(archive.posts())
     same(targets[expected.columns], expected, ["post_id", "platform", "account_id"])
 
 
@@ -309,33 +234,6 @@ def test_a_full_disk_is_said_and_the_next_sync_is_whole(unfilled, monkeypatch):
         patch.setattr("voxops.archive.store._aside", full)
         unfilled.sync()
     assert unfilled.sync().posts == 500
-
-
-def test_another_workspaces_archive_is_refused(archive, ws):
-    with pytest.raises(ConfigError, match="choose another folder"):
-        Archive(archive._store.root, ws.client, workspace="ws_other").sync()
-
-
-def test_what_it_loads_is_in_the_zone_of_the_workspace(sandbox, tmp_path):
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "tokyo.sqlite", tz="Asia/Tokyo") as ws:
-        archive = ws.archive(tmp_path / "tokyo")
-        archive.sync("2026-02-20")
-        same(archive.deliveries(), ws.deliveries(since="2026-02-20"), "delivery_id")
-        assert archive.deliveries("today")["created_at"].min() < pd.Timestamp("2026-03-02", tz="UTC")
-        for span in ({"since": "today"}, {"since": "yesterday", "until": "today"}, {"since": "2026-02-24T00:30"}):
-            same(archive.deliveries(**span), ws.deliveries(**span), "delivery_id")
-        same(archive.posts("yesterday"), ws.posts(since="yesterday"), "post_id")
-
-
-def test_without_a_client_it_can_only_be_read(archive):
-    with pytest.raises(ConfigError, match="no client"):
-        Archive(archive._store.root).sync()
-
-
-def test_the_command_syncs(tmp_path, capsys):
-    assert main(["archive", "sync", str(tmp_path / "history"), "--sandbox"]) == 0
-    assert capsys.readouterr().out.startswith("500 posts and ")
-    assert len(Archive(tmp_path / "history").posts()) == 500
 
 
 _KILLED = """
@@ -414,18 +312,6 @@ def test_hostile_records_come_back_as_they_are(tmp_path):
     pd.testing.assert_frame_equal(vx.targets(back), vx.targets(posts))
 
 
-@given(st.lists(st.sampled_from(ODD), max_size=4), st.lists(st.sampled_from(ODD), max_size=4))
-def test_whatever_the_server_sends_comes_back(metadata, tags):
-    posts = build("posts", [{"id": f"p{at}", "metadata": each, "tags": tags, "platforms": [each]} for at, each in enumerate(metadata)])  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
-        assert store.merge("posts", posts) == bool(metadata)
-        back = store.read("posts", order="post_id")
-    for name in ("metadata", "targets"):
-        assert list(back[name]) == list(posts[name])
-    assert list(back["tags"]) == list(posts["tags"])
-
-
 def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
     archive = Archive(tmp_path / "history")
     for at in (None, "2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"):
@@ -452,26 +338,15 @@ def test_a_post_is_open_while_it_may_change(tmp_path, status, changed, created, 
         assert len(store.read("posts", where=sync.OPEN_POSTS, settled=settled, acted=acted)) == expected
 
 
-def test_an_archive_says_whose_posts_and_targets_are_as_the_workspace_does(sandbox, tmp_path):
-    with vx.connect(sandbox=sandbox, owner_field="owner") as ws:
+def test_an_archive_says_whose_posts_are_as_the_workspace_does(sandbox, tmp_path):
+    with vx.connect(sandbox=sandbox, owner_field="owner", tz="Asia/Tokyo") as ws:
         archive = ws.archive(tmp_path)
-        archive.sync()
-        live = ws.posts()
-        for stored, loaded in ((archive.posts(), live), (vx.targets(archive.posts()), vx.targets(live))):
-            expected = loaded.groupby("post_id")[["owner", "tags"]].first()
-            found = stored[stored["post_id"].isin(list(expected.index))].groupby("post_id")[["owner", "tags"]].first()
-            pd.testing.assert_frame_equal(found, expected)
-            assert set(loaded.columns) <= set(stored.columns)
+        archive.sync(since="2026-02-20")
+        live = ws.posts(since="yesterday").drop(columns="tried", errors="ignore")
+        same(archive.posts("yesterday"), live, "post_id")
+        assert live["owner"].notna().any()
+        same(archive.deliveries("today"), ws.deliveries(since="today"), "delivery_id")
         assert "owner" not in archive.posts(columns=["post_id"])
-
-
-def test_a_span_may_reach_beyond_the_nanoseconds_of_pandas(archive):
-    whole = archive.deliveries()
-    for span in (("1000-01-01Z", "8999-12-31Z"), ("0001-01-01T00:00Z", "9999-12-31Z")):
-        pd.testing.assert_frame_equal(archive.deliveries(*span), whole)
-    for span in ({"since": "9999-12-31Z"}, {"until": "0001-01-01T00:00Z"}):
-        assert archive.deliveries(**span).empty
-        assert archive.files("deliveries", **span) == []
 
 
 def test_small_files_that_are_damaged_are_named_with_what_to_do(archive):

@@ -62,19 +62,3 @@ def some_posts(count: int = 700) -> pd.DataFrame:
         ]}
         for number in range(count)
     ])  # fmt: skip
-
-
-def two_posts() -> pd.DataFrame:
-    failed = {
-        "id": "t1",
-        "platform": "twitter",
-        "accountId": "a1",
-        "status": "failed",
-        "error": {"code": "RATE_LIMITED"},
-    }
-    platforms = [
-        failed, {"id": "t2", "platform": "bluesky", "accountId": "a2", "status": "publishing"},
-        {"id": "t3", "platform": "threads", "accountId": "a3", "status": "failed"},
-    ]  # fmt: skip
-    partial = {"id": "p1", "status": "partial", "content": "a", "workspaceId": "w", "platforms": platforms}
-    return build("posts", [partial, {"id": "p2", "status": "draft", "platforms": []}])

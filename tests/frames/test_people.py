@@ -32,13 +32,11 @@ def triaged(ws: vx.Workspace) -> pd.DataFrame:
 
 def test_posts_and_targets_say_whose_they_are(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
     posts = ws.posts(limit=30)
-    assert list(posts["owner"]) == [data["owner"] for data in posts["metadata"]]
-    assert list(posts["campaign"]) == [data["campaign"] for data in posts["metadata"]]
-    assert str(posts["owner"].dtype) == "string"
-    targets = vx.targets(posts)
-    owners = dict(zip(posts["post_id"], posts["owner"], strict=True))
-    assert list(targets["owner"]) == [owners[post] for post in targets["post_id"]]
-    assert list(targets["tags"].iloc[0]) == list(posts["tags"].iloc[0])
+    for name in FIELDS:
+        assert list(posts[name]) == [data[name] for data in posts["metadata"]]
+        assert str(posts[name].dtype) == "string"
+    targets = vx.targets(posts).drop_duplicates("post_id", ignore_index=True)
+    assert targets[["owner", "tags"]].equals(posts[["owner", "tags"]])
     assert triaged.attrs["people"] == FIELDS
     assert vx.view(triaged).columns[3:5] == ("owner", "campaign")
 
@@ -57,20 +55,6 @@ def test_a_field_that_no_post_has_yet_or_that_is_empty_is_no_typo(sandbox: Sandb
         assert workspace.posts(limit=3)["owner"].isna().all()  # and nothing is warned of: warnings are errors here
     posts = build("posts", [{"id": "post_1", "metadata": {"owner": None, "Owner": "maria.k"}}])
     assert with_people(posts, {"owner": "metadata.owner"})["owner"].isna().all()
-
-
-def test_without_a_setting_frames_are_as_they_were(sandbox: Sandbox) -> None:
-    with vx.connect(sandbox=sandbox) as plain:
-        posts = plain.posts(limit=3)
-        assert not {"owner", "campaign"} & set(posts.columns)
-        assert not {"owner", "campaign", "tags"} & set(vx.targets(posts).columns)
-        assert "people" not in posts.attrs
-
-
-def test_the_setting_changes_no_key(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
-    bare = triaged.drop(columns=["owner", "campaign", "tags"])
-    bare.attrs = {name: value for name, value in triaged.attrs.items() if name != "people"}
-    assert vx.plan_retry(bare).frame["idempotency_key"].equals(vx.plan_retry(triaged).frame["idempotency_key"])
 
 
 def test_settings_come_from_the_environment_too(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,12 +93,7 @@ def test_metadata_of_any_shape_are_read() -> None:
 
 
 def test_causes_say_whose_the_posts_are(triaged: pd.DataFrame) -> None:
-    causes = vx.causes(triaged)
-    expired = causes[causes["verdict"] == "reconnect account"].iloc[0]
-    counted = triaged[triaged["cause"] == expired["cause"]]["owner"].value_counts()
-    assert f"{counted.index[0]} ({counted.iloc[0]})" in expired["owners"]
     for count, rest in ((6, " and 1 more"), (5, "")):
-        few = triaged[triaged["cause"].notna()].head(1)
-        few = pd.concat([few] * count, ignore_index=True).assign(owner=[*"abbcde"][:count])
-        few["post_id"] = [f"post_{n}" for n in range(count)]
+        few = pd.concat([triaged[triaged["cause"].notna()].head(1)] * count, ignore_index=True)
+        few = few.assign(owner=[*"abbcde"][:count], post_id=[f"post_{n}" for n in range(count)])
         assert vx.causes(few)["owners"].to_list() == ["b (2), a (1), c (1), d (1)" + rest]

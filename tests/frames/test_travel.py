@@ -7,14 +7,12 @@ import sys
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO, StringIO
-from typing import Any
 
 import pandas as pd
 import pytest
 from _frames import FRAMES, scene
 
 import voxops as vx
-from voxops.archive import Archive
 from voxops.errors import PlanError
 
 # Warnings of pandas about the other tools' internals.
@@ -38,39 +36,6 @@ def test_it_is_saved_and_converted_to_plain_records(frames, name):
     for whole in (frame, frame.iloc[:0]):
         assert by_parquet(whole).shape == whole.shape
         assert len(pd.read_csv(StringIO(whole.to_csv(index=False)))) == len(whole)
-    assert all(value is not pd.NaT for row in plain_records(frame) for value in row.values())
-
-
-def plain_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """As docs/how-to/service.md has it."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
-def test_missing_times_are_none_in_plain_records_and_the_rest_is_as_it_was(frames):
-    posts = frames["posts"]
-    plain = plain_records(posts)
-    assert [row["scheduled_for"] is None for row in plain] == posts["scheduled_for"].isna().to_list()
-    assert 0 < posts["scheduled_for"].isna().sum() < len(posts)
-    for name in ("targets", "tags", "metadata", "post_id", "failed_targets"):
-        assert [row[name] for row in plain] == posts[name].to_list()
-
-
-def test_no_public_frame_is_missing():
-    """Whatever says that it returns a frame is in the list above."""
-    holders = {
-        "vx": vx, "vx.deliveries": vx.deliveries, "vx.webhooks": vx.webhooks, "ws": vx.Workspace, "run": vx.Run,
-        "archive": Archive, "plan": vx.Plan,
-    }  # fmt: skip
-    found = set()
-    for holder, owner in holders.items():
-        for name in getattr(owner, "__all__", None) or dir(owner):
-            member = getattr(owner, name)
-            member = member.fget if isinstance(member, property) else member
-            if not name.startswith("_") and callable(member) and not isinstance(member, type):
-                returned = str(getattr(member, "__annotations__", {}).get("return"))
-                if returned in {"pd.DataFrame", "pandas.DataFrame"}:
-                    found.add(f"{holder}.{name}")
-    assert found ^ {call for call, _ in FRAMES.values()} == set(), "add these frames to the table, or take them out"
 
 
 def keys(plan: vx.Plan) -> list[str]:
@@ -89,12 +54,6 @@ def test_the_same_keys_are_planned_of_a_frame_from_a_file(frames, detour):
     for name, planner in plans.items():
         frame = frames[name].iloc[::2]
         assert keys(planner(detour(frame))) == keys(planner(frame)), name
-
-
-def test_posts_of_a_file_are_triaged_as_they_are(frames):
-    again, first = vx.plan_retry(vx.triage(vx.targets(by_parquet(frames["posts"])))), vx.plan_retry(frames["triaged"])
-    assert keys(again) == keys(first)
-    assert vx.targets(by_csv(frames["posts"])).shape == vx.targets(frames["posts"]).shape
 
 
 @pytest.mark.parametrize(("name", "planner"), {"triaged": vx.plan_retry, "posts": vx.plan_cancel, "deliveries": vx.plan_redeliver}.items())  # fmt: skip

@@ -1,17 +1,47 @@
-"""The findings of the sheet rules, without a workspace."""
+"""Workbooks as programs write them, and the findings of the sheet rules without a workspace."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import date, datetime, time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import xlsxwriter
 
 from voxops.frames.records import build
 from voxops.loading.check import by_rules, findings_table
 from voxops.loading.upload import Outcome, upload_cells
 from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile
 from voxops.sheets.rules import sheet_rows
+
+FORMATS = {datetime: "dd.mm.yyyy hh:mm:ss", date: "dd.mm.yyyy", time: "hh:mm"}
+Table = list[list[Any]]
+
+
+def workbook(path: Path, sheets: dict[str, Table], *, hidden: str = "", merged: Iterable[tuple[str, str]] = ()) -> Path:
+    """A workbook; ``FORMULA =1+1 -> 2`` is a formula with its result, and areas of the first sheet are merged."""
+    with xlsxwriter.Workbook(str(path)) as book:
+        formats = {kind: book.add_format({"num_format": form}) for kind, form in FORMATS.items()}
+        for name, rows in sheets.items():
+            page = book.add_worksheet(name)
+            if name == hidden:
+                page.hide()
+            for number, row in enumerate(rows):
+                for at, value in enumerate(row):
+                    if isinstance(value, date | time):
+                        page.write_datetime(number, at, value, formats[type(value)])
+                    elif isinstance(value, str) and value.startswith("FORMULA "):
+                        formula, _, result = value.removeprefix("FORMULA ").partition(" -> ")
+                        page.write_formula(number, at, formula, None, result)
+                    elif isinstance(value, str):
+                        page.write_string(number, at, value)
+                    elif value is not None:
+                        page.write(number, at, value)
+        for area, text in merged:
+            book.worksheets()[0].merge_range(area, text)
+    return path
 
 
 def findings(sheet: pd.DataFrame, now: datetime | None = None, folder: Path | None = None) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,12 +163,19 @@ def booleans(frame: pd.DataFrame, name: str) -> pd.Series[Any]:
     PlanError
         If a value is not a boolean, nor a word for one; any other word would count as true.
     """
-    values = plain_values(frame, name)
-    found = [None if value is None else to_bool(value) for value in values]
-    for row, value in enumerate(values):
-        if found[row] is None and value is not None:
-            raise PlanError(f"row {row}: {name} is {str(value)[:40]!r}; it must be True or False")
+    found = _each(frame, name, to_bool, "True or False")
     return pd.Series(found, index=frame.index, name=name, dtype="boolean")
+
+
+def _each(frame: pd.DataFrame, name: str, read: Callable[[Any], Any], form: str) -> list[Any]:
+    """Return the values of a column as `read` returns them; a PlanError names the first that it does not know."""
+    values = plain_values(frame, name)
+    found = list(map(read, values))
+    for row, (value, result) in enumerate(zip(values, found, strict=True)):
+        if result is None and value is not None:
+            shown = value[:40] if isinstance(value, str) else value
+            raise PlanError(f"row {row}: {name} is {shown!r}; it must be {form}")
+    return found
 
 
 def flags(frame: pd.DataFrame, name: str) -> list[bool]:
@@ -190,20 +197,8 @@ def as_whole_number(value: Any) -> Any:
 
 
 def attempts(frame: pd.DataFrame) -> list[int]:
-    """Return the column ``attempt``, 1 for missing values.
-
-    Raises
-    ------
-    PlanError
-        If a value is not a whole number from 1 to 1,000.
-    """
-    numbers = []
-    for row, value in enumerate(plain_values(frame, "attempt")):
-        number = attempt_in(value)
-        if number is None:
-            raise PlanError(f"row {row}: attempt is {value!r}; it must be {ATTEMPTS}")
-        numbers.append(number)
-    return numbers
+    """Return the column ``attempt``, 1 for missing values; a PlanError for what is no whole number from 1 to 1,000."""
+    return _each(frame, "attempt", attempt_in, ATTEMPTS)
 
 
 def attempt_in(value: Any) -> int | None:
@@ -214,5 +209,5 @@ def attempt_in(value: Any) -> int | None:
 
 def table_of(rows: Sequence[Mapping[str, Any]], dtypes: Mapping[str, Any]) -> pd.DataFrame:
     """Return rows as a frame with these columns and dtypes, also without rows; absent values and NA are missing."""
-    values = {name: [None if is_missing(row.get(name)) else row[name] for row in rows] for name in dtypes}
-    return pd.DataFrame({name: pd.Series(values[name], dtype=dtype) for name, dtype in dtypes.items()})
+    cells = {name: [None if is_missing(cell := row.get(name)) else cell for row in rows] for name in dtypes}
+    return pd.DataFrame({name: pd.Series(cells[name], dtype=dtype) for name, dtype in dtypes.items()})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
 from itertools import chain
@@ -133,11 +133,12 @@ def build(kind: str, records: Iterable[Any], **attrs: Any) -> pd.DataFrame:
     return columns.frame(**attrs)
 
 
-def _plain(kind: str, records: Iterable[Any]) -> dict[str, Any]:
-    """Return records as plain values per column, with times as ISO text in UTC, and ``_version``: ``updatedAt`` as sent."""
+def _rows(kind: str, records: Iterable[Any], names: Iterable[str]) -> Iterator[tuple[Any, ...]]:
+    """Return these columns of records, row by row: times as ISO text in UTC, and ``_version``, the ``updatedAt`` of a post as sent."""
     plain = read(kind, [record for record in records if isinstance(record, Mapping)])[1]
     times = {column.name: times_text(plain[column.name]) for column in SCHEMAS[kind] if column.kind.name == "time"}
-    return plain | times | {"_version": plain.get("updated_at")}
+    columns = {**plain, **times, "_version": plain.get("updated_at")}
+    return zip(*(columns[name] for name in names), strict=True)
 
 
 def times_text(values: Sequence[Any]) -> list[str | None]:
@@ -155,8 +156,8 @@ _state_of = attrgetter(*(field.name for field in fields(TargetState)))
 
 def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, PostState]:
     """Read posts by id, in every known shape, by the schema of the posts frame; a version must fit into a header."""
-    plain = _plain("posts", records)
-    names = (
+    names = [
+        "post_id",
         "status",
         "updated_at",
         "created_at",
@@ -166,10 +167,11 @@ def read_posts(records: Sequence[Any], source: Source = "list") -> dict[str, Pos
         "targets",
         "tags",
         "_version",
-    )
+    ]
     states: dict[str, PostState] = {}
-    rows = zip(plain["post_id"], *(plain[name] for name in names), strict=True)
-    for post_id, status, updated, created, scheduled, content, metadata, targets, tags, version in rows:
+    for post_id, status, updated, created, scheduled, content, metadata, targets, tags, version in _rows(
+        "posts", records, names
+    ):
         if post_id is not None:
             known = tuple(TargetState(*_state_of(target)) for target in targets if target.platform is not None)
             states[post_id] = PostState(
@@ -187,19 +189,15 @@ def read_post(record: Any) -> PostState | None:
 def read_deliveries(records: Iterable[Any]) -> dict[str, dict[str, Any]]:
     """Return deliveries as their episodes, by id, and when they were created."""
     names = (*DELIVERY_EPISODE, "created_at")
-    plain = _plain("deliveries", records)
-    plain["success"] = map(bool, plain["success"])
-    rows = (dict(zip(names, row, strict=True)) for row in zip(*(plain[name] for name in names), strict=True))
-    return {row["delivery_id"]: row for row in rows if row["delivery_id"] is not None}
+    rows = (dict(zip(names, row, strict=True)) for row in _rows("deliveries", records, names))
+    return {
+        row["delivery_id"]: row | {"success": bool(row["success"])} for row in rows if row["delivery_id"] is not None
+    }
 
 
-def read_bulk_results(
-    results: Sequence[Any],
-) -> list[tuple[Any, ...]]:
+def read_bulk_results(results: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Read items of a bulk response as ``(index, status, post_id, error_code, error_message)``, as far as possible."""
-    plain = _plain("bulk_results", results)
-    names = ("index", "status", "post_id", "error_code", "error_message")
-    return list(zip(*(plain[name] for name in names), strict=True))
+    return list(_rows("bulk_results", results, ("index", "status", "post_id", "error_code", "error_message")))
 
 
 # Columns of the targets frame from the post: column -> the post's column.

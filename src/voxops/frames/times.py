@@ -39,7 +39,7 @@ def parse_times(values: Sequence[Any]) -> pd.DatetimeIndex:
         NaT for None and for anything but a time: words such as ``now``, numbers, garbage. Also for the ends of the calendar, such
         as the years 1 and 9999, which programs write for never.
     """
-    return utc(stamps(values))
+    return pd.DatetimeIndex(stamps(values).view("M8[us]")).tz_localize("UTC")
 
 
 def stamps(values: Sequence[Any]) -> Numbers:
@@ -62,11 +62,6 @@ def _without_z(values: Sequence[Any]) -> list[str]:
     if not joined.isascii() or joined.encode().translate(None, b"0123456789:.") != b"--TZ\n" * len(texts):
         raise ValueError("other forms of times")
     return joined.split("Z\n")[:-1]
-
-
-def utc(microseconds: Numbers) -> pd.DatetimeIndex:
-    """Convert microseconds since 1970 to times."""
-    return pd.DatetimeIndex(microseconds.view("M8[us]")).tz_localize("UTC")
 
 
 def _one_time(value: Any) -> datetime | None:
@@ -210,12 +205,14 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
     if now is None:
         return pd.Timestamp(frame.attrs.get("fetched_at") or times.max())
     try:
-        time = pd.Timestamp(now)
+        time = pd.Timestamp(now).tz_convert("UTC")
+        if pd.isna(time):
+            raise ValueError("NaT")
     except (ValueError, TypeError, OverflowError) as error:
-        raise ConfigError(f"now={now!r} is not a time; pass one such as datetime.now(UTC).") from error
-    if pd.isna(time) or time.tzinfo is None:
-        raise ConfigError(f"now={now!r} has no time zone; add one, such as datetime.now(UTC).")
-    return time.tz_convert("UTC")
+        raise ConfigError(
+            f"now={now!r} is no time, or has no time zone; pass one such as datetime.now(UTC)."
+        ) from error
+    return time
 
 
 def length(name: str, value: str | timedelta) -> pd.Timedelta:
@@ -333,9 +330,4 @@ def within(times: pd.Series, start: pd.Timestamp | None, end: pd.Timestamp | Non
     pandas.Series
         bool, with the index of `times`.
     """
-    outside = pd.Series(False, index=times.index)
-    if start is not None:
-        outside |= times < start
-    if end is not None:
-        outside |= times >= end
-    return ~outside
+    return ~((times < (start or _FIRST)) | (times >= (end or _END)))

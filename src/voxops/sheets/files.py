@@ -401,7 +401,9 @@ def _cells(path: Path, book: Any, name: str) -> tuple[dict[int, dict[int, Any]],
         def parse_cell(element: Any) -> dict[str, Any]:
             """Tell a formula without a result from an empty cell."""
             cell: dict[str, Any] = parse(element)
-            if element.find(FORMULA_TAG) is not None and element.find(VALUE_TAG) is None:
+            # Some programs write an empty value; that of a text formula is a result.
+            unknown = not element.findtext(VALUE_TAG) and element.get("t") != "str"
+            if element.find(FORMULA_TAG) is not None and unknown:
                 cell["data_type"] = "f"
             return cell
 

@@ -12,8 +12,7 @@ from tests.frames.makers import NOW, UTC_US
 
 from voxops._support.canonical import in_calendar
 from voxops.frames.cells import Target
-from voxops.frames.checks import flags
-from voxops.frames.records import Columns, build, read_post, read_posts, targets, times_text
+from voxops.frames.records import Columns, build, targets, times_text
 from voxops.frames.schemas import to_bool
 from voxops.frames.times import parse_times
 from voxops.sheets.rules import utc_text
@@ -74,25 +73,18 @@ def test_what_is_no_time_is_nat_and_its_neighbours_are_read(text):
 
 @given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC) | st.timezones()), max_size=20))
 def test_any_time_that_python_can_write_is_read_back(times):
-    expected = [None if time is None or not in_calendar(time) else time.astimezone(UTC) for time in times]
-    near = [time is not None and time.year in {999, 1000, 8999, 9000} for time in times]
-    found = [
-        None if pd.isna(time) else time.to_pydatetime()
-        for time in parse_times([None if time is None else time.isoformat() for time in times])
-    ]
-    for one, other, edge in zip(found, expected, near, strict=True):
-        assert one == other or (edge and None in (one, other))  # the calendar ends in UTC, not in the time's own zone
+    found = parse_times([None if time is None else time.isoformat() for time in times])
+    for one, time in zip(found, times, strict=True):
+        near = time is not None and time.year in {999, 1000, 8999, 9000}  # the calendar ends in UTC
+        lost = time is None or not in_calendar(time)
+        if not near:
+            assert (one is pd.NaT) == lost
+        assert one is pd.NaT or one.to_pydatetime() == time
 
 
 @pytest.mark.parametrize(("error", "code", "message"), [
-    (None, None, None), ({"code": "RATE_LIMITED", "message": "slow down"}, "RATE_LIMITED", "slow down"),
-    ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
-    ({"Code": "X_1", "Message": None}, "X_1", None), ({"message": "only words"}, None, "only words"),
-    ({"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}, "CONTENT_TOO_LONG", "300 of 280"),
-    ({"field": "content", "issue": "is too long"}, None, "is too long"), ("Token expired", None, "Token expired"),
-    ("RATE_LIMITED", "RATE_LIMITED", None), ("RATE_LIMITED: slow down", None, "RATE_LIMITED: slow down"),
-    ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"), ([], None, None), ("", None, None),
-    ({"odd": 1}, None, '{"odd":1}'), (17, None, "17"),
+    (None, None, None), ({"code": "rate_limited", "message": "slow down", "details": {}}, "RATE_LIMITED", "slow down"),
+    ([{"code": "A_B", "message": "first"}, {"code": "C_D"}], "A_B", "first"), ("Token expired", None, "Token expired"), ({"odd": 1}, None, '{"odd":1}'),
 ])  # fmt: skip
 def test_errors_of_every_shape(error, code, message):
     flat = {"errorCode": "a_b", "errorMessage": "m", "error": None}
@@ -139,7 +131,7 @@ def test_what_is_no_record_is_counted_and_the_list_fills_what_its_records_lack()
 
 
 def test_bulk_results_say_the_error_in_words():
-    """What else they say, in both editions: `test_shapes.py`."""
+    """The code, and what else they say: `test_records.py`."""
     long = {"field": "content", "issue": "CONTENT_TOO_LONG", "detail": "300 of 280"}
     frame = build("bulk_results", [
         {"index": 0, "status": "FAILED", "errors": [long]}, {"index": 1, "status": "valid"},
@@ -152,12 +144,6 @@ def test_bulk_results_say_the_error_in_words():
 def test_an_error_object_of_a_delivery_is_one_line():
     log = build("deliveries", [{"error": {"code": "TIMEOUT", "message": "10 s"}}, {"error": "timeout"}, {"error": {}}])
     assert log["error"].tolist() == ["TIMEOUT: 10 s", "timeout", pd.NA]
-
-
-def test_many_different_labels_are_all_kept():
-    log = build("deliveries", [{"url": f"https://hooks.example/{number}"} for number in range(25_000)])
-    assert log["url"].nunique() == 25_000
-    assert log["url"][24_999] == "https://hooks.example/24999"
 
 
 def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
@@ -183,21 +169,3 @@ def test_a_time_at_an_end_of_the_calendar_is_none_in_every_way_of_reading(never,
     assert frame["scheduled_for"].isna().all()
     assert frame.attrs["unread"] == {"scheduled_for": 1}
     assert utc_text(never) is None
-
-
-def test_states_of_posts_are_read_in_any_casing_and_shape():
-    record = {
-        "id": "post_1", "status": "PARTIAL", "updatedAt": "2026-03-02T09:00:00.000Z", "metadata": {"voxopsOp": "a" * 32},
-        "platforms": [{"platform": "TWITTER", "accountId": "a", "status": "FAILED", "error": "RATE_LIMITED: later"}],
-    }  # fmt: skip
-    state = read_posts([record])["post_1"]
-    assert (state.status, state.mark, state.open_targets) == ("partial", "a" * 32, 1)
-    assert state.updated_at == "2026-03-02T09:00:00+00:00"
-    bare = read_post({key: value for key, value in record.items() if key != "metadata"})
-    assert bare is not None
-    assert bare.mark is None
-
-
-def test_words_of_a_file_are_booleans():
-    frame = pd.DataFrame({"twin": ["yes", "No", "TRUE", "0", 1.0, None]})
-    assert flags(frame, "twin") == [True, False, True, False, True, False]

@@ -84,15 +84,6 @@ def missing(archive: Archive, ws: vx.Workspace) -> dict[str, int]:
 NOTHING = {"posts": 0, "deliveries": 0}
 
 
-def test_posts_that_come_late_between_known_ones_are_met_by_their_ids(archive, ws, sandbox):
-    """By hours, while the pages on the way down hold something new."""
-    posts(sandbox, 60, apart=5 * MINUTE)
-    archive.sync()
-    posts(sandbox, 60, later=-MINUTE, apart=5 * MINUTE)
-    archive.sync()
-    assert missing(archive, ws) == NOTHING
-
-
 def test_a_check_adds_what_came_late_and_says_so(archive, ws, sandbox):
     day = (sandbox.now() - timedelta(days=90)).date().isoformat()
     posts(sandbox, 3, later=-90 * DAY)
@@ -137,31 +128,6 @@ def test_a_short_list_is_read_as_a_whole_every_time(ws, tmp_path, sandbox):
     lists = [each["path"] for each in sandbox.requests()[before:]].count("/v1/posts")
     assert lists == 6
     assert missing(archive, ws) == NOTHING
-
-
-def test_a_clock_that_went_back_behind_the_last_sync_is_reason_for_a_check(archive, ws, sandbox):
-    deliveries(sandbox, 3 * PAGE)
-    archive.sync()
-    set_back(sandbox, 5 * HOUR)
-    posts(sandbox, PAGE)
-    deliveries(sandbox, PAGE)
-    with pytest.warns(UserWarning, match="had not seen") as said:
-        archive.sync()
-    assert len(said) == 2
-    assert missing(archive, ws) == NOTHING
-
-
-@pytest.mark.parametrize("status", ["draft", "pending_approval", "approved", "scheduled"])
-def test_what_waits_is_read_as_a_whole_of_any_age(archive, ws, sandbox, status):
-    known = posts(sandbox, 4, status=status)
-    archive.sync()
-    imported = posts(sandbox, 3, later=-200 * DAY, status=status)
-    sandbox.person.delete(known[2])
-    archive.sync()
-    found = archive.posts(status=status)
-    assert set(imported) <= set(found["post_id"])
-    pd.testing.assert_frame_equal(found, ws.posts(status=status))
-    assert known[2] in set(archive.posts(status="deleted")["post_id"])
 
 
 # Random histories: the frames of an archive against those of its workspace.

@@ -16,6 +16,7 @@ from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.update import plan_update
+from voxops.analysis.causes import causes
 from voxops.analysis.triage import triage
 from voxops.errors import PlanError
 
@@ -84,14 +85,11 @@ def test_a_cell_that_holds_several_things_is_said(name, odd):
             plan(make(**{place: pd.Series([make()[place][0], odd], dtype=object)}))
 
 
-@pytest.mark.parametrize("word", ["NaN", "None", "<NA>", "NaT", " nan "])
-def test_how_a_missing_cell_is_written_is_no_text_to_publish(word):
-    """As ``map(str)`` makes of it."""
-    for column in ("content", "first_comment", "tags", "media"):
-        plan = plan_create(
-            sheet(**{column: [word, "fine" if column != "media" else None]}), key="row_id", campaign="spring"
-        )
-        assert plan.frame["eligible"].to_list() == [False, True], column
-    for column in ("new_content", "new_tags"):
-        assert plan_update(posts().assign(**{column: [word, "fine"]})).frame["eligible"].to_list() == [False, True]
-    assert plan_fix(targets(new_content=[word, "fine"])).frame["eligible"].to_list() == [False, True]
+def test_a_frame_may_be_indexed_by_its_columns():
+    """As after ``set_index("post_id", drop=False)``: pandas refuses to group by an ambiguous name."""
+    triaged = triage(targets(updated_at=pd.Timestamp("2026-03-02T09:00Z")))
+    indexed = triaged.set_index(["post_id", "cause"], drop=False)
+    for by in (None, "week"):
+        pd.testing.assert_frame_equal(causes(indexed, by=by), causes(triaged, by=by))
+    joined = pd.concat([triaged, triaged.assign(updated_at=triaged["updated_at"] - pd.Timedelta("1h"))])
+    pd.testing.assert_frame_equal(causes(joined), causes(triaged))
