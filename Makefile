@@ -88,7 +88,7 @@ matrix: $(VENV)/tools  ## Try all that the 39 rows of the capability matrix impl
 proof: $(VENV)/tools  ## Run what a release must pass, for hours; a call takes 25 minutes, the next goes on; PARTS=exhaustive DEPTH= JOBS= MINUTES=
 	$(BIN)/python -m tests.proof
 
-mutants: $(VENV)/tools  ## Break functions of engine and acts with mutmut, and list what no test notices; FILES=engine/reduce.py MINUTES= PYTEST_ADDOPTS="-k table"; all files take many hours, and go on where they ended
+mutants: $(VENV)/tools  ## Break functions of engine and acts with mutmut, and list what no test notices; FILES=engine/answers.py MINUTES= PYTEST_ADDOPTS="-k table"; all files take many hours, and go on where they ended
 	$(PIP) install $(CONSTRAIN) '.[mutants]'
 	$(if $(MINUTES),timeout --preserve-status -s INT $(MINUTES)m) $(BIN)/mutmut run $(foreach file,$(FILES),'voxops.$(subst /,.,$(basename $(file))).*')
 	$(BIN)/mutmut results | sed '/: not checked$$/d'

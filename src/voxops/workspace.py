@@ -30,7 +30,7 @@ from voxops.api.states import as_mark
 from voxops.client import Answer, AsyncClient
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
-from voxops.engine.watching import Watch, refuse_unknown, things_of
+from voxops.engine.watch import Watch, refuse_unknown, things_of
 from voxops.errors import ConfigError, LedgerError, PlanError
 from voxops.frames.cells import metadata_value
 from voxops.frames.records import with_rows, with_tries
@@ -126,7 +126,7 @@ class Session(Loader):
                 "the workspace's identity could not be read (GET /v1/auth/me), so its ledger is unknown; "
                 "nothing is sent. Check the address and the API key's scopes"
             )
-        self._engine.known.checks = self._checks
+        self._engine.shared.checks = self._checks
         return self._engine
 
     def _with_ledger(self, posts: pd.DataFrame, *, is_campaign: bool) -> pd.DataFrame:

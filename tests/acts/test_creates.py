@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from tests.acts.support import forms, keys_of, sheet
 
-from voxops.acts.create import asked_hash, plan_create, resolved
+from voxops.acts.create import plan_create, resolved
+from voxops.acts.keys import asked_hash
 from voxops.errors import PlanError
 
 

@@ -15,7 +15,8 @@ from tests.acts.support import keys_of
 from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import asked_hash, plan_create, resolved, row_names, shown_of_body
+from voxops.acts.create import plan_create, resolved, row_names
+from voxops.acts.keys import asked_hash, shown_of_body
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
 from voxops.acts.table import ACTS, act_named

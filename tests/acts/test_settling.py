@@ -157,12 +157,12 @@ WAS = {
 
 
 def test_a_redelivery_ends_as_the_log_says():
-    (done,) = REDELIVER.settle_reading([member()], WAS | {"success": True})
+    (done,) = REDELIVER.settle_reading([member()], WAS | {"success": True}, tried())
     assert done.outcome is Outcome.SUCCEEDED
-    (failed,) = REDELIVER.settle_reading([member()], WAS)
+    (failed,) = REDELIVER.settle_reading([member()], WAS, tried())
     assert (failed.outcome, failed.error_code, failed.error_message) == (Outcome.FAILED, "HTTP_503", "x")
     secret = "refused by https://hooks.slack.com/services/T0/B0/xK3jQ9zz"
-    (failed,) = REDELIVER.settle_reading([member()], WAS | {"status_code": None, "error": secret})
+    (failed,) = REDELIVER.settle_reading([member()], WAS | {"status_code": None, "error": secret}, tried())
     assert failed.error_code == "NOT_DELIVERED"
     assert failed.error_message == "refused by slack.com/…#571ab7c0"
 

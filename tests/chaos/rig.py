@@ -384,7 +384,7 @@ class Kernel:
 
     def send_first(self, run: str, *faults: Fault, calls: int = 1) -> str:
         """Send the first calls of a run, upon which these faults act, and look no further, as a kernel that is left right after."""
-        sender, driver, execution = self.engine.sender, self.engine.driver, self.execution(run)
+        sender, loop, execution = self.engine.sender, self.engine.loop, self.execution(run)
         send, left = sender.send, [None] * calls
 
         async def first(*args: Any) -> Sent:
@@ -394,13 +394,13 @@ class Kernel:
             sent = await send(*args)
             if not left:
                 execution.close()
-                driver._next_poll = math.inf
+                loop._next_poll = math.inf
             return sent
 
         self.rig.sandbox.add_fault(*faults)
         sender.send = first  # type: ignore[method-assign]
         eventloop.run(execution.go())
-        sender.send, driver._next_poll = send, 0.0  # type: ignore[method-assign]
+        sender.send, loop._next_poll = send, 0.0  # type: ignore[method-assign]
         if faults:
             self.rig.sandbox.clear_faults()
         return run
@@ -459,19 +459,19 @@ class Kernel:
 
         async def end() -> None:
             engine: Any = self.engine
-            for part in (engine, engine._writer, engine.sender, engine.eyes):
+            for part in (engine, engine._writer, engine.sender, engine.reads):
                 for name in ("commit", "note", "_commit", "_note"):
-                    if hasattr(part, name) and (part, name) != (engine.eyes, "note"):
+                    if hasattr(part, name) and (part, name) != (engine.reads, "note"):
                         setattr(part, name, dead)
             for execution in self._executions:
-                execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
-            tasks = [*engine.driver._senders, *engine.driver._readers.values(), engine.driver._task]
+                execution._finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
+            tasks = [*engine.loop._senders, *engine.loop._readers.values(), engine.loop._task]
             mine = [task for task in tasks if task is not None]
             while mine := [task for task in mine if not task.done()]:
                 for task in mine:
                     task.cancel()
                 await asyncio.sleep(0)
-            for current in engine.driver._passes.values():
+            for current in engine.loop._passes.values():
                 current.done.set()
             await self.client.aclose()
 

@@ -30,7 +30,7 @@ from voxops.acts.table import act_named
 from voxops.acts.update import plan_update
 from voxops.api.timing import STUCK_AFTER
 from voxops.client import AsyncClient, SystemClock
-from voxops.engine import progress
+from voxops.engine import execution
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.errors import TransportError
@@ -170,5 +170,5 @@ def main(wanted: dict[str, Any]) -> None:
     with errors(Path(wanted["folder"]), wanted["name"]).open("w") as file:
         os.dup2(file.fileno(), 2)
     warnings.simplefilter("ignore")
-    progress.REFRESH = 2.0  # nobody watches
+    execution.REFRESH = 2.0  # nobody watches
     asyncio.run(work(wanted))

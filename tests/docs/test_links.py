@@ -9,7 +9,7 @@ from pathlib import Path
 import _reference as reference
 import pytest
 
-from voxops.engine.reduce import CASES as REDUCE
+from voxops.engine.answers import CASES as REDUCE
 from voxops.engine.rules import FITS as FIT
 from voxops.engine.rules import RULES as DECIDE
 

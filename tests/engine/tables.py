@@ -14,9 +14,9 @@ from tests.acts.support import item, request
 
 from voxops.acts.act import Request, Subject, blocked, settled
 from voxops.api.reasons import Reason
-from voxops.engine import bind, reduce, rules
-from voxops.engine.bind import Join, Known, New, Refuse, Renew, Verdict, place
-from voxops.engine.reduce import Ending, Event
+from voxops.engine import answers, bind, rules
+from voxops.engine.answers import Ending, Event
+from voxops.engine.bind import Join, New, Planned, Refuse, Renew, Verdict, place
 from voxops.engine.rules import (
     Block,
     CallFacts,
@@ -106,19 +106,19 @@ _TIME = "its time lies ahead"
 
 DECIDES = (
     # What is settled.
-    _decides("its outcome is final", "create", Settle(DONE), DONE, found=FAILED),
+    _decides("its outcome is final", "create", Settle(DONE), DONE, became=FAILED),
     _decides("its outcome is final", "post", Settle(FAILED), FAILED, call=CALL, absent=True),
     # What is open: evidence.
-    _decides(_EVIDENCE, "create", Settle(DONE), call=CALL, found=DONE),
-    _decides(_EVIDENCE, "post", Settle(FAILED), call=ACCEPTED, found=FAILED),
-    _decides(_EVIDENCE, "post", _block("post_gone"), call=CALL, found=blocked(ASKED, Reason("post_gone"))),
+    _decides(_EVIDENCE, "create", Settle(DONE), call=CALL, became=DONE),
+    _decides(_EVIDENCE, "post", Settle(FAILED), call=ACCEPTED, became=FAILED),
+    _decides(_EVIDENCE, "post", _block("post_gone"), call=CALL, became=blocked(ASKED, Reason("post_gone"))),
     _decides(_ABSENT, "create", Release(), call=CALL, absent=True),
     _decides(_ABSENT, "post", Release(), call=a_call(answered=True), absent=True, looked=300.0),
     _decides(_FLIGHT, "create", _wait("being_sent"), call=IN_FLIGHT),
-    _decides(_MOVING, "post", _wait("publishing", status="publishing"), call=ACCEPTED, found=_moves("publishing", status="publishing")),
-    _decides(_MOVING, "post", _wait("post_waits", holds=False, status="draft"), call=ACCEPTED, found=_moves("post_waits", status="draft")),
-    _decides(_MOVING, "post", _wait("publishing", status="pending"), call=a_call("accepted", ago=1800), found=_moves("publishing", status="pending")),
-    _decides(_MOVING, "post", _wait("never_ended", holds=False), call=a_call("accepted", ago=1800.1), found=_moves("publishing", status="pending")),
+    _decides(_MOVING, "post", _wait("publishing", status="publishing"), call=ACCEPTED, became=_moves("publishing", status="publishing")),
+    _decides(_MOVING, "post", _wait("post_waits", holds=False, status="draft"), call=ACCEPTED, became=_moves("post_waits", status="draft")),
+    _decides(_MOVING, "post", _wait("publishing", status="pending"), call=a_call("accepted", ago=1800), became=_moves("publishing", status="pending")),
+    _decides(_MOVING, "post", _wait("never_ended", holds=False), call=a_call("accepted", ago=1800.1), became=_moves("publishing", status="pending")),
     _decides(_QUEUED, "post", _wait("queued"), call=ACCEPTED, looked=299.9),
     _decides(_QUEUED, "post", _wait("looks_as_before", holds=False), call=ACCEPTED, looked=300.0),
     _decides(_UNKNOWN, "create", _wait("unresolved", END + 135), call=CALL),
@@ -285,7 +285,7 @@ _AWAY_ANEW = "succeeded, withdrawn since, and meant as a next attempt, which som
 def _binds(row: str, verdict: Verdict, request: Request | None = ASKED, **known: Any) -> Example:
     creates = request is None or request.item is ROW
     planned = known.pop("item", ROW if creates else EXISTS)
-    return Example(row, Known(**{"item": planned, "request": request, **known}), verdict)
+    return Example(row, Planned(**{"item": planned, "request": request, **known}), verdict)
 
 
 def _second(wanted: Any) -> Any:
@@ -346,7 +346,7 @@ def fits(example: Example) -> tuple[Any, Any]:
 
 def ends(example: Example) -> tuple[Any, Any]:
     """The case of `reduce` that holds, and what it makes of the call."""
-    return next(case for case in reduce.CASES if case.holds(example.facts)), reduce.reduce(example.facts)
+    return next(case for case in answers.CASES if case.holds(example.facts)), answers.reduce(example.facts)
 
 
 def binds(example: Example) -> tuple[Any, Any]:
@@ -355,6 +355,6 @@ def binds(example: Example) -> tuple[Any, Any]:
 
 
 TABLES: dict[str, tuple[Sequence[Any], Sequence[Example], Callable[[Example], tuple[Any, Any]]]] = {
-    "decide": (rules.RULES, DECIDES, decides), "fit": (rules.FITS, FITS, fits), "reduce": (reduce.CASES, ENDS, ends),
+    "decide": (rules.RULES, DECIDES, decides), "fit": (rules.FITS, FITS, fits), "reduce": (answers.CASES, ENDS, ends),
     "place": (bind.CASES, BINDS, binds),
 }  # fmt: skip

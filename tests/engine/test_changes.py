@@ -33,7 +33,7 @@ def test_rule_02_what_somebody_changed_is_blocked_and_not_written_over(rig, monk
     person(rig, first, content="mended by hand")
     run = kernel.bind(plan_update(posts.assign(new_content=[f"from the notebook {post}" for post in posts["post_id"]])))
     rig.sandbox.advance(100)
-    read = kernel.engine.eyes.reader.post
+    read = kernel.engine.reads.reader.post
 
     async def read_then_edit(post: str) -> Any:
         state = await read(post)
@@ -41,7 +41,7 @@ def test_rule_02_what_somebody_changed_is_blocked_and_not_written_over(rig, monk
             person(rig, second, content="mended by hand")
         return state
 
-    monkeypatch.setattr(kernel.engine.eyes.reader, "post", read_then_edit)
+    monkeypatch.setattr(kernel.engine.reads.reader, "post", read_then_edit)
     kernel.go(run)
     table = kernel.results(run).set_index("post_id")
     assert table["outcome"].to_dict() == {first: "blocked", second: "blocked", third: "succeeded"}

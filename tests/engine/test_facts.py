@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,17 +15,17 @@ from tests.ledger.filled import NOW, Clock, add, send
 from voxops.acts.act import Subject
 from voxops.api.evidence import Baseline, settable
 from voxops.api.states import PostState, TargetState
-from voxops.engine.facts import Knowledge, Moment, Readings
+from voxops.engine.facts import Moment, Readings, SharedState
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
 clock, ledger = conftest.clock, conftest.ledger
 
 
-def known(ledger: Ledger, clock: Clock) -> Knowledge:
+def known(ledger: Ledger, clock: Clock) -> SharedState:
     """What is known where the list was read just now."""
     readings = Readings(listed=Moment(clock.now, 0.0))
-    return Knowledge(
+    return SharedState(
         ledger, readings, lambda: datetime.fromtimestamp(clock.now, UTC), credential="c", retention=86_400.0
     )
 
@@ -53,11 +54,11 @@ def test_rule_13_a_count_tells_of_the_end_of_a_try_where_nobody_edited_the_post(
     before = shown(BEFORE, count=1)
     call = send(ledger, [one], baseline={**Baseline.of(before).stored(), "settable": settable(before)})
     reply = json.dumps({"retriedPlatforms": [promise]}).encode()
-    ledger.calls.end(call, "accepted", now=NOW, status=202, reply=reply, answered=True)
+    ledger.calls.end(replace(call, state="accepted", ended=NOW, http_status=202, reply=reply, answered=True))
     call, about = ledger.calls.get(call.id), known(ledger, clock)
     about.readings.looked(call, Moment(NOW, 0.0))
     for state in states:
         about.readings.subjects[str(POST)] = state, Moment(NOW + seconds, seconds)
         facts, _ = about.open(call, [one], resends=False)
-    found = facts[one.id].found
+    found = facts[one.id].became
     assert (found is not None and found.outcome is Outcome.FAILED) == failed

@@ -15,8 +15,8 @@ from voxops.acts.act import blocked
 from voxops.api.error_bodies import says_absent
 from voxops.api.reasons import Reason
 from voxops.api.timing import PROOF_AFTER, is_ambiguous
-from voxops.engine import bind, reduce, rules
-from voxops.engine.reduce import Event
+from voxops.engine import answers, bind, rules
+from voxops.engine.answers import Event
 from voxops.engine.rules import (
     Block,
     CallFacts,
@@ -49,7 +49,7 @@ def test_the_row_that_is_named_speaks_and_says_so(ask, example):
     assert (row and row.name, says) == (example.row, example.says)
 
 
-HOMES = {"decide": (rules, "RULES"), "fit": (rules, "FITS"), "reduce": (reduce, "CASES"), "place": (bind, "CASES")}
+HOMES = {"decide": (rules, "RULES"), "fit": (rules, "FITS"), "reduce": (answers, "CASES"), "place": (bind, "CASES")}
 ROWS = [pytest.param(table, row, id=f"{table}-{row.name}") for table, (rows, *_) in TABLES.items() for row in rows]
 
 
@@ -107,7 +107,7 @@ UNSENT: dict[str, st.SearchStrategy[Any]] = {
 }  # fmt: skip
 DOUBTS = st.none() | st.just(Reason("unmarked_post"))
 OPEN: dict[str, st.SearchStrategy[Any]] = {
-    "call": CALLS, "looked": st.none() | SECONDS, "found": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
+    "call": CALLS, "looked": st.none() | SECONDS, "became": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
 }  # fmt: skip
 
 
@@ -117,7 +117,7 @@ def facts(**drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Facts]:
 
 @given(ABOUT, facts(**OPEN, **UNSENT))
 def test_evidence_comes_before_everything(about, known):
-    said, found = decide(ASKED, about, known), known.found
+    said, found = decide(ASKED, about, known), known.became
     proved = found is not None and (found.outcome.final or found.outcome is Outcome.BLOCKED)
     if found is not None and found.outcome.final:
         assert said == Settle(found)
@@ -130,7 +130,7 @@ def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(abo
     """A `Wait` that does not hold ends the polling of its call; what may be sent again is read for all the same."""
     said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
     assert call is not None
-    if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.found is None:
+    if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.became is None:
         assert said.holds == (looked < PROOF_AFTER or known.resends)
         assert said.holds == (said.until is not None)
     assert not isinstance(said, Read)
@@ -204,21 +204,21 @@ EVENTS = st.builds(
 
 @given(EVENTS)
 def test_rule_12_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
-    end, status = reduce.reduce(event), event.status
+    end, status = answers.reduce(event), event.status
     if end.state not in {"unsent", "refused"} or not event.sent:
         return
     assert event.first
     assert status is not None
     assert 400 <= status < 500
     assert not is_ambiguous(status)
-    assert event.data or event.page or event.asks_to_wait or status in reduce.TOO_LARGE
+    assert event.data or event.page or event.asks_to_wait or status in answers.TOO_LARGE
     assert not (event.batch and status in {402, 403, 429})
-    assert event.code not in reduce.ABOUT_THE_KEY
+    assert event.code not in answers.ABOUT_THE_KEY
 
 
 @given(EVENTS)
 def test_rule_12_only_a_2xx_that_decodes_counts(event):
-    end = reduce.reduce(event)
+    end = answers.reduce(event)
     if end.state in {"accepted", "answered"}:
         assert event.status is not None
         assert 200 <= event.status < 300
@@ -243,7 +243,7 @@ def test_what_an_answer_says_of_rows_and_to_people():
     )
     named = [Event(400, api("NO", **details)).row for details in ({"field": "posts[7].content"}, {})]
     assert named == [7, None], "the row that is named counts from nought"
-    end = reduce.reduce(Event(None))
+    end = answers.reduce(Event(None))
     assert (end.stops, end.throttled, end.never_again) == (False, False, False)
 
 
@@ -253,8 +253,8 @@ def test_what_an_answer_says_of_rows_and_to_people():
 ])  # fmt: skip
 def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, may_be_there):
     """Only an error with a code of its own says that a request has ended; an item that failed by the server's own fault may be there."""
-    assert reduce.still_runs(Event(500, api(code) if code else None)) is runs
-    assert reduce.leaves_open(code or None) is may_be_there
+    assert answers.still_runs(Event(500, api(code) if code else None)) is runs
+    assert answers.leaves_open(code or None) is may_be_there
 
 
 @pytest.mark.parametrize(("body", "data", "absent"), [
@@ -262,5 +262,5 @@ def test_whether_a_request_may_still_run_and_an_item_may_be_there(code, runs, ma
     (b'{"id": "p"}', {"id": "p"}, None), (b"[1]", [1], None), (b'"no"', "no", None), (b"7", None, None), (b"true", None, None),
 ])  # fmt: skip
 def test_rule_12_only_the_api_s_own_word_says_that_a_thing_does_not_exist(body, data, absent):
-    assert reduce.decoded(body) == data
+    assert answers.decoded(body) == data
     assert absent is None or says_absent(NotFoundError("m", status=404, body=body)) is absent

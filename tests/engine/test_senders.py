@@ -47,7 +47,7 @@ def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(wai
     with standing_still(kernel.client):
         work = eventloop.submit(execution.go())
         wait_for(lambda: code in execution.results()["reason_code"].fillna("").to_list())
-        execution._reporter.refresh(execution.current)
+        execution._refresh(execution.current)
         assert execution.snapshot.waits == execution.results()["waiting_for"].value_counts().to_dict()
         assert rig.sandbox.effects() == before
     rig.let_go()
@@ -174,7 +174,7 @@ def test_a_pass_that_breaks_down_says_so_everywhere(rig, monkeypatch, where):
     async def broken(*_: Any, **__: Any) -> bool:
         raise KeyError("a bug")
 
-    part, name = (kernel.engine.driver, "_look") if where == "loop" else (kernel.engine.eyes, "subjects")
+    part, name = (kernel.engine.loop, "_look") if where == "loop" else (kernel.engine.reads, "subjects")
     monkeypatch.setattr(part, name, broken)
     with pytest.raises(KeyError, match="a bug"):
         eventloop.run(execution.go())

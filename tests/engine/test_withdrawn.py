@@ -45,7 +45,7 @@ def test_rule_14_an_answer_that_can_not_be_read_deletes_no_post(rig, body, statu
     rig.sandbox.advance(PROOF_AFTER + 60)
     rig.sandbox.add_fault(Fault("garbage", "GET", "/v1/posts/*", times=None, body=body, status=status))
     with pytest.raises(DecodeError, match=r"404 came without the API's own words|whether it exists is not known"):
-        eventloop.run(kernel.engine.eyes.posts(set(kernel.results(run)["result_id"])))
+        eventloop.run(kernel.engine.reads.posts(set(kernel.results(run)["result_id"])))
     assert kernel.withdrawn(run) == 0
 
 

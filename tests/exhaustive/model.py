@@ -27,7 +27,8 @@ from tests.chaos.rig import Made, Silent
 from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import asked_hash, plan_create
+from voxops.acts.create import plan_create
+from voxops.acts.keys import asked_hash
 from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
@@ -819,7 +820,7 @@ class Kernel:
     def execution(self, run: str, **options: Any) -> Execution:
         """A run about to be executed."""
         execution = Execution(self.engine, run, Silent(), **options)
-        execution._reporter.follow = self._silent  # type: ignore[method-assign]
+        execution._keep_refreshing = self._silent  # type: ignore[method-assign]
         self._executions.append(execution)
         return execution
 
@@ -866,10 +867,10 @@ class Kernel:
         self.broken()
         self.dead, self.asleep = True, False
         for execution in self._executions:
-            execution._reporter.finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
-        driver = self.engine.driver
+            execution._finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
+        loop = self.engine.loop
         for _ in range(50):
-            mine = [*self._tasks, *driver._senders, *driver._readers.values(), *filter(None, [driver._task])]
+            mine = [*self._tasks, *loop._senders, *loop._readers.values(), *filter(None, [loop._task])]
             left = [task for task in mine if not task.done()]
             if not left:
                 break

@@ -1,6 +1,6 @@
 """Protections of the new core, each removed alone: the search must find a history that breaks the promise, or it proves nothing.
 
-A protection is a row of a table (`rules.RULES`, `rules.FITS`, `reduce.CASES`, `bind.CASES`) or one fact. ``python -m
+A protection is a row of a table (`rules.RULES`, `rules.FITS`, `answers.CASES`, `bind.CASES`) or one fact. ``python -m
 tests.exhaustive.protections [NAME …]`` says what is found without each, and that nothing is found with it.
 """
 
@@ -21,7 +21,7 @@ from tests.exhaustive.search import Case, Event, History, Search, judged, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
-from voxops.engine import bind, facts, opened, presence, read, reduce, rules, send
+from voxops.engine import answers, bind, facts, match, polling, read, rules, send
 from voxops.ledger import seen as seen_module
 from voxops.ledger.calls import Calls
 from voxops.ledger.ledger import Ledger
@@ -69,12 +69,12 @@ def fit(name: str) -> Patch:
 
 def ending(*names: str) -> Patch:
     """`reduce` without these cases."""
-    left = tuple(row for row in reduce.CASES if row.name not in names)
-    assert len(left) == len(reduce.CASES) - len(names), names
-    return constant(reduce, "CASES", left)
+    left = tuple(row for row in answers.CASES if row.name not in names)
+    assert len(left) == len(answers.CASES) - len(names), names
+    return constant(answers, "CASES", left)
 
 
-def verdict(name: str, instead: Callable[[bind.Known], bind.Verdict] | None = None) -> Patch:
+def verdict(name: str, instead: Callable[[bind.Planned], bind.Verdict] | None = None) -> Patch:
     """`place` without this case, or with another verdict of it."""
     assert any(row.name == name for row in bind.CASES), name
     changed = [replace(row, verdict=instead) if instead and row.name == name else row for row in bind.CASES]
@@ -123,11 +123,11 @@ def anybody(self: Any, group: Any, gate: Any) -> Any:
     """Whoever has decided to send sends, whatever has happened since."""
     requests = sorted(self._ledger.requests.get(group.ids).values(), key=lambda one: one.item.identity)
     subject = requests[0].item.subject
-    state, _ = self._known.readings.subjects.get(str(subject), (None, None))
+    state, _ = self._shared.readings.subjects.get(str(subject), (None, None))
     form = group.act.form([one.item for one in requests], state)
     return self._ledger.calls.send(
         form, requests, run=group.run, baseline=send._baseline(state),
-        credential=self._known.credential, now=self._known.now,
+        credential=self._shared.credential, now=self._shared.now,
     )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def decided_before() -> Iterator[None]:
 def any_page_speaks() -> Iterator[None]:
     """A page that stands in the place of an answer is taken for the API's own."""
     with (
-        mock.patch.object(reduce.Event, "spoken", True),
+        mock.patch.object(answers.Event, "spoken", True),
         ending("a quota or a scope, by a page", "a rate limit, by a page")(),
     ):
         yield
@@ -152,9 +152,9 @@ def any_page_speaks() -> Iterator[None]:
 def nothing_shown() -> Iterator[None]:
     """Lists show no create, and their silence proves nothing."""
     with (
-        mock.patch.object(presence, "match", lambda *_, **__: {}),
-        mock.patch.object(presence, "judge", lambda *_: None),
-        mock.patch.object(presence, "looks_like", lambda *_: None),
+        mock.patch.object(match, "posts_for", lambda *_, **__: {}),
+        mock.patch.object(match, "judge", lambda *_: None),
+        mock.patch.object(match, "looks_like", lambda *_: None),
         mock.patch.object(facts, "PROOF_AFTER", 1e12),
     ):
         yield
@@ -165,16 +165,16 @@ def status_trusted(target: Any, *_: Any) -> Fate:
     return {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}.get(target.status, Fate.MOVING)
 
 
-def own_calls_only(self: Any, calls: Any, *, anew: bool = False) -> None:
+def own_calls_only(self: Any, calls: Any, subjects: Any = ()) -> None:
     """The open calls that a run of this kernel may send again, and no others'."""
-    self._take_of_all([call for call in calls if self._sends(call.id)], anew=anew)
+    self._take_of_all([call for call in calls if self._sends(call.id)], subjects)
 
 
 @contextmanager
 def others_calls_unread() -> Iterator[None]:
     with (
-        mock.patch.object(opened.OpenCalls, "_take_of_all", opened.OpenCalls.take, create=True),
-        mock.patch.object(opened.OpenCalls, "take", own_calls_only),
+        mock.patch.object(polling.OpenCalls, "_take_of_all", polling.OpenCalls.take, create=True),
+        mock.patch.object(polling.OpenCalls, "take", own_calls_only),
     ):
         yield
 
@@ -239,7 +239,7 @@ def calm(act: str, **how: Any) -> Case:
 
 
 slept = constant(send, "LEAVES_WITHIN", 1e9)
-AT_ONCE = all_of(constant(rules, "resend_after", lambda _: 0.0), constant(opened, "resend_after", lambda _: 0.0))
+AT_ONCE = all_of(constant(rules, "resend_after", lambda _: 0.0), constant(polling, "resend_after", lambda _: 0.0))
 ONE, TWO = Case("create"), Case("create", rows=2, people=False)
 RETRY = Case("retry")
 FEW = ("ok", "lost", "500 before")

@@ -40,7 +40,7 @@ from voxops.acts.plan import Plan
 from voxops.api.reasons import read_reason
 from voxops.api.timing import SKEW
 from voxops.engine import engine
-from voxops.engine.facts import Gate
+from voxops.engine.facts import Permission
 from voxops.engine.send import Group
 from voxops.frames.stored import store
 from voxops.ledger.audit import duplicates
@@ -463,8 +463,8 @@ def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
 
 def _of_kernel(kernel: Kernel) -> list[Any]:
     """What a kernel remembers."""
-    world, engine_, driver = kernel.world, kernel.engine, kernel.engine.driver
-    now, elapsed, readings = engine_.known.now, kernel.monotonic(), kernel.engine.known.readings
+    world, engine_, loop = kernel.world, kernel.engine, kernel.engine.loop
+    now, elapsed, readings = engine_.shared.now, kernel.monotonic(), kernel.engine.shared.readings
 
     def moment(one: Any) -> Any:
         return None if one is None else (round(now - one.at, 2), round(elapsed - one.elapsed, 2))
@@ -475,8 +475,8 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         )
 
     runs = {run: number for number, run in enumerate(kernel.runs())}
-    reader: Any = engine_.eyes.reader
-    opened: Any = driver._open
+    reader: Any = engine_.reads.reader
+    opened: Any = loop._open
     return [
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
         round(kernel.client._offset - world.time + elapsed, 2),
@@ -486,16 +486,16 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
         sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in opened.calls),
         [
             (name, _plain(value, now))
-            for name, value in sorted((vars(driver) | vars(opened)).items())
+            for name, value in sorted((vars(loop) | vars(opened)).items())
             if isinstance(value, set) and name not in _OF_EVENTS
         ],
-        sorted(engine_.known.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
-        sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in driver._due),
-        len(driver._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2),
-        len(driver._senders), sorted(driver._readers), sorted(driver._notified),
+        sorted(engine_.shared.tries.items()), sorted((one.id, one.state, one.tries) for one in opened.calls.values()),
+        sorted((round(at - now, 2), what, str(thing) if what != "group" else str(thing[1].ids)) for at, _, (what, thing) in loop._due),
+        len(loop._unread), min(opened._looks, 20), round(max(opened._next_poll - elapsed, -1.0), 2),
+        len(loop._senders), sorted(loop._readers), sorted(loop._notified),
         [
             (runs.get(one.run), [(name, _plain(value, now)) for name, value in vars(one).items() if name not in _OF_EVENTS])
-            for one in driver._passes.values()
+            for one in loop._passes.values()
         ],
     ]  # fmt: skip
 
@@ -512,7 +512,7 @@ def _plain(value: Any, now: float) -> Any:
         return sorted(str(_plain(each, now)) for each in value)
     if isinstance(value, dict):
         return sorted((str(name), str(_plain(each, now))) for name, each in value.items())
-    if isinstance(value, Group | Gate):
+    if isinstance(value, Group | Permission):
         return [_plain(each, now) for name, each in vars(value).items() if name not in {"run", "act"}]
     return str(value)
 

@@ -35,7 +35,7 @@ def test_no_short_history_acts_twice_or_loses_a_row(case, depth):
 def test_the_searches_can_fail():
     """Where the server keeps no keys, only the posts that are there keep a second ledger from creating a row again (rule 10)."""
     case = Case("create", ledgers=2, people=False, reading=READINGS["ignored"], at_once=False, fates=FEW)
-    with mock.patch.object(facts.presence, "judge", lambda *_: None):
+    with mock.patch.object(facts.match, "judge", lambda *_: None):
         history, wrong = search(case, 5).wrong[0]
         assert "row 0 was created twice" in wrong
     assert judged(case, history) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from tests.ledger.filled import NOW, START, add, retry, row, send, start
@@ -18,7 +19,8 @@ def filled(ledger: Ledger) -> None:
     rows = add(ledger, *(row(name) for name in ("done", "failed", "unknown", "blocked", "unsent")))
     start(ledger, "run", rows)
     call = send(ledger, rows[:3])
-    ledger.calls.end(call, "unknown", now=NOW, status=500, reply=b"{}", reason=Reason("answered", status=500, said=""))
+    why = Reason("answered", status=500, said="")
+    ledger.calls.end(replace(call, state="unknown", ended=NOW, http_status=500, reply=b"{}", reason=why))
     ledger.requests.settle([settled(rows[0], Outcome.SUCCEEDED, result_id="p")], NOW)
     ledger.requests.settle([settled(rows[1], Outcome.FAILED, error_code="NO", error_message="=cmd|' /C calc'!A0")], NOW)
     ledger.requests.say([blocked(rows[3], Reason("time_passed"))])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from tests.ledger.filled import NOW, Clock, add, change, of, retry, row, send
@@ -22,7 +23,8 @@ def now(ledger: Ledger, one: Request) -> Request:
 
 
 def ended(ledger: Ledger, call: Call, state: str = "unknown", **options: object) -> bool:
-    return ledger.calls.end(call, state, **{"now": NOW, "status": 500, "reply": b"{}", **options})  # type: ignore[arg-type]
+    end: dict[str, Any] = {"ended": NOW, "http_status": 500, "reply": b"{}", **options}
+    return ledger.calls.end(replace(call, state=state, **end))
 
 
 # -- the line of a call ------------------------------------------------------------------------------------------------
@@ -101,7 +103,9 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
     assert change(ledger, lambda: ledger.calls.unsend(first)) == (None, {}), "another try has followed"
     said, changed = change(
         ledger,
-        lambda: ended(ledger, second, "limited", status=429, reply=b"said", answered=True, refused=True, reason=WHY),
+        lambda: ended(
+            ledger, second, "limited", http_status=429, reply=b"said", answered=True, refused=True, reason=WHY
+        ),
     )
     assert said
     assert changed == of(
@@ -130,9 +134,9 @@ def test_rule_14_what_is_settled_is_final(ledger: Ledger) -> None:
     )
     works = (
         lambda: ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="late")], NOW),
-        lambda: ledger.requests.say([blocked(one, WHY)]), lambda: ledger.requests.clear([one.id]),
+        lambda: ledger.requests.say([blocked(one, WHY)]),
         lambda: ledger.requests.release([one.id]), lambda: ledger.requests.replace(one.id, row("else"), asked=3, alike=None),
-        lambda: ledger.requests.confirm([("p", one.id)]), lambda: ledger.requests.not_there([one.id], WHY),
+        lambda: ledger.requests.confirm([("p", one.id)]), lambda: ledger.requests.not_there(one.id, WHY),
     )  # fmt: skip
     for work in works:
         assert change(ledger, work) == (None, {})

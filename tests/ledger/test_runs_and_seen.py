@@ -29,10 +29,10 @@ def test_rule_09_a_row_is_wanted_by_runs_of_this_kernel_that_send(ledger: Ledger
     assert runs.wanted(ids, []) == set(), "other kernels may have bound them"
     assert runs.wanted(ids, ["run"]) == {one.id}
     assert runs.wanted(ids, ["run", "other"]) == {one.id, two.id}
-    runs.pause("other", paused=True)
+    runs.note("other", paused=True)
     assert runs.wanted(ids, ["run", "other"]) == {one.id}
     assert runs.undone(ids) == set()
-    runs.undo("run")
+    runs.note("run", undone=True, paused=True)
     assert runs.wanted(ids, ["run", "other"]) == set()
     assert runs.undone(ids) == {one.id}, "whoever else wants it"
 

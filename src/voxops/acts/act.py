@@ -58,7 +58,7 @@ class Item:
     subject : Subject
         What the act changes.
     path, method : str
-        The call. A fix names its target as ``platform~account``, since lists show no target ids.
+        The call. A fix names its target as ``platform~account``, because lists show no target ids.
     seen : mapping
         The state as the frame showed it, JSON values only: the episode of a failure (rule 4), or what a create is.
     body : mapping or None
@@ -120,7 +120,7 @@ class Item:
 
     @property
     def media_ids(self) -> list[str]:
-        """The media of a create by their ids; a request names uploaded ones by hash or address, since laptops differ in the ids."""
+        """The media of a create by their ids; a request names uploaded ones by hash or address, because laptops differ in the ids."""
         ids = self.seen.get("media") or {}
         return [ids.get(name, name) for name in self.requested.get("media", ())]
 
@@ -128,6 +128,16 @@ class Item:
     def row_mark(self) -> str:
         """The mark of any attempt at this create."""
         return keys.row_mark(self.campaign, self.label)
+
+    @property
+    def asked_hash(self) -> str:
+        """Fingerprint of all that this create requests."""
+        return keys.asked_hash(self.requested)
+
+    @property
+    def shown_hash(self) -> str:
+        """Fingerprint of what the post of this create shows."""
+        return keys.shown_of_body(self.requested)
 
     @property
     def mark(self) -> str:
@@ -216,7 +226,9 @@ class Act:
     place : str
         Method and path of its calls, with what the subject puts in place; ``*`` stands for a target.
     alone : bool
-        Whether its subject is read by itself just before it is sent.
+        Whether its subject is read separately just before it is sent.
+    sends : bool
+        Whether it makes a post go out, so that a post in flight is a sign of it.
     reverts : bool
         Whether a reading begun 300 s after a try that shows nothing done proves that nothing was.
     bulk : bool
@@ -238,6 +250,7 @@ class Act:
     about: ClassVar[About] = "post"
     place: ClassVar[str]
     alone: ClassVar[bool] = False
+    sends: ClassVar[bool] = True
     reverts: ClassVar[bool] = False
     bulk: ClassVar[bool] = False
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "success"})
@@ -255,7 +268,7 @@ class Act:
     def form(self, items: Sequence[Item], state: PostState | None = None, people: Row | None = None) -> Form:  # noqa: ARG002
         """The call of these items; `state` is the post as just read, None while planning.
 
-        `people` is the metadata field of ``owner`` or ``campaign``; no key and no mark has it, since laptops may differ in it.
+        `people` is the metadata field of ``owner`` or ``campaign``; no key and no mark has it, because laptops may differ in it.
         """
         first = items[0]
         return Form(first.method, first.path, None if first.body is None else canonical(first.body), key_of(items))
@@ -287,7 +300,7 @@ class Act:
         return None
 
     def has_passed(self, item: Item, now: datetime) -> bool:
-        """Whether the requested time has passed, so that the post would go out at once (rule 6)."""
+        """Whether the requested time has passed, so that the post would go out immediately (rule 6)."""
         when = item.requested.get("scheduledFor")
         return when is not None and datetime.fromisoformat(when) <= now
 
@@ -302,11 +315,24 @@ class Act:
         return False
 
     def settle_answer(self, requests: Requests, data: Any, *, first: bool) -> list[Request]:  # noqa: ARG002
-        """Requests that a 2xx settles by itself; `first` says that no earlier try can have had an effect."""
+        """Requests that a 2xx settles without a reading; `first` says that no earlier try can have had an effect."""
         return []
 
     def settle_refusal(self, requests: Requests, data: Any) -> list[Request]:  # noqa: ARG002
         """Requests that a refusal settles or blocks one by one; none where it refuses all alike."""
+        return []
+
+    # What a reading shows of it.
+
+    def shows_nothing(self, requests: Requests, state: Any, baseline: Baseline | None) -> bool:  # noqa: ARG002
+        """Whether a subject shows no sign at all of the act: only this lets an unknown one be sent again (rule 9)."""
+        return untouched(state, baseline)
+
+    def settle_reading(self, requests: Requests, state: Any, tried: Attempted, reply: Any = None) -> list[Request]:  # noqa: ARG002
+        """Requests that the present state of the subject settles or blocks, or that are pending for a reason.
+
+        `reply` is the answer to an accepted try.
+        """
         return []
 
     # Afterwards.
@@ -321,9 +347,7 @@ class Act:
 
 
 class PostAct(Act):
-    """An act on a post that exists; `sends` says that it makes the post go out, so that a post in flight is a sign of it."""
-
-    sends: ClassVar[bool] = True
+    """An act on a post that exists."""
 
     def decodes(self, data: Any) -> bool:
         """The post, or what is queued of it; a 2xx that bears an error is neither."""
@@ -337,10 +361,6 @@ class PostAct(Act):
         """The post is named in the path."""
         return data.get("id") not in (None, path.split("/")[3])
 
-    def shows_nothing(self, requests: Requests, state: PostState, baseline: Baseline | None) -> bool:  # noqa: ARG002
-        """Whether a post shows no sign at all of the act: only this lets an unknown one be sent again (rule 9)."""
-        return untouched(state, baseline)
-
     def settle_reading(
         self,
         requests: Requests,
@@ -348,10 +368,7 @@ class PostAct(Act):
         tried: Attempted,
         reply: Any = None,  # noqa: ARG002
     ) -> list[Request]:
-        """Requests that the present state of the post settles or blocks, or that are pending for a reason.
-
-        `reply` is the answer to an accepted try.
-        """
+        """Each request separately."""
         return list(filter(None, (self.became(request, state, tried) for request in requests)))
 
     def became(self, request: Request, state: PostState, tried: Attempted) -> Request | None:

@@ -95,7 +95,7 @@ def plan_cancel(posts: pd.DataFrame | _Made) -> Plan:
     ----------
     posts : pandas.DataFrame or Run
         From ``ws.posts``; only drafts and scheduled posts are eligible. For a run of `plan_create`, the posts that it created, read now
-        (``run.made()``). The run ends for ever. Rows whose create is in doubt stay pending: run the cell again to withdraw them. Posts that
+        (``run.made()``). The run ends permanently. Rows whose create is in doubt stay pending: run the cell again to withdraw them. Posts that
         another run or another ledger created are not eligible. A withdrawn post that somebody restored is blocked, unless a column
         ``again`` of ``run.made()`` is True. For ``run.copies()``, the duplicates that it lists.
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import pandas as pd
 
 from voxops._support.arguments import true_or_false
-from voxops._support.canonical import as_read, canonical, fingerprint, row_key, well_formed
+from voxops._support.canonical import canonical, fingerprint, row_key, well_formed
 from voxops.acts import keys
 from voxops.acts.act import BULK, About, Act, Form, Item, Judged, Request, Requests, Row, Subject, key_of, settled
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan, build_plan
@@ -45,33 +44,6 @@ _FILLED = {*PLAN_TYPES, *RESULT_TYPES, "campaign"}
 NOTHING_ELSE: Row = {"tags": [], "media": [], "firstComment": ""}
 
 
-# What a create requests and what a post shows, in forms that can be compared (rule 10).
-
-
-def asked_hash(body: Row) -> str:
-    """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
-    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
-    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
-
-
-def shown_of_body(body: Row) -> str:
-    """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
-    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
-
-
-def shown_of_state(state: PostState) -> str | None:
-    """Fingerprint of what a post shows; None where it does not show all of it."""
-    if state.content is None or state.scheduled_for is None or not state.accounts:
-        return None
-    return shown_hash(state.content, state.accounts, state.scheduled_for)
-
-
-def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
-    """Fingerprint of content as it is read, accounts and minute."""
-    moment = datetime.fromisoformat(when).astimezone(UTC).replace(second=0, microsecond=0)
-    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
-
-
 def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
     """The item with account ids for names. An account that a row names twice, such as by id and by name, gets the post once.
 
@@ -85,7 +57,7 @@ def resolved(item: Item, accounts: Mapping[str, str]) -> Item:
 
 
 class CreateOne(Act):
-    """Each row is a request of its own: safe where two laptops send overlapping sheets at once. A post is found by its mark."""
+    """Each row is a request of its own: safe where two laptops send overlapping sheets at the same time. A post is found by its mark."""
 
     name = "create_one"
     place = "POST /v1/posts"
@@ -123,7 +95,7 @@ class CreateOne(Act):
 
 
 class Create(CreateOne):
-    """Rows share calls; each item of an answer counts by itself."""
+    """Rows share calls; each item of an answer counts separately."""
 
     name = "create"
     place = f"POST {BULK}"
@@ -159,7 +131,7 @@ def _marked(item: Item, fields: Row) -> dict[str, Any]:
         "voxopsOp": item.mark,
         "voxopsRow": item.row_mark,
         "voxopsCampaign": keys.campaign_mark(item.campaign),
-        "voxopsAsked": asked_hash(item.requested),
+        "voxopsAsked": item.asked_hash,
         "voxopsChanges": keys.field_marks({**NOTHING_ELSE, **item.requested}),
     }
     people = item.seen.get("people") or {}
@@ -181,7 +153,7 @@ def read_items(data: Any) -> dict[int, dict[str, Any]]:
     -------
     dict
         Index -> the result of an item; without those whose index or post is missing, appears twice or is unreadable. Empty where the first
-        index is missing, since items may be counted from one.
+        index is missing, because items may be counted from one.
     """
     rows = read_bulk_results(_results(data) or [])
     times, posts = Counter(row[0] for row in rows), Counter(row[2] for row in rows)
@@ -223,7 +195,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
         runs). ``content:twitter`` and the like go out there in place of ``content``. ``owner`` and ``campaign`` are sent as
         metadata, by the fields that ``vx.connect`` was given; they make no other post, and are not changed once it is there.
     key : str
-        The column that names a row for ever. The same row of the same campaign is created once, however often it is planned.
+        The column that holds each row's permanent id. The same row of the same campaign is created once, however often it is planned.
     campaign : str, optional
         Creates of the same row under another name are other posts. Case, white space and typographic signs don't make another name. By
         default the column ``campaign`` of the frame, as ``run.failed()`` and ``run.results()`` have it, else the empty name.

@@ -8,13 +8,15 @@ changes: golden values in the tests hold it (rule 8).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from voxops._support.arguments import near_name
-from voxops._support.canonical import as_kept, canonical, fingerprint, fold_text, well_formed
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, fold_text, well_formed
+from voxops.api.states import PostState
 
 KEPT = 4096  # hashes that are kept: a row that is to be sent is asked for its marks again and again
 # Signs that spreadsheets and text processors put in place of typed ones (rule 5).
@@ -28,7 +30,7 @@ def stable_key(method: str, path: str, requested: Any, *names: Any) -> str:
     Parameters
     ----------
     method, path : str
-        The call. A target is named in the path by platform and account, since its id may be absent from lists.
+        The call. A target is named in the path by platform and account, because its id may be absent from lists.
     requested : object
         What is requested, without marks.
     *names : object
@@ -68,8 +70,35 @@ def campaign_mark(campaign: str) -> str:
     return fingerprint("campaign", campaign)
 
 
+# What a create requests and what a post shows, in forms that can be compared (rule 10).
+
+
+def asked_hash(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what is requested: all fields but metadata and content type, accounts as ids, in any order."""
+    asked = {name: value for name, value in body.items() if name not in {"metadata", "accountIds", "contentType"}}
+    return fingerprint("asked", asked, sorted(body.get("accountIds", ())))
+
+
+def shown_of_body(body: Mapping[str, Any]) -> str:
+    """Fingerprint of what a post shows that was created from this body; its accounts are ids."""
+    return shown_hash(str(body["content"]), body["accountIds"], str(body["scheduledFor"]))
+
+
+def shown_of_state(state: PostState) -> str | None:
+    """Fingerprint of what a post shows; None where it does not show all of it."""
+    if state.content is None or state.scheduled_for is None or not state.accounts:
+        return None
+    return shown_hash(state.content, state.accounts, state.scheduled_for)
+
+
+def shown_hash(content: str, accounts: Sequence[str], when: str) -> str:
+    """Fingerprint of content as it is read, accounts and minute."""
+    moment = datetime.fromisoformat(when).astimezone(UTC).replace(second=0, microsecond=0)
+    return fingerprint("shown", as_read(content), sorted(set(accounts)), moment.isoformat())
+
+
 def change_mark(change: str, field: str, post_id: str) -> str:
-    """Return the name of an entry of ``metadata.voxopsChanges``: change, field and post, hashed, since clones carry metadata."""
+    """Return the name of an entry of ``metadata.voxopsChanges``: change, field and post, hashed, because clones carry metadata."""
     return fingerprint("change", change, field, post_id)
 
 
@@ -105,7 +134,7 @@ def field_marks(body: Mapping[str, Any]) -> dict[str, str]:
 def campaign_name(name: str) -> str:
     """Return the canonical name of a campaign or change: a blank, a capital or a typographic sign must not post everything again (rule 5).
 
-    It is folded until it stays as it is, since small letters may compose anew.
+    It is folded until it stays as it is, because small letters may compose anew.
     """
     folded = " ".join(fold_text(well_formed(name)).translate(_TYPOGRAPHIC).casefold().split())
     return folded if folded == name else campaign_name(folded)

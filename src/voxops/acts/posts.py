@@ -11,7 +11,7 @@ import pandas as pd
 
 from voxops._support.canonical import as_kept, fingerprint
 from voxops.acts import keys
-from voxops.acts.create import shown_hash
+from voxops.acts.keys import shown_hash
 from voxops.acts.plan import in_rows
 from voxops.api.evidence import same_text
 from voxops.api.states import as_mark

@@ -12,6 +12,7 @@ from voxops._support.safe import redact_addresses
 from voxops.acts.act import About, Act, Item, Judged, Request, Requests, Row, Subject, differing, settled
 from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
+from voxops.api.evidence import Attempted
 from voxops.api.reasons import Reason
 from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.frames.checks import need
@@ -40,7 +41,7 @@ class Redeliver(Act):
         seen, before = request.item.seen, any(earlier.id != request.id for earlier in past)
         return Reason("redelivered_before") if before and seen.get("success") and not seen.get("again") else None
 
-    def settle_reading(self, requests: Requests, state: Row) -> list[Request]:
+    def settle_reading(self, requests: Requests, state: Row, tried: Attempted, reply: Any = None) -> list[Request]:  # noqa: ARG002
         """Outcomes of a redelivery that has been tried."""
         if state["success"]:
             return [settled(request, Outcome.SUCCEEDED, result_id=request.item.label) for request in requests]
@@ -66,7 +67,7 @@ def plan_redeliver(deliveries: pd.DataFrame, *, force: bool = False) -> Plan:
     deliveries : pandas.DataFrame
         From ``ws.deliveries``. Rows that a receiver has rejected (4xx other than 408, 425, 429) are not eligible unless a column
         ``again`` is True, as it would reject them again. Nor are rows that succeeded, and those so young that the API may still be
-        retrying them by itself (one hour).
+        retrying them (one hour).
     force : bool
         Take those rows, too. A delivery that arrived and that this ledger has sent again is blocked when the plan is run, unless
         a column ``again`` is True. So Run All sends it again once.

@@ -14,7 +14,7 @@ from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.acts.act import Act, Item
 from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import CREATE, NOTHING_ELSE, asked_hash, plan_create, resolved, row_names, shown_of_body
+from voxops.acts.create import CREATE, NOTHING_ELSE, plan_create, resolved, row_names
 from voxops.acts.plan import Compared, Plan, build_plan, columns_of, fetched_at
 from voxops.acts.posts import COLUMNS, FramePost, read_posts
 from voxops.acts.update import FIELDS, UPDATE, plan_update
@@ -109,7 +109,7 @@ def _of_live(item: Item, post: FramePost, *, override: bool, tags: bool) -> _Nee
     if reason:
         return _Need("change", reason, post)
     # The row is as it was created, and nobody has edited the post: a run has, such as one of plan_update.
-    moved = not edited and post.asked == asked_hash(item.requested)
+    moved = not edited and post.asked == item.asked_hash
     reason = Reason("sync_moved" if moved else "new_values", fields=columns_of(other))
     return _Need("change", reason, post, {name: wanted[name] for name in other})
 
@@ -260,7 +260,7 @@ def plan_sync(
         if need.act == "create" and CREATE.has_passed(item, now):
             need = _Need("none", Reason("time_passed"))
         elif need.eligible and not item.seen["twin"]:
-            makes[row] = shown_of_body(item.requested)
+            makes[row] = item.shown_hash
         needs[row] = need
     gone = [post for post in ours if post.row_mark not in marks and post.status not in WITHDRAWN_STATUSES]
     needs |= {len(sheet) + at: _of_gone(post, withdraw=withdraw) for at, post in enumerate(gone)}

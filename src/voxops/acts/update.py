@@ -53,7 +53,7 @@ from voxops.frames.records import read_post
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
 
-# Column -> the field that it changes. Fields that no reading shows, such as media, are not here: nothing could settle a change of them.
+# Column -> the field that it changes. Fields that the API does not return, such as media, are not here: nothing could settle a change of them.
 FIELDS = {
     "new_content": "content",
     "new_scheduled_for": "scheduledFor",

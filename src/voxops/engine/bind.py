@@ -11,7 +11,7 @@ from typing import Any
 
 from voxops._support.canonical import as_kept
 from voxops.acts.act import Item, Request, Subject, blocked, settled
-from voxops.acts.create import asked_hash, resolved, shown_of_body
+from voxops.acts.create import resolved
 from voxops.acts.keys import texts_by_column
 from voxops.acts.plan import Compared, Plan
 from voxops.acts.table import act_named
@@ -19,7 +19,7 @@ from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
-from voxops.engine.facts import Gate, Knowledge, Unsent, utc
+from voxops.engine.facts import Permission, SharedState, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
 from voxops.frames.stored import store
 from voxops.ledger.audit import acted_on
@@ -34,7 +34,7 @@ _CHANGEABLE = frozenset({"content", "accountIds", "scheduledFor", "tags"})  # an
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Planned:
     """What the ledger knows of a row that is planned.
 
     Attributes
@@ -60,7 +60,7 @@ class Known:
     old : bool
         Whether its call has been open for ten minutes without an end; of a create, whether a person was told that a post may be it.
     ended : bool
-        Whether a later plan has ended a run that wants it, for ever.
+        Whether a later plan has ended a run that wants it, permanently.
     """
 
     item: Item
@@ -133,69 +133,69 @@ Verdict = Join | Renew | New | Refuse
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Binding:
     """A row of the table."""
 
     name: str
-    holds: Callable[[Known], bool]
-    verdict: Callable[[Known], Verdict]
+    holds: Callable[[Planned], bool]
+    verdict: Callable[[Planned], Verdict]
 
 
-def _next(known: Known) -> int:
+def _next(planned: Planned) -> int:
     """The number of the next attempt: at least one more, and what the sheet says where it creates."""
-    last = 0 if known.request is None else known.request.item.attempt
-    return max(known.item.attempt, last + 1) if known.creates else last + 1
+    last = 0 if planned.request is None else planned.request.item.attempt
+    return max(planned.item.attempt, last + 1) if planned.creates else last + 1
 
 
-def _first(known: Known) -> Verdict:
-    return New(known.item.attempt if known.creates else 1)
+def _first(planned: Planned) -> Verdict:
+    return New(planned.item.attempt if planned.creates else 1)
 
 
-def _withdrawn(known: Known) -> Verdict:
-    post = known.withdrawn
+def _withdrawn(planned: Planned) -> Verdict:
+    post = planned.withdrawn
     assert post is not None
     status = "a draft again" if post.status == "draft" else post.status
-    return Refuse(Reason("withdrawn_since", post=post.post_id, status=status, attempt=_next(known)))
+    return Refuse(Reason("withdrawn_since", post=post.post_id, status=status, attempt=_next(planned)))
 
 
-def _fields(known: Known) -> str:
-    return ", ".join(_COLUMNS.get(name, name) for name in known.differs)
+def _fields(planned: Planned) -> str:
+    return ", ".join(_COLUMNS.get(name, name) for name in planned.differs)
 
 
-def _post(known: Known) -> str:
-    return (known.request and known.request.result_id) or known.item.label
+def _post(planned: Planned) -> str:
+    return (planned.request and planned.request.result_id) or planned.item.label
 
 
-CASES: tuple[Case, ...] = (
-    Case("never wanted before", lambda k: k.request is None, _first),
-    Case("undone, or not there, and meant as a next attempt", lambda k: k.undone and k.anew, lambda k: New(_next(k))),
-    Case("undone, or not there", lambda k: k.undone, lambda _: Join()),
-    Case("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and k.old and (k.anew or k.again),
+CASES: tuple[Binding, ...] = (
+    Binding("never wanted before", lambda k: k.request is None, _first),
+    Binding("undone, or not there, and meant as a next attempt", lambda k: k.undone and k.anew, lambda k: New(_next(k))),
+    Binding("undone, or not there", lambda k: k.undone, lambda _: Join()),
+    Binding("open for ten minutes, and meant as a next attempt", lambda k: k.is_open and k.old and (k.anew or k.again),
          lambda k: New(_next(k), abandon=True)),
-    Case("open, and undone", lambda k: k.is_open and k.ended, lambda _: Refuse(Reason("undone"))),
-    Case("open, with another body", lambda k: k.is_open and bool(k.differs), lambda k: Refuse(Reason("open_otherwise", fields=_fields(k)))),
-    Case("open", lambda k: k.is_open, lambda _: Join()),
-    Case("succeeded, withdrawn since, and meant as a next attempt, which somebody may have created",
+    Binding("open, and undone", lambda k: k.is_open and k.ended, lambda _: Refuse(Reason("undone"))),
+    Binding("open, with another body", lambda k: k.is_open and bool(k.differs), lambda k: Refuse(Reason("open_otherwise", fields=_fields(k)))),
+    Binding("open", lambda k: k.is_open, lambda _: Join()),
+    Binding("succeeded, withdrawn since, and meant as a next attempt, which somebody may have created",
          lambda k: k.succeeded and k.withdrawn is not None and (k.anew or k.live), lambda k: New(_next(k))),
-    Case("succeeded, withdrawn since", lambda k: k.succeeded and k.withdrawn is not None, _withdrawn),
-    Case("succeeded, and meant once more", lambda k: k.succeeded and not k.creates and k.again, lambda k: New(_next(k))),
-    Case("succeeded, with the same body", lambda k: k.succeeded and not k.differs, lambda _: Join()),
-    Case("succeeded, and shown as requested now", lambda k: k.succeeded and k.shown, lambda _: Join()),
-    Case("succeeded, with another body", lambda k: k.succeeded and k.creates and not set(k.differs) <= _CHANGEABLE,
+    Binding("succeeded, withdrawn since", lambda k: k.succeeded and k.withdrawn is not None, _withdrawn),
+    Binding("succeeded, and meant once more", lambda k: k.succeeded and not k.creates and k.again, lambda k: New(_next(k))),
+    Binding("succeeded, with the same body", lambda k: k.succeeded and not k.differs, lambda _: Join()),
+    Binding("succeeded, and shown as requested now", lambda k: k.succeeded and k.shown, lambda _: Join()),
+    Binding("succeeded, with another body", lambda k: k.succeeded and k.creates and not set(k.differs) <= _CHANGEABLE,
          lambda k: Refuse(Reason("created_otherwise", post=_post(k), fields=_fields(k)))),
-    Case("succeeded, with another body that plan_update changes", lambda k: k.succeeded and k.creates,
+    Binding("succeeded, with another body that plan_update changes", lambda k: k.succeeded and k.creates,
          lambda k: Refuse(Reason("created_otherwise_update", post=_post(k), fields=_fields(k)))),
-    Case("succeeded, with another value", lambda k: k.succeeded, lambda k: Refuse(Reason("done_otherwise", fields=_fields(k)))),
-    Case("failed, and meant as a next attempt", lambda k: k.failed and (k.anew or k.again), lambda k: New(_next(k))),
-    Case("failed, with the same body", lambda k: k.failed and not k.differs, lambda _: Join()),
-    Case("failed, with another body", lambda k: k.failed, lambda k: New(_next(k))),
-    Case("not sent yet", lambda _: True, lambda _: Renew()),
+    Binding("succeeded, with another value", lambda k: k.succeeded, lambda k: Refuse(Reason("done_otherwise", fields=_fields(k)))),
+    Binding("failed, and meant as a next attempt", lambda k: k.failed and (k.anew or k.again), lambda k: New(_next(k))),
+    Binding("failed, with the same body", lambda k: k.failed and not k.differs, lambda _: Join()),
+    Binding("failed, with another body", lambda k: k.failed, lambda k: New(_next(k))),
+    Binding("not sent yet", lambda _: True, lambda _: Renew()),
 )  # fmt: skip
 
 
-def place(known: Known) -> Verdict:
+def place(planned: Planned) -> Verdict:
     """Return what a planned row becomes: the first case that holds."""
-    return next(case.verdict(known) for case in CASES if case.holds(known))
+    return next(case.verdict(planned) for case in CASES if case.holds(planned))
 
 
 class Binder:
@@ -203,39 +203,39 @@ class Binder:
 
     Parameters
     ----------
-    known : Knowledge
+    known : SharedState
         What was read, and the ledger.
     plan : Plan
         The plan.
     """
 
-    def __init__(self, known: Knowledge, plan: Plan) -> None:
-        self._known = known
-        self._ledger: Ledger = known.ledger
+    def __init__(self, shared: SharedState, plan: Plan) -> None:
+        self._shared = shared
+        self._ledger: Ledger = shared.ledger
         self._plan = plan
-        self._now = known.now
+        self._now = shared.now
 
     def bind(self, head: RunHead, reason: str | None) -> None:
         """Write the run and everything that it needs."""
         ledger, plan = self._ledger, self._plan
-        items = [resolved(item, self._known.accounts) if item.creates else item for item in plan.items]
-        chunks = [(number, [item.row for item in some]) for number, some in plan.chunks()]
+        items = [resolved(item, self._shared.accounts) if item.creates else item for item in plan.items]
+        chunks = [(number, [item.row for item in chunk_items]) for number, chunk_items in plan.chunks()]
         if plan.undo:
             self._undo(plan.undo)
         rows: dict[int, int | None] = {}
         reasons: dict[int, Reason] = {}
         stale = self._stale(plan.compared) if plan.compared else {}
-        for known in self._lookup(items):
-            why = stale.pop(known.item.row, None)
+        for planned in self._lookup(items):
+            why = stale.pop(planned.item.row, None)
             if why is None:
-                self._abandon_others(known)
-            verdict = place(known)
+                self._abandon_others(planned)
+            verdict = place(planned)
             if why is not None and not isinstance(verdict, Join):
                 verdict = Refuse(why)
-            rows[known.item.row], said = self._write(known, verdict)
-            if said is not None:
-                reasons[known.item.row] = said
-        where = {row: number for number, some in chunks for row in some}
+            rows[planned.item.row], refusal = self._write(planned, verdict)
+            if refusal is not None:
+                reasons[planned.item.row] = refusal
+        where = {row: number for number, chunk_items in chunks for row in chunk_items}
         run_rows = [RunRow(item.row, rows[item.row], reasons.get(item.row), where[item.row]) for item in items]
         run_rows += [RunRow(row, None, why, 0) for row, why in stale.items()]  # of rows that need no act
         ledger.runs.start(head, run_rows, reason=reason, frame=store(plan._stored_table()))
@@ -243,31 +243,32 @@ class Binder:
 
     # Looking rows up.
 
-    def _lookup(self, items: Sequence[Item]) -> list[Known]:
+    def _lookup(self, items: Sequence[Item]) -> list[Planned]:
         """What the ledger knows of each row."""
         ledger = self._ledger
         latest = ledger.requests.latest(item.identity for item in items)
-        calls = {call.id: call for call in ledger.calls.open()}
+        numbers = {before.call for before in latest.values() if before.call is not None}
+        calls = {call.id: call for call in ledger.calls.some(numbers)}
         marks = [item.row_mark for item in items if item.creates]
         posts: dict[str | None, list[Seen]] = {}
         for post in ledger.seen.of_rows(marks) if marks else ():
             posts.setdefault(post.row_mark, []).append(post)
-        undone = ledger.runs.undone(one.id for one in latest.values())
-        named = ledger.seen.of_posts(one.result_id for one in latest.values() if one.result_id is not None)
-        found = []
+        undone = ledger.runs.undone(before.id for before in latest.values())
+        named = ledger.seen.of_posts(before.result_id for before in latest.values() if before.result_id is not None)
+        planned = []
         for item in items:
             request = latest.get(item.identity)
             if request is None:
-                found.append(Known(item))
+                planned.append(Planned(item))
                 continue
             own = posts.get(item.row_mark, []) if item.creates else []
-            if (known := named.get(request.result_id or "")) is not None and known not in own:
-                own = [*own, known]
+            if (seen_post := named.get(request.result_id or "")) is not None and seen_post not in own:
+                own = [*own, seen_post]
             known_as = self._known_as(item, request, calls.get(request.call or 0), own)
-            found.append(replace(known_as, ended=request.id in undone))
-        return found
+            planned.append(replace(known_as, ended=request.id in undone))
+        return planned
 
-    def _known_as(self, item: Item, request: Request, call: Call | None, posts: Sequence[Seen]) -> Known:
+    def _known_as(self, item: Item, request: Request, call: Call | None, posts: Sequence[Seen]) -> Planned:
         creates = item.creates
         differs = tuple(differing(request.item.body or {}, item.body or {}))
         withdrawn = shown = None
@@ -280,12 +281,12 @@ class Binder:
         stuck = (
             call is not None
             and call.state in {"accepted", "unknown"}
-            and self._now - self._known.dated(call).end > STUCK_AFTER.total_seconds()
+            and self._now - self._shared.dated(call).end > STUCK_AFTER.total_seconds()
         )
         if creates and call is not None:  # a person was told that a post may be it, and has looked
             stuck = request.reason is not None and request.reason.code == "unmarked_post"
         hangs = not creates and self._hangs(item)
-        return Known(
+        return Planned(
             item,
             request,
             call,
@@ -300,31 +301,32 @@ class Binder:
 
     def _shows(self, post: Seen, item: Item, differs: Sequence[str]) -> bool:
         """Whether a post shows what the sheet asks for now, after it was changed in these fields."""
-        body = item.body or {}
-        if post.asked == asked_hash(body):
+        if post.asked == item.asked_hash:
             return True
         if set(differs) <= _SHOWN:
-            return post.shown == shown_of_body(body)
+            return post.shown == item.shown_hash
         if not set(differs) <= _SHOWN | {"tags"}:
             return False
         tags = [
-            one for one in self._ledger.requests.past(Subject("post", post.post_id)) if one.outcome is Outcome.SUCCEEDED
+            change
+            for change in self._ledger.requests.past(Subject("post", post.post_id))
+            if change.outcome is Outcome.SUCCEEDED
         ]
-        ours = [one.item.requested["tags"] for one in tags if "tags" in one.item.requested]
-        shows = not _SHOWN & set(differs) or post.shown in {None, shown_of_body(body)}
-        return shows and bool(ours) and sorted(ours[-1]) == sorted(body.get("tags") or ())
+        ours = [change.item.requested["tags"] for change in tags if "tags" in change.item.requested]
+        shows = not _SHOWN & set(differs) or post.shown in {None, item.shown_hash}
+        return shows and bool(ours) and sorted(ours[-1]) == sorted(item.requested.get("tags") or ())
 
     def _stale(self, compared: Compared) -> dict[int, Reason]:
         """Rows of a sync that were compared with what is no longer so: "load the posts again" (rule 18).
 
-        The ledger knows by now what was just read, and what answers have shown since the frame was loaded.
+        The ledger knows what was just read, and what answers have shown since the frame was loaded.
         """
         marks = {mark for mark, _ in compared.rows.values() if mark}
         shown = {post for _, posts in compared.rows.values() for post in posts}
-        known, of_row = self._ledger.seen.of_posts(shown), dict[str | None, list[Seen]]()
+        seen, of_row = self._ledger.seen.of_posts(shown), dict[str | None, list[Seen]]()
         for post in self._ledger.seen.of_rows(marks):
             of_row.setdefault(post.row_mark, []).append(post)
-        open_on = {str(call.subject) for call in self._ledger.calls.open()}
+        open_on = {str(call.subject) for call in self._ledger.calls.on(f"post::{post}" for post in shown)}
         acted = acted_on(self._ledger, utc(self._now - PROOF_AFTER))
         acts = {item.row for item in self._plan.items}
         creates = {item.row for item in self._plan.items if item.creates}
@@ -335,7 +337,7 @@ class Binder:
                 others = [post for post in others if not post.is_live and post.status != "deleted"]
             else:
                 others = [post for post in others if post.is_live]
-            changed = [post for post, was in posts.items() if not _is_as_shown(known.get(post), *was)]
+            changed = [post for post, was in posts.items() if not _is_as_shown(seen.get(post), *was)]
             changed += [post.post_id for post in others if not post.is_clone]
             in_doubt = [] if row in acts else [name for name in posts if f"post::{name}" in open_on]
             if changed:
@@ -347,9 +349,9 @@ class Binder:
 
     # Writing them.
 
-    def _write(self, known: Known, verdict: Verdict) -> tuple[int | None, Reason | None]:
+    def _write(self, planned: Planned, verdict: Verdict) -> tuple[int | None, Reason | None]:
         """Write what a row becomes; its request, and why it is blocked in this run."""
-        ledger, item, request = self._ledger, known.item, known.request
+        ledger, item, request = self._ledger, planned.item, planned.request
         match verdict:
             case Refuse(reason):
                 return (None if request is None else request.id), reason
@@ -358,91 +360,94 @@ class Binder:
                     self._abandon([request])
                 numbered = replace(item, attempt=attempt)
                 return ledger.requests.add(
-                    numbered, asked=item.attempt, alike=self._known.will_show(item), now=self._now
+                    numbered, asked=item.attempt, alike=self._shared.will_show(item), now=self._now
                 ), None
             case Renew():
                 assert request is not None
-                attempt = max(request.item.attempt, item.attempt) if known.creates else request.item.attempt
+                attempt = max(request.item.attempt, item.attempt) if planned.creates else request.item.attempt
                 numbered = replace(item, attempt=attempt)
                 ledger.requests.replace(
-                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._known.will_show(item)
+                    request.id, numbered, asked=max(item.attempt, request.asked), alike=self._shared.will_show(item)
                 )
-                ledger.requests.clear([request.id])
         return (None if request is None else request.id), None
 
-    def _abandon_others(self, known: Known) -> None:
+    def _abandon_others(self, planned: Planned) -> None:
         """End acts that never ended, whatever their episode, where the row is meant as a next attempt (rule 13).
 
         They are those on the same target, and on one that the post does not list any more.
         """
-        item = known.item
-        if known.creates:
+        item = planned.item
+        if planned.creates:
             return
         hangs = self._hangs(item)
-        state, _ = self._known.readings.of(item.subject)
+        state, _ = self._shared.readings.of(item.subject)
         for call in self._ledger.calls.on([str(item.subject)]):
-            age = self._now - self._known.dated(call).end
+            age = self._now - self._shared.dated(call).end
             if call.state not in {"accepted", "unknown"} or age <= STUCK_AFTER.total_seconds():
                 continue
             requests = self._ledger.requests.of_call(call.id)
             here = [
-                one
-                for one in requests
+                request
+                for request in requests
                 if not item.platform
-                or not one.item.platform
-                or (one.item.platform, one.item.account) == (item.platform, item.account)
-                or (isinstance(state, PostState) and state.target(one.item.platform, one.item.account) is None)
+                or not request.item.platform
+                or (request.item.platform, request.item.account) == (item.platform, item.account)
+                or (isinstance(state, PostState) and state.target(request.item.platform, request.item.account) is None)
             ]
-            meant = [one for one in here if hangs or item.attempt > one.asked or item.seen.get("again")]
-            self._abandon([one for one in meant if one.item.identity != item.identity])
+            meant = [request for request in here if hangs or item.attempt > request.asked or item.seen.get("again")]
+            self._abandon([request for request in meant if request.item.identity != item.identity])
 
     def _hangs(self, item: Item) -> bool:
         """Whether a target was loaded in flight and nothing forbids that it is tried anew: by that alone its old act is abandoned."""
         if item.seen.get("status") not in IN_FLIGHT_STATUSES:
             return False
-        state, moment = self._known.readings.of(item.subject)
+        state, moment = self._shared.readings.of(item.subject)
         past = self._ledger.requests.past(item.subject)
         return moment is None or act_named(item.act).forbids(item, state, past) is None
 
     def _abandon(self, requests: Sequence[Request]) -> None:
         """Close acts that never ended."""
         done = [
-            settled(one, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
-            for one in requests
+            settled(request, Outcome.FAILED, error_code="STUCK", error_message="never ended; tried anew")
+            for request in requests
         ]
         self._ledger.requests.settle(done, self._now)
-        for call in {one.call for one in requests if one.call is not None}:
+        for call in {request.call for request in requests if request.call is not None}:
             self._ledger.calls.close(call)
 
     # Undo.
 
     def _undo(self, run: str) -> None:
-        """The run ends for ever, in every kernel: its rows go out in no run, except as a next attempt (rule 16)."""
+        """The run ends permanently, in every kernel: its rows go out in no run, except as a next attempt (rule 16)."""
         ledger = self._ledger
-        ledger.runs.undo(run)
+        ledger.runs.note(run, undone=True, paused=True)
         undo_unsent(ledger, [row.request for row in ledger.runs.rows(run) if row.request is not None])
 
-    # What will not go is said at once.
+    # Rows that will not go are reported immediately.
 
-    def _decide(self, wanted: Iterable[int]) -> None:
-        """Ask of every unsent request whether it may go, so that the cell says at once what will not."""
-        requests = [one for one in self._ledger.requests.get(wanted).values() if one.is_unsent]
+    def _decide(self, ids: Iterable[int]) -> None:
+        """Ask of every unsent request whether it may go, so that the cell says immediately which rows will not."""
+        requests = [request for request in self._ledger.requests.get(ids).values() if request.is_unsent]
         if not requests:
             return
-        acts = any(not one.item.creates for one in requests) and len(requests) > 1
-        unsent = Unsent(self._known, requests, Gate(acts=acts), binding=True)
-        decisions = [(one, decide(one, act_named(one.item.act).about, unsent.facts(one))) for one in requests]
+        acts = any(not request.item.creates for request in requests) and len(requests) > 1
+        unsent = Unsent(self._shared, requests, Permission(acts=acts), binding=True)
+        decisions = [
+            (request, decide(request, act_named(request.item.act).about, unsent.facts(request))) for request in requests
+        ]
         write(self._ledger, decisions, self._now)
 
 
 def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: float) -> list[tuple[Request, Request]]:
     """Write what requests are settled or blocked as; return these, before and after."""
-    done = [(one, said.request) for one, said in decisions if isinstance(said, Settle)]
-    held = [(one, blocked(one, said.reason)) for one, said in decisions if isinstance(said, Block)]
+    done = [(request, decision.request) for request, decision in decisions if isinstance(decision, Settle)]
+    held = [
+        (request, blocked(request, decision.reason)) for request, decision in decisions if isinstance(decision, Block)
+    ]
     if done:
         ledger.requests.settle([after for _, after in done], now)
     if held:
-        ledger.requests.detach(one.id for one, _ in held if one.call is not None)
+        ledger.requests.detach(request.id for request, _ in held if request.call is not None)
         ledger.requests.say([after for _, after in held])
     return [*done, *held]
 
@@ -450,10 +455,12 @@ def write(ledger: Ledger, decisions: Sequence[tuple[Request, Decision]], now: fl
 def undo_unsent(ledger: Ledger, ids: Sequence[int]) -> dict[int, Request]:
     """Block those of these requests that are unsent, and stand in a run that a later plan has ended (rule 16)."""
     held = [
-        blocked(one, Reason("undone")) for one in ledger.requests.get(ledger.runs.undone(ids)).values() if one.is_unsent
+        blocked(request, Reason("undone"))
+        for request in ledger.requests.get(ledger.runs.undone(ids)).values()
+        if request.is_unsent
     ]
     ledger.requests.say(held)
-    return {one.id: one for one in held}
+    return {request.id: request for request in held}
 
 
 def _is_as_shown(post: Seen | None, status: str, updated: str | None) -> bool:

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from voxops.acts.act import Act, Item, PostAct, Request, Subject, blocked, settled
-from voxops.acts.create import shown_hash, shown_of_body
-from voxops.acts.redeliver import Redeliver
+from voxops.acts.act import Act, Item, Request, Subject, blocked, settled
+from voxops.acts.keys import shown_hash
 from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.evidence import (
@@ -33,8 +32,8 @@ from voxops.api.timing import (
     PROOF_AFTER,
     SKEW,
 )
-from voxops.engine import presence
-from voxops.engine.reduce import decoded
+from voxops.engine import match
+from voxops.engine.answers import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
@@ -101,14 +100,14 @@ class Readings:
 
 
 @dataclass
-class Gate:
+class Permission:
     """Why rows of one run are not sent; `acts` says that changes or withdrawals of it may yet free others."""
 
     stopped: Reason | None = None
     acts: bool = False
 
 
-class Knowledge:
+class SharedState:
     """Gathers what `decide` and `fit` ask.
 
     Parameters
@@ -150,7 +149,7 @@ class Knowledge:
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
         self.tries: Counter[int] = (
             Counter()
-        )  # request -> tries without a usable answer, since its run was begun or resumed
+        )  # request -> tries without a usable answer, after its run was begun or resumed
 
     @property
     def now(self) -> float:
@@ -159,7 +158,7 @@ class Knowledge:
 
     def why_unusable(self, item: Item) -> Reason | None:
         """Why a create can't go out, as ``ws.check`` says it: by an account, or by a medium that is missing, or not ready."""
-        media = [why_not_attached(one, self.media.get(one, "")) for one in item.media_ids]
+        media = [why_not_attached(medium_id, self.media.get(medium_id, "")) for medium_id in item.media_ids]
         if not media and "instagram" in self._platforms(item):
             media = [Reason("media_required")]
         return self._why_no_account(item) or next(filter(None, media), None)
@@ -193,7 +192,7 @@ class Knowledge:
 
     def tried(self, requests: Sequence[Request]) -> int:
         """How often one of these requests was tried without a usable answer, in whichever call."""
-        return max((self.tries[one.id] for one in requests), default=0)
+        return max((self.tries[request.id] for request in requests), default=0)
 
     # What is open.
 
@@ -208,24 +207,23 @@ class Knowledge:
             now=self.now, call=call, looked=looked, resends=resends, read=None if moment is None else moment.at
         )
         if looked is None or moment is None:
-            return {one.id: base for one in requests}, call
+            return {request.id: base for request in requests}, call
         if state is None:
-            found = [blocked(one, act.gone) for one in requests] if looked >= PROOF_AFTER else []
-            return self._with(base, requests, found), call
-        if isinstance(act, Redeliver):
+            changed = [blocked(request, act.gone) for request in requests] if looked >= PROOF_AFTER else []
+            return self._with(base, requests, changed), call
+        if act.about == "delivery":
             return self._open_delivery(act, call, requests, state, base), call
-        assert isinstance(act, PostAct)
         return self._open_post(act, call, requests, state, base)
 
     def _with(
-        self, base: Facts, requests: Sequence[Request], found: Iterable[Request], *, absent: bool = False
+        self, base: Facts, requests: Sequence[Request], changed: Iterable[Request], *, absent: bool = False
     ) -> dict[int, Facts]:
-        by_id = {one.id: replace(base, found=one) for one in found}
+        by_id = {request.id: replace(base, became=request) for request in changed}
         others = replace(base, absent=True) if absent else base
-        return {one.id: by_id.get(one.id, others) for one in requests}
+        return {request.id: by_id.get(request.id, others) for request in requests}
 
     def _open_post(
-        self, act: PostAct, call: Call, requests: Sequence[Request], state: PostState, base: Facts
+        self, act: Act, call: Call, requests: Sequence[Request], state: PostState, base: Facts
     ) -> tuple[dict[int, Facts], Call]:
         """What the present state of a post makes of an act on it."""
         baseline, looked = Baseline.read(call.baseline), base.looked or 0.0
@@ -237,8 +235,8 @@ class Knowledge:
         promised = promised_counts(reply)
         by_count = self._counts_tell(call, state, baseline, reply, promised, looked)
         tried = Attempted(baseline, looked, moves or call.sighted is not None, promised, by_count=by_count)
-        found = act.settle_reading(requests, state, tried, reply)
-        proved = any(one.is_decided for one in found)
+        changed = act.settle_reading(requests, state, tried, reply)
+        proved = any(request.is_decided for request in changed)
         if unknown and not moves and not proved:  # the act has changed it, or a person
             return self._with(replace(base, doubtful=Reason("changed_in_doubt")), requests, ()), call
         if unknown:  # it did: one that is blocked or settled answers for itself, the others go on as accepted
@@ -249,8 +247,8 @@ class Knowledge:
             base = replace(base, call=call)
         if state.status in WAITING_STATUSES:
             waits = Reason("post_waits", status=state.status)
-            found = [one if one.is_decided else replace(one, reason=waits) for one in found]
-        return self._with(base, requests, found), call
+            changed = [request if request.is_decided else replace(request, reason=waits) for request in changed]
+        return self._with(base, requests, changed), call
 
     def _counts_tell(
         self,
@@ -285,7 +283,7 @@ class Knowledge:
         return since >= COUNT_SETTLES_AFTER and not edited and self.ledger.meta(COUNTS_RISE_EARLY) is None
 
     def _open_delivery(
-        self, act: Redeliver, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
+        self, act: Act, call: Call, requests: Sequence[Request], state: Mapping[str, Any], base: Facts
     ) -> dict[int, Facts]:
         """What the present record of a delivery makes of an act on it (rule 13)."""
         baseline = call.baseline or {}
@@ -293,13 +291,13 @@ class Knowledge:
         # After long a count that rose alone is the same result again.
         same_again = touched and call.state == "accepted" and (base.looked or 0.0) >= PROOF_AFTER
         if delivery_ended(baseline, state) or same_again:
-            return self._with(base, requests, act.settle_reading(requests, state))
+            return self._with(base, requests, act.settle_reading(requests, state, Attempted(None, base.looked or 0.0)))
         if call.state == "unknown" and touched:
             base = replace(base, doubtful=Reason("changed_in_doubt"))
-        return {one.id: base for one in requests}
+        return {request.id: base for request in requests}
 
     def _open_creates(self, call: Call, requests: Sequence[Request], *, resends: bool) -> tuple[dict[int, Facts], Call]:
-        """What the list makes of creates of which nobody knows (rules 10, 11 and 12)."""
+        """What the list makes of creates in doubt (rules 10, 11 and 12)."""
         readings = self.readings
         whole = readings.walked if readings.walked is not None and readings.since <= call.first_sent - SKEW else None
         looked = readings.looked(call, whole)
@@ -307,20 +305,20 @@ class Knowledge:
             now=self.now, call=call, looked=looked, resends=resends, listed=None if whole is None else whole.at
         )
         if call.state == "sent" or (looked is None and readings.listed is None):
-            return {one.id: base for one in requests}, call
-        found = presence.match(requests, readings.window.values())
-        left = [one for one in requests if one.id not in found]
+            return {request.id: base for request in requests}, call
+        posts = match.posts_for(requests, readings.window.values())
+        left = [request for request in requests if request.id not in posts]
         doubts = self._strangers(call, left)
         proved = looked is not None and looked >= PROOF_AFTER
         facts = {}
-        for one in requests:
-            post = found.get(one.id)
-            done = None if post is None else settled(one, Outcome.SUCCEEDED, result_id=post, confirmed=True)
+        for request in requests:
+            post = posts.get(request.id)
+            done = None if post is None else settled(request, Outcome.SUCCEEDED, result_id=post, confirmed=True)
             doubtful = None
-            if one.id in doubts:
-                doubtful = Reason("unmarked_post", post=doubts[one.id], attempt=one.item.attempt + 1)
-            facts[one.id] = replace(
-                base, found=done, doubtful=doubtful, absent=proved and not doubtful and done is None
+            if request.id in doubts:
+                doubtful = Reason("unmarked_post", post=doubts[request.id], attempt=request.item.attempt + 1)
+            facts[request.id] = replace(
+                base, became=done, doubtful=doubtful, absent=proved and not doubtful and done is None
             )
         undecided = proved and bool(doubts)  # also of what a limit has interrupted
         became = "unknown" if undecided else call.state
@@ -332,23 +330,25 @@ class Knowledge:
         bare = [post for post, state in window.items() if state.mark is None] if requests else []
         if not bare:
             return {}
-        known = self.ledger.seen.of_posts(bare)
-        claimed = {post for post, one in known.items() if one.is_ours}
+        seen = self.ledger.seen.of_posts(bare)
+        claimed = {post for post, one in seen.items() if one.is_ours}
         claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
         span = call.first_sent - SKEW, call.end + CREATED_WITHIN
         shows = self.ledger.seen.lists_show_marks
-        return presence.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
+        return match.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
 
     # Calls.
 
     def new(self, act: Act, requests: Sequence[Request]) -> CallFacts:
         """What is known of a call that is sent for the first time."""
         tries = self.tried(requests)
-        strange = not all(act.is_own(one.item.method, one.item.path, one.item.subject) for one in requests)
+        strange = not all(
+            act.is_own(request.item.method, request.item.path, request.item.subject) for request in requests
+        )
         if act.creates:
             return CallFacts(kind="create", tries=tries, strange=strange)
         state, _ = self.readings.of(requests[0].item.subject)
-        covers = act.covers([one.item for one in requests], state)
+        covers = act.covers([request.item for request in requests], state)
         return CallFacts(kind="retry", covers=covers, tries=tries, strange=strange)
 
     def again(self, call: Call, requests: Sequence[Request], facts: Mapping[int, Facts]) -> CallFacts:
@@ -360,10 +360,10 @@ class Knowledge:
         return CallFacts(
             kind="resend",
             left=len(requests) < call.size,
-            seen=any(each.found is not None for each in facts.values()),
-            doubtful=next((each.doubtful for each in facts.values() if each.doubtful), None),
+            seen=any(known.became is not None for known in facts.values()),
+            doubtful=next((known.doubtful for known in facts.values() if known.doubtful), None),
             unwanted=not self.are_wanted(requests),
-            passed=any(act.has_passed(one.item, now) for one in requests),
+            passed=any(act.has_passed(request.item, now) for request in requests),
             forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,
             other_key=call.credential != self.credential,
             refused=call.refused,
@@ -374,14 +374,14 @@ class Knowledge:
 
     def are_wanted(self, requests: Sequence[Request]) -> bool:
         """Whether each is named by a run that this kernel has bound or resumed, and that is neither paused nor undone (rule 9)."""
-        wanted = self.ledger.runs.wanted((one.id for one in requests), self.sending())
-        return all(one.id in wanted for one in requests)
+        wanted = self.ledger.runs.wanted((request.id for request in requests), self.sending())
+        return all(request.id in wanted for request in requests)
 
     def will_show(self, item: Item) -> str | None:
         """Hash of what its post will show; None for what changes none of text, time and accounts, or where that is not known."""
         body = item.requested
         if item.creates:
-            return shown_of_body(body)
+            return item.shown_hash
         state, _ = self.readings.of(item.subject)
         if not isinstance(state, PostState) or not _SHOWN & body.keys():
             return None
@@ -401,20 +401,22 @@ class Knowledge:
     def verdicts(self, requests: Sequence[Request]) -> dict[int, tuple[Request | Reason | None, Reason | None]]:
         """What the posts that are there make of rows, and what looks like them, by request."""
         seen = self.ledger.seen
-        shown = {one.id: shown_of_body(one.item.requested) for one in requests}
+        shown = {request.id: request.item.shown_hash for request in requests}
         rows: dict[str | None, list[Seen]] = {}
         by_op: dict[str | None, list[Seen]] = {}
-        for post in seen.of_rows([one.item.row_mark for one in requests], [one.item.mark for one in requests]):
+        for post in seen.of_rows(
+            [request.item.row_mark for request in requests], [request.item.mark for request in requests]
+        ):
             rows.setdefault(post.row_mark, []).append(post)
             by_op.setdefault(post.op_mark, []).append(post)
         alike = seen.alike(shown.values())
-        found: dict[int, tuple[Request | Reason | None, Reason | None]] = {}
-        for one in requests:
-            posts = rows.get(one.item.row_mark, [])
-            posts += [post for post in by_op.get(one.item.mark, ()) if post not in posts]
-            same = [post for post in alike if post.shown == shown[one.id]]
-            found[one.id] = presence.judge(one, posts), presence.looks_like(one, same, ())
-        return found
+        verdicts: dict[int, tuple[Request | Reason | None, Reason | None]] = {}
+        for request in requests:
+            posts = rows.get(request.item.row_mark, [])
+            posts += [post for post in by_op.get(request.item.mark, ()) if post not in posts]
+            same = [post for post in alike if post.shown == shown[request.id]]
+            verdicts[request.id] = match.judge(request, posts), match.looks_like(request, same, ())
+        return verdicts
 
 
 class Unsent:
@@ -422,11 +424,11 @@ class Unsent:
 
     Parameters
     ----------
-    knowledge : Knowledge
+    shared : SharedState
         Where they are looked up.
     requests : sequence of Request
         The requests of one run.
-    gate : Gate
+    gate : Permission
         What holds the run.
     taking : bool
         Whether this is the transaction that sends.
@@ -436,37 +438,39 @@ class Unsent:
 
     def __init__(
         self,
-        knowledge: Knowledge,
+        shared: SharedState,
         requests: Sequence[Request],
-        gate: Gate,
+        gate: Permission,
         *,
         taking: bool = False,
         binding: bool = False,
     ) -> None:
-        self._known = knowledge
+        self._shared = shared
         self._binding = binding
-        self._now = knowledge.clock()
+        self._now = shared.clock()
         self._base = Facts(now=self._now.timestamp(), taking=taking, stopped=gate.stopped, run_acts=gate.acts)
         self._taken: dict[str, Request] = {}
-        ledger = knowledge.ledger
-        creates = [one for one in requests if one.item.creates]
-        others = {one.item.subject for one in requests if not one.item.creates}
-        self._verdicts = knowledge.verdicts(creates) if creates else {}
-        self._shown = {one.id: shown for one in requests if (shown := knowledge.will_show(one.item))}
-        changes = [one for one in requests if one.id in self._shown and one.id not in self._verdicts]
-        posts = ledger.seen.alike(self._shown[one.id] for one in changes) if changes else []
-        self._alike = {one.id: [post for post in posts if post.shown == self._shown[one.id]] for one in changes}
+        ledger = shared.ledger
+        creates = [request for request in requests if request.item.creates]
+        others = {request.item.subject for request in requests if not request.item.creates}
+        self._verdicts = shared.verdicts(creates) if creates else {}
+        self._shown = {request.id: shown for request in requests if (shown := shared.will_show(request.item))}
+        changes = [request for request in requests if request.id in self._shown and request.id not in self._verdicts]
+        posts = ledger.seen.alike(self._shown[request.id] for request in changes) if changes else []
+        self._alike = {
+            request.id: [post for post in posts if post.shown == self._shown[request.id]] for request in changes
+        }
         self._in_flight: dict[str | None, list[Request]] = {}  # by identity, and by what a post would show
-        rows = [one.item.identity for one in creates]
-        for one in ledger.requests.in_flight(rows, self._shown.values()) if self._shown else ():
-            for name in (one.item.identity, one.alike):
-                self._in_flight.setdefault(name, []).append(one)
+        rows = [request.item.identity for request in creates]
+        for request in ledger.requests.in_flight(rows, self._shown.values()) if self._shown else ():
+            for name in (request.item.identity, request.alike):
+                self._in_flight.setdefault(name, []).append(request)
         self._calls: dict[str, list[Call]] = {}
         for call in ledger.calls.on(map(str, others)) if others else ():
             self._calls.setdefault(str(call.subject), []).append(call)
         self._past: dict[Subject, list[Request]] = {}
-        for one in ledger.requests.past(*others) if others else ():
-            self._past.setdefault(one.item.subject, []).append(one)
+        for request in ledger.requests.past(*others) if others else ():
+            self._past.setdefault(request.item.subject, []).append(request)
 
     def take(self, request: Request) -> None:
         """It goes into the call that is written now."""
@@ -476,9 +480,9 @@ class Unsent:
     def facts(self, request: Request) -> Facts:
         """What is known of one of them."""
         act = act_named(request.item.act)
-        known = self._of_create(request) if act.creates else self._of_subject(act, request)
+        values = self._of_create(request) if act.creates else self._of_subject(act, request)
         passed = act.has_passed(request.item, self._now)
-        return replace(self._base, passed=passed, **known)
+        return replace(self._base, passed=passed, **values)
 
     def _of_create(self, request: Request) -> dict[str, Any]:
         judged, alike = self._verdicts[request.id]
@@ -487,14 +491,12 @@ class Unsent:
         if shown in self._taken:
             others.append(self._taken[shown])
         if alike is None and others:
-            own = [one for one in others if one.item.identity == request.item.identity and one.id != request.id]
+            own = [other for other in others if other.item.identity == request.item.identity and other.id != request.id]
             alike = (
-                Reason("alike_in_flight", row=request.item.label[:40])
-                if own
-                else presence.looks_like(request, (), others)
+                Reason("alike_in_flight", row=request.item.label[:40]) if own else match.looks_like(request, (), others)
             )
-        known = self._known
-        listed = known.readings.listed if known.accounts_read else None
+        shared = self._shared
+        listed = shared.readings.listed if shared.accounts_read else None
         hidden, first = self._hidden()
         return {
             "hidden": hidden,
@@ -502,71 +504,71 @@ class Unsent:
             "makes": True,
             "listed": None if listed is None else listed.at,
             "judged": judged,
-            "alike": known.named(alike),
-            "unusable": known.why_unusable(request.item),
+            "alike": shared.named(alike),
+            "unusable": shared.why_unusable(request.item),
         }
 
     def _hidden(self) -> tuple[Reason | None, float | None]:
         """Why marks can't be found in lists, and until when a first create may tell, before others are sent (rule 11)."""
-        seen = self._known.ledger.seen
+        seen = self._shared.ledger.seen
         match seen.lists_show_metadata:
             case None:
-                tells = self._known.ledger.requests.first_created(2 * PROOF_AFTER)
+                tells = self._shared.ledger.requests.first_created(2 * PROOF_AFTER)
                 return None, math.inf if tells is None and self._taken else tells
-            case False if self._known.readings.foreign_mark:
-                return Reason("marks_of_another_ledger", post=self._known.readings.foreign_mark), None
-            case False if not self._known.alone:
+            case False if self._shared.readings.foreign_mark:
+                return Reason("marks_of_another_ledger", post=self._shared.readings.foreign_mark), None
+            case False if not self._shared.alone:
                 return Reason("lists_hide_metadata"), None
         return None, None
 
     def _of_subject(self, act: Act, request: Request) -> dict[str, Any]:
         if request.item.subject.kind == "row":
             return {"create_in_doubt": True}
-        known, subject = self._known, str(request.item.subject)
+        shared, subject = self._shared, str(request.item.subject)
         calls = [call for call in self._calls.get(subject, ()) if call.id != request.call]
-        busy = known.dated(calls[0]) if calls else None
+        busy = shared.dated(calls[0]) if calls else None
         moves = busy is None or busy.state == "sent" or (busy.state != "accepted" and self._may_go_again(busy))
-        state, moment = known.readings.of(subject)
-        looked = None if busy is None else known.readings.looked(busy, moment)
-        found: dict[str, Any] = {
+        state, moment = shared.readings.of(subject)
+        looked = None if busy is None else shared.readings.looked(busy, moment)
+        values: dict[str, Any] = {
             "busy": busy,
             "busy_moves": moves,
             "busy_read": looked is not None and looked >= PROOF_AFTER,
         }
         if (shown := self._shown.get(request.id)) is not None:
             others = [*self._in_flight.get(shown, ()), *filter(None, [self._taken.get(shown)])]
-            listed = known.readings.listed
-            found |= {
+            listed = shared.readings.listed
+            values |= {
                 "makes": True,
                 "listed": None if listed is None else listed.at,
-                "alike": known.named(presence.looks_like(request, self._alike[request.id], others)),
+                "alike": shared.named(match.looks_like(request, self._alike[request.id], others)),
             }
         if act.alone and not self._binding and isinstance(state, PostState) and state.source != "single":
             moment = None  # what lists leave out decides, too
         if moment is None:
-            return found
+            return values
         past = self._past.get(request.item.subject, [])
         done = act.done_before(request, state, past) if state is not None else None
         forbidden = act.forbids(request.item, state, past)
-        return found | {"read": moment.at, "done": done, "forbidden": forbidden, "kept": self._kept(request)}
+        return values | {"read": moment.at, "done": done, "forbidden": forbidden, "kept": self._kept(request)}
 
     def _may_go_again(self, call: Call) -> bool:
         """Whether a run may still send a call again that is on the subject."""
-        requests = self._known.ledger.requests.of_call(call.id)
-        return self._known.are_wanted(requests) and self._base.now <= call.first_sent + self._known.retention
+        requests = self._shared.ledger.requests.of_call(call.id)
+        return self._shared.are_wanted(requests) and self._base.now <= call.first_sent + self._shared.retention
 
     def _kept(self, request: Request) -> bool | None:
         """Whether the post to keep was just read as live and as requested; True for what is no duplicate's cancel (rule 19)."""
         keep = request.item.seen.get("keep")
         if not keep:
             return True
-        state, moment = self._known.readings.of(Subject("post", str(keep)))
+        state, moment = self._shared.readings.of(Subject("post", str(keep)))
         if moment is None or not 0 <= self._base.now - moment.at <= 10.0:
             return None
-        if state is None or not (seen := presence.seen_of(state, moment.at)).is_live:
+        if state is None or not (seen := match.seen_of(state, moment.at)).is_live:
             return False
-        creates = self._known.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
-        wanted = {shown_of_body(one.item.body or {}) for one in creates}
+        creates = self._shared.ledger.requests.bearing(filter(None, [seen.op_mark]), [str(keep)])
+        wanted = {create.item.shown_hash for create in creates}
         return seen.shown is None or not wanted or seen.shown in wanted
 
 

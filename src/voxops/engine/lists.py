@@ -1,15 +1,13 @@
 """Reading the server's state with as few requests as possible: the list of posts, and the pace of polling.
 
-A post read by itself costs a request; a page of a list shows a hundred. So posts that are followed are looked for among those in flight,
+A separate read of a post costs a request; a page of a list shows a hundred. So posts that are followed are looked for among those in flight,
 and only those that have left this list are looked for in the lists where posts end. The list of all posts, newest first, is walked now and
 then, and in between only what has come on top of it is read.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -23,7 +21,6 @@ from voxops.api.limits import PAGE_RECORDS
 from voxops.api.states import PostState
 from voxops.api.timing import (
     CREATES_FRESH_FOR,
-    FIRST_LOOK,
     LIST_DISORDER,
     LONGEST_LOOK,
     LONGEST_REST,
@@ -37,40 +34,16 @@ from voxops.api.timing import (
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.frames.schemas import records_of
-from voxops.model import IN_FLIGHT_STATUSES, Clock
+from voxops.model import IN_FLIGHT_STATUSES
 
 if TYPE_CHECKING:
     from voxops.client import Answer, AsyncClient
 
 SINGLES = 3  # so few posts are read one by one without a thought
-WORTH = 20  # posts that may be in a list for each of its pages, so that it is read at once
+WORTH = 20  # posts that may be in a list for each of its pages, so that it is read first
 IN_FLIGHT = "publishing"
 # Where a post that has left those in flight may be, the shorter lists first.
 ENDS = ("pending", "partial", "failed", "published")
-
-
-def interval(look: int, rng: random.Random, pages: int = 0) -> float:
-    """Seconds until the next look: 2, 3, 4.5, … up to 30, each ±20 %; `look` counts from 0.
-
-    At least two seconds for each page that the last look at those in flight has taken. A job that fills fifty pages is read
-    every 30 seconds, and its last hundred posts every two.
-    """
-    bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
-    return bound * rng.uniform(0.8, 1.2)
-
-
-async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
-    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
-    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
-    try:
-        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    wake.clear()
-    for task in ended:
-        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
 @dataclass
@@ -377,10 +350,10 @@ class Reader:
         """Read these posts by themselves, and note where all are; wherever they were not, they may be from now on."""
         for post_id in sorted(left):
             seen[post_id] = await self.post(post_id)
-        found = {post_id: state for post_id, state in seen.items() if state is not None}
-        self._last |= found
+        there = {post_id: state for post_id, state in seen.items() if state is not None}
+        self._last |= there
         for listing in self._listings.values():
-            listing.absent -= found.keys()
+            listing.absent -= there.keys()
         return seen
 
     async def _from_list(self, status: str, left: set[str], seen: dict[str, PostState | None]) -> tuple[int, bool]:
@@ -389,8 +362,8 @@ class Reader:
         Returns how many pages were read, and whether the list holds no more of these posts.
         """
         pages = fruitless = 0
-        known = (self._last.get(item) for item in left)
-        oldest = min(((one and one.created_at) or "" for one in known), default="")
+        states = (self._last.get(item) for item in left)
+        oldest = min(((before and before.created_at) or "" for before in states), default="")
         async for page in self._client.posts.list(status=status).pages():
             pages += 1
             # Thousands of rows are followed by pages of a hundred, of which a few are theirs.
@@ -440,19 +413,19 @@ class Reader:
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         """Read deliveries of one webhook as their episodes; the list is read, newest first, until all have been seen."""
         left = set(ids)
-        found: dict[str, dict[str, Any]] = {}
+        episodes: dict[str, dict[str, Any]] = {}
         try:
             async for page in self._client.webhooks.deliveries(webhook_id).pages():
                 states = read_deliveries(page.records)
                 hits = left.intersection(states)
-                found.update((delivery_id, states[delivery_id]) for delivery_id in hits)
+                episodes.update((delivery_id, states[delivery_id]) for delivery_id in hits)
                 left -= hits
                 if not left:
                     break
         except NotFoundError as error:  # the webhook was deleted, and its log with it
             if not says_absent(error):
                 raise
-        return found
+        return episodes
 
 
 def _any_in_flight(seen: Mapping[str, PostState | None]) -> bool:

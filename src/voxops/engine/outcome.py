@@ -90,7 +90,7 @@ def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: 
         As for `failed_rows`.
     """
     plan, numbers = audit.plan_of(ledger, run), [row.row for row in ledger.runs.rows(run)]
-    results = results.set_axis(numbers)  # of one reading of the ledger: a row may settle meanwhile
+    results = results.set_axis(numbers)  # of one reading of the ledger: a row may settle in between
     again = failed_rows(ledger, run, results, stuck_before=stuck_before, blocked=True)
     planned, labels = plan.table.reset_index(drop=True), plan.table.index
     never = planned[~planned["eligible"].astype(bool) & ~planned["reason_code"].isin(NEED_NOBODY)]
@@ -98,7 +98,7 @@ def rows_to_mend(ledger: Ledger, run: str, results: pd.DataFrame, stuck_before: 
         gone = (
             planned[plan.key].isna() | planned["act"].eq("withdraw") | planned["reason_code"].eq("withdraw_not_asked")
         )
-        again, never = (each[~gone.fillna(value=False)[each.index]] for each in (again, never))
+        again, never = (frame[~gone.fillna(value=False)[frame.index]] for frame in (again, never))
     ended = results.loc[again.index]
     why = ended["error_message"].fillna(ended["error_code"]).fillna(ended["waiting_for"])
     first: dict[str, list[Any]] = {
@@ -137,16 +137,16 @@ def _sentence(text: str) -> str:
 async def copies(engine: Engine, run: str) -> pd.DataFrame:
     """The duplicates of what a run created, read as they are now, each with the post to keep, which is read as well (rule 19)."""
     ledger = engine.ledger
-    items = [one.item for one in ledger.requests.of_run(run).values()]
-    await engine.eyes.refresh([item for item in items if item.creates])
-    await engine.eyes.listing()
+    items = [request.item for request in ledger.requests.of_run(run).values()]
+    await engine.reads.refresh([item for item in items if item.creates])
+    await engine.reads.listing()
     before = audit.copies_of(ledger, run)
-    await engine.eyes.posts({post for copy in before for post in (copy.keep, *copy.others)})
+    await engine.reads.posts({post for copy in before for post in (copy.keep, *copy.others)})
     records, rows = [], []
     for copy in audit.copies_of(ledger, run):
         for post_id in copy.others:
-            single = await engine.eyes.reader.single(post_id)
-            if single is not None:  # else somebody has deleted it meanwhile
+            single = await engine.reads.reader.single(post_id)
+            if single is not None:  # else somebody has deleted it in between
                 records.append(single[0])
                 rows.append((copy.label, copy.keep))
     frame = build("posts", records, fetched_at=engine.client.now().isoformat())
@@ -172,24 +172,26 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
     if not (act.creates or "create" in act.parts):
         raise PlanError(f"{run} created no posts: it is a run to {act.verb}; pass a run of vx.plan_create")
     rows = ledger.runs.rows(run)
-    wanted = ledger.requests.get(row.request for row in rows if row.request is not None)
-    requests = {number: one for number, one in wanted.items() if one.item.creates}
-    labels = {one.result_id: one.item.label for one in requests.values() if one.result_id is not None}
+    requested = ledger.requests.get(row.request for row in rows if row.request is not None)
+    requests = {number: request for number, request in requested.items() if request.item.creates}
+    labels = {request.result_id: request.item.label for request in requests.values() if request.result_id is not None}
     asked = dict(zip((row.request for row in rows), audit.planned_rows(ledger, run)["attempt"], strict=True))
     # What a later attempt has created is that one's: a run whose rows were planned as an earlier one has only found it.
-    ours = ledger.runs.created(run) - {one.result_id for one in requests.values() if one.asked > asked[one.id]}
+    ours = ledger.runs.created(run) - {
+        request.result_id for request in requests.values() if request.asked > asked[request.id]
+    }
     records = await _read_now(engine, labels)
-    deleted = {post for post, one in ledger.seen.of_posts(labels).items() if one.status == "deleted"}
+    deleted = {post for post, seen in ledger.seen.of_posts(labels).items() if seen.status == "deleted"}
     hidden = {post for post, record in records.items() if record is None} - deleted  # reads may lag
     shown = [record for record in records.values() if record is not None]
     frame = build("posts", shown, fetched_at=client.now().isoformat())
     frame.attrs["open_rows"] = [
-        [one.item.label, one.item.identity, one.item.attempt]
-        for one in requests.values()
-        if one.call is not None or one.result_id in hidden
+        [request.item.label, request.item.identity, request.item.attempt]
+        for request in requests.values()
+        if request.call is not None or request.result_id in hidden
     ]
     frame.attrs["unsent_rows"] = [
-        one.item.label for one in requests.values() if one.call is None and not one.outcome.final
+        request.item.label for request in requests.values() if request.call is None and not request.outcome.final
     ]
     return frame.assign(
         row=pd.array([labels[post] for post in frame["post_id"]], dtype="string"),
@@ -199,9 +201,9 @@ async def made(engine: Engine, run: str) -> pd.DataFrame:
 
 async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
     """Read posts as the API shows them now, None for one that does not exist; one that is known to be deleted may be left out."""
-    client, ledger, reader = engine.client, engine.ledger, engine.eyes.reader
-    began, known = client.now(), ledger.seen.of_posts(posts)
-    created = [one.created for one in known.values() if one.created]
+    client, ledger, reader = engine.client, engine.ledger, engine.reads.reader
+    began, seen = client.now(), ledger.seen.of_posts(posts)
+    created = [before.created for before in seen.values() if before.created]
     oldest = datetime.fromisoformat(min(created)) - timedelta(seconds=SKEW) if created else began
     records: dict[str, Any] = {}
     states: dict[str, PostState | None] = {}
@@ -215,10 +217,10 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
             times = [state.created_at for state in read_posts(page.records[:1]).values() if state.created_at]
             if not left or any(datetime.fromisoformat(time) < oldest for time in times):
                 break
-    alone = sorted(left - {post for post, one in known.items() if one.status == "deleted"})
+    alone = sorted(left - {post for post, before in seen.items() if before.status == "deleted"})
     for begin in range(0, len(alone), _AT_ONCE):
-        some = alone[begin : begin + _AT_ONCE]
-        for post, single in zip(some, await asyncio.gather(*map(reader.single, some)), strict=True):
+        batch = alone[begin : begin + _AT_ONCE]
+        for post, single in zip(batch, await asyncio.gather(*map(reader.single, batch)), strict=True):
             records[post], states[post] = single or (None, None)
     await engine.commit(lambda: note_posts(ledger, states, began.timestamp()))
     return records
@@ -227,9 +229,9 @@ async def _read_now(engine: Engine, posts: Collection[str]) -> dict[str, Any]:
 def abandon(ledger: Ledger, run: str) -> None:
     """Abandon what a run never sent, until a plan wants it again."""
     requests = ledger.requests.of_run(run).values()
-    unsent = [one for one in requests if one.is_unsent]
-    ledger.requests.say([held(one, Reason("cancelled")) for one in unsent])
-    ledger.runs.pause(run, paused=True)
+    unsent = [request for request in requests if request.is_unsent]
+    ledger.requests.say([held(request, Reason("cancelled")) for request in unsent])
+    ledger.runs.note(run, paused=True)
 
 
 def replanned(ledger: Ledger, run: str) -> Plan | None:
@@ -256,7 +258,7 @@ def _with_errors(table: pd.DataFrame, planned: pd.DataFrame, states: list[dict[s
     """Each row's state with the error that decides what comes next.
 
     A refused act changed nothing, so its target still shows its old error. What the API left out keeps the API's word: by the old
-    error it would be planned again, and be left out again, for ever.
+    error it would be planned again, and be left out again each time.
     """
     old = zip(*(plain_values(planned, name) for name in _ERRORS), strict=True)
     new = zip(*(plain_values(table, name) for name in _ERRORS), strict=True)
@@ -272,5 +274,5 @@ def _like(values: Sequence[Any], column: pd.Series) -> Any:
     """Values as an array of the column's dtype; times as ISO text are read."""
     if isinstance(column.dtype, pd.DatetimeTZDtype):
         return parse_times([None if value is None or value is pd.NaT else str(value) for value in values])
-    known: list[Any] = [pd.NA if value is None else value for value in values]
-    return pd.Series(known, dtype=column.dtype).array
+    cells: list[Any] = [pd.NA if value is None else value for value in values]
+    return pd.Series(cells, dtype=column.dtype).array

@@ -9,12 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.act import Item, Subject
-from voxops.acts.create import asked_hash
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
-from voxops.engine import presence
-from voxops.engine.facts import Knowledge, Moment, Readings, utc
+from voxops.engine import match
+from voxops.engine.facts import Moment, Readings, SharedState, utc
 from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
@@ -30,11 +29,11 @@ Commit = Callable[[Callable[[], Any]], Awaitable[Any]]
 LIKELY = ("failed", "partial", "scheduled", "draft")  # statuses of posts that are about to be acted on
 ENDED = ("publishing", "pending", "published", "failed", "partial")  # and of those that were acted on
 SINCE = ("publishing", "pending", "published", "cancelled", "failed", "partial")  # and of posts that waited to go out
-FEW = 50  # posts that are read one by one at once
+FEW = 50  # posts that are read one by one at the same time
 SINGLY = 20  # posts that are read one by one to learn whether lists show metadata
 
 
-class Eyes:
+class Reads:
     """Reads the server for all runs of a workspace.
 
     Parameters
@@ -43,18 +42,18 @@ class Eyes:
         The one client of the workspace.
     reader : Reader
         Reads lists and posts.
-    known : Knowledge
+    known : SharedState
         Where readings are kept.
     commit : callable
         Does a piece of work in a transaction of the ledger.
     """
 
-    def __init__(self, client: AsyncClient, reader: Reader, known: Knowledge, commit: Commit) -> None:
+    def __init__(self, client: AsyncClient, reader: Reader, shared: SharedState, commit: Commit) -> None:
         self._client = client
         self.reader: Reader = reader
-        self._known = known
-        self._ledger: Ledger = known.ledger
-        self._readings: Readings = known.readings
+        self._shared = shared
+        self._ledger: Ledger = shared.ledger
+        self._readings: Readings = shared.readings
         self._commit = commit
 
     def moment(self) -> Moment:
@@ -65,15 +64,15 @@ class Eyes:
 
     async def subjects(self, wanted: Mapping[str, bool], expect: Sequence[str], *, follow: bool = False) -> None:
         """Read subjects: those of acts that are read alone by themselves, the others from lists where that costs less."""
-        subjects = [(Subject.parse(each), single) for each, single in wanted.items()]
+        subjects = [(Subject.parse(text), single) for text, single in wanted.items()]
         posts = {subject.id: single for subject, single in subjects if subject.kind == "post"}
         for post in sorted(post for post, single in posts.items() if single):
             moment = self.moment()
             await self._note({post: await self.reader.post(post)}, moment)
         if together := [post for post, single in posts.items() if not single]:
             moment = self.moment()
-            found = await (self.reader.follow(together) if follow else self.reader.posts(together, expect))
-            await self._note(found, moment)
+            shown = await (self.reader.follow(together) if follow else self.reader.posts(together, expect))
+            await self._note(shown, moment)
         webhooks: dict[str, list[str]] = {}
         for subject, _ in subjects:
             if subject.kind == "delivery":
@@ -129,22 +128,22 @@ class Eyes:
         What an answer alone has named, and does not exist five minutes on, makes its row blocked (rules 12 and 14).
         """
         named = self._ledger.requests.created_between(since, began - PROOF_AFTER)
-        wanted = {post: request for post, request in named.items() if post not in listed.posts}
-        known = self._ledger.seen.of_posts(wanted)
-        for post in sorted(wanted)[:FEW]:
-            if post in known and known[post].status == "deleted":
+        absent = {post: request for post, request in named.items() if post not in listed.posts}
+        seen = self._ledger.seen.of_posts(absent)
+        for post in sorted(absent)[:FEW]:
+            if post in seen and seen[post].status == "deleted":
                 continue
             read = self.moment()
             state = await self.reader.post(post)
-            await self._commit(partial(self._note_absent, post, state, wanted[post], read.at))
+            await self._commit(partial(self._note_absent, post, state, absent[post], read.at))
 
     def _note_absent(self, post: str, state: PostState | None, request: int, began: float) -> None:
         note_posts(self._ledger, {post: state}, began)
-        known = self._ledger.requests.get([request])[request]
-        if known.confirmed:
+        create = self._ledger.requests.get([request])[request]
+        if create.confirmed:
             return
         if state is None:
-            self._ledger.requests.not_there([request], Reason("not_found"))
+            self._ledger.requests.not_there(request, Reason("not_found"))
         elif state.mark is None:  # it is there, and shows no marks: nothing contradicts the answer
             self._ledger.requests.confirm([(post, request)])
 
@@ -161,10 +160,10 @@ class Eyes:
         """Write what the lists have shown."""
         # A post of the future stands on top of the list for days, and would hide what is created until then.
         latest = None if listed.latest is None else min(listed.latest, utc(listed.read or began).isoformat())
-        known = self._ledger.seen.of_posts(listed.posts)
-        states = [one for post, one in listed.posts.items() if post in known or presence.is_remembered(one, began)]
+        seen = self._ledger.seen.of_posts(listed.posts)
+        states = [state for post, state in listed.posts.items() if post in seen or match.is_remembered(state, began)]
         self._ledger.seen.learn(
-            [presence.seen_of(state, began) for state in states],
+            [match.seen_of(state, began) for state in states],
             latest=latest,
             shows_marks=listed.marked,
             looked_through=looked_through,
@@ -189,8 +188,8 @@ class Eyes:
         newest = sorted(window.values(), key=lambda state: state.created_at or "", reverse=True)[:SINGLY]
         singles = [state for one in newest if (state := await self.reader.post(one.post_id)) is not None]
         marks = {state.mark: state.post_id for state in singles if state.mark is not None}
-        known = {one.item.mark for one in self._ledger.requests.bearing(marks, ())}
-        self._readings.foreign_mark = next((post for mark, post in marks.items() if mark not in known), "")
+        own = {one.item.mark for one in self._ledger.requests.bearing(marks, ())}
+        self._readings.foreign_mark = next((post for mark, post in marks.items() if mark not in own), "")
         ours = {one.result_id for one in self._ledger.requests.bearing((), window)}
         if any(state.metadata for state in singles) or ours:  # a create of ours has told, where nothing else could
             await self._commit(partial(seen.note_metadata, shown=False))
@@ -203,26 +202,26 @@ class Eyes:
         """
         seen, window = self._ledger.seen, self._readings.window
         of_rows = seen.of_rows([item.row_mark for item in requests], [item.mark for item in requests])
-        alike = seen.alike(filter(None, map(self._known.will_show, requests)))
+        alike = seen.alike(filter(None, map(self._shared.will_show, requests)))
         settled = self._client.now().timestamp() - PROOF_AFTER
         anew = {item.row_mark for item in requests if item.attempt > 1}
 
-        def is_read(one: Seen) -> bool:
-            if one.status == "deleted":
+        def is_read(post: Seen) -> bool:
+            if post.status == "deleted":
                 return False
-            if one.row_mark in anew and not sending:
+            if post.row_mark in anew and not sending:
                 return True  # a list may still show what was deleted a moment ago
-            if one.source == "list" and one.post_id in window:
+            if post.source == "list" and post.post_id in window:
                 return False
-            may_have_gone = not one.is_ours or (one.status in WAITING_STATUSES and one.began < settled)
-            return one.status in NEVER_OUT or (may_have_gone and not sending)
+            may_have_gone = not post.is_ours or (post.status in WAITING_STATUSES and post.began < settled)
+            return post.status in NEVER_OUT or (may_have_gone and not sending)
 
-        wanted = {one.post_id: one for one in [*of_rows, *alike] if is_read(one)}
-        if not wanted:
+        posts = {post.post_id: post for post in [*of_rows, *alike] if is_read(post)}
+        if not posts:
             return
-        statuses = Counter(one.status for one in wanted.values())
+        statuses = Counter(post.status for post in posts.values())
         likely = [status for status, _ in statuses.most_common() if status not in WAITING_STATUSES]
-        await self.posts(wanted, list(dict.fromkeys([*likely, *SINCE])))
+        await self.posts(posts, list(dict.fromkeys([*likely, *SINCE])))
 
     async def accounts(self, items: Iterable[Item]) -> None:
         """Read the accounts of creates: what they are called, and which can publish.
@@ -233,26 +232,26 @@ class Eyes:
         if not creates:
             return
         try:
-            self._known.accounts = AccountNames(await list_accounts(self._client), self._known.checks)
+            self._shared.accounts = AccountNames(await list_accounts(self._client), self._shared.checks)
         except AuthError:
             if any(item.named_accounts for item in creates):
                 raise
-            self._known.accounts = AccountNames()
-        self._known.accounts_read = True
+            self._shared.accounts = AccountNames()
+        self._shared.accounts_read = True
 
     async def media(self, items: Iterable[Item]) -> None:
         """Read the media of creates that were not read since the plan was bound, and that no upload of this ledger has seen ready."""
-        known = self._known.media
-        ids = {one for item in items for one in item.media_ids}.difference(known)
+        statuses = self._shared.media
+        ids = {medium_id for item in items for medium_id in item.media_ids}.difference(statuses)
         if ids := ids - self._ledger.media.ready(ids) if ids else ids:
-            known |= await media_statuses(self._client, sorted(ids)) or dict.fromkeys(ids, "")
+            statuses |= await media_statuses(self._client, sorted(ids)) or dict.fromkeys(ids, "")
 
     async def posts(self, ids: Iterable[str], expect: Sequence[str] = ENDED) -> dict[str, PostState | None]:
         """Read posts as they are now, None for one that does not exist, and remember what they show."""
         moment = self.moment()
-        found = await self.reader.posts(ids, expect)
-        await self._commit(lambda: note_posts(self._ledger, found, moment.at))
-        return found
+        states = await self.reader.posts(ids, expect)
+        await self._commit(lambda: note_posts(self._ledger, states, moment.at))
+        return states
 
 
 def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: float) -> None:
@@ -260,29 +259,29 @@ def note_posts(ledger: Ledger, posts: Mapping[str, PostState | None], began: flo
 
     What was created a moment ago is not deleted because reads do not show it yet.
     """
-    known = ledger.seen.of_posts(posts)
-    found = [
-        presence.seen_of(state, began)
+    seen = ledger.seen.of_posts(posts)
+    learnt = [
+        match.seen_of(state, began)
         for post, state in posts.items()
-        if state is not None and (post in known or state.mark is not None or state.marks[1] is not None)
+        if state is not None and (post in seen or state.mark is not None or state.marks[1] is not None)
     ]
     lasting = utc(began - PROOF_AFTER).isoformat()
-    found += [
-        Seen(post, one.created, "deleted", one.updated, began=began, source="single", since=began)
-        for post, one in known.items()
-        if posts[post] is None and one.created < lasting
+    learnt += [
+        Seen(post, before.created, "deleted", before.updated, began=began, source="single", since=began)
+        for post, before in seen.items()
+        if posts[post] is None and before.created < lasting
     ]
-    if found:
-        ledger.seen.learn(found)
+    if learnt:
+        ledger.seen.learn(learnt)
         confirm(ledger, [state for state in posts.values() if state is not None])
 
 
 def confirm(ledger: Ledger, states: Iterable[PostState]) -> None:
     """Creates that an answer alone has settled stand for the post that shows their mark: marks win over answers (rule 12)."""
-    marked = presence.by_mark(states)
+    marked = match.by_mark(states)
     pairs = []
     for request in ledger.requests.unconfirmed(marked).values() if marked else ():
-        asked, named = asked_hash(request.item.body or {}), request.result_id
+        asked, named = request.item.asked_hash, request.result_id
         own = [state for state in marked.get(request.item.mark, ()) if state.marks[3] in {None, asked}]
         if own:  # the earliest, but for the one that the answer named
             post = min(own, key=lambda state: state.post_id != named)

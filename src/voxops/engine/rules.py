@@ -48,7 +48,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """It waits, until an instant where one is known; `holds` says that it moves by itself, so that ``run.wait()`` waits for it."""
+    """It waits, until an instant where one is known; `holds` says that it moves without a person, so that ``run.wait()`` waits for it."""
 
     reason: Reason
     until: float | None = None
@@ -89,7 +89,7 @@ class Facts:
         The open call that answers for it.
     looked : float or None
         Seconds at the least from the end of its call's last try to the beginning of the reading; None where none began after it.
-    found : Request or None
+    became : Request or None
         What a reading makes of it: settled, blocked, or pending with what it moves as.
     absent : bool
         Whether a reading proves that it had no effect.
@@ -100,7 +100,7 @@ class Facts:
     stopped : Reason or None
         Why no run that wants it sends.
     create_in_doubt : bool
-        Whether it is about a create of which nobody knows whether it took effect.
+        Whether it is about a create in doubt.
     busy : Call or None
         An open call of another request on its subject.
     busy_moves, busy_read : bool
@@ -112,7 +112,7 @@ class Facts:
     forbidden : Reason or None
         What its act says of the subject as it was read.
     done : Request or Reason or None
-        What its act says is there already, or was done under this name.
+        What its act says exists already, or was done under this name.
     hidden : Reason or None
         Why its mark could not be found in lists, which hide metadata.
     first_tells : float or None
@@ -136,7 +136,7 @@ class Facts:
     now: float
     call: Call | None = None
     looked: float | None = None
-    found: Request | None = None
+    became: Request | None = None
     absent: bool = False
     doubtful: Reason | None = None
     resends: bool = False
@@ -196,10 +196,10 @@ class Rule:
 
 
 def _settled_by_evidence(_: Request, facts: Facts) -> Decision | None:
-    found = facts.found
-    if found is not None and found.outcome.final:
-        return Settle(found)
-    return Block(found.reason) if found is not None and found.outcome is Outcome.BLOCKED and found.reason else None
+    became = facts.became
+    if became is not None and became.outcome.final:
+        return Settle(became)
+    return Block(became.reason) if became is not None and became.outcome is Outcome.BLOCKED and became.reason else None
 
 
 def _proved_absent(_: Request, facts: Facts) -> Decision | None:
@@ -214,12 +214,12 @@ def _in_flight(_: Request, facts: Facts) -> Decision | None:
 
 
 def _moving(_: Request, facts: Facts) -> Decision | None:
-    call, found = facts.call, facts.found
-    if call is None or found is None or found.reason is None:
+    call, became = facts.call, facts.became
+    if call is None or became is None or became.reason is None:
         return None
-    waits = found.reason.code == "post_waits"  # for a person or a later time (rule 14)
+    waits = became.reason.code == "post_waits"  # for a person or a later time (rule 14)
     late = facts.now - call.end > WATCH_FOR
-    return Wait(found.reason if not late else Reason("never_ended"), holds=not (waits or late))
+    return Wait(became.reason if not late else Reason("never_ended"), holds=not (waits or late))
 
 
 def _accepted(_: Request, facts: Facts) -> Decision | None:
@@ -295,13 +295,13 @@ def _subject_read(_: Request, facts: Facts) -> Decision | None:
     return Read("subject", facts.now)
 
 
-# What is there already.
+# What exists already.
 
 
-def _said(said: Request | Reason | None) -> Decision | None:
-    if said is None:
+def _said(verdict: Request | Reason | None) -> Decision | None:
+    if verdict is None:
         return None
-    return Block(said) if isinstance(said, Reason) else Settle(said)
+    return Block(verdict) if isinstance(verdict, Reason) else Settle(verdict)
 
 
 def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
@@ -309,7 +309,7 @@ def _marks_are_shown(_: Request, facts: Facts) -> Decision | None:
         return Block(facts.hidden)
     if facts.first_tells is None:
         return None
-    # What is still in doubt then may stay so for ever, and the cell ends.
+    # What is still in doubt then may stay so, and the cell ends.
     return Wait(Reason("first_create_tells"), facts.now + PATIENCE if facts.now < facts.first_tells else None)
 
 
@@ -360,7 +360,7 @@ def _final(request: Request, _: Facts) -> Decision:
 RULES: tuple[Rule, ...] = (
     Rule("14", "all", "settled", "its outcome is final", _final, "a withdrawal on purpose turns 7 succeeded into 8 blocked"),
     Rule("11, 13", "all", "open", "a reading settles it", _settled_by_evidence,
-         "a failed retry is told pending for ever, or a post that is there is created again"),
+         "a failed retry stays pending, or a post that is there is created again"),
     Rule("11", "all", "open", "a reading proves that it had no effect", _proved_absent, "30 of 50 were created, and the other 20 are lost"),
     Rule("15", "all", "open", "this kernel waits for its answer", _in_flight, "a call is sent again while it is answered"),
     Rule("13", "all", "open", "its subject is in flight", _moving, "a post that waits for approval is waited for without end"),
@@ -380,7 +380,7 @@ RULES: tuple[Rule, ...] = (
     Rule("17", "all", "unsent", "no other live post, or open call, makes what it makes", _looks_like, "a misspelt campaign posts everything again"),
     Rule("19", "post", "unsent", "of a duplicate's cancel, the post to keep is live and as requested", _kept_is_live, "the kept post was deleted: live 0 of 3"),
     Rule("5", "create", "unsent", "its accounts can publish, and its media are ready", _usable, "a misspelt account makes the API refuse the whole batch"),
-    Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out at once"),
+    Rule("6", "all", "unsent", "its time lies ahead", _time_ahead, "a post of yesterday goes out immediately"),
 )  # fmt: skip
 
 
@@ -401,9 +401,9 @@ def decide(request: Request, about: str, facts: Facts) -> Decision:
     """Return what may be done about a request: the first row of the table that has something to say, else `Send`."""
     state: State = "settled" if request.outcome.final else "unsent" if facts.call is None else "open"
     for rule in _PLACES[about, state]:
-        said = rule.guard(request, facts)
-        if said is not None:
-            return said
+        decision = rule.guard(request, facts)
+        if decision is not None:
+            return decision
     return Send()
 
 
@@ -487,7 +487,7 @@ FITS: tuple[Fit, ...] = (
     Fit("9", "resend", "no post may be one of its rows, nor was its subject changed since", _certain,
         "lists without marks, the post edited since: sent again, twice"),
     Fit("9", "resend", "every row is wanted by a run that this kernel sends", _never("unwanted", Reason("resend_unwanted")), "a row struck from the sheet goes out"),
-    Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out at once"),
+    Fit("6", "resend", "no time has passed", _never("passed", Reason("resend_time_passed")), "a post of yesterday goes out immediately"),
     Fit("9", "resend", "the server remembers its key", _never("forgotten", Reason("resend_key_forgotten")), "a night later the same bytes are a new post"),
     Fit("9", "resend", "it is the same API key", _never("other_key", Reason("resend_other_key")), "the server keeps keys per API key: the call acts twice"),
     Fit("12", "resend", "its key was not refused", _never("refused", Reason("resend_refused")), "a request that is always refused is sent without end"),
@@ -501,7 +501,7 @@ def fit(facts: CallFacts) -> Send | Wait | Block:
     """Return whether these requests may go as one call now: the first row of the table that has something to say, else `Send`."""
     for row in FITS:
         if row.of in {"all", facts.kind}:
-            said = row.guard(facts)
-            if said is not None:
-                return said
+            decision = row.guard(facts)
+            if decision is not None:
+                return decision
     return Send()

@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from voxops.acts import keys
 from voxops.acts.act import Act, Request, settled
-from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
+from voxops.engine.answers import Ending, Event, decoded, leaves_open, reduce, still_runs
 from voxops.engine.bind import undo_unsent, write
-from voxops.engine.facts import Gate, Unsent
-from voxops.engine.read import Eyes
-from voxops.engine.reduce import Ending, Event, decoded, leaves_open, reduce, still_runs
+from voxops.engine.facts import Permission, Unsent
+from voxops.engine.read import Reads
 from voxops.engine.rules import Block, Decision, Read, Send, Wait, decide, fit
 from voxops.errors import TransportError
 from voxops.frames.records import read_post
@@ -32,13 +31,13 @@ from voxops.model import Outcome
 
 if TYPE_CHECKING:
     from voxops.client import AsyncClient
-    from voxops.engine.facts import Knowledge
+    from voxops.engine.facts import SharedState
 
 
 _log = logging.getLogger("voxops.engine")
 
 LEAVES_WITHIN = 15.0  # seconds from the commit to the wire; whoever slept since must not send (rule 7)
-SET_BACK = 5.0  # seconds by which a clock may be set back meanwhile
+SET_BACK = 5.0  # seconds by which a clock may be set back in between
 
 
 @dataclass(eq=False)
@@ -58,7 +57,7 @@ class Group:
     idle : bool
         Whether it was looked at last with nothing left to send, so that it is in no queue.
     alone : bool
-        Whether a list took longer than a reading holds, so that its subject is read by itself.
+        Whether a list took longer than a reading holds, so that its subject is read separately.
     """
 
     run: str
@@ -72,15 +71,15 @@ class Group:
     def unsent(self, requests: Mapping[int, Request]) -> list[Request]:
         """Its requests, of these, that are in no call; what a later plan asks as another act leaves with that plan."""
         return [
-            one
+            request
             for number in self.ids
-            if (one := requests.get(number)) is not None and one.is_unsent and one.item.act == self.act.name
+            if (request := requests.get(number)) is not None and request.is_unsent and request.item.act == self.act.name
         ]
 
 
 @dataclass
 class Sent:
-    """What came of a try: the call it was, what became of requests, and what the run must know."""
+    """What came of a try: the call it was, the requests that changed, and what the run must know."""
 
     call: Call | None = None
     ending: Ending | None = None
@@ -97,28 +96,28 @@ class Sender:
     ----------
     client : AsyncClient
         The one client of the workspace.
-    known : Knowledge
+    known : SharedState
         What `decide` and `fit` ask.
-    eyes : Eyes
+    reads : Reads
         Where answers that show posts are remembered.
     commit, note : callable
-        Do a piece of work in a transaction of the ledger, at once or a moment later.
+        Do a piece of work in a transaction of the ledger, immediately or a moment later.
     people : mapping of str to str
         ``owner`` or ``campaign`` -> the metadata field under which it is sent.
     """
 
     def __init__(
-        self, client: AsyncClient, known: Knowledge, eyes: Eyes, commit: Any, note: Any, people: Mapping[str, str]
+        self, client: AsyncClient, shared: SharedState, reads: Reads, commit: Any, note: Any, people: Mapping[str, str]
     ) -> None:
         self._client = client
-        self._known = known
-        self._eyes = eyes
-        self._ledger = known.ledger
+        self._shared = shared
+        self._reads = reads
+        self._ledger = shared.ledger
         self._commit = commit
         self._note = note
         self._people = people
 
-    async def send(self, group: Group, gate: Callable[[], Gate]) -> Sent:
+    async def send(self, group: Group, gate: Callable[[], Permission]) -> Sent:
         """Wait for a permit, write the call of a group as sent, and send it once."""
         async with self._client._permit() as permit:
             clocks, taken = await self._commit(lambda: (self._clocks(), self.take(group, gate())))
@@ -126,7 +125,7 @@ class Sender:
                 return Sent(decision=taken)
             return await self._exchange(permit, taken, clocks)
 
-    async def send_again(self, call: int, gate: Callable[[], Gate]) -> Sent:
+    async def send_again(self, call: int, gate: Callable[[], Permission]) -> Sent:
         """Wait for a permit, and send a call once more under its key."""
         async with self._client._permit() as permit:
             clocks, taken = await self._commit(lambda: (self._clocks(), self.take_again(call, gate())))
@@ -144,51 +143,51 @@ class Sender:
 
     # The transaction.
 
-    def take(self, group: Group, gate: Gate) -> Call | Decision | None:
+    def take(self, group: Group, gate: Permission) -> Call | Decision | None:
         """Ask `decide` and `fit` again, and write the call; else the decision that keeps it back."""
-        ledger, known = self._ledger, self._known
+        ledger, shared = self._ledger, self._shared
         unsent = group.unsent(ledger.requests.get(group.ids))
-        requests, decisions = ask(Unsent(known, unsent, gate, taking=True), unsent)
-        write(ledger, decisions, known.now)
+        requests, decisions = ask(Unsent(shared, unsent, gate, taking=True), unsent)
+        write(ledger, decisions, shared.now)
         if not requests:
             said = [said for _, said in decisions if isinstance(said, Read | Wait)]
             return said[0] if said else None
         act = group.act
-        if alone := [one for one in requests if one.alone]:  # a batch with it was refused (rule 12)
+        if alone := [request for request in requests if request.alone]:  # a batch with it was refused (rule 12)
             requests = alone[:1]
         elif act.bulk and ledger.seen.lists_show_metadata is None:
             requests = requests[:1]
-        if act.bulk:  # the order in which the form has them, since items are read by index
-            requests = sorted(requests, key=lambda one: one.item.identity)
-        verdict = fit(known.new(group.act, requests))
+        if act.bulk:  # the order in which the form has them, because items are read by index
+            requests = sorted(requests, key=lambda request: request.item.identity)
+        verdict = fit(shared.new(group.act, requests))
         if isinstance(verdict, Wait):
             return verdict
         if isinstance(verdict, Block):
-            write(ledger, [(one, verdict) for one in requests], known.now)
+            write(ledger, [(request, verdict) for request in requests], shared.now)
             return verdict
         subject = requests[0].item.subject
-        state, _ = known.readings.of(subject)
+        state, _ = shared.readings.of(subject)
         post = state if isinstance(state, PostState) else None
-        form = act.form([one.item for one in requests], post, self._people)
+        form = act.form([request.item for request in requests], post, self._people)
         return ledger.calls.send(
-            form, requests, run=group.run, baseline=_baseline(state), credential=known.credential, now=known.now,
+            form, requests, run=group.run, baseline=_baseline(state), credential=shared.credential, now=shared.now,
         )  # fmt: skip
 
-    def take_again(self, number: int, gate: Gate) -> Call | None:
+    def take_again(self, number: int, gate: Permission) -> Call | None:
         """Ask `decide` and `fit` again, and write a further try; None if it must not be sent now."""
-        ledger, known = self._ledger, self._known
+        ledger, shared = self._ledger, self._shared
         call = ledger.calls.get(number)
         if call.state not in {"unknown", "limited"} or gate.stopped is not None:
             return None
         requests = ledger.requests.of_call(number)
-        facts, _ = known.open(call, requests, resends=True)
+        facts, _ = shared.open(call, requests, resends=True)
         about = act_named(call.act).about
-        if not all(isinstance(decide(one, about, facts[one.id]), Send) for one in requests):
-            return None  # another sender has tried it since, or what was read is too old by now
-        if isinstance(fit(known.again(call, requests, facts)), Wait | Block):
+        if not all(isinstance(decide(request, about, facts[request.id]), Send) for request in requests):
+            return None  # another sender has tried it since, or what was read is too old
+        if isinstance(fit(shared.again(call, requests, facts)), Wait | Block):
             return None
-        ledger.note_time(known.now)
-        return ledger.calls.send_again(call, now=known.now)
+        ledger.note_time(shared.now)
+        return ledger.calls.send_again(call, now=shared.now)
 
     # The wire.
 
@@ -228,7 +227,7 @@ class Sender:
                 creates=act.creates,
                 decodes=act.decodes(data) and not other and endpoint is not None,
                 polled=endpoint is not None and polled(endpoint) is not None,
-                page={one.page for one in requests} == {reply.status},
+                page={request.page for request in requests} == {reply.status},
                 asks_to_wait="retry-after" in reply.headers,
             )
             # What is queued may be about another job, whose name it bears: it was queued all the same.
@@ -241,20 +240,28 @@ class Sender:
 
     def end(self, call: Call, event: Event, body: bytes | None = None) -> Sent:
         """Write how a try ended, and what it settles."""
-        ledger, now = self._ledger, self._known.now
+        ledger, now = self._ledger, self._shared.now
         act, ending = act_named(call.act), reduce(event)
         stops = event.said if ending.stops else None
         requests = ledger.requests.of_call(call.id)
         if ending.state == "unsent":
             ledger.calls.unsend(call)
-            undone = undo_unsent(ledger, [one.id for one in requests])
+            undone = undo_unsent(ledger, [request.id for request in requests])
             return Sent(call, ending, list(undone.values()), stops=stops)
         if ending.state == "refused":
             return self._refused(call, act, event, requests)
         done: list[Request] = []
         if ending.state in {"accepted", "answered"} and event.data:
-            done = [one for one in act.settle_answer(requests, event.data, first=event.first) if one.outcome.final]
-            done = [one for one in done if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
+            done = [
+                request
+                for request in act.settle_answer(requests, event.data, first=event.first)
+                if request.outcome.final
+            ]
+            done = [
+                request
+                for request in done
+                if not (request.outcome is Outcome.FAILED and leaves_open(request.error_code))
+            ]
         if act.creates and self._are_of_others(done):
             done, ending, body = [], Ending("unknown", Reason("answer_unreadable")), None
         state = "unknown" if ending.state == "answered" else ending.state
@@ -262,8 +269,17 @@ class Sender:
             state == "limited" or ending.state in {"accepted", "answered"} or not still_runs(event)
         )
         last = ledger.calls.end(
-            call, state, now=now, status=event.status, reply=body, answered=answered, refused=ending.never_again, reason=ending.reason,
-        )  # fmt: skip
+            replace(
+                call,
+                state=state,
+                ended=now,
+                http_status=event.status,
+                reply=body,
+                answered=answered,
+                refused=ending.never_again,
+                reason=ending.reason,
+            )
+        )
         if not last and not act.creates:
             return Sent(call, ending, stops=stops)  # somebody else has taken it over: how it ended is known of that try
         if done:
@@ -276,51 +292,64 @@ class Sender:
             else None
         )
         if post is not None and post.status and post.post_id == call.subject.id:
-            self._eyes.note_answer(post)
+            self._reads.note_answer(post)
         ledger.note_time(now)
         return Sent(call, ending, done, stops=stops)
 
     def _refused(self, call: Call, act: Act, event: Event, requests: Sequence[Request]) -> Sent:
         """Nothing happened. A batch is read by its items; without any, the row that it names has failed, and the others go one by one."""
-        ledger, now = self._ledger, self._known.now
+        ledger, now = self._ledger, self._shared.now
         shown = act.settle_refusal(requests, event.data)
-        said = [one for one in shown if one.is_decided]
-        said = [one for one in said if not (one.outcome is Outcome.FAILED and leaves_open(one.error_code))]
-        left = [one for one in requests if one.id not in {each.id for each in said}]
-        named = next((one for one in requests if one.position == event.row), None)
+        decided = [request for request in shown if request.is_decided]
+        decided = [
+            request
+            for request in decided
+            if not (request.outcome is Outcome.FAILED and leaves_open(request.error_code))
+        ]
+        left = [request for request in requests if request.id not in {other.id for other in decided}]
+        named = next((request for request in requests if request.position == event.row), None)
         failed = partial(
             settled,
             outcome=Outcome.FAILED,
             error_code=event.code or f"HTTP_{event.status}",
             error_message=event.message,
         )
-        if said or (shown and not event.page):
+        if decided or (shown and not event.page):
             kept = "unknown"  # rows that the items leave out, or say nothing readable of, are unknown
         elif call.size > 1 and act.bulk:
-            kept, said = "released", [failed(named)] if named else []
-            left = [one for one in requests if one is not named]
+            kept, decided = "released", [failed(named)] if named else []
+            left = [request for request in requests if request is not named]
         else:
-            kept, said, left = "released", list(map(failed, requests)), []
+            kept, decided, left = "released", list(map(failed, requests)), []
         last = ledger.calls.end(
-            call, "unknown", now=now, status=event.status, answered=True, refused=kept == "unknown", reason=Reason("answer_without_row"),
-        )  # fmt: skip
+            replace(
+                call,
+                state="unknown",
+                ended=now,
+                http_status=event.status,
+                reply=None,
+                answered=True,
+                refused=kept == "unknown",
+                reason=Reason("answer_without_row"),
+            )
+        )
         if not last:
             return Sent(call, Ending("refused"))
-        held = [one for one in said if not one.outcome.final]
-        ledger.requests.release([one.id for one in said if one.outcome is not Outcome.SUCCEEDED])
-        ledger.requests.settle([one for one in said if one.outcome.final], now)
+        held = [request for request in decided if not request.outcome.final]
+        ledger.requests.release([request.id for request in decided if request.outcome is not Outcome.SUCCEEDED])
+        ledger.requests.settle([request for request in decided if request.outcome.final], now)
         ledger.requests.say(held)
         if kept == "released":
-            ledger.requests.release([one.id for one in left], alone=True)
-            said += undo_unsent(ledger, [one.id for one in left]).values()
+            ledger.requests.release([request.id for request in left], alone=True)
+            decided += undo_unsent(ledger, [request.id for request in left]).values()
         if act.creates:
-            self._remember(act, [one for one in said if one.outcome is Outcome.SUCCEEDED], now)
+            self._remember(act, [request for request in decided if request.outcome is Outcome.SUCCEEDED], now)
         ledger.calls.close(call.id)
-        return Sent(call, Ending("refused"), said)
+        return Sent(call, Ending("refused"), decided)
 
     def _are_of_others(self, done: Sequence[Request]) -> bool:
         """Whether an answer names posts for rows that are known to be other rows', as where a proxy has mixed up two answers (rule 12)."""
-        rows = {one.result_id: one.item for one in done if one.result_id is not None}
+        rows = {request.result_id: request.item for request in done if request.result_id is not None}
         return any(
             post.is_ours and post.row_mark != rows[name].row_mark and post.op_mark != rows[name].mark
             for name, post in self._ledger.seen.of_posts(filter(None, rows)).items()
@@ -334,11 +363,11 @@ class Sender:
         self._ledger.seen.learn(
             [
                 Seen(
-                    one.result_id, created, "scheduled", None, one.item.mark, one.item.row_mark, keys.campaign_mark(one.item.campaign),
-                    asked_hash(body := one.item.body or {}), shown_of_body(body), now, "answer", now,
+                    request.result_id, created, "scheduled", None, request.item.mark, request.item.row_mark, keys.campaign_mark(request.item.campaign),
+                    request.item.asked_hash, request.item.shown_hash, now, "answer", now,
                 )
-                for one in done
-                if one.result_id is not None and one.outcome is Outcome.SUCCEEDED
+                for request in done
+                if request.result_id is not None and request.outcome is Outcome.SUCCEEDED
             ]
         )  # fmt: skip
 
@@ -347,15 +376,15 @@ def ask(unsent: Unsent, requests: Iterable[Request]) -> tuple[list[Request], lis
     """Decide about unsent requests one after the other; those that may be sent, and what is to be said of the others."""
     sends: list[Request] = []
     others: list[tuple[Request, Decision]] = []
-    for one in requests:
-        said = decide(one, act_named(one.item.act).about, unsent.facts(one))
-        if isinstance(said, Send):
-            unsent.take(one)
-            sends.append(one)
+    for request in requests:
+        decision = decide(request, act_named(request.item.act).about, unsent.facts(request))
+        if isinstance(decision, Send):
+            unsent.take(request)
+            sends.append(request)
         else:
-            others.append((one, said))
-    waits = any(isinstance(said, Read | Wait) for _, said in others)
-    if waits and not all(act_named(one.item.act).bulk for one in sends):
+            others.append((request, decision))
+    waits = any(isinstance(decision, Read | Wait) for _, decision in others)
+    if waits and not all(act_named(request.item.act).bulk for request in sends):
         sends = []  # rows of one post wait for each other: else the call would act on more than it carries (rule 3)
     return sends, others
 

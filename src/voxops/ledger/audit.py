@@ -15,7 +15,6 @@ from voxops._support import canonical
 from voxops.acts import keys
 from voxops.acts.act import Request, Subject
 from voxops.acts.copies import Marked, created_twice
-from voxops.acts.create import asked_hash, shown_of_body
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
 from voxops.acts.table import act_named
 from voxops.api.error_bodies import read_answer
@@ -109,29 +108,19 @@ def in_flight(ledger: Ledger, run: str) -> tuple[str, ...]:
     return tuple(label for (label,) in rows)
 
 
-# Rows of a run that were settled since it was started.
-_CHANGES = f"""SELECT requests.id AS id, requests.settled AS at, requests.label AS item, requests.platform AS platform, '' AS was,
-                      requests.outcome AS now, coalesce(requests.error_message, requests.error_code, '') AS detail
-               FROM {_ROWS} WHERE run_rows.run = :run AND run_rows.reason = '' AND requests.outcome <> ''
-                 AND requests.settled >= (SELECT created FROM runs WHERE id = :run)"""
-
-
-def changes(ledger: Ledger, run: str, most: int) -> tuple[Transition, ...]:
-    """The rows of a run that were settled last since it was started, newest first."""
-    rows = ledger.query(f"{_CHANGES} ORDER BY at DESC, requests.id DESC LIMIT :most", run=run, most=most)
-    return tuple(_transition(row) for row in rows)
-
-
-def moves(ledger: Ledger, run: str, since: datetime | None) -> dict[int, Transition]:
-    """Request -> how it was settled, the first first: since the run was started, and a little before an instant."""
-    after = 0.0 if since is None else since.timestamp() - CLOCKS_DIFFER
-    rows = ledger.query(f"{_CHANGES} AND requests.settled >= :after ORDER BY at, requests.id", run=run, after=after)
-    return {row["id"]: _transition(row) for row in rows}
-
-
-def _transition(row: Any) -> Transition:
-    _, at, *words = row
-    return Transition(datetime.fromtimestamp(at, UTC), *words)
+def moves(ledger: Ledger, run: str, since: datetime | None = None, most: int = -1) -> dict[int, Transition]:
+    """Request -> how it was settled, newest first: since the run was started, and a little before an instant."""
+    rows = ledger.query(
+        f"""SELECT requests.id, requests.settled, requests.label, requests.platform, '', requests.outcome,
+                   coalesce(requests.error_message, requests.error_code, '')
+            FROM {_ROWS} WHERE run_rows.run = :run AND run_rows.reason = '' AND requests.outcome <> ''
+              AND requests.settled >= max(:after, (SELECT created FROM runs WHERE id = :run))
+            ORDER BY requests.settled DESC, requests.id DESC LIMIT :most""",
+        run=run,
+        after=0.0 if since is None else since.timestamp() - CLOCKS_DIFFER,
+        most=most,
+    )
+    return {request: Transition(datetime.fromtimestamp(at, UTC), *words) for request, at, *words in rows}
 
 
 # State of the call -> why a row waits of which nothing else is said.
@@ -285,7 +274,7 @@ def duplicates(ledger: Ledger, ids: Iterable[int] | None = None) -> list[tuple[R
         by_mark.setdefault(post.row_mark, []).append(post)
     copies = []
     for request in requests:
-        asked, shown = asked_hash(request.item.requested), shown_of_body(request.item.requested)
+        asked, shown = request.item.asked_hash, request.item.shown_hash
         posts = [
             Marked(post.post_id, post.status, post.created, post.op_mark, post.shown, post.is_as_shown(asked, shown))
             for post in by_mark.get(request.item.row_mark, ())
@@ -336,7 +325,7 @@ Named = tuple[str, str, Any]
 def campaigns(ledger: Ledger, posts: Iterable[Named]) -> pd.DataFrame:
     """The campaigns of which rows may have been created: those of the ledger and of posts, as they were written last.
 
-    Of posts the newest come first.
+    The newest posts come first.
     """
     posts = list(posts)
     runs = ledger.query("SELECT campaign FROM runs WHERE campaign <> '' ORDER BY created, rowid")

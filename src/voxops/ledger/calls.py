@@ -9,20 +9,21 @@ from typing import Any
 
 from voxops._support.canonical import json_text
 from voxops.acts.act import Form, Request
-from voxops.api.reasons import Reason
 from voxops.ledger.records import Call, as_row, columns, read_call, reason_text
 from voxops.ledger.store import Part, Store, some
 
 _log = logging.getLogger("voxops.ledger")
 _CALL = columns(Call)
 # The try that its sender has made; another kernel may have marked it as unknown since.
-_ITS_OWN = "id = :id AND tries = :tries AND state IN ('sent', 'unknown')"
+_ITS_OWN = "tries = :tries AND state IN ('sent', 'unknown')"
+# What is written of a call after it was sent, beside why it waits.
+_CHANGING = ("state", "tries", "last_sent", "ended", "answered", "http_status", "reply", "refused", "resent", "sighted")
 
 
 class Calls(Part):
     """The calls of a ledger.
 
-    Only the kernel that sends a call knows that it is in flight. What any other has marked *sent* without an end is in doubt at once, so
+    Only the kernel that sends a call knows that it is in flight. What any other has marked *sent* without an end is in doubt immediately, so
     that no kernel waits for one that was killed (rule 15).
     """
 
@@ -70,12 +71,10 @@ class Calls(Part):
 
     def send_again(self, call: Call, *, now: float) -> Call:
         """Write a further try of a call that may have had an effect, under its key."""
-        self._store.write(
-            """UPDATE calls SET state = 'sent', tries = tries + 1, last_sent = :now, ended = NULL, answered = 0, resent = 1,
-                   sighted = NULL, reason = '' WHERE id = :id""",
-            id=call.id,
-            now=now,
-        )
+        again = replace(
+            call, state="sent", tries=call.tries + 1, last_sent=now, ended=None, answered=False, resent=True, sighted=None, reason=None,
+        )  # fmt: skip
+        self._change(again, "tries = :tries - 1")
         self._in_flight.add(call.id)
         return self.get(call.id)
 
@@ -109,45 +108,24 @@ class Calls(Part):
         self._in_flight.discard(call.id)
         with self._store.atomic():
             changed = self._store.write(
-                f"UPDATE calls SET state = 'unknown', tries = tries - 1 WHERE {_ITS_OWN}", id=call.id, tries=call.tries
+                f"UPDATE calls SET state = 'unknown', tries = tries - 1 WHERE id = :id AND {_ITS_OWN}",
+                id=call.id,
+                tries=call.tries,
             )
             if changed and call.tries == 1:  # what has not been sent is in no call
                 self._store.write("UPDATE requests SET call = NULL WHERE call = :id", id=call.id)
                 self._store.write("DELETE FROM call_rows WHERE call = :id", id=call.id)
                 self._store.write("DELETE FROM calls WHERE id = :id", id=call.id)
 
-    def end(
-        self,
-        call: Call,
-        state: str,
-        *,
-        now: float,
-        status: int | None = None,
-        reply: bytes | None = None,
-        answered: bool = False,
-        refused: bool = False,
-        reason: Reason | None = None,
-    ) -> bool:
-        """Write how a try ended; False if it is not the call's last try any more."""
+    def end(self, call: Call) -> bool:
+        """Write how a try ended, as the call says it; False if it is not the call's last try any more."""
         self._in_flight.discard(call.id)
         with self._store.atomic():
-            changed = self._store.write(
-                f"""UPDATE calls SET state = :state, http_status = :status, reply = :reply, answered = :answered, ended = :now,
-                        refused = :refused, reason = :reason WHERE {_ITS_OWN}""",
-                id=call.id,
-                tries=call.tries,
-                state=state,
-                status=status,
-                reply=reply,
-                answered=answered,
-                now=now,
-                refused=refused,
-                reason=reason_text(reason),
-            )
+            is_last = self._change(call, _ITS_OWN)
             self.close(call.id)
-        if not changed:
+        if not is_last:
             _log.warning("another kernel has sent call %d again", call.id)
-        return bool(changed)
+        return is_last
 
     def close(self, call: int) -> None:
         """Close a call that answers for no request any more."""
@@ -161,12 +139,9 @@ class Calls(Part):
     def note(self, call: Call) -> None:
         """Write what readings have shown of a call: its state, when its subject was seen in flight, and why it waits."""
         if call.id not in self._in_flight:  # else it has not ended
-            self._store.write(
-                """UPDATE calls SET state = :state, sighted = :sighted, reason = :reason
-                   WHERE id = :id AND tries = :tries AND state <> 'closed'""",
-                id=call.id,
-                tries=call.tries,
-                state=call.state,
-                sighted=call.sighted,
-                reason=reason_text(call.reason),
-            )
+            self._change(call, "tries = :tries AND state <> 'closed'")
+
+    def _change(self, call: Call, where: str) -> bool:
+        """Write what may change of a call, if this holds of it as it is stored; whether it did."""
+        cells = {name: getattr(call, name) for name in _CHANGING} | {"reason": reason_text(call.reason)}
+        return bool(self._store.update("calls", f"id = :id AND {where}", cells, id=call.id))

@@ -153,7 +153,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Make an empty file where there is none; one that exists is not opened, since closing it would drop its locks (POSIX)."""
+    """Make an empty file where there is none; one that exists is not opened, because closing it would drop its locks (POSIX)."""
     with _CREATING, suppress(FileExistsError):
         os.close(os.open(os.path.realpath(path), os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     if path.is_dir():
@@ -295,7 +295,7 @@ def locks_hold(path: Path) -> bool:
 
 
 def _can_lock(path: str) -> bool:
-    """Whether this process gets the lock at once."""
+    """Whether this process gets the lock without waiting."""
     db = sqlite3.connect(path, timeout=0.0, isolation_level=None)
     try:
         db.execute("BEGIN EXCLUSIVE")

@@ -29,15 +29,9 @@ class Requests(Part):
         return self._store.insert("requests", **_cells(item), alike=alike, asked=asked, created=now)
 
     def replace(self, request: int, item: Item, *, asked: int, alike: str | None) -> None:
-        """Let an unsent request ask what the newest plan does."""
-        self._store.write(
-            """UPDATE requests SET item = :item, label = :label, platform = :platform, mark = :mark, alike = :alike, asked = :asked
-               WHERE id = :id AND call IS NULL AND outcome = ''""",
-            **_cells(item),
-            alike=alike,
-            asked=asked,
-            id=request,
-        )
+        """Let an unsent request ask what the newest plan does; what blocked it is forgotten, and the rules are asked again."""
+        cells = {**_cells(item), "alike": alike, "asked": asked, "blocked": False, "reason": ""}
+        self._store.update("requests", "id = :id AND call IS NULL AND outcome = ''", cells, id=request)
 
     def get(self, ids: Iterable[int]) -> dict[int, Request]:
         """Requests by their ids."""
@@ -136,14 +130,10 @@ class Requests(Part):
         where = f"requests.mark {some('marks')} AND requests.outcome = 'succeeded' AND NOT requests.confirmed"
         return self._find(where, marks=marks)
 
-    def not_there(self, ids: Iterable[int], reason: Reason) -> None:
-        """Block creates for which an answer has named a post that does not exist: a person must look at them."""
-        self._store.write(
-            f"""UPDATE requests SET outcome = '', blocked = 1, confirmed = 1, reason = :reason
-                WHERE id {some("ids")} AND outcome = 'succeeded' AND NOT confirmed""",
-            reason=reason.stored(),
-            ids=ids,
-        )
+    def not_there(self, request: int, reason: Reason) -> None:
+        """Block a create for which an answer has named a post that does not exist: a person must look at it."""
+        cells = {"outcome": "", "blocked": True, "confirmed": True, "reason": reason.stored()}
+        self._store.update("requests", "id = :id AND outcome = 'succeeded' AND NOT confirmed", cells, id=request)
 
     def say(self, requests: Iterable[Request]) -> None:
         """Write of requests that are not settled whether they are blocked, and why they wait."""
@@ -154,12 +144,6 @@ class Requests(Part):
                 {"id": request.id, "blocked": request.outcome is Outcome.BLOCKED, "reason": reason_text(request.reason)}
                 for request in requests
             ],
-        )
-
-    def clear(self, ids: Iterable[int]) -> None:
-        """Forget what blocked these requests, since a new plan wants them: the rules are asked again."""
-        self._store.write(
-            f"UPDATE requests SET blocked = 0, reason = '' WHERE id {some('ids')} AND outcome = ''", ids=ids
         )
 
     def detach(self, ids: Iterable[int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 from voxops.acts import keys
 from voxops.api.reasons import read_reason
@@ -65,27 +66,12 @@ class Runs(Part):
         )
         return {request for (request,) in rows}
 
-    def begin(self, run: str) -> None:
-        """Write that a kernel sends the rows of a run, in place of how its last pass ended."""
-        self._store.write("UPDATE runs SET state = 'open', note = '' WHERE id = :run", run=run)
+    def note(self, run: str, **columns: Any) -> bool:
+        """Write the state of a run: ``state note paused undone``; whether there is such a run.
 
-    def pause(self, run: str, *, paused: bool) -> None:
-        """Pause a run, or let it send again unless a later plan has undone it."""
-        self._store.write("UPDATE runs SET paused = :paused OR undone WHERE id = :run", paused=paused, run=run)
-
-    def leave(self, run: str) -> bool:
-        """Pause a run that no kernel of ours drives; whether there is one."""
-        return bool(self._store.write("UPDATE runs SET paused = 1, state = 'paused' WHERE id = :run", run=run))
-
-    def undo(self, run: str) -> None:
-        """A later plan withdraws what a run created: it never sends again."""
-        self._store.write("UPDATE runs SET undone = 1, paused = 1 WHERE id = :run", run=run)
-
-    def finish(self, run: str, *, state: str, note: str) -> None:
-        """Note how a pass over a run ended."""
-        self._store.write(
-            "UPDATE runs SET state = :state, note = :note WHERE id = :run", state=state, note=note, run=run
-        )
+        An undone run is one that a later plan has ended permanently; a paused one sends nothing until it is resumed (rule 16).
+        """
+        return bool(self._store.update("runs", "id = :id", columns, id=run))
 
     def created(self, run: str) -> set[str]:
         """Posts that a run created: those that it sent, or that a run sent which it repeats.

@@ -73,7 +73,7 @@ class Store:
         """Raise a LedgerError unless the file that is open here is the one that others find: they see neither its locks nor its rows."""
         if self._opened is None or self._look() != self._opened:
             raise LedgerError(
-                f"the ledger {self.path} was removed or replaced, or can't be reached, since this kernel opened it; "
+                f"the ledger {self.path} was removed or replaced, or can't be reached, after this kernel opened it; "
                 "restart the kernel and run the notebook again: nothing is sent twice"
             )
 
@@ -168,6 +168,11 @@ class Store:
         """Execute a statement in a transaction, with values as for `query`; return how many rows it changed."""
         with self.atomic() as db:
             return db.execute(sql, _bound(values)).rowcount
+
+    def update(self, table: str, where: str, changes: Mapping[str, Any], **values: Any) -> int:
+        """Set these columns in the rows of which this holds; return how many these are."""
+        columns = ", ".join(f"{name} = :{name}" for name in changes)
+        return self.write(f"UPDATE {table} SET {columns} WHERE {where}", **changes, **values)
 
     def write_each(self, sql: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Execute a statement for each of these rows of values, in one transaction."""

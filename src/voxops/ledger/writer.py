@@ -1,4 +1,4 @@
-"""Group commit: pieces of ledger work that come at once share one transaction, on a thread of their own.
+"""Group commit: pieces of ledger work that come together share one transaction, on a thread of their own.
 
 What must be on disk before anything leaves (rule 7) waits three milliseconds for company. What an answer has brought may wait a
 little longer, and share the next flush: if the process dies in between, the call is unknown, as after any lost
@@ -27,7 +27,7 @@ URGENT, PATIENT = 0.003, 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Work for the ledger, what becomes of it, and until when it may wait for company."""
+    """Work for the ledger, its result, and until when it may wait for company."""
 
     work: Callable[[], Any]
     done: Future[Any]
@@ -55,13 +55,13 @@ class Writer:
         self._ledger = ledger
         self.unwritten: int = 0
         self._closed = False
-        # Not a SimpleQueue: until Python 3.13, one whose thread does not get its turn before the time is up waits for ever.
+        # Not a SimpleQueue: until Python 3.13, one whose thread does not get its turn before the time is up never ends.
         self._pieces: queue.Queue[_Piece | None] = queue.Queue()
         self._thread = threading.Thread(target=self._main, name="voxops-ledger", daemon=True)
         self._thread.start()
 
     async def commit(self, work: Callable[[], T]) -> T:
-        """Do a piece of work in the ledger; return its result when it is on disk, even if the caller is cancelled meanwhile."""
+        """Do a piece of work in the ledger; return its result when it is on disk, even if the caller is cancelled."""
         return await self._do(work, URGENT)
 
     async def note(self, work: Callable[[], T]) -> T:

@@ -196,7 +196,7 @@ def in_reading_order(frame: pd.DataFrame) -> pd.DataFrame:
 def redacted(frame: pd.DataFrame, *, sheet: bool = False) -> pd.DataFrame:
     """Return the frame without the secret parts of addresses of webhooks and media; in a `sheet`, which is read again, its own stay.
 
-    Messages lose queries only, since what a platform says of the links in a post is for the reader; those of deliveries lose more.
+    Messages lose queries only, because what a platform says of the links in a post is for the reader; those of deliveries lose more.
     """
     made, deliveries = frame.copy(deep=False), {"delivery_id", "url"} & {*frame}
     for name in {*_MESSAGES, *(() if sheet else _SECRETS)} & {*frame}:

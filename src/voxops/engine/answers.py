@@ -1,7 +1,7 @@
 """What the end of one try proves: `reduce(call, event)` as a table (rule 12). Pure.
 
 A 4xx proves that nothing happened only on the first try, and only as the API's own word: a page of what stands before it may replace the
-answer. Of a batch a 402, 403 or 429 proves nothing, since a limit may have broken it off in its middle. After an ambiguous try a 4xx
+answer. A 402, 403 or 429 proves nothing about a batch, because a limit may have broken it off in its middle. After an ambiguous try a 4xx
 proves nothing at all: it may be about a key, or a state, that the earlier try left behind.
 """
 
@@ -129,8 +129,8 @@ def _between(event: Event, low: int, high: int) -> bool:
 
 
 def _said(event: Event) -> Reason:
-    said = f" {event.code}" if event.code else ""
-    return Reason("key_conflict" if event.code in ABOUT_THE_KEY else "answered", status=event.status, said=said)
+    code = f" {event.code}" if event.code else ""
+    return Reason("key_conflict" if event.code in ABOUT_THE_KEY else "answered", status=event.status, said=code)
 
 
 def _is_of_another_body(event: Event) -> bool:

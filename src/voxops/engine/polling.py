@@ -15,26 +15,49 @@ from typing import TYPE_CHECKING, Any
 from voxops._support import safe
 from voxops.acts.act import Request
 from voxops.acts.table import act_named
-from voxops.api.timing import COUNT_SETTLES_AFTER
+from voxops.api.timing import COUNT_SETTLES_AFTER, FIRST_LOOK, LONGEST_LOOK, PER_PAGE
 from voxops.engine.bind import undo_unsent, write
-from voxops.engine.lists import interval
 from voxops.engine.read import ENDED
 from voxops.engine.rules import Block, Decision, Release, Send, Wait, decide, fit, resend_after
 from voxops.ledger.records import Call
 from voxops.model import Clock, Outcome
 
 if TYPE_CHECKING:
-    from voxops.engine.facts import Knowledge
-    from voxops.engine.read import Commit, Eyes
+    from voxops.engine.facts import SharedState
+    from voxops.engine.read import Commit, Reads
 
 _log = logging.getLogger("voxops.engine")
 
 LOGGED = 10  # calls that a record names
 AT_ONCE = 200  # calls that are looked at in one transaction: few flushes, and no sender waits long for its turn
-SOONEST = 5.0  # seconds between two readings of open calls, however many come due meanwhile
+SOONEST = 5.0  # seconds between two readings of open calls, however many come due in between
 MOST_READINGS = (
-    5  # in a row upon which nothing was sent, since they were too old when its turn came; after them a run stops
+    5  # in a row upon which nothing was sent, because they were too old when its turn came; after them a run stops
 )
+
+
+def interval(look: int, rng: random.Random, pages: int = 0) -> float:
+    """Seconds until the next look: 2, 3, 4.5, … up to 30, each ±20 %; `look` counts from 0.
+
+    At least two seconds for each page that the last look at those in flight has taken. A job that fills fifty pages is read
+    every 30 seconds, and its last hundred posts every two.
+    """
+    bound = min(LONGEST_LOOK, max(FIRST_LOOK * 1.5 ** min(look, 30), PER_PAGE * pages))
+    return bound * rng.uniform(0.8, 1.2)
+
+
+async def rest(clock: Clock, wake: asyncio.Event, seconds: float) -> None:
+    """Sleep so many seconds, or until something happens: the only place of the engine that sleeps."""
+    tasks = [asyncio.create_task(wake.wait()), asyncio.create_task(clock.sleep(max(seconds, 0.0)))]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    wake.clear()
+    for task in ended:
+        task.result()  # a clock that breaks ends the loop; going on would be to rest no more
 
 
 class OpenCalls:
@@ -42,9 +65,9 @@ class OpenCalls:
 
     Parameters
     ----------
-    known : Knowledge
+    known : SharedState
         What `decide` and `fit` ask.
-    eyes : Eyes
+    reads : Reads
         Reads.
     commit : callable
         Does a piece of work in a transaction of the ledger.
@@ -69,17 +92,17 @@ class OpenCalls:
 
     def __init__(
         self,
-        known: Knowledge,
-        eyes: Eyes,
+        shared: SharedState,
+        reads: Reads,
         commit: Commit,
         clock: Clock,
         rng: random.Random,
         at: Callable[[float, int], None],
         sends: Callable[[int], bool],
     ) -> None:
-        self._known = known
-        self._ledger = known.ledger
-        self._eyes = eyes
+        self._shared = shared
+        self._ledger = shared.ledger
+        self._reads = reads
         self._commit = commit
         self._clock = clock
         self._rng = rng
@@ -98,12 +121,13 @@ class OpenCalls:
 
     # Which there are.
 
-    def take(self, calls: Iterable[Call], *, anew: bool = False) -> None:
-        """Read for these, once at least; where a run begins also for those that are as they were."""
+    def take(self, calls: Iterable[Call], subjects: Collection[str] = ()) -> None:
+        """Read for these, once at least. Where a run begins on these subjects, what it may wait for is read for anew."""
         for call in calls:
-            known = self.calls.get(call.id)
+            before = self.calls.get(call.id)
             self.calls[call.id] = call
-            if known is None or anew or (known.state, known.tries) != (call.state, call.tries):
+            concerns = subjects and (act_named(call.act).creates or str(call.subject) in subjects)
+            if before is None or concerns or (before.state, before.tries) != (call.state, call.tries):
                 self.follow(call)
 
     def follow(self, call: Call) -> None:
@@ -125,16 +149,16 @@ class OpenCalls:
             self._next_poll = min(self._next_poll, max(self._clock.monotonic(), self._soonest_poll))
 
     def go_on(self, numbers: Iterable[int]) -> None:
-        """A run sends again: what is known of its calls is looked at once more."""
-        some = self.calls.keys() & set(numbers)
-        self._polled |= some
-        self._fresh |= some
+        """A run sends again: what is known of its calls is looked at again."""
+        own = self.calls.keys() & set(numbers)
+        self._polled |= own
+        self._fresh |= own
 
     def forget(self, numbers: Collection[int]) -> None:
         """These answer for nothing any more."""
         for number in numbers:
-            for known in (self.calls, self._judged, self._stale):
-                known.pop(number, None)
+            for index in (self.calls, self._judged, self._stale):
+                index.pop(number, None)
         self._polled.difference_update(numbers)
         self.resend.difference_update(numbers)
 
@@ -142,7 +166,7 @@ class OpenCalls:
         """Whether a call is in flight, or is read for."""
         call = self.calls.get(number)
         return call is not None and (
-            call.state == "sent" or any(number in some for some in (self._polled, self._fresh, self.resend))
+            call.state == "sent" or any(number in numbers for numbers in (self._polled, self._fresh, self.resend))
         )
 
     @property
@@ -171,7 +195,7 @@ class OpenCalls:
             return [call for call in self.calls.values() if call.subject.id in named and call.state != "sent"]
         if self._clock.monotonic() < self._next_poll:
             return []
-        return [self.calls[each] for each in sorted(self._polled) if self._is_read_for(each)]
+        return [self.calls[polled] for polled in sorted(self._polled) if self._is_read_for(polled)]
 
     def _is_read_for(self, number: int) -> bool:
         """Whether a polled call is open, and not in flight from here."""
@@ -179,7 +203,7 @@ class OpenCalls:
 
     async def read(self, calls: Sequence[Call]) -> None:
         """Read once for open calls."""
-        eyes, now = self._eyes, self._known.now
+        reads, now = self._reads, self._shared.now
         if doubt := [call for call in calls if call.state in {"unknown", "limited"}]:
             which = ", ".join(
                 f"{call.id} ({call.reason.code if call.reason else call.state})" for call in doubt[:LOGGED]
@@ -187,28 +211,28 @@ class OpenCalls:
             _log.info("reading after an ambiguity: %s: %s", safe.many(len(doubt), "call"), which)
         try:
             if any(call.end > now + 5.0 for call in calls):  # this clock slept while another sender worked
-                await eyes.reader.learn_time()
+                await reads.reader.learn_time()
             creates = [call for call in calls if act_named(call.act).creates]
             if creates:
                 async with self.listing:
-                    await eyes.listing(creates)
+                    await reads.listing(creates)
             acts = [call for call in calls if not act_named(call.act).creates]
             followed = {str(call.subject): False for call in acts if call.state == "accepted"}
             doubtful = {str(call.subject): act_named(call.act).reverts for call in acts if call.state != "accepted"}
             if doubtful:
-                await eyes.subjects(doubtful, ENDED)
-            if followed := {each: False for each in followed if each not in doubtful}:
-                await eyes.subjects(followed, ENDED, follow=True)
+                await reads.subjects(doubtful, ENDED)
+            if followed := {subject: False for subject in followed if subject not in doubtful}:
+                await reads.subjects(followed, ENDED, follow=True)
             self._fresh |= {call.id for call in calls if self._is_news(call)}
         finally:
             self._looks += 1
             ended = self._clock.monotonic()
-            self._next_poll = ended + interval(self._looks - 1, self._rng, eyes.reader.pages)
+            self._next_poll = ended + interval(self._looks - 1, self._rng, reads.reader.pages)
             self._soonest_poll = min(self._next_poll, ended + SOONEST)
 
     def _shown(self, call: Call) -> Any:
         """The state of a call's subject, as it was read last."""
-        return self._known.readings.of(call.subject)[0]
+        return self._shared.readings.of(call.subject)[0]
 
     def _is_news(self, call: Call) -> bool:
         """Whether a call is to be looked at after a reading; one that was accepted if it shows another state, or evidence is of age."""
@@ -218,15 +242,16 @@ class OpenCalls:
 
     # Deciding.
 
-    async def look(self) -> AsyncIterator[tuple[list[tuple[Request, Request]], list[int]]]:
+    async def look(self) -> AsyncIterator[tuple[list[int], list[tuple[Request, Request]], list[int]]]:
         """Decide for the calls whose subject was read, and write what is settled, blocked or released.
 
-        Yields those requests, before and after, and the calls that a later plan has abandoned meanwhile.
+        Yields these calls, those requests, before and after, and the calls that a later plan has abandoned since.
         """
         fresh, self._fresh = sorted(self._fresh & self.calls.keys()), set()
         for start in range(0, len(fresh), AT_ONCE):
-            some = fresh[start : start + AT_ONCE]
-            yield await self._commit(partial(self._judge, some))
+            batch = fresh[start : start + AT_ONCE]
+            changed, closed = await self._commit(partial(self._judge, batch))
+            yield batch, changed, closed
 
     def _judge(self, numbers: Sequence[int]) -> tuple[list[tuple[Request, Request]], list[int]]:
         ledger = self._ledger
@@ -239,56 +264,59 @@ class OpenCalls:
                 closed.append(call.id)
             if call.state in {"sent", "closed"} or not requests:
                 continue
-            shown, said = self._decide(call, requests)
+            shown, decisions = self._decide(call, requests)
             if shown != call:
                 ledger.calls.note(shown)
-            changed.extend(self._write(shown, said))
+            changed.extend(self._write(shown, decisions))
         return changed, closed
 
     def _decide(self, call: Call, requests: Sequence[Request]) -> tuple[Call, list[tuple[Request, Decision]]]:
         """What a reading makes of a call, and of each of its requests."""
-        facts, shown = self._known.open(call, requests, resends=False)
+        facts, shown = self._shared.open(call, requests, resends=False)
         looked = next(iter(facts.values())).looked
         if looked is not None:
             self._judged[call.id] = self._shown(call), self._clock.monotonic()
         due = looked is not None and looked >= resend_after(call) and call.state in {"unknown", "limited"}
         if due and self._sends(call.id) and self._stale[call.id] < MOST_READINGS:
-            verdict = fit(self._known.again(call, requests, facts))
+            verdict = fit(self._shared.again(call, requests, facts))
             if isinstance(verdict, Wait | Block):
                 shown = replace(shown, reason=verdict.reason)
             else:
-                facts = {one: replace(each, resends=True) for one, each in facts.items()}
+                facts = {request: replace(decision, resends=True) for request, decision in facts.items()}
         if shown is not call:
-            facts = {one: replace(each, call=shown) if each.call is call else each for one, each in facts.items()}
+            facts = {
+                request: replace(decision, call=shown) if decision.call is call else decision
+                for request, decision in facts.items()
+            }
         about = act_named(call.act).about
-        said = [(one, decide(one, about, facts[one.id])) for one in requests]
-        if any(facts[one.id].resends and isinstance(each, Wait) for one, each in said):
-            self._stale[call.id] += 1  # it may be sent again once it was just read: that is done at once
+        decisions = [(request, decide(request, about, facts[request.id])) for request in requests]
+        if any(facts[request.id].resends and isinstance(decision, Wait) for request, decision in decisions):
+            self._stale[call.id] += 1  # it may be sent again once it was just read: that is done immediately
             self._next_poll = min(self._next_poll, self._clock.monotonic())
-        return shown, said
+        return shown, decisions
 
-    def _write(self, call: Call, said: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
+    def _write(self, call: Call, decisions: Sequence[tuple[Request, Decision]]) -> list[tuple[Request, Request]]:
         """Write what is decided about the requests of an open call; those that have changed, before and after."""
-        ledger, now = self._ledger, self._known.now
-        decided = write(ledger, said, now)
-        freed = [one for one, each in said if isinstance(each, Release)]
-        waits = [(one, each) for one, each in said if isinstance(each, Wait)]
+        ledger, now = self._ledger, self._shared.now
+        decided = write(ledger, decisions, now)
+        freed = [request for request, decision in decisions if isinstance(decision, Release)]
+        waits = [(request, decision) for request, decision in decisions if isinstance(decision, Wait)]
         undone: dict[int, Request] = {}
         if freed:
             page = call.http_status if call.refused else None
-            ledger.requests.release([one.id for one in freed], alone=True, page=page)
-            undone = undo_unsent(ledger, [one.id for one in freed])
+            ledger.requests.release([request.id for request in freed], alone=True, page=page)
+            undone = undo_unsent(ledger, [request.id for request in freed])
         ledger.requests.say(
             [
-                replace(one, outcome=Outcome.PENDING, reason=each.reason)
-                for one, each in waits
-                if each.reason != one.reason or one.outcome is Outcome.BLOCKED
+                replace(request, outcome=Outcome.PENDING, reason=decision.reason)
+                for request, decision in waits
+                if decision.reason != request.reason or request.outcome is Outcome.BLOCKED
             ]
         )
         if decided or freed:
             ledger.calls.close(call.id)
-        elif any(isinstance(each, Send) for _, each in said):
+        elif any(isinstance(decision, Send) for _, decision in decisions):
             self.resend.add(call.id)
-        if waits and not freed and not any(each.holds for _, each in waits):
+        if waits and not freed and not any(decision.holds for _, decision in waits):
             self._polled.discard(call.id)
-        return [*decided, *((one, undone.get(one.id, replace(one, call=None))) for one in freed)]
+        return [*decided, *((request, undone.get(request.id, replace(request, call=None))) for request in freed)]

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from voxops.acts import keys
 from voxops.acts.act import Request, settled
-from voxops.acts.create import asked_hash, shown_of_body, shown_of_state
 from voxops.api.evidence import same_time
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
@@ -23,16 +22,20 @@ def seen_of(state: PostState, began: float) -> Seen:
     op, row, campaign, asked = state.marks
     source = "single" if state.source == "single" else "list"
     return Seen(
-        state.post_id, state.created_at or "", state.status, state.updated_at, op, row, campaign, asked, shown_of_state(state), began,
+        state.post_id, state.created_at or "", state.status, state.updated_at, op, row, campaign, asked, keys.shown_of_state(state), began,
         source, began,
     )  # fmt: skip
 
 
 def is_remembered(state: PostState, now: float) -> bool:
-    """Whether a post is remembered: it bears a mark of ours, was read by itself, or a row might ask for the same (rule 17)."""
+    """Whether a post is remembered: it bears a mark of ours, was read separately, or a row might ask for the same (rule 17)."""
     if state.source == "single" or state.mark is not None or state.marks[1] is not None:
         return True
-    return state.scheduled_for is not None and shown_of_state(state) is not None and _instant(state.scheduled_for) > now
+    return (
+        state.scheduled_for is not None
+        and keys.shown_of_state(state) is not None
+        and _instant(state.scheduled_for) > now
+    )
 
 
 def strangers(
@@ -48,7 +51,7 @@ def strangers(
     Such a post is for the same accounts, or shows none, and was created in the `span`. `claimed` are posts that are known to be some
     row's. Where lists are known to show metadata, a person must have wiped the mark, so that the post was edited since it was created.
     """
-    found: dict[int, str] = {}
+    may_be: dict[int, str] = {}
     for state in posts:
         created = None if state.created_at is None else _instant(state.created_at)
         elsewhen = created is not None and not span[0] <= created <= span[1]
@@ -62,33 +65,33 @@ def strangers(
         accounts = set(state.accounts)
         for request in requests:
             if not accounts or accounts & set(request.item.requested["accountIds"]):
-                found.setdefault(request.id, state.post_id)
-    return found
+                may_be.setdefault(request.id, state.post_id)
+    return may_be
 
 
 def by_mark(posts: Iterable[PostState]) -> dict[str, list[PostState]]:
     """Mark -> the posts that bear it, the earliest first."""
-    found: dict[str, list[PostState]] = {}
+    marked: dict[str, list[PostState]] = {}
     for state in sorted(posts, key=lambda state: (state.created_at or "", state.post_id)):
         if state.mark is not None:
-            found.setdefault(state.mark, []).append(state)
-    return found
+            marked.setdefault(state.mark, []).append(state)
+    return marked
 
 
-def match(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, str]:
+def posts_for(requests: Iterable[Request], posts: Iterable[PostState]) -> dict[int, str]:
     """Request -> the earliest post that bears its mark and was created as it asks.
 
     A colleague may have created the same row with another body. Drafts without a time are clones, and don't count, unless no other post
     bears the mark.
     """
-    marks, found = by_mark(posts), {}
+    marks, matched = by_mark(posts), {}
     for request in requests:
         marked = marks.get(request.item.mark, [])
         whole = [state for state in marked if state.status != "draft" or state.scheduled_for is not None]
-        asked = asked_hash(request.item.body or {})
-        if hits := [state for state in whole or marked[-1:] if state.marks[3] in {None, asked}]:
-            found[request.id] = hits[0].post_id
-    return found
+        asked = {None, request.item.asked_hash}
+        if hits := [state for state in whole or marked[-1:] if state.marks[3] in asked]:
+            matched[request.id] = hits[0].post_id
+    return matched
 
 
 def may_be_edited(state: PostState) -> bool:
@@ -108,18 +111,17 @@ def _instant(text: str) -> float:
 def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
     """The row settled as a post that is there, or why it must not be created; None if nothing that was seen forbids it.
 
-    `posts` bear a mark of the row or of one of its attempts; clones are nobody's.
+    `posts` bear a mark of the row or of one of its attempts; clones belong to no row.
     """
     posts = [post for post in posts if not post.is_clone]
     if not posts:
         return None
     item = request.item
-    body = item.body or {}
-    asked, shown = asked_hash(body), shown_of_body(body)
+    asked, shown = item.asked_hash, item.shown_hash
     attempts = keys.marks(item.campaign, item.label, item.attempt + LATER_ATTEMPTS)
     latest = max((attempts.get(post.op_mark, len(attempts)) for post in posts if post.op_mark), default=item.attempt)
     first: dict[str, Seen] = {}
-    for post in sorted(posts, key=lambda one: (one.created, one.post_id)):
+    for post in sorted(posts, key=lambda post: (post.created, post.post_id)):
         if post.op_mark is not None:
             first.setdefault(post.op_mark, post)
 
@@ -129,7 +131,7 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
         return first.get(post.op_mark or "", post) is not post and post.shown not in {None, shown}
 
     # What is there comes first: it may be another attempt at the row. What may be a duplicate comes later, what was withdrawn last.
-    for post in sorted(posts, key=lambda one: (one.withdrawn, one.status == "draft", is_copy(one))):
+    for post in sorted(posts, key=lambda post: (post.withdrawn, post.status == "draft", is_copy(post))):
         earlier = post.op_mark is not None and attempts.get(post.op_mark, len(attempts)) < request.asked
         if post.withdrawn or post.status == "draft":
             if not earlier:

@@ -16,7 +16,8 @@ import pandas as pd
 from voxops._support import safe
 from voxops.api.timing import WATCH_FOR
 from voxops.client import Answer, Followed, Kind, Polled, read_record
-from voxops.engine.lists import Reader, interval, rest
+from voxops.engine.lists import Reader
+from voxops.engine.polling import interval, rest
 from voxops.engine.progress import Progress, cells_of
 from voxops.errors import (
     ConfigError,
@@ -77,8 +78,8 @@ def things_of(things: Any, kind: str) -> dict[Polled, str]:
 def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Polled, str]:
     """The things of a frame."""
     column = f"{kind}_id"
-    wanted = [column, *(["webhook_id"] if kind == "delivery" else [])]
-    missing = [name for name in wanted if name not in frame.columns]
+    needed = [column, *(["webhook_id"] if kind == "delivery" else [])]
+    missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise PlanError(f"the frame has no column {', '.join(missing)}; give ids, or a frame that has it")
     if kind == "post" and "targets" in frame.columns:
@@ -86,7 +87,7 @@ def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Polled, str]:
     else:
         groups = [str(value or "") for value in plain_values(frame, _GROUP[kind])]
     names = (column, "webhook_id", *_DELIVERY.values())
-    found: dict[Polled, str] = {}
+    things: dict[Polled, str] = {}
     for group, item, webhook, *values in zip(groups, *(plain_values(frame, name) for name in names), strict=True):
         if item is None or (kind == "delivery" and webhook is None):
             continue
@@ -95,8 +96,8 @@ def _of_frame(frame: pd.DataFrame, kind: Kind) -> dict[Polled, str]:
             before = {"id": item, **dict(zip(_DELIVERY, values, strict=True))}
             # One that has arrived is not expected to change.
             polled = replace(polled, webhook_id=webhook, before=None if before["success"] else before)
-        found[polled] = group
-    return found
+        things[polled] = group
+    return things
 
 
 async def refuse_unknown(client: AsyncClient, things: Collection[Polled]) -> None:
@@ -110,10 +111,10 @@ async def refuse_unknown(client: AsyncClient, things: Collection[Polled]) -> Non
     typed = [polled for polled in things if polled.kind != "delivery"]
     for polled in typed if len(typed) <= _TYPED else ():
         try:
-            known = await read_record(polled, client) is not None
+            exists = await read_record(polled, client) is not None
         except ValidationError:  # a malformed id is refused before it is looked up
-            known = False
-        if not known:
+            exists = False
+        if not exists:
             raise ConfigError(
                 f"there is no {polled.kind} {polled.id[:60]!r} in this workspace; ws.watch takes a frame, ids as ws.posts() shows them, "
                 f"or with kind= those of {', '.join(name for name in get_args(Kind) if name != 'post')}"
@@ -141,7 +142,7 @@ class _Thing(Followed):
         return self.status or "not read yet"
 
     def may_end(self, until: float) -> bool:
-        """Whether it may end by itself before an instant of the server's: what waits for longer, or for a person, does not (rule 14)."""
+        """Whether it may end without a person before an instant of the server's: what waits for longer, or for a person, does not (rule 14)."""
         if self.due is not None:
             return self.due.timestamp() <= until
         return self.status not in WAITING_STATUSES
@@ -278,7 +279,7 @@ class Watch:
 
     async def _read(self, things: Iterable[_Thing]) -> list[tuple[_Thing, Any]]:
         """These with what was read of them, by the read that their kind calls for; a post that is looked at later is left out."""
-        found: list[tuple[_Thing, Any]] = []
+        pairs: list[tuple[_Thing, Any]] = []
         posts, webhooks = dict[str, _Thing](), dict[str, dict[str, _Thing]]()
         for thing in sorted(things, key=lambda thing: thing.job.id):
             job = thing.job
@@ -287,13 +288,13 @@ class Watch:
             elif job.kind == "delivery":
                 webhooks.setdefault(job.webhook_id or "", {})[job.id] = thing
             else:
-                found.append((thing, await read_record(job, self._client)))
+                pairs.append((thing, await read_record(job, self._client)))
         states = await self._reader.follow(posts)
-        found += [(thing, states[post]) for post, thing in posts.items() if post in states]
+        pairs += [(thing, states[post]) for post, thing in posts.items() if post in states]
         for webhook, group in webhooks.items():
             episodes = await self._reader.deliveries(webhook, group)
-            found += [(thing, episodes.get(delivery)) for delivery, thing in group.items()]
-        return found
+            pairs += [(thing, episodes.get(delivery)) for delivery, thing in group.items()]
+        return pairs
 
     def results(self) -> pd.DataFrame:
         """One row per thing: ``id platform status outcome waiting_for error_message`` (string), ``settled_at`` (UTC).

@@ -11,11 +11,11 @@ from tests.acts.support import item, request
 
 from voxops.acts import keys
 from voxops.acts.act import Subject
-from voxops.acts.create import asked_hash, shown_of_body
+from voxops.acts.keys import asked_hash, shown_of_body
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import CREATED_WITHIN, SKEW
-from voxops.engine.presence import is_remembered, judge, looks_like, match, strangers
+from voxops.engine.match import is_remembered, judge, looks_like, posts_for, strangers
 from voxops.ledger.records import Seen
 from voxops.model import Outcome
 
@@ -138,7 +138,7 @@ CLONE = {"status": "draft", "when": None}
     ([post("l", created=LATER, metadata=marks()), post("e", when=None, status="published", metadata=marks())], "e"),
 ])  # fmt: skip
 def test_rule_10_a_post_with_the_mark_is_the_row(posts, says):
-    assert match([row()], posts) == ({} if says is None else {1: says})
+    assert posts_for([row()], posts) == ({} if says is None else {1: says})
 
 
 def at(seconds: float) -> str:
