@@ -79,7 +79,7 @@ def test_the_commands_and_their_options_are_these():
 WRONG = {
     "deliveries --tz Mars/Phobos": "argument --tz", "deliveries --by colour": "argument --by", "deliveries --since": "argument --since",
     "resume run_1 --timeout soon": "argument --timeout", "tirage": "did you mean 'triage'?", "post": "did you mean 'posts'?",
-    "archive snyc": "did you mean 'sync'?", "deliveries --by events": "did you mean 'event'?", "sandbox --posts=-1": "argument --posts: '-1' is no",
+    "triage --sicne 7D": "did you mean --since?", "archive snyc": "did you mean 'sync'?", "deliveries --by events": "did you mean 'event'?", "sandbox --posts=-1": "argument --posts: '-1' is no",
     "sandbox --rate-limit=-5": "argument --rate-limit: '-5' is no", "sandbox --speed=inf": "argument --speed: 'inf' is no",
     "sandbox --port=70000": "argument --port: '70000' is no", "sandbox --switch list_lag=20": "did you mean list_lag_seconds?",
     "sandbox --switch ignore_keys": "'ignore_keys' is not NAME=VALUE", "sandbox --switch ignore_keys=yes": "of type bool, not 'yes'",

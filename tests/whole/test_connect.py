@@ -11,7 +11,7 @@ import pytest
 from tests.virtual import standing_still
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
+from voxburst_sandbox import Fault, Sandbox
 
 
 def failed_posts(ws: vx.Workspace) -> pd.DataFrame:
@@ -31,6 +31,16 @@ def test_a_workspace_shows_itself_without_its_key(sandbox, ws, tmp_path):
     assert "ledger.sqlite, no run in it yet<" in ws._repr_html_(), "a typo in the path starts an empty ledger"
     ws.run(vx.plan_retry(failed_posts(ws))).wait()
     assert "ledger.sqlite, 1 run in it<" in ws._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [(200, "VOXBURST_API_URL"), (404, "VOXBURST_API_URL"), (302, "Redirects are not followed"), (502, "a web page")],
+)
+def test_a_wrong_address_is_said_at_once(sandbox, tmp_path, status, said):
+    sandbox.add_fault(Fault("garbage", path="/v1/auth/me", body="html", status=status, times=None))
+    with pytest.raises(vx.errors.ConfigError, match=said):
+        vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite")
 
 
 def test_an_identity_that_was_not_shown_is_asked_for_again(sandbox, tmp_path):
@@ -92,6 +102,21 @@ def test_rule_16_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interp
         "    ws.run(plan(ws, 400))\ngo()\ngc.collect()\n"
     )
     assert script(configured + SHEET + code, logged) == "", "a library prints nothing"
+
+
+def test_a_run_whose_ledger_has_gone_says_that_it_sends_nothing_more(sandbox, tmp_path):
+    ledger = tmp_path / "ledger.sqlite"
+    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+        plan = vx.plan_retry(failed_posts(ws))
+        with standing_still(ws.client):
+            run = ws.run(plan)
+            ledger.unlink()
+        with pytest.raises(vx.errors.LedgerError):
+            run.wait(60)
+        assert not run.running
+        assert run.snapshot.phase == "stopped"
+        assert "ledger" in run.snapshot.note
+        assert "sending" not in repr(run).splitlines()[0]
 
 
 def test_rule_16_an_interrupt_while_a_run_is_shown_pauses_it_and_names_it(sandbox, ws, monkeypatch):

@@ -163,6 +163,17 @@ def test_each_platform_gets_its_text_once_and_plans_and_results_show_it(sandbox,
     assert len(sandbox.effects("post.create")) == 1
 
 
+def test_another_laptop_with_another_text_for_a_platform_posts_nothing_twice(sandbox, ws, tmp_path):
+    def results(workspace, text):
+        frame = sheet(accounts="twitter:@aldercoffee; linkedin:@aldercoffee", **{"content:twitter": text})
+        return workspace.run(created(frame, "spring")).wait().results()["reason_code"].fillna("").to_list()
+
+    assert results(ws, "Short") == [""]
+    with vx.connect(sandbox=sandbox, ledger=tmp_path / "other") as other:
+        assert [results(other, text) for text in ("Else", None, "Short")] == [["shows_it_now"], ["shows_it_now"], [""]]
+    assert len(sandbox.effects("post.create")) == 1
+
+
 # -- names of campaigns
 
 

@@ -91,6 +91,14 @@ def test_a_campaign_is_created_once_and_what_was_mended_is_added(sandbox, ws):
     assert sandbox.duplicates() == []
 
 
+def test_runs_count_the_posts_that_were_withdrawn_since(ws):
+    account = ws.accounts().query("status == 'active'")["account_id"].iloc[0]
+    sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["one", "two"], "accounts": account})
+    run = ws.run(vx.plan_create(sheet.assign(scheduled_for="2026-04-01T09:00:00Z"), key="row_id")).wait()
+    assert counts(ws.run(vx.plan_cancel(run)).wait()) == {"succeeded": 2}
+    assert ws.runs().loc[run.id, ["succeeded", "withdrawn"]].to_list() == [2, 2]
+
+
 def test_a_plan_of_nothing_is_a_run_that_has_ended(ws):
     failed = failed_posts(ws)
     real = ws.run(vx.plan_retry(failed)).wait(60)

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from voxops.errors import VoxopsError
 
@@ -68,8 +68,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors suggest the nearest word for a typo."""
 
+    options: ClassVar[set[str]] = set()  # of all commands
+
+    def add_argument(self, *names: Any, **details: Any) -> argparse.Action:
+        """Note the name of each option."""
+        self.options.update(names)
+        return super().add_argument(*names, **details)
+
     def error(self, message: str) -> NoReturn:
         """Print what is wrong, and exit with 2."""
+        if wrong := re.search(r"unrecognized arguments: (--[\w-]+)", message):
+            near = difflib.get_close_matches(wrong[1], self.options, 1)
+            message += f"; did you mean {near[0]}?" if near else ""
         if wrong := re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message):
             near = difflib.get_close_matches(wrong[1], re.findall(r"[\w-]+", wrong[2]), 1)
             message += f"; did you mean {near[0]!r}?" if near else ""

@@ -209,6 +209,9 @@ def run_posts(options: argparse.Namespace) -> int:
     """Print posts."""
     with connected(options) as ws:
         posts = ws.posts(status=options.status, campaign=options.campaign, since=options.since)
+    if posts.empty and not options.json:
+        say("no post matches these options")
+        return 0
     emit_or_print_frame(options, posts)
     return 0
 
@@ -326,6 +329,8 @@ def _show(options: argparse.Namespace, plan: Plan) -> None:
     """Show a plan: as JSON only if it is not run, because its results follow."""
     if not options.json:
         print(printable(plan), flush=True)
+        if plan.eligible and not options.yes:
+            say("to send it, add --yes")
     elif not options.yes:
         emit(records(plan.frame))
 

@@ -210,7 +210,7 @@ def present_of(frame: pd.DataFrame, now: datetime | str | None, times: pd.Series
             raise ValueError("NaT")
     except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
-            f"now={now!r} is no time, or has no time zone; pass one such as datetime.now(UTC)."
+            f"now={now!r} is not a time, or has no time zone; pass one such as datetime.now(UTC)."
         ) from error
     return time
 
