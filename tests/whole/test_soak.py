@@ -71,13 +71,13 @@ async def opened(ws: vx.Workspace, plans: list[vx.Plan]) -> tuple[list[Held], li
 
 
 def flat(what: str, found: list[Held], *, memory: int = 4, objects: int = 1_000) -> None:
-    """What is held at the end is what was held after a fifth, but for so many MiB and objects, and a connection or two."""
+    """What is held at the end is what was held after a fifth, but for so many MiB and objects, and the connections that ten at once may need."""
     first, last = found[len(found) // 5], found[-1]
     figures = f"{what}: after a fifth {first}, after all {last}"
     print(figures)
     assert last.memory - first.memory <= memory, figures
     assert last.objects - first.objects <= objects, figures
-    assert last.descriptors <= first.descriptors + 2, figures
+    assert last.descriptors <= first.descriptors + AT_ONCE, figures
     assert last.threads <= first.threads + 2, figures
 
 
