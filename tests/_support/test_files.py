@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from voxops._support.files import create_file, export, make_folder, replacing
+from voxops._support import files
+from voxops._support.files import create_file, export, make_folder
 from voxops.errors import ConfigError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
@@ -79,11 +80,15 @@ def test_a_new_file_is_never_made_through_a_link(tmp_path, target):
     assert not (tmp_path / "nothing").exists()
 
 
-def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_what_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     export(tmp_path / "report.csv", "old")
-    with pytest.raises(KeyboardInterrupt), replacing(tmp_path / "report.csv") as file:
-        file.write(b"half")
+
+    def interrupted(_: int) -> None:
         raise KeyboardInterrupt
+
+    monkeypatch.setattr(files.os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(tmp_path / "report.csv", "half")
     assert (tmp_path / "report.csv").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["report.csv"]
 

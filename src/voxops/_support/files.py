@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -70,62 +69,31 @@ def create_file(path: Path, *, private: bool = True) -> BinaryIO:
     return os.fdopen(os.open(path, _NEW, 0o600 if private else 0o666), "wb")
 
 
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Write a temporary file, which others may read, and which replaces the target when the block ends; it is removed if that fails.
-
-    Parameters
-    ----------
-    path : Path
-        The target; its folder must exist.
+def export(path: Path, data: str | bytes) -> Path:
+    """Write a file that others may read, and its missing folders, in place of an existing one; line ends stay as they are.
 
     Raises
     ------
-    FileExistsError
-        If the target is a folder, a device or a pipe.
     ConfigError
-        If it is a database, such as a ledger, which must not be replaced.
-    OSError
-        If it can't be written.
+        If it can't be written, or is a database, such as a ledger, which must not be replaced; says what to do.
     """
-    if path.exists() and not path.is_file():
-        raise FileExistsError(f"{path} exists and is not a file")
-    if _is_database(path):
-        raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
     aside = path.with_name(f".voxops-{secrets.token_hex(8)}.new")
     try:
-        with create_file(aside, private=False) as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            aside.unlink()
-        raise
-    flush_folder(path.parent)
-
-
-def _is_database(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(16) == b"SQLite format 3\0"
-    except OSError:  # an unreadable file counts as none
-        return False
-
-
-def export(path: Path, data: bytes | str) -> Path:
-    """Write a file that others may read, and its folder; text as UTF-8 with its own line ends.
-
-    Raises
-    ------
-    ConfigError
-        If it can't be written, or is a database; says what to do.
-    """
-    try:
         make_folder(path.parent, private=False)
-        with replacing(path) as file:
-            file.write(data.encode() if isinstance(data, str) else data)
+        if path.exists() and not path.is_file():
+            raise FileExistsError(f"{path} exists and is not a file")
+        with suppress(OSError), path.open("rb") as file:  # an unreadable file counts as no database
+            if file.read(16) == b"SQLite format 3\0":
+                raise ConfigError(f"{path} is a database, such as a ledger, and would be lost; choose another file")
+        try:
+            with create_file(aside, private=False) as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+        flush_folder(path.parent)
     except OSError as error:
         raise ConfigError(f"{path} can't be written: {error.strerror or error}. Choose another place.") from error
     return path
