@@ -141,8 +141,8 @@ class Engine:
         if others:
             statuses = Counter(str(item.seen.get("post_status")) for item in others)
             keeps = {f"post::{keep}": True for item in others if (keep := item.seen.get("keep"))}
-            wanted = {str(item.subject): False for item in others}
-            await reads.subjects({**wanted, **keeps}, [status for status, _ in statuses.most_common()])
+            subjects = {str(item.subject): False for item in others}
+            await reads.subjects({**subjects, **keeps}, [status for status, _ in statuses.most_common()])
 
     async def _read_compared(self, compared: Compared) -> None:
         """Read the posts that a sync was compared with, and those of its rows that this ledger created and the frame lacks (rule 18)."""

@@ -331,8 +331,10 @@ class SharedState:
         if not bare:
             return {}
         seen = self.ledger.seen.of_posts(bare)
-        claimed = {post for post, one in seen.items() if one.is_ours}
-        claimed |= {one.result_id for one in self.ledger.requests.bearing((), bare) if one.result_id is not None}
+        claimed = {post for post, shown in seen.items() if shown.is_ours}
+        claimed |= {
+            create.result_id for create in self.ledger.requests.bearing((), bare) if create.result_id is not None
+        }
         span = call.first_sent - SKEW, call.end + CREATED_WITHIN
         shows = self.ledger.seen.lists_show_marks
         return match.strangers(requests, [window[post] for post in bare], claimed, span, shows_metadata=shows)
@@ -360,8 +362,8 @@ class SharedState:
         return CallFacts(
             kind="resend",
             left=len(requests) < call.size,
-            seen=any(known.became is not None for known in facts.values()),
-            doubtful=next((known.doubtful for known in facts.values() if known.doubtful), None),
+            seen=any(of_request.became is not None for of_request in facts.values()),
+            doubtful=next((of_request.doubtful for of_request in facts.values() if of_request.doubtful), None),
             unwanted=not self.are_wanted(requests),
             passed=any(act.has_passed(request.item, now) for request in requests),
             forgotten=self.now > call.first_sent + self.retention or self.now < latest - 5.0,

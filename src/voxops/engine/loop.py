@@ -661,7 +661,7 @@ class Loop:
     async def _read_unsent(self, groups: Sequence[tuple[RunState, Group]]) -> None:
         """Read what groups wait for: the list for creates, the subjects of others."""
         try:
-            wanted: dict[str, bool] = {}
+            subjects: dict[str, bool] = {}
             items = []
             for _, group in groups:
                 requests = group.unsent(self._ledger.requests.get(group.ids))
@@ -669,10 +669,10 @@ class Loop:
                 if group.act.creates:
                     continue
                 alone = group.act.alone or group.alone
-                wanted |= {
+                subjects |= {
                     str(request.item.subject): alone for request in requests if request.item.subject.kind != "row"
                 }
-                wanted |= {f"post::{keep}": True for request in requests if (keep := request.item.seen.get("keep"))}
+                subjects |= {f"post::{keep}": True for request in requests if (keep := request.item.seen.get("keep"))}
             reads = self._reads
             if items:
                 async with self._open.listing:
@@ -682,9 +682,9 @@ class Loop:
                     await reads.refresh(items, sending=True)
                     await reads.listing(waiting=not reads.reader.created.knows_what_waits)
                     await reads.metadata()
-            if wanted:
-                await reads.subjects(wanted, LIKELY)
-                began = min(self._shared.readings.subjects[subject][1].at for subject in wanted)
+            if subjects:
+                await reads.subjects(subjects, LIKELY)
+                began = min(self._shared.readings.subjects[subject][1].at for subject in subjects)
                 if self._shared.now - began > FRESH_FOR:
                     for _, group in groups:
                         group.alone = True

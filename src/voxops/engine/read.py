@@ -186,11 +186,11 @@ class Reads:
             return
         self._readings.read_singly = True
         newest = sorted(window.values(), key=lambda state: state.created_at or "", reverse=True)[:SINGLY]
-        singles = [state for one in newest if (state := await self.reader.post(one.post_id)) is not None]
+        singles = [state for listed in newest if (state := await self.reader.post(listed.post_id)) is not None]
         marks = {state.mark: state.post_id for state in singles if state.mark is not None}
-        own = {one.item.mark for one in self._ledger.requests.bearing(marks, ())}
+        own = {create.item.mark for create in self._ledger.requests.bearing(marks, ())}
         self._readings.foreign_mark = next((post for mark, post in marks.items() if mark not in own), "")
-        ours = {one.result_id for one in self._ledger.requests.bearing((), window)}
+        ours = {create.result_id for create in self._ledger.requests.bearing((), window)}
         if any(state.metadata for state in singles) or ours:  # a create of ours has told, where nothing else could
             await self._commit(partial(seen.note_metadata, shown=False))
 

@@ -150,8 +150,8 @@ class Sender:
         requests, decisions = ask(Unsent(shared, unsent, gate, taking=True), unsent)
         write(ledger, decisions, shared.now)
         if not requests:
-            said = [said for _, said in decisions if isinstance(said, Read | Wait)]
-            return said[0] if said else None
+            kept = [kept for _, kept in decisions if isinstance(kept, Read | Wait)]
+            return kept[0] if kept else None
         act = group.act
         if alone := [request for request in requests if request.alone]:  # a batch with it was refused (rule 12)
             requests = alone[:1]
