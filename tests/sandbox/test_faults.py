@@ -100,6 +100,13 @@ def test_a_refusal_is_stored_too_and_a_key_is_good_for_no_other_path(sandbox, ap
     assert refusal(api.post(f"{path}/cancel", headers=KEY)) == (409, "IDEMPOTENCY_CONFLICT")
 
 
+def test_the_same_body_is_the_same_bytes(sandbox, api):
+    first = api.post("/posts", json=fields(api), headers=KEY)
+    spaced = first.request.content.replace(b'":', b'" :')
+    assert refusal(api.post("/posts", content=spaced, headers=KEY)) == (409, "IDEMPOTENCY_CONFLICT")
+    assert created(sandbox) == 1
+
+
 @pytest.mark.parametrize(("shared", "effects"), [(False, 2), (True, 1)])
 def test_each_api_key_has_idempotency_keys_of_its_own_but_where_the_workspace_shares_them(
     sandbox, api, create, shared, effects
@@ -123,6 +130,15 @@ def test_a_slow_request_is_in_progress_for_whoever_repeats_it(sandbox, create, b
     assert slow.result(PATIENCE).status_code == 201
     assert create().content == slow.result().content
     assert created(sandbox) == 1
+
+
+def test_an_answer_that_is_delayed_comes_after_its_effect(sandbox, create, beside):
+    sandbox.add_fault(Fault("delay", **POSTS, when="after", seconds=3600))
+    slow = beside.submit(create)
+    until(lambda: created(sandbox))
+    assert not slow.done()
+    sandbox.clear_faults()
+    assert slow.result(PATIENCE).status_code == 201
 
 
 def test_a_request_whose_client_gave_up_still_takes_effect(sandbox, api, create):
@@ -163,6 +179,12 @@ def test_which_request_is_hit(sandbox, api):
     assert [api.get("/accounts").status_code for _ in range(4)] == [200, 500, 200, 200]
     assert [api.get("/webhooks").status_code for _ in range(9)] == [200, 200, 500, 200, 200, 500, 200, 200, 200]
     assert [(fault["matched"], fault["struck"]) for fault in sandbox.faults()] == [(4, 1), (9, 2)]
+
+
+def test_a_star_is_one_segment_and_two_are_any():
+    one, many = Fault("status", path="/v1/posts/*"), Fault("status", path="/v1/posts/**")
+    assert [one.matches("GET", path) for path in ("/v1/posts/a", "/v1/posts/a/retry")] == [True, False]
+    assert many.matches("GET", "/v1/posts/a/retry")
 
 
 def test_chance_depends_on_the_seed_and_the_try_not_on_order(sandbox, api):

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import create, draft, fields, refusal, walk
+from tests.sandbox.support import again, create, draft, fields, refusal, walk
 
 from voxburst_sandbox import Sandbox
 
@@ -67,6 +67,15 @@ def test_a_dry_run_creates_nothing_and_does_not_act(sandbox, api):
     assert sandbox.effects() == sandbox.requests(acting=True) == []
 
 
+def test_one_bad_item_refuses_the_whole_bulk_where_that_is_the_reading(sandbox, api):
+    sandbox.set_switches(bulk_refuses_whole=True)
+    good = fields(api, scheduledFor=LATER)
+    answer = api.post("/posts/bulk", json={"posts": [good, good | {"accountIds": ["acc_none"]}]})
+    assert refusal(answer) == (400, "ACCOUNT_NOT_FOUND")
+    assert answer.json()["error"]["details"] == {"field": "posts[1].accountIds[0]", "index": 1}
+    assert sandbox.effects() == []
+
+
 # The queue.
 
 
@@ -119,6 +128,13 @@ def test_a_retry_requeues_what_failed_and_says_what_it_left_out(sandbox, api):
     published = sandbox.effects("target.publish")
     assert [(effect["target"], effect["key"]) for effect in published] == [(target_id, "retry-0001")]
     assert sandbox.duplicates() == []
+
+
+def test_a_target_at_its_cap_is_skipped(sandbox, api):
+    capped = next(p for p in sandbox.world.posts.values() if any(t.retry_count == 3 for t in p.targets))
+    data = api.post(f"/posts/{capped.id}/retry").json()
+    assert "retry limit reached" in [entry["reason"] for entry in data["skippedPlatforms"]]
+    assert all(entry["retryCount"] <= 3 for entry in data["retriedPlatforms"])
 
 
 @pytest.mark.parametrize(("code", "lasting"), [
@@ -213,3 +229,20 @@ def test_a_state_that_does_not_permit_it_is_409(sandbox, api, act, status):
     post = next(post.id for post in sandbox.world.posts.values() if post.status == status)
     assert refusal(api.post(f"/posts/{post}/{act}")) == (409, "CONFLICT")
     assert sandbox.effects() == []
+
+
+@pytest.mark.release
+def test_outcomes_depend_on_seed_and_subject_not_on_order(sandbox, api):
+    posts = sorted(post.id for post in sandbox.world.posts.values() if post.status in ("failed", "partial"))
+
+    def codes(posts: list[str], between: float) -> dict[str, str]:
+        again(sandbox, recovery_rate=0.5, silent_webhooks=True)
+        for post in posts:
+            api.post(f"/posts/{post}/retry")
+            sandbox.advance(between)
+        sandbox.advance(120)
+        return {t.id: (t.error or {}).get("code", "") for p in posts for t in sandbox.world.posts[p].targets}
+
+    forwards = codes(posts, 0)
+    assert forwards == codes(posts[::-1], 1.5)
+    assert {"", "RATE_LIMITED"} <= set(forwards.values())

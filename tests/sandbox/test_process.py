@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -105,6 +106,26 @@ def test_what_was_never_answered_but_done_is_on_file(tmp_path):
         assert len(sandbox.world.posts) == 21
 
 
+def records(sandbox: Sandbox) -> dict[str, object]:
+    """All that a sandbox knows."""
+    tables = {name: dict(table) for name, table in sandbox.world.tables()}
+    return tables | {name: list(log) for name, log in sandbox.world.logs()}
+
+
+def test_the_file_holds_every_record_as_it_is_until_a_reset_clears_it(tmp_path):
+    state = tmp_path / "state.db"
+    with Sandbox(state=state, posts=50, deliveries=80) as sandbox:
+        sandbox.advance(7 * 86_400)
+        before = records(sandbox)
+    with Sandbox(state=state, speed=0) as sandbox:
+        assert records(sandbox) == before
+        assert sandbox.effects()
+        sandbox.reset(empty=True)
+    with Sandbox(state=state) as sandbox:
+        assert (sandbox.effects(), sandbox.world.posts, sandbox.received()) == ([], {}, [])
+        assert len(sandbox.world.accounts) == 12
+
+
 def test_a_state_file_belongs_to_one_sandbox_at_a_time(tmp_path):
     state = tmp_path / "state.db"
     with Sandbox(state=state, **SMALL), pytest.raises(OSError, match="another sandbox"):
@@ -163,6 +184,17 @@ def test_it_speaks_https_on_every_port(tmp_path):
             sandbox.add_fault(Fault("drop", path="/v1/health"))
             with pytest.raises(httpx.RemoteProtocolError):
                 api.get("/health")
+
+
+def test_a_request_that_is_open_for_a_second_after_the_stop_is_broken_off():
+    with Sandbox(**SMALL) as sandbox, ThreadPoolExecutor() as beside:
+        sandbox.add_fault(Fault("delay", path="/v1/posts", seconds=3600))
+        answer = beside.submit(httpx.get, f"{sandbox.url}/v1/posts", headers=AUTH, trust_env=False, timeout=PATIENCE)
+        while not sandbox.faults()[0]["struck"]:
+            assert not answer.done()
+        sandbox.stop()
+        with pytest.raises(httpx.RemoteProtocolError):
+            answer.result(PATIENCE)
 
 
 def test_now_is_this_machines_clock():

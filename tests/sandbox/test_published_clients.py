@@ -70,6 +70,16 @@ def test_a_reads_webhooks_by_their_name_and_active(api):
     assert (changed["active"], changed["enabled"]) == (False, False)
 
 
+UPGRADE = {
+    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA==",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("headers", [{}, UPGRADE], ids=["plain", "upgrade"])
+def test_a_tunnel_is_answered_with_a_word(api, headers):
+    assert refusal(api.get("/webhooks/tunnel", headers=headers)) == (501, "NOT_IMPLEMENTED")
+
+
 def test_c_is_sent_back_to_its_address(api):
     begun = api.post("/accounts/connect/threads", json={"callbackUrl": "http://127.0.0.1:8976/callback?flow=7"}).json()
     there = urlsplit(httpx.get(begun["authUrl"], headers={"Accept": "text/html"}, trust_env=False).headers["location"])
@@ -170,6 +180,11 @@ def records(sandbox: Sandbox, api: httpx.Client):
     return ask
 
 
+def test_chosen_figures_show_no_zeros_for_the_others(figures):
+    answer, chosen = figures().json(), figures(metrics="likes, clicks").json()
+    assert chosen["metrics"] == {name: answer["metrics"][name] for name in ("likes", "clicks")}
+
+
 def test_the_figures_of_an_account_are_the_sums_of_its_posts_also_after_a_refresh(sandbox, api, records):
     key = account(api, "bluesky")
     before = api.get(f"/analytics/accounts/{key}").json()
@@ -202,9 +217,55 @@ def test_a_history_has_the_steps_that_it_names(api, granularity, days, first):
     assert (len(shown["timeseries"]), shown["timeseries"][0]["date"]) == (days, first)
 
 
+def test_totals_are_the_sums_of_what_posts_show(api, records):
+    own = records()
+    sums = {name: sum(record[name] for record in own) for name in METRICS}
+    posts = len({record["postId"] for record in own})
+    totals = {"totalPosts": posts, "averageEngagementRate": rate(sums)}
+    totals |= {f"total{name.capitalize()}": value for name, value in sums.items()}
+    overview, aggregate = (api.get(f"/analytics/{name}").json() for name in ("overview", "aggregate"))
+    assert posts > 0
+    assert sums["saves"] > 0
+    assert overview["summary"] == totals
+    for answer in (overview, aggregate):
+        assert {name: answer[name] for name in totals} == totals
+    assert overview["period"] == {"start": "2026-01-31T09:00:00.000Z", "end": "2026-03-02T09:00:00.000Z"}
+    best = sorted(own, key=lambda record: -record["engagements"])[:5]
+    names = ("platform", "postId", "engagements", "impressions")
+    assert [[post[name] for name in names] for post in overview["topPosts"]] == [
+        [record[name] for name in names] for record in best
+    ]
+    assert aggregate["topPerformingPosts"][:5] == overview["topPosts"]
+    for entry in overview["byPlatform"]:
+        there = [record for record in own if record["platform"] == entry["platform"]]
+        assert entry["posts"] == len({record["postId"] for record in there})
+        assert {name: entry[name] for name in METRICS} == {n: sum(record[n] for record in there) for n in METRICS}
+
+
+def test_an_aggregate_of_one_account_is_what_the_account_shows(api):
+    key = account(api, "linkedin")
+    query = {"accountIds": f"{key},{account(api, 'twitter')}", "platforms": "LINKEDIN", "limit": 3}
+    one, both = api.get(f"/analytics/accounts/{key}").json(), api.get("/analytics/aggregate", params=query).json()
+    assert [entry["platform"] for entry in both["byPlatform"]] == ["linkedin"]
+    assert len(both["topPerformingPosts"]) == 3
+    for name in ("totalPosts", "totalImpressions", "totalReach", "totalEngagements"):
+        assert both[name] == one["metrics"][name]
+    assert both["averageEngagementRate"] == one["metrics"]["engagementRate"]
+
+
+def test_a_post_counts_from_when_it_was_published(api):
+    query = {"startDate": "2026-02-01", "endDate": "2026-02-02"}
+    assert api.get("/analytics/overview", params=query).json()["summary"]["totalPosts"] == 0
+
+
 @pytest.mark.parametrize(("path", "details"), [
     ("posts/post_none", {"resource": "post"}), ("pots/post_none", {"endpoint": "/v1/analytics/pots/post_none"}),
 ])  # fmt: skip
 def test_an_unknown_post_is_another_404_than_an_unknown_endpoint(api, path, details):
     answer = api.get(f"/analytics/{path}")
     assert (answer.status_code, answer.json()["error"]["details"]) == (404, details)
+
+
+@pytest.mark.parametrize("query", [{"since": "soon"}, {"granularity": "YEARLY"}, {"startDate": "yesterday"}])
+def test_a_period_that_makes_no_sense_is_refused(figures, query):
+    assert figures(**query).status_code == 400

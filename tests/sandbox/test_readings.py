@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import account, again, client, create, walk
+from tests.sandbox.support import account, again, client, create, draft, walk
 
 from voxburst_sandbox import Sandbox, Switches
 
@@ -87,12 +87,26 @@ def test_lists_may_show_as_much_as_single_reads_and_both_may_show_less(start, ap
     assert FINER.isdisjoint(single(api, key)["platforms"][0])
 
 
+def test_lists_may_show_less_than_single_reads(start, api):
+    sandbox = start(empty=False, no_listed_metadata=True)
+    key, _ = failed(sandbox)
+    assert ("metadata" in single(api, key), "metadata" in listed(api)[key]) == (True, False)
+
+
 def test_by_default_a_list_lacks_ids_and_counts_of_targets_alone(start, api):
     key, _ = failed(start(empty=False))
     whole = single(api, key)
     for target in whole["platforms"]:
         del target["postPlatformId"], target["retryCount"]
     assert listed(api)[key] == whole
+
+
+def test_metadata_may_be_shown_nowhere(start, api):
+    sandbox = start(no_metadata=True)
+    key = scheduled(api, metadata=MARK)
+    assert "metadata" not in listed(api)[key]
+    assert "metadata" not in single(api, key)
+    assert sandbox.effects("post.create")[0]["mark"] == "mark-1"
 
 
 def test_an_unknown_switch_is_named(start):
@@ -139,6 +153,32 @@ def test_lists_lag_and_single_reads_are_current(start, api):
     assert key not in listed(api)
 
 
+def test_single_reads_may_lag_too(start, api):
+    sandbox = start(list_lag_seconds=5, single_reads_lag=True)
+    key = scheduled(api)
+    assert api.get(f"/posts/{key}").status_code == 404
+    sandbox.advance(5)
+    assert single(api, key)["status"] == "scheduled"
+
+
+def test_a_lag_that_is_switched_on_later_begins_then(start, api):
+    sandbox = start()
+    before = scheduled(api)
+    sandbox.set_switches(list_lag_seconds=60)
+    after = scheduled(api)
+    assert set(listed(api)) == {before}
+    sandbox.set_switches(list_lag_seconds=0)
+    assert set(listed(api)) == {before, after}
+
+
+def test_a_lagging_list_is_read_page_by_page(start, api):
+    sandbox = start(list_lag_seconds=30)
+    made = [scheduled(api) for _ in range(5)]
+    sandbox.advance(30)
+    scheduled(api)
+    assert sorted(post["id"] for post in walk(api, "/posts", limit=2)) == sorted(made)
+
+
 # Queues that hold.
 
 
@@ -164,6 +204,30 @@ def test_a_queue_that_holds_shows_nothing_of_a_retry_or_fix(start, api, way):
     assert shown()[1] == "published"
     requeued = sandbox.effects("target.requeue")
     assert [(entry["target"], entry["cause"], entry["again"]) for entry in requeued] == [(target_id, way, False)]
+
+
+def test_a_queue_that_holds_shows_nothing_of_a_publish(start, api):
+    sandbox = start(queue_hold_seconds=300)
+    before = draft(api, metadata=MARK)
+    key = before["id"]
+    assert api.post(f"/posts/{key}/publish").json()["status"] == "draft"
+    sandbox.advance(299)
+    assert single(api, key) == before
+    sandbox.advance(1)
+    assert single(api, key)["status"] == "publishing"
+    sandbox.advance(60)
+    assert single(api, key)["status"] == "published"
+    assert [entry["mark"] for entry in sandbox.effects("target.publish")] == ["mark-1"]
+
+
+def test_a_post_withdrawn_while_the_queue_holds_it_does_not_go_out(start, api):
+    sandbox = start(queue_hold_seconds=300)
+    key = scheduled(api)
+    assert api.post(f"/posts/{key}/publish").status_code == 202
+    sandbox.person.withdraw(key)
+    sandbox.advance(3 * 86_400)
+    assert single(api, key)["status"] == "cancelled"
+    assert sandbox.effects("target.publish") == []
 
 
 def test_a_lingering_post_shows_its_old_status_and_version_for_a_while(start, api):

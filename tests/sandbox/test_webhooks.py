@@ -6,12 +6,13 @@ That each row of the matrix has its signed event: `tests/conformance`; that ours
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import draft
+from tests.sandbox.support import client, draft
+from tests.security.raw import answer, serve
 
 from voxburst_sandbox import Sandbox
 
@@ -125,6 +126,23 @@ def test_a_test_call_waits_for_the_result_and_leaves_this_machine_alone(
     record = sent.json()["data"]
     assert (sent.status_code, record["success"], record["statusCode"]) == (200, success, status)
     assert error in (record["error"] or "")
+
+
+def test_a_receiver_of_ones_own_may_ask_the_api_before_it_answers(sandbox, api, subscribe):
+    asked: list[int] = []
+
+    def handler(_: bytes, body: bytes) -> Iterator[bytes]:
+        with client(sandbox) as own:
+            asked.append(own.get(f"/posts/{json.loads(body)['data']['id']}").status_code)
+        yield answer(b"", "204 No Content")
+
+    with serve(handler) as receiver:
+        webhook = subscribe("post.published", url=f"{receiver.url}/hook")["id"]
+        publish(api)
+        sandbox.advance(60)
+        (record,) = deliveries(api, webhook)
+    assert asked == [200]
+    assert (record["success"], record["statusCode"], record["latencyMs"] < 10_000) == (True, 204, True)
 
 
 @pytest.mark.parametrize("wrong", [

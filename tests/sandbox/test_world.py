@@ -27,6 +27,14 @@ def test_a_list_is_walked_once_newest_first_in_both_spellings(api):
     assert [post["createdAt"] for post in posts] == sorted((post["createdAt"] for post in posts), reverse=True)
 
 
+def test_a_list_that_grows_in_front_neither_repeats_nor_skips(api):
+    before = [post["id"] for post in walk(api, "/posts")]
+    page = api.get("/posts", params={"limit": 10}).json()
+    draft(api)
+    rest = walk(api, "/posts", cursor=page["pagination"]["next_cursor"], limit=10)
+    assert [post["id"] for post in page["data"] + rest] == before
+
+
 @pytest.mark.parametrize(("query", "fits"), [
     ({"status": "failed"}, lambda post: post["status"] == "failed"),
     ({"status": "FAILED"}, lambda post: post["status"] == "failed"),
@@ -93,6 +101,36 @@ def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
     assert max(Counter((record.webhook_id, record.event_id) for record in records).values()) == 2
 
 
+def test_each_start_has_its_own_workspace_but_the_same_campaign():
+    one, two = Sandbox(posts=20, deliveries=20), Sandbox(posts=20, deliveries=20)
+    assert one.world.workspace_id != two.world.workspace_id
+    assert one.world.posts == two.world.posts
+    assert Sandbox(seed=8, posts=20, deliveries=20).world.posts.keys().isdisjoint(one.world.posts)
+
+
+@pytest.mark.release
+def test_two_starts_answer_with_the_same_bytes():
+    runs = []
+    for _ in range(2):
+        with Sandbox(seed=11, posts=60, deliveries=100, workspace="ws_same") as sandbox, client(sandbox) as api:
+            failed = api.get("/posts", params={"status": "partial"}).json()["data"][0]["id"]
+            webhook = api.get("/webhooks").json()["data"][1]["id"]
+            post = fields(api, "twitter", scheduledFor="2026-03-02T09:01:00Z")
+            answers = []
+            for method, path, body in (
+                ("GET", "/posts?limit=100", None), ("POST", f"/posts/{failed}/retry", None),
+                ("GET", f"/posts/{failed}", None), ("POST", "/posts", post),
+                ("GET", f"/webhooks/{webhook}/deliveries", None), ("GET", "/posts?limit=100", None),
+                ("GET", "/none", None),
+            ):  # fmt: skip
+                answer = api.request(method, path, json=body)
+                answers.append((answer.status_code, answer.content, dict(answer.headers)))
+                sandbox.advance(61)
+            requests = [request | {"host": ""} for request in sandbox.requests()]  # the port is not drawn from the seed
+            runs.append((answers, sandbox.effects(), requests, sandbox.received()))
+    assert runs[0] == runs[1]
+
+
 def test_a_reset_is_the_beginning_again(sandbox, api):
     before = api.get("/posts", params={"limit": 100}).content
     sandbox.add_fault(Fault("status", path="/v1/nothing"))
@@ -123,6 +161,13 @@ def test_a_reading_key_may_not_write(sandbox, api):
     assert sandbox.effects("post.cancel") == []
 
 
+@pytest.mark.parametrize(("password", "status", "key"), [("sandbox", 200, "vb_test_second"), ("x", 401, None)])
+def test_a_login_gives_a_key(sandbox, password, status, key):
+    body = {"email": "a@b.example", "password": password}
+    answer = httpx.post(f"{sandbox.url}/v1/auth/login", json=body, trust_env=False)
+    assert (answer.status_code, answer.json().get("accessToken")) == (status, key)
+
+
 def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
     sandbox.advance(90)
     for answer in (api.get("/posts"), api.get("/posts/none"), api.post("/posts", content=b"{")):
@@ -150,6 +195,11 @@ def test_the_rate_limit_is_shown_and_kept():
 
 
 # The clock and the other control calls.
+
+
+def test_time_stands_still_until_it_is_moved(sandbox):
+    assert sandbox.now() == START
+    assert sandbox.advance(0.25) == sandbox.now() == START + timedelta(seconds=0.25)
 
 
 def test_a_running_clock_moves_the_queue_by_itself():

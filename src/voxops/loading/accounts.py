@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,7 +11,7 @@ from voxops._support.arguments import list_of_text
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
-from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, VoxopsError, WaitTooLong
+from voxops.errors import ApiError, AuthError, DecodeError, PlanError, TransportError, WaitTooLong
 from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE
@@ -21,7 +21,6 @@ from voxops.model import Verdict
 if TYPE_CHECKING:
     from voxops.client import Answer, AsyncClient
 
-T = TypeVar("T")
 
 # The share of failures, and the least number of recent targets, from which an account is failing.
 SHARE_FAILING, FEWEST_TRIED = 0.5, 3
@@ -140,18 +139,11 @@ async def check_up(client: AsyncClient, accounts: Sequence[str], *, refresh: boo
 
 
 async def _succeeds(call: Awaitable[Answer]) -> tuple[bool | None, str]:
-    """Return whether a call has succeeded, None for an error, and why."""
-    answer = await result_or_error(call)
-    if isinstance(answer, VoxopsError):
-        return None, str(answer)
-    return to_bool(answer.record.get("success")), str(answer.record.get("message") or "")
-
-
-async def result_or_error(work: Awaitable[T]) -> T | VoxopsError:
-    """Return what some work returns, or its error; one that affects all such work, a refused key or a too long pause, is raised."""
+    """Return whether a call has succeeded, None for an error, and why. A refused key or a too long pause affects every account."""
     try:
-        return await work
+        record = (await call).record
     except (AuthError, WaitTooLong):
         raise
     except (ApiError, TransportError, DecodeError) as error:
-        return error
+        return None, str(error)
+    return to_bool(record.get("success")), str(record.get("message") or "")
