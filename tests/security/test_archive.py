@@ -105,7 +105,7 @@ def test_whoever_wants_files_says_so_and_still_only_reads(archive, tmp_path):
     (tmp_path / "mine.csv").write_text("name,key\nme,vb_live_1\n")
     found = archive.sql(f"SELECT key FROM read_csv('{tmp_path / 'mine.csv'}'), posts", allow_file_access=True)
     assert found["key"].tolist() == ["vb_live_1"] * 2
-    with pytest.raises(ConfigError, match="one SELECT"):
+    with pytest.raises(ConfigError, match="single SELECT"):
         archive.sql(f"COPY posts TO '{tmp_path / 'out.csv'}'", allow_file_access=True)
     assert not (tmp_path / "out.csv").exists()
 
