@@ -101,14 +101,14 @@ class Readings:
 
 @dataclass
 class Permission:
-    """Why rows of one run are not sent; `acts` says that changes or withdrawals of it may yet free others."""
+    """Whether rows of one run may be sent: `stopped` says why not, `acts` that its changes or withdrawals may yet free others."""
 
     stopped: Reason | None = None
     acts: bool = False
 
 
 class SharedState:
-    """Gathers what `decide` and `fit` ask.
+    """What the runs of a workspace share: the ledger, readings and accounts, out of which it gathers what `decide` and `fit` ask.
 
     Parameters
     ----------
