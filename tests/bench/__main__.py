@@ -11,6 +11,7 @@ import compileall
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -83,6 +84,15 @@ def pacing(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("pacing", f"{what}: refused by 429", measured["refused_429"], "", ("<=", 1.0))
 
 
+def running(options: argparse.Namespace) -> Iterator[Line]:
+    """What a run over loopback costs its own process, the ledger included."""
+    for name, most in (("retries", 5.5), ("creates", None)):
+        turns = [_job(name, options.retries) for _ in range(options.turns)]
+        each = statistics.median(1e3 * turn["processor_s"] / turn["rows"] for turn in turns)
+        what = f"{options.retries:,} {name} over loopback: processor time of a row"
+        yield Line("running", what, each, "ms", most and ("<=", most), {"turns": turns})
+
+
 def imports(options: argparse.Namespace) -> Iterator[Line]:
     """Import time."""
     # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was asked not to
@@ -109,7 +119,7 @@ def monday(options: argparse.Namespace) -> Iterator[Line]:
 
 
 PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part for part in (frames, loading, watching, pacing, imports, history, monday)
+    part.__name__: part for part in (frames, loading, watching, pacing, running, imports, history, monday)
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+from tests.processes import serving
 from tests.virtual import workspace
 
 import voxops as vx
@@ -106,6 +109,44 @@ def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
         "refused_429": sum(each["status"] == 429 for each in requests), "sending_s": seconds,
         "share_of_ceiling": sum(per_minute[minute] for minute in full) / (limit * len(full)) if full else 1.0,
         "per_minute": [per_minute[minute] for minute in sorted(per_minute)],
+    }  # fmt: skip
+
+
+def retries(count: int) -> dict[str, Any]:
+    """Retry so many posts over loopback without a limit, the server in a process of its own."""
+    with (
+        serving(seeded, count * 8, 50.0) as (url, key),
+        tempfile.TemporaryDirectory() as folder,
+        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
+    ):
+        return _cost(ws, _retry_of(ws, count), count)
+
+
+def creates(count: int) -> dict[str, Any]:
+    """Create so many posts over loopback without a limit, the server in a process of its own."""
+    with (
+        serving(seeded, 0, 50.0) as (url, key),
+        tempfile.TemporaryDirectory() as folder,
+        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
+    ):
+        sheet = pd.DataFrame({"row_id": [f"r{n:05}" for n in range(count)]})
+        sheet["content"] = [f"Row {n} of a campaign" for n in range(count)]
+        sheet["accounts"] = str(_active(ws).iloc[0])
+        sheet["scheduled_for"] = [f"2027-03-01T{n // 60 % 24:02}:{n % 60:02}:00Z" for n in range(count)]
+        return _cost(ws, vx.plan_create(sheet, key="row_id", campaign="bench"), count)
+
+
+def _cost(ws: vx.Workspace, plan: vx.Plan, count: int) -> dict[str, Any]:
+    """What it costs this process to run a plan, and how long that takes."""
+    began, busy = time.perf_counter(), time.process_time()
+    run = ws.run(plan)
+    bound = time.perf_counter()
+    run.wait()
+    ended, spent = time.perf_counter(), time.process_time() - busy
+    outcomes = {str(name): int(n) for name, n in run.results()["outcome"].value_counts().items()}
+    assert sum(outcomes.values()) >= count
+    return {
+        "rows": count, "seconds": ended - began, "bind_s": bound - began, "processor_s": spent, "outcomes": outcomes,
     }  # fmt: skip
 
 
