@@ -98,7 +98,7 @@ GERMAN = f"{HEADER}\na,Grüße,acc,x,,,\n".encode("cp1252")
 BROKEN = ("#N/A", "#NV", "#NAME?", "#WERT!", "#¿NOMBRE?", "#¡VALOR!", "#DIV/0!", "########", "Err:502")
 REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     ("", {}, "no column row_id, content, accounts, scheduled_for"),
-    ("row_id,text\n1,2", {}, r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'Text': 'content'\}.*date and time"),
+    ("row_id,text\n1,2", {}, r"no column content, accounts, scheduled_for.*It has: row_id, text.*columns=\{'text': 'content'\}"),
     ("Text,Kanal,date,time", {"columns": {"Text": "content", "Kanal": "accounts"}}, r"has no column row_id\..*map one: columns=\{'No\.': 'row_id'\}"),
     (HEADER, {"dayfirst": "yes"}, "dayfirst=.* must be"), (HEADER, {"columns": ["content"]}, "columns=.* must be a mapping"),
     ("row_id,content,scheduled_for\ncontent,accounts,x\nr1,Hello,2026-03-04", {}, r"no column accounts\. It has: row_id, content, scheduled_for\."),
@@ -115,6 +115,8 @@ REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
     *((HEADER, {"header": row}, "header=.* must be a row number of the spreadsheet, from 1") for row in (0, -1, True, "3", 2.0)),
     (HEADER, {"columns": {0: "row_id"}}, "columns= names 0, which .* does not have"),
     (b"row_id\x81\x8d\xff,content", {}, "not text in UTF-8"),
+    # Two exports that were joined: read as Windows-1252 the first one's texts would go out garbled.
+    (f"{HEADER}\na,Grüße,acc,x,,,\n".encode() + 2 * "b,Käse,acc,x,,,\n".encode("cp1252") + "c,Grüße,acc,x,,,\n".encode(), {}, r"sheet\.csv: line 2 is in UTF-8 and line 3 is not"),
     (GERMAN, {"encoding": "latin-99"}, "is unknown"), (GERMAN, {"encoding": "utf-8"}, "is not text in utf-8"), (GERMAN, {"encoding": 7}, "must be the name of"),
 ]  # fmt: skip
 
@@ -128,6 +130,54 @@ def test_what_can_not_be_read_as_a_campaign_is_refused_in_words(tmp_path, conten
             read_campaign(path, **arguments)
     with pytest.raises(PlanError, match=r"absent\.csv can't be read"):
         read_campaign(tmp_path / "absent.csv")
+
+
+NAMES = "row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
+
+
+@pytest.mark.parametrize(("heads", "columns", "words"), [
+    ("Text,Kanal,Tag,Uhrzeit", {"Text": "content", "Kanal": "accounts", "Tag": "date", "Uhrzeit": "time"}, [NAMES]),
+    ("Text,Kanal,date,time,Owner", {"Text": "content", "Kanal": "accounts"}, ["has no column row_id.", NAMES]),
+    ("Text,accounts,Wann", {}, ["It has: Text, accounts, Wann.", "columns={'Text': 'content'}.", NAMES]),
+    ("Account ID,Text,Wann", {"Text": "content"}, ["columns={'Account ID': 'accounts'}.", NAMES]),
+    ("Lfd. Nr.,content,accounts,Wann", {"Wann": "scheduled_for"}, [NAMES]),
+    ("row_id,content,accounts,date", {}, ["no column scheduled_for.", "are in two columns, call them date and time"]),
+])  # fmt: skip
+def test_only_a_head_that_is_free_is_proposed_for_what_is_missing(tmp_path, heads, columns, words):
+    with pytest.raises(PlanError) as refused:
+        read_campaign(written(tmp_path, f"{heads}\na,b,c,d"), columns=columns)
+    said = str(refused.value)
+    assert all(each in said for each in words), said
+    assert said.count("columns={") == sum("columns={" in each for each in words)
+    assert (NAMES in said) == (NAMES in words)
+
+
+@pytest.mark.parametrize(("cell", "hint"), [
+    ("Twitter @Brand", "did you mean twitter:@brand?"), ("X @brand", "did you mean twitter:@brand?"), ("linkedin@brand", "did you mean linkedin:@brand?"),
+    ("@brand", "separate accounts by a semicolon."), ("tweeter @brand", "separate accounts by a semicolon."),
+])  # fmt: skip
+def test_an_account_that_lacks_its_colon_is_asked_for(cell, hint):
+    (finding,) = findings(one(accounts=cell)).to_dict("records")
+    assert (finding["code"], finding["message"].rpartition("; ")[2]) == ("account_form", hint)
+
+
+@pytest.mark.parametrize(
+    ("head", "meant"), [("content:twiter", "did you mean 'content:twitter'?"), ("Content:", "one of twitter, ")]
+)
+def test_a_column_of_no_platform_is_an_error_with_what_was_meant(tmp_path, head, meant):
+    path = written(tmp_path, f"row_id,content,accounts,scheduled_for,{head}\na,A,twitter:@a,2027-03-01T09:00Z,T\n")
+    with pytest.raises(PlanError, match="names no platform") as refused:
+        read_campaign(path)
+    assert meant in str(refused.value)
+
+
+def test_a_column_that_is_none_of_ours_is_no_target(tmp_path):
+    path = written(
+        tmp_path, "row_id,content,accounts,scheduled_for,Notiz\na,Hello,twitter:@brand,2026-03-04T10:00Z,x\n"
+    )
+    with pytest.raises(PlanError, match=r"names 'contnt', .*did you mean 'content'\?"):
+        read_campaign(path, columns={"Notiz": "contnt"})
+    assert read_campaign(path, columns={"Notiz": "remark"})["remark"].tolist() == ["x"], "further columns have any name"
 
 
 TITLED = [["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00"], ["r2", "Hello", "twitter:@brand", "tomorrow"]]

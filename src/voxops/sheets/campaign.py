@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from voxops._support.arguments import file_path, whole_number
+from voxops._support.arguments import file_path, near, whole_number
 from voxops._support.safe import INEXACT_FROM, unguard
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.cells import is_missing
@@ -40,10 +40,6 @@ _FURTHER = ("content_type", "twin", "force", "attempt", "owner", *UPLOAD_COLUMNS
 OWN_TEXTS = tuple(f"content:{platform}" for platform in PLATFORMS)  # texts for one platform
 OPTIONAL = (*CAMPAIGN_COLUMNS[4:], *_FURTHER, *OWN_TEXTS)
 _OURS = (*CAMPAIGN_COLUMNS, *IN_PARTS, "campaign", *_FURTHER)
-_RENAMED = (
-    " If a column has another name, map it, such as columns={'Text': 'content'}; if day and hour are in two columns, call them date and time."
-    " row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
-)
 _ZONED = re.compile(r"(.*\S)\s+\(([A-Za-z][\w+-]*(?:/[\w+-]+)*)\)", re.DOTALL)  # the times' heads in our own files
 
 
@@ -53,6 +49,12 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     A PlanError names unfit ones.
     """
     platforms_with_texts(_tidy(ours) for ours in columns.values())
+    for ours in map(str, columns.values()):
+        meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
+        if meant:  # any other name is a further column
+            raise PlanError(
+                f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? It reads {', '.join(_OURS)}."
+            )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
     # Column headers of our own workbook that were not renamed; a renamed column is read by its new name.
     stored = {_tidy(theirs): ours for ours, theirs in read.layout.columns.items() if ours not in wanted.values()}
@@ -70,7 +72,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
     missing = [name for name in NEEDED if name not in _needed_in(read.header, wanted)]
     if missing:
         said = f"{path} has no column {', '.join(missing)}. It has: {found_names}."
-        raise PlanError(said + (_elsewhere(read, wanted) or _RENAMED))
+        raise PlanError(said + (_elsewhere(read, wanted) or _renamed(read, wanted, missing)))
     duplicate = [name or "without a name" for name, count in Counter(names).items() if count > 1]
     if duplicate:
         raise PlanError(f"{path} has the column {', '.join(duplicate)} more than once; rename one of them.")
@@ -94,6 +96,24 @@ def _needed_in(heads: Sequence[str], wanted: Mapping[str, str]) -> set[str]:
     """Return the needed columns of a row of heads, also one that is computed from others."""
     names = set(_named(heads, wanted)[0])
     return set(NEEDED) & (names | {"scheduled_for"} if names.issuperset(IN_PARTS) else names)
+
+
+def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> str:
+    """Return a hint for the error: how to map a head to the missing column."""
+    names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
+    left = [head[:60] for name, head in names.items() if name and name not in _OURS]
+    left.sort(
+        key=set(map(_shown, read.layout.columns.values())).__contains__
+    )  # what our own workbook had not is renamed
+    absent = [name for name in missing if name != "row_id"]
+    said = ""
+    if left and absent:
+        said = f" If a column has another name, map it, such as columns={dict(zip(left[:1], absent, strict=False))}."
+    if "scheduled_for" in missing and (left or names.keys() & set(IN_PARTS)):
+        said += " If day and hour are in two columns, call them date and time."
+    if "row_id" in missing and any(names):
+        said += " row_id identifies each row, also after rows are sorted or added: add such a column, or map one: columns={'No.': 'row_id'}."
+    return said
 
 
 def _named(heads: Sequence[str], wanted: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:

@@ -302,9 +302,23 @@ def _text(path: Path, data: bytes, named: str | None) -> tuple[str, str]:
             ) from None
         except UnicodeError:
             continue
+        if named is None and encoding == _GUESSED:
+            _refuse_two_encodings(path, data)
         return text, encoding.removesuffix("-sig")
     kinds = "UTF-8, UTF-16 or Windows-1252" if named is None else named
     raise PlanError(f"{path} is not text in {kinds}; name its encoding=, or export it as CSV UTF-8.")
+
+
+def _refuse_two_encodings(path: Path, data: bytes) -> None:
+    """Refuse a file with only some lines in UTF-8, which Windows-1252 would garble."""
+    lines: dict[bool, int] = {}
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not line.isascii():
+            lines.setdefault(line.decode(errors="ignore").encode() == line, number)
+    if len(lines) == 2:
+        raise PlanError(
+            f"{path}: line {lines[True]} is in UTF-8 and line {lines[False]} is not, as if two files were joined; save all of it as CSV UTF-8."
+        )
 
 
 def _workbook(path: Path, data: bytes, wanted: str | None, header: int | None) -> Sheet:

@@ -183,7 +183,6 @@ NUMBER_OF_A_FILE = re.compile(r"\d+(\.\d+)?[eE][+-]?\d+|\d+\.0")
 _WRITTEN_LIST = re.compile(r"""\[]|\(\)|set\(\)|[\[({]\s*['"].*['"]\s*,?\s*[])}]""", re.DOTALL)
 # An id, or a platform and a name, without blanks or commas; a name may have a server: ``mastodon:@brand@example.social``.
 _ACCOUNT = re.compile(r"[^\s,:@]+(:@[^\s,:@/]+(@[^\s,:@/]+)?)?")
-_ACCOUNTS = "write platform:@name or an id, and separate accounts by a semicolon"
 _BETWEEN = re.compile(r"[\s,|]")  # the separators of media in other sheets
 _IN_TAGS = re.compile(r"[,|\n\r]")
 _WRITTEN_MISSING = frozenset({"nan", "NaN", "None", "<NA>", "NaT"})
@@ -344,7 +343,7 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     for account in row["accounts"]:
         sound = is_well_formed(account) and _ACCOUNT.fullmatch(account) and not is_written_list(account)
         if not sound or NUMBER_OF_A_FILE.fullmatch(account):
-            yield _error("accounts", Reason("account_form", value=account[:60], hint=_ACCOUNTS))
+            yield _error("accounts", _why_no_account(account[:60]))
     platforms = platforms_of(row["accounts"])
     if len(platforms) == len(row["accounts"]):  # the platform of an id is not known here
         yield from texts_without_account(row, platforms)
@@ -372,6 +371,15 @@ def errors_of(row: Mapping[str, Any], now: datetime | None) -> Iterator[Finding]
     if attempt_in(row["attempt"]) is None:
         yield _error("attempt", Reason("attempt_form", value=str(row["attempt"])[:40], allowed=ATTEMPTS))
     yield from _time_errors(row["scheduled_for"], now)
+
+
+def _why_no_account(account: str) -> Reason:
+    """Return what is wrong with an account; ``Twitter @name`` lacks only its colon."""
+    platform, _, name = account.partition("@")
+    meant = account_spelling(f"{platform}:@{name}")
+    lacks_colon = platforms_of([meant])[0] in PLATFORMS and _ACCOUNT.fullmatch(meant)
+    hint = f"did you mean {meant}?" if lacks_colon else "separate accounts by a semicolon"
+    return Reason("account_form", value=account, hint=hint)
 
 
 def _text_errors(column: str, text: Any) -> Iterator[Finding]:
