@@ -24,7 +24,7 @@ _TRIAGED = ("cause", "verdict", "remedy", "retryable")
 
 
 class TargetAct(PostAct):
-    """An act that sends targets of a post again; what it queued ends without a further request."""
+    """An act that sends targets of a post again; the API works on what it has queued."""
 
     answers: ClassVar[frozenset[str]] = frozenset({"id", "status", "retriedPlatforms", "platformId"})
     keeps_old_errors = True  # a refused act changed nothing, so its target still shows the error that it was planned by
@@ -41,7 +41,7 @@ class TargetAct(PostAct):
     ) -> list[Request]:
         """Outcomes of targets whose try has ended; others stay pending, with the reason.
 
-        The API tries a platform several times without being asked (contract: PLAY), so a failed target has failed only when its whole post
+        The API tries a platform several times on its own (contract: PLAY), so a failed target has failed only when its whole post
         is terminal. `reply`, the answer to an accepted try without consequences, settles what it lists as skipped.
         """
         ended = super().settle_reading(requests, state, tried)

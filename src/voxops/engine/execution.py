@@ -22,9 +22,9 @@ from voxops.acts.table import act_named
 from voxops.api.reasons import Reason, kinds
 from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
-from voxops.engine.loop import RunState
 from voxops.engine.polling import rest
 from voxops.engine.progress import REFRESH, Progress, cells_of
+from voxops.engine.run_state import RunState
 from voxops.engine.watch import Watch
 from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger import audit
@@ -90,7 +90,7 @@ class Execution(Progress):
 
     @property
     def sends(self) -> bool:
-        """Whether it sends without a further request, and does not only read."""
+        """Whether it sends, and does not only read."""
         return not self.current.watching
 
     # Asked by whoever holds the run.
