@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import msgspec
 import pandas as pd
+from tests.bench.history import ask
 from tests.bench.makers import pages
 from tests.bench.measure import measured
 
@@ -105,20 +107,14 @@ def load_floor(url: str, key: str) -> dict[str, Any]:
 # Importing.
 
 
-def import_ours() -> dict[str, Any]:
-    return _importing("import voxops")
-
-
-def import_peer() -> dict[str, Any]:
-    return _importing("import pandas, httpx")
-
-
-def _importing(statement: str) -> dict[str, Any]:
+def importing(statement: str) -> dict[str, Any]:
     """A fresh interpreter, since this one has imported everything."""
-    import subprocess
-
     return measured(lambda: subprocess.run([sys.executable, "-c", statement], check=True).returncode)
 
 
+CANDIDATES = {
+    each.__name__: each for each in (frame_ours, frame_peer, load_ours, load_peer, load_floor, importing, ask)
+}
+
 if __name__ == "__main__":
-    print(json.dumps(globals()[sys.argv[1]](*json.loads(sys.argv[2]))))
+    print(json.dumps(CANDIDATES[sys.argv[1]](*json.loads(sys.argv[2]))))

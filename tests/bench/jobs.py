@@ -6,7 +6,6 @@ import json
 import math
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +15,14 @@ from typing import Any
 
 import httpx
 import pandas as pd
+from tests.bench.measure import measured
 from tests.processes import serving
 from tests.virtual import workspace
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox, Switches
 
+LIMIT = 1000  # requests a minute
 ENDS = ("target.publish", "target.fail")
 
 
@@ -58,7 +59,6 @@ def watching(count: int) -> dict[str, Any]:
     return {
         "posts": len(posts), "requests": len(requests), "per_job": len(requests) / len(posts), "rounds": len(rounds),
         "bound": sum(math.ceil(each / 100) for each in flying), "polling_each": sum(flying) + len(posts),
-        "last_end_s": (last - rounds[0]).total_seconds(),
         "known_after_s": (results["settled_at"].max() - pd.Timestamp(last)).total_seconds(),
         "bound_known_after_s": (following - last).total_seconds(),
         "longest_interval_s": max(((b - a).total_seconds() for a, b in pairwise(rounds)), default=0.0),
@@ -67,7 +67,9 @@ def watching(count: int) -> dict[str, Any]:
 
 def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
     """Create posts that publish at once."""
-    active = list(_active(ws))
+    accounts = ws.accounts()
+    publishes = (accounts["status"] == "active") & (accounts["platform"] != "instagram")  # without media
+    active = list(accounts.loc[publishes, "account_id"])
     posts: list[str] = []
     with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, timeout=60) as http:
         for start in range(0, count, 50):
@@ -81,34 +83,22 @@ def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
     return posts
 
 
-def _active(ws: vx.Workspace) -> pd.Series:
-    """Ids of the accounts that may publish without media."""
-    accounts = ws.accounts()
-    return accounts.loc[(accounts["status"] == "active") & (accounts["platform"] != "instagram"), "account_id"]
-
-
-def pacing(count: int, limit: int = 1000) -> dict[str, Any]:
+def pacing(count: int) -> dict[str, Any]:
     """Retry so many posts under a rate limit; every call counts, watching included."""
-    with Sandbox(rate_limit=limit, posts=count * 8, deliveries=0) as sandbox, workspace(sandbox) as ws:
+    with Sandbox(rate_limit=LIMIT, posts=count * 8, deliveries=0) as sandbox, workspace(sandbox) as ws:
         plan = _retry_of(ws, count)
         sandbox.advance(60.0 - sandbox.now().timestamp() % 60.0)  # what loading has cost belongs to another window
         before = len(sandbox.requests())
-        run = ws.run(plan)
-        run.wait()
+        ws.run(plan).wait()
         requests = sandbox.requests()[before:]
-        results = run.results()
     acts = [at for at, each in enumerate(requests) if each["acting"]]
     sending = requests[: acts[-1] + 1]  # from the first read of the run to its last act
-    seconds = (_at(sending[-1]) - _at(sending[0])).total_seconds()
     # Windows are whole minutes: the calls of all full ones, and the part of the last that was needed.
     per_minute = Counter(_at(each).replace(second=0, microsecond=0) for each in sending)
     full = sorted(per_minute)[:-1]
     return {
-        "retries": len(acts), "outcomes": {str(name): int(n) for name, n in results["outcome"].value_counts().items()},
-        "requests": len(requests), "reads_per_retry": (len(requests) - len(acts)) / len(acts),
-        "refused_429": sum(each["status"] == 429 for each in requests), "sending_s": seconds,
-        "share_of_ceiling": sum(per_minute[minute] for minute in full) / (limit * len(full)) if full else 1.0,
-        "per_minute": [per_minute[minute] for minute in sorted(per_minute)],
+        "retries": len(acts), "requests": len(requests), "refused_429": sum(each["status"] == 429 for each in requests),
+        "share_of_ceiling": sum(per_minute[minute] for minute in full) / (LIMIT * len(full)) if full else 1.0,
     }  # fmt: skip
 
 
@@ -119,36 +109,8 @@ def retries(count: int) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
     ):
-        return _cost(ws, _retry_of(ws, count), count)
-
-
-def creates(count: int) -> dict[str, Any]:
-    """Create so many posts over loopback without a limit, the server in a process of its own."""
-    with (
-        serving(seeded, 0, 1.0) as (url, key),
-        tempfile.TemporaryDirectory() as folder,
-        vx.connect(key, url=url, ledger=f"{folder}/ledger.sqlite") as ws,
-    ):
-        sheet = pd.DataFrame({"row_id": [f"r{n:05}" for n in range(count)]})
-        sheet["content"] = [f"Row {n} of a campaign" for n in range(count)]
-        sheet["accounts"] = str(_active(ws).iloc[0])
-        sheet["scheduled_for"] = [f"2027-03-01T{n // 60 % 24:02}:{n % 60:02}:00Z" for n in range(count)]
-        return _cost(ws, vx.plan_create(sheet, key="row_id", campaign="bench"), count)
-
-
-def _cost(ws: vx.Workspace, plan: vx.Plan, count: int) -> dict[str, Any]:
-    """What it costs this process to run a plan, and how long that takes."""
-    began, busy = time.perf_counter(), time.process_time()
-    run = ws.run(plan)
-    bound = time.perf_counter()
-    run.wait()
-    ended, spent = time.perf_counter(), time.process_time() - busy
-    outcomes = {str(name): int(n) for name, n in run.results()["outcome"].value_counts().items()}
-    rows = sum(outcomes.values())
-    assert rows >= count
-    return {
-        "rows": rows, "seconds": ended - began, "bind_s": bound - began, "processor_s": spent, "outcomes": outcomes,
-    }  # fmt: skip
+        plan = _retry_of(ws, count)
+        return measured(lambda: len(ws.run(plan).wait().results()))
 
 
 def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:

@@ -16,13 +16,11 @@ def test_watching_is_counted_at_the_server():
 
 def test_the_second_monday_takes_fewer_requests_than_the_first():
     measured = monday.mondays(2_000, 4_000)
-    assert measured["second"]["requests"] < measured["first"]["requests"]
+    assert measured["second"] < measured["first"]
 
 
 def test_questions_about_a_history_have_the_digits_of_duckdb(tmp_path):
     history.write(tmp_path, 3000, 2)
     first = history.by_archive(tmp_path)
     assert first == history.by_duckdb(tmp_path)
-    assert history.sync_day(tmp_path) == 100
-    assert len(history.by_archive(tmp_path)) == len(first) + 3
-    assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] - 100
+    assert sum(row[0] for row in first) == history.by_plain_pandas(tmp_path)[0] == 3000
