@@ -24,7 +24,6 @@ from unittest import mock
 import pandas as pd
 from tests.chaos.rig import Made, Silent
 
-from voxops._support.canonical import fingerprint
 from voxops.acts import keys
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
@@ -84,6 +83,49 @@ READINGS = {
     "bare": Reading(metadata=False, texts=False, alone=True), "hidden": Reading(list_metadata=False),
     "clock-stops": Reading(clock_stops=True),
 }  # fmt: skip
+
+
+# What becomes of a request. "slow": it arrives, and its caller has gone before it ends.
+FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
+FATES_OF_TWO = ("partial", "unread")
+LIMITS = ("429 middle", "402 middle")  # a limit breaks a batch off in its middle
+# A moment, until a look; longer than a request and a reading's age; longer than absence needs.
+WAITS = (7.0, 100.0, 320.0)
+CHANGES = frozenset({"update", "move", "cancel"})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A universe to be searched."""
+
+    act: str  # create, retry, redeliver, update, move, cancel or sync
+    rows: int = 1  # rows, posts or deliveries
+    kernels: int = 1  # at once on one ledger
+    ledgers: int = 1  # one after the other or beside each other
+    reading: Reading = field(default_factory=Reading)
+    opening: str = ""  # events before the first that is counted, in words
+    people: bool = True  # whether people edit posts, delete them, and change the sheet meanwhile
+    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 19)
+    more: tuple[str, ...] = ()  # further kinds of events, see `events`
+    only: tuple[str, ...] = ()  # kinds of events that there are; all where it is empty
+    fates: tuple[str, ...] = ()
+    bulk: int = 3  # rows of a chunk at the most
+    targets: int = 0
+    soon: frozenset[int] = frozenset()
+    waits: tuple[float, ...] = WAITS
+    runs: int = 2  # how often the cell is run in one kernel
+    last: bool = False  # whether only the last run of each ledger is resumed at the end
+    equal: bool = False  # whether all rows have one text
+    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 19)
+    begin: str = "run 0"  # the first events that are counted
+
+    @property
+    def may_meet(self) -> tuple[str, ...]:
+        """What may become of a request."""
+        if self.fates:
+            return self.fates
+        two = self.act in {"create", "sync"} and self.rows > 1
+        return FATES + (FATES_OF_TWO if two else ()) + (LIMITS if two and "limits" in self.more else ())
 
 
 @dataclass(eq=False)
@@ -183,9 +225,9 @@ ANSWERED_SO: dict[str, tuple[int, Any]] = {
 class Server:
     """The API: posts, keys, and what was done twice."""
 
-    def __init__(self, world: World, reading: Reading, setting: Setting) -> None:
+    def __init__(self, world: World, case: Case) -> None:
         self.world = world
-        self.reading = reading
+        self.reading = case.reading
         self.posts: dict[str, Post] = {}
         self.gone: list[Post] = []  # deleted, and perhaps still in lists
         self.deliveries: dict[str, Delivery] = {}
@@ -195,17 +237,16 @@ class Server:
         self.created: Counter[str] = Counter()
         self.rows: Counter[str] = Counter()  # posts of each row, whatever they say
         self.numbered = 0  # posts ever created
-        self.deleted: set[str] = set()
-        self.deleted_marks: set[str] = set()  # of the attempts whose posts were deleted
+        self.deleted: set[str] = set()  # marks of the attempts whose posts were deleted
         self.violations: list[str] = []
         self.events: list[tuple[float, int, Callable[[], None]]] = []
-        for number in range(setting.failed):
-            count = setting.targets or 1 + number % 2
+        for number in range(case.rows if case.act == "retry" else 1):  # one shows that posts have metadata
+            count = case.targets or 1 + number % 2
             ends = [["published"], ["failed", "published"], ["published"]][number]
             failed = ["failed"] * count
             post = Post(f"post_{number}", f"failed {number}", START - 3600, START - 3000, failed, [0] * count, ends)
             self._put(post, START - 3000)
-        for number in range(setting.scheduled):
+        for number in range(case.rows * (case.act in CHANGES)):
             content = f"row {number}"
             asked = {"content": content, "accountIds": ["acc"], "scheduledFor": FAR}
             marks = {
@@ -213,7 +254,7 @@ class Server:
                 "voxopsCampaign": keys.campaign_mark(""), "voxopsAsked": asked_hash(asked),
             }  # fmt: skip
             self._put(scheduled(f"post_s{number}", content, START - 3600, FAR, marks), START - 3600)
-        for number in range(setting.deliveries):
+        for number in range(case.rows * (case.act == "redeliver")):
             self.deliveries[f"del_{number}"] = Delivery({
                 "delivery_id": f"del_{number}", "webhook_id": "hook", "success": False, "status_code": 503, "latency_ms": 9,
                 "retry_count": 5, "error": "receiver answered 503", "delivered_at": None,
@@ -238,7 +279,7 @@ class Server:
     def _look_for_twins(self) -> None:
         """Two posts that would go out with one text (rule 17)."""
         shown = Counter(post.content for post in self.posts.values() if post.born and post.is_live)
-        if self.world.setting.texts and max(shown.values(), default=0) > 1:
+        if self.world.case.act == "sync" and max(shown.values(), default=0) > 1:
             self.violations.append(f"{max(shown, key=shown.__getitem__)} is there twice")
 
     # Requests.
@@ -266,18 +307,15 @@ class Server:
         """Let a running request take effect; `part` creates only so many items and breaks off."""
         if flight.stage != "running":
             return
-        flight.stage, flight.changed = "executed", True
+        flight.stage, changes = "executed", flight.method == "PATCH" or flight.path.endswith("/cancel")
         if flight.path.endswith("/bulk"):
             flight.answer = self._bulk(flight, part)
         elif flight.path.startswith("/v1/webhooks"):
             flight.answer = self._resend(flight)
-        elif flight.method == "PATCH":
-            flight.answer = self._change(flight)
-        elif flight.path.endswith("/cancel"):
-            flight.answer = self._cancel(flight)
         else:
-            flight.answer = self._retry(flight)
-        if flight.changed and flight.method != "PATCH" and not flight.path.endswith("/cancel"):
+            flight.answer = (self._change if changes else self._retry)(flight)
+        flight.changed = flight.answer[0] not in {404, 409}
+        if flight.changed and not changes:
             self.executed[flight.key] += 1
             if self.executed[flight.key] > 1:
                 self.violations.append(f"{flight.path} was carried out twice under the key {flight.key[:8]}")
@@ -313,11 +351,15 @@ class Server:
         del self.posts[post.id]
         post.seen.append((self.world.time, None))
         self.gone.append(post)
-        self.created[post.born] -= 1
-        self.deleted.add(post.born)
-        self.deleted_marks.add(post.metadata.get("voxopsOp", ""))
+        self._forget(post)
+        self.deleted.add(post.metadata.get("voxopsOp", ""))
         self.executed.clear()
-        self.rows[post.metadata["voxopsRow"]] -= 1
+
+    def _forget(self, post: Post) -> None:
+        """A post that was created is none any more."""
+        if post.born in self.created:
+            self.created[post.born] -= 1
+            self.rows[post.metadata["voxopsRow"]] -= 1
 
     def write(self, post: Post) -> None:
         """A person writes another text into a post."""
@@ -331,9 +373,7 @@ class Server:
 
     def withdraw(self, post: Post) -> None:
         """A person withdraws a post; its row's next attempt is no second one then."""
-        if post.born in self.created:
-            self.created[post.born] -= 1
-            self.rows[post.metadata["voxopsRow"]] -= 1
+        self._forget(post)
         post.status = ["cancelled"] * len(post.status)
         self.touch(post)
 
@@ -356,14 +396,16 @@ class Server:
             delivery.seen |= delivered
 
     def _change(self, flight: Flight) -> tuple[int, Any]:
-        """Change a post under its version."""
-        flight.changed = False
-        post = self.posts.get(flight.path.split("/")[3])
+        """Change a post under its version, or withdraw it."""
+        post, withdraws = self.posts.get(flight.path.split("/")[3]), flight.method != "PATCH"
         if post is None:
             return 404, error("NOT_FOUND")
-        if post.shown not in {"draft", "scheduled"} or flight.version != _iso(post.updated):
-            return 409, error("CONFLICT", "another version")
-        flight.changed, body = True, json.loads(flight.body or b"{}")
+        if post.shown not in {"draft", "scheduled"} or not (withdraws or flight.version == _iso(post.updated)):
+            return 409, error("CONFLICT", f"the post is {post.shown}" if withdraws else "another version")
+        if withdraws:
+            self.withdraw(post)
+            return 200, self.record(post)
+        body = json.loads(flight.body or b"{}")
         if "content" in body:
             if post.hand and not body["content"].startswith(post.hand):
                 self.violations.append(f"{post.id}: what a person wrote was overwritten")
@@ -398,12 +440,10 @@ class Server:
         parts = flight.path.split("/")
         post = self.posts[parts[3]]
         if "~" in flight.path:
-            flight.changed = False
             self.violations.append(f"{flight.path} names no target")
             return 404, error("NOT_FOUND")
         places = range(len(post.status)) if flight.path.endswith("/retry") else [int(parts[5].removeprefix("pp"))]
         if not any(post.status[place] == "failed" or post.jobs[place] for place in places):
-            flight.changed = False
             return 409, error("CONFLICT", "not failed")
         for place in places:
             if post.status[place] == "published":
@@ -656,9 +696,8 @@ class Reader:
         return (await self.posts([post_id]))[post_id]
 
     async def single(self, post_id: str) -> tuple[Any, PostState] | None:
-        await self.learn_time()
-        post = self._server.posts.get(post_id)
-        return None if post is None else (self._server.record(post), self._server.state(post))
+        state = await self.post(post_id)
+        return None if state is None else (self._server.record(self._server.posts[post_id]), state)
 
     async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
         await self.learn_time()
@@ -746,7 +785,7 @@ class Kernel:
         self.sleepy = False  # falls asleep between its next commit of a call and the send
         self.drowsy = False  # falls asleep when the connection of its next send stands
         self.client = Client(world, self, api_key)
-        self.ledger = world.setting.ledger(path)
+        self.ledger = Ledger(path)
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         self.ledger._db.execute("PRAGMA journal_mode=MEMORY")  # a kernel dies here without its machine
         self.ledger._check_file = lambda: None  # type: ignore[method-assign]
@@ -804,9 +843,9 @@ class Kernel:
         """Bind a plan and drive it."""
         await self.drive(await self.engine.bind(plan, None))
 
-    async def drive(self, run: str, **options: Any) -> None:
+    async def drive(self, run: str) -> None:
         """Drive a run."""
-        await self.execution(run, **options).go()
+        await self.execution(run).go()
 
     async def resume(self, run: str) -> None:
         """Resume a run, whatever paused it."""
@@ -817,9 +856,9 @@ class Kernel:
         else:
             living.resume()
 
-    def execution(self, run: str, **options: Any) -> Execution:
+    def execution(self, run: str) -> Execution:
         """A run about to be executed."""
-        execution = Execution(self.engine, run, Silent(), **options)
+        execution = Execution(self.engine, run, Silent())
         execution._keep_refreshing = self._silent  # type: ignore[method-assign]
         self._executions.append(execution)
         return execution
@@ -892,29 +931,16 @@ class Kernel:
         return self.failures
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What there is in a world before anything happens."""
-
-    failed: int = 1  # posts that failed; one shows that posts have metadata
-    targets: int = 0  # of each, 0 for one and two in turn
-    scheduled: int = 0  # posts that wait to go out, created for rows by another ledger
-    deliveries: int = 0
-    soon: frozenset[int] = frozenset()  # rows whose time is near
-    ledger: type[Ledger] = Ledger
-    texts: bool = False  # whether no two posts may ever show one text
-
-
 class World:
     """The server, the kernels and time."""
 
-    def __init__(self, folder: Path, reading: Reading, setting: Setting) -> None:
+    def __init__(self, folder: Path, case: Case) -> None:
         self.folder = folder
-        self.setting = setting
+        self.case = case
         self.time = START
         self.elapsed = 0.0
         self.loop = asyncio.new_event_loop()
-        self.server = Server(self, reading, setting)
+        self.server = Server(self, case)
         self.flights: list[Flight] = []
         self.kernels: list[Kernel] = []
         self.loaded: Plan | None = None  # what was planned from a frame of some time ago
@@ -1056,20 +1082,20 @@ class World:
 
     # Plans.
 
-    def creates(
-        self, rows: Sequence[int], *, changed: str = "", prefix: str = "r", attempt: int = 1, equal: bool = False
-    ) -> Plan:
-        """A plan for some rows of the one campaign.
-
-        `changed` is what somebody has added to their texts, `prefix` begins their names; `equal` rows have one text.
-        """
-        soon = _iso(START + SOON)
+    def creates(self, what: str) -> Plan:
+        """A plan for the rows of the one campaign; `what` as in `search.planned`."""
+        case, soon = self.case, _iso(START + SOON)
+        rows, prefix, mended = (
+            range(case.rows - (what == "part")),
+            "s" if what == "renamed" else "r",
+            " mended" * (what == "changed"),
+        )
         frame = pd.DataFrame({
-            "row_id": [f"{prefix}{row}" for row in rows], "content": [f"row {0 if equal else row}{changed}" for row in rows],
-            "accounts": ["acc"] * len(rows), "scheduled_for": [soon if row in self.setting.soon else FAR for row in rows],
+            "row_id": [f"{prefix}{row}" for row in rows], "content": [f"row {0 if case.equal else row}{mended}" for row in rows],
+            "accounts": ["acc"] * len(rows), "scheduled_for": [soon if row in case.soon else FAR for row in rows],
         })  # fmt: skip
-        if attempt > 1:
-            frame["attempt"] = attempt
+        if what == "again":
+            frame["attempt"] = 2
         return plan_create(frame, key="row_id")
 
     def syncs(self, kernel: Kernel, texts: Mapping[str, str]) -> Plan:
@@ -1159,8 +1185,3 @@ class World:
                 return
             self.advance(15.0)
         self.hangs = True
-
-
-def identity(row: int, prefix: str = "r") -> str:
-    """What a row of the campaign is, for ever."""
-    return fingerprint("create", "", f"{prefix}{row}")

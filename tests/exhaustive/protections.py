@@ -11,13 +11,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 from uuid import uuid4
 
-from tests.exhaustive.model import READINGS, Reading
-from tests.exhaustive.search import Case, Event, History, Search, judged, search
+from tests.exhaustive import model
+from tests.exhaustive.model import READINGS, Case, Reading
+from tests.exhaustive.search import Search, in_events, in_words, judged, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
@@ -214,23 +215,7 @@ class Removal:
     depth: int
     patch: Patch = nullcontext
     standing: Patch = nullcontext
-    ledger: type[Ledger] = field(default=Ledger)
     unsettled: bool = True
-
-
-def in_events(words: str) -> History:
-    """A history from its words, as `in_words` writes them."""
-    return tuple(_event(each) for each in words.split("; "))
-
-
-def _event(words: str) -> Event:
-    name = next((name for name in _TWO_WORDS if words.startswith(name)), words.partition(" ")[0])
-    first, _, rest = words.removeprefix(name).strip().partition(" ")
-    number = (float(first) if "." in first else int(first),) if first else ()
-    return name, *number, *([rest] if rest else [])
-
-
-_TWO_WORDS = ("other ledger", "edit tags", "set time", "load copies", "run loaded", "let go", "other key")
 
 
 def calm(act: str, **how: Any) -> Case:
@@ -251,10 +236,10 @@ REMOVALS = (
         ONE, 2, verdict("open", lambda known: bind.New(bind._next(known))), rule("no other live post"),
     ),
     Removal("one open call per post", "run 0; edit; run 0", RETRY, 3, rule("no open call of another request")),
-    Removal("key and “sent” are on disk before the send", "run 0; run 0", RETRY, 3, ledger=KeySavedAfterTheSend),
+    Removal("key and “sent” are on disk before the send", "run 0; run 0", RETRY, 3, constant(model, "Ledger", KeySavedAfterTheSend)),
     Removal(
         "the transaction that sends decides again", "hold 0; run 0; restart",
-        calm("retry", kernels=2, reading=IGNORED, opening=in_events("hold 0"), runs=1), 4, decided_before,
+        calm("retry", kernels=2, reading=IGNORED, opening="hold 0", runs=1), 4, decided_before,
     ),
     Removal(
         "a resend waits for 75 s, or 135 s", "run 0; meet 0 slow",
@@ -293,7 +278,7 @@ REMOVALS = (
     ),
     Removal(
         "whoever slept does not send", "doze 0; run 0; restart; doze 1; wait 320.0",
-        calm("retry", kernels=2, reading=IGNORED, opening=in_events("doze 0"), fates=("ok", "lost"), runs=1), 4, slept,
+        calm("retry", kernels=2, reading=IGNORED, opening="doze 0", fates=("ok", "lost"), runs=1), 4, slept,
     ),
     # Rows of `decide`.
     Removal("a reading settles what it shows", "run 0; kill 0", ONE, 2, rule("a reading settles it")),
@@ -307,18 +292,18 @@ REMOVALS = (
     ),
     Removal(
         "a paused run sends nothing", "hold 0; run 0; pause 0; let go 0",
-        calm("create", more=("pause",), opening=in_events("hold 0"), runs=1), 4,
+        calm("create", more=("pause",), opening="hold 0", runs=1), 4,
         rule("the run sends"),
     ),
     Removal(
         "the list was read just before", "hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0; let go 0",
-        calm("create", ledgers=2, reading=IGNORED, runs=0, begin=(("let go", 0),),
-             opening=in_events("hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0")), 2, rule("the list was read"),
+        calm("create", ledgers=2, reading=IGNORED, runs=0, begin="let go 0",
+             opening="hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0"), 2, rule("the list was read"),
     ),
     Removal(
         "the subject was read just before", "hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok; let go 0",
-        calm("retry", ledgers=2, reading=IGNORED, runs=0, begin=(("let go", 0),),
-             opening=in_events("hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok")), 2, rule("its subject was read"),
+        calm("retry", ledgers=2, reading=IGNORED, runs=0, begin="let go 0",
+             opening="hold 0; run 0; wait 320.0; other ledger; run 1; meet 0 ok"), 2, rule("its subject was read"),
     ),
     Removal(
         "no live post looks like it", "run 0; run 0 renamed",
@@ -331,19 +316,19 @@ REMOVALS = (
     ),
     Removal(
         "unchanged since it was loaded", "load; write; run loaded 0",
-        Case("update", more=("load", "write"), fates=("ok",), runs=0, begin=(("load",),)), 4,
+        Case("update", more=("load", "write"), fates=("ok",), runs=0, begin="load"), 4,
         rule("unchanged since it was loaded"),
     ),
     Removal(
         "its time lies ahead", "hold 0; run 0; wait 320.0",
-        calm("create", soon=frozenset({0}), opening=in_events("hold 0")), 3, rule("its time lies ahead"),
+        calm("create", soon=frozenset({0}), opening="hold 0"), 3, rule("its time lies ahead"),
     ),
     Removal(
         "the post to keep is live and as requested", "run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive; load copies 0; delete; run loaded 0",
         Case(
-            "create", ledgers=2, reading=IGNORED, more=("load copies",), fates=("ok",), runs=0, begin=(("load copies", 0),),
+            "create", ledgers=2, reading=IGNORED, more=("load copies",), fates=("ok",), runs=0, begin="load copies 0",
             only=("run loaded", "delete", "meet"),
-            opening=in_events("run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive"),
+            opening="run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive",
         ), 4, rule("of a duplicate's cancel"),
     ),
     # Rows of `fit`.
@@ -370,7 +355,7 @@ REMOVALS = (
     ),
     Removal(
         "no other post stands for a row of what is sent again", "run 0; meet 0 lost; kill 0; other ledger; run 0 changed",
-        Case("create", ledgers=2, fates=("ok",), runs=0, opening=in_events("run 0; meet 0 lost; kill 0"), begin=(("other ledger",),)), 4,
+        Case("create", ledgers=2, fates=("ok",), runs=0, opening="run 0; meet 0 lost; kill 0", begin="other ledger"), 4,
         fit("no other post stands for a row"),
     ),
     # Cases of `reduce`.
@@ -400,7 +385,7 @@ REMOVALS = (
     # Cases of `bind`.
     Removal(
         "undone stays undone", "hold 0; run 0; undo 0; run 0",
-        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=in_events("hold 0")), 4,
+        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening="hold 0"), 4,
         verdict("undone, or not there", lambda _: bind.Renew()),
     ),
     # Facts and clauses of core.md.
@@ -430,8 +415,8 @@ REMOVALS = (
     ),
     Removal(
         "no more than 15 s pass between commit and send", "doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok; wake 0",
-        calm("create", rows=2, ledgers=2, runs=0, begin=(("wake", 0),),
-             opening=in_events("doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok")), 2,
+        calm("create", rows=2, ledgers=2, runs=0, begin="wake 0",
+             opening="doze 0; run 0; wait 60.0; other ledger; run 1 part; meet 0 ok"), 2,
         slept,
     ),
     Removal(
@@ -449,7 +434,7 @@ REMOVALS = (
     ),
     Removal(
         "an undo stands in the ledger", "hold 0; run 0; undo 0",
-        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening=in_events("hold 0")), 4,
+        replace(TWO, bulk=1, more=("undo",), fates=("ok",), opening="hold 0"), 4,
         constant(bind.Binder, "_undo", lambda *_: None),
     ),
     Removal(
@@ -475,28 +460,23 @@ REMOVALS = (
 )  # fmt: skip
 
 
+@contextmanager
+def taken_away(removal: Removal, *, removed: bool) -> Iterator[None]:
+    """Without what stands beside a protection, and without that itself if it is `removed`."""
+    with removal.standing(), removal.patch() if removed else nullcontext():
+        yield
+
+
 def wrong(removal: Removal, *, removed: bool) -> list[str]:
     """What is wrong with a protection's shortest history, where it is removed and where it is not."""
-    case = replace(removal.case, opening=(), **({"ledger": removal.ledger} if removed else {}))
-    with removal.standing(), removal.patch() if removed else nullcontext():
-        return judged(case, in_events(removal.shortest), unsettled=removal.unsettled)
+    with taken_away(removal, removed=removed):
+        return judged(replace(removal.case, opening=""), in_events(removal.shortest), unsettled=removal.unsettled)
 
 
-def counterexample(removal: Removal) -> Search:
-    """Search without the protection."""
-    with removal.standing(), removal.patch():
-        return search(replace(removal.case, ledger=removal.ledger), removal.depth, unsettled=removal.unsettled)
-
-
-def control(removal: Removal) -> Search:
-    """The same search with the protection in place, which must find nothing."""
-    with removal.standing():
+def searched(removal: Removal, *, removed: bool) -> Search:
+    """Search without a protection, which must find a history, or with it, which must find nothing."""
+    with taken_away(removal, removed=removed):
         return search(removal.case, removal.depth, unsettled=removal.unsettled)
-
-
-def in_words(history: tuple[Event, ...]) -> str:
-    """A history in words."""
-    return "; ".join(" ".join(map(str, event)) for event in history)
 
 
 def main() -> int:
@@ -507,11 +487,12 @@ def main() -> int:
         if names and not any(name in removal.name for name in names):
             continue
         begun = time.process_time()
-        found, held = counterexample(removal), control(removal)
+        found, held = searched(removal, removed=True), searched(removal, removed=False)
         good = good and bool(found.wrong) == bool(removal.shortest) and not held.wrong
-        history, problems = found.shortest
-        said = "not found" if history is None else in_words((*removal.case.opening, *history))
-        print(f"{removal.name}: {said}: {'; '.join(problems)} [{found.histories}]", flush=True)
+        said = "not found"
+        for history, problems in found.wrong:
+            said = f"{in_words((*in_events(removal.case.opening), *history))}: {'; '.join(problems)}"
+        print(f"{removal.name}: {said} [{found.histories}]", flush=True)
         for history, problems in held.wrong:
             print(f"    WITH IT: {in_words(history)}: {'; '.join(problems)}", flush=True)
         print(f"    control: {held.histories} histories, {time.process_time() - begun:.0f} s", flush=True)

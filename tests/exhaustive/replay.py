@@ -10,7 +10,8 @@ import sys
 import warnings
 
 from tests.exhaustive.__main__ import searches
-from tests.exhaustive.search import Case, History, World, replay, universe, verdict
+from tests.exhaustive.model import World
+from tests.exhaustive.search import History, replay, universe, verdict
 
 TABLES = {
     "request": "SELECT id, act, attempt, outcome, blocked, reason, call FROM requests",
@@ -32,16 +33,15 @@ def show(world: World) -> None:
 def main(name: str, text: str) -> int:
     """Play a history of a search, as its report prints it."""
     warnings.simplefilter("ignore", ResourceWarning)
-    case: Case = searches()[name][0]
     history: History = ast.literal_eval(text)
-    with universe(case) as make:
+    with universe(searches()[name][0]) as make:
         for number in range(len(history) + 1):
-            world = replay(make, case, history[:number])
+            world = replay(make, history[:number])
             print(f"{' '.join(map(str, history[number - 1])) if number else 'the beginning'}, at {world.time:.0f} s")
             show(world)
             if number < len(history):
                 world.close()
-        wrong = [*world.server.violations, *verdict(world, case)]
+        wrong = [*world.server.violations, *verdict(world)]
         print("let go on until nothing moves:")
         show(world)
         world.close()

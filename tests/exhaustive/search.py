@@ -17,7 +17,6 @@ import hashlib
 import itertools
 import json
 import math
-import pickle
 import re
 import shutil
 import sqlite3
@@ -26,15 +25,15 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 from tests.exhaustive import model
-from tests.exhaustive.model import Kernel, Post, Reading, Server, Setting, World, identity
+from tests.exhaustive.model import CHANGES, Case, Kernel, Post, Server, World
 from tests.processes import MEMORY
 
+from voxops._support.canonical import fingerprint
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
 from voxops.api.reasons import read_reason
@@ -51,83 +50,19 @@ FRESH = "fresh.sqlite"
 Event = tuple[Any, ...]
 History = tuple[Event, ...]
 
-# What becomes of a request. "slow": it arrives, and its caller has gone before it ends.
-FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
-FATES_OF_TWO = ("partial", "unread")
-LIMITS = ("429 middle", "402 middle")  # a limit breaks a batch off in its middle
-# A moment, until a look; longer than a request and a reading's age; longer than absence needs.
-WAITS = (7.0, 100.0, 320.0)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A universe to be searched."""
-
-    act: str  # create, retry, redeliver, update, move, cancel or sync
-    rows: int = 1  # rows, posts or deliveries
-    kernels: int = 1  # at once on one ledger
-    ledgers: int = 1  # one after the other or beside each other
-    reading: Reading = field(default_factory=Reading)
-    ledger: type[Ledger] = field(default=Ledger, repr=False)
-    opening: History = ()  # events before the first that is counted
-    people: bool = True  # whether people edit posts, delete them, and change the sheet meanwhile
-    at_once: bool = True  # else a second ledger begins when nothing of the first is under way (rule 19)
-    more: tuple[str, ...] = ()  # further kinds of events, see `events`
-    only: tuple[str, ...] = ()  # kinds of events that there are; all where it is empty
-    fates: tuple[str, ...] = ()
-    bulk: int = 3  # rows of a chunk at the most
-    targets: int = 0
-    soon: frozenset[int] = frozenset()
-    waits: tuple[float, ...] = WAITS
-    runs: int = 2  # how often the cell is run in one kernel
-    last: bool = False  # whether only the last run of each ledger is resumed at the end
-    equal: bool = False  # whether all rows have one text
-    reports: bool = False  # whether two laptops may create a row twice if it is reported (rule 19)
-    begin: History = (("run", 0),)  # the first events that are counted
-
-    @property
-    def may_meet(self) -> tuple[str, ...]:
-        """What may become of a request."""
-        if self.fates:
-            return self.fates
-        two = self.act in {"create", "sync"} and self.rows > 1
-        return FATES + (FATES_OF_TWO if two else ()) + (LIMITS if two and "limits" in self.more else ())
-
-    @property
-    def setting(self) -> Setting:
-        """What there is before anything happens."""
-        changes = self.act in {"update", "move", "cancel"}
-        return Setting(
-            failed=self.rows if self.act == "retry" else 1,
-            targets=self.targets,
-            scheduled=self.rows if changes else 0,
-            deliveries=self.rows if self.act == "redeliver" else 0,
-            soon=self.soon,
-            ledger=self.ledger,
-            texts=self.act == "sync",
-        )
-
-
 _KNOWN: dict[Any, Any] = {}
 
 
-def _once(asked: str, make: Callable[[], Plan | None]) -> Plan | None:
-    """A plan by what was requested: planning is pure, so that the same frames give the same plan."""
+def _once(asked: Any, make: Callable[[], Any]) -> Any:
+    """What was made of this before: planning is pure, so that the same frames give the same plan."""
     if asked not in _KNOWN:
         _KNOWN[asked] = make()
-    found: Plan | None = _KNOWN[asked]
-    return found
+    return _KNOWN[asked]
 
 
 def _once_of(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Work that is done once for each object; those live as long as what is known of them."""
-
-    def known(thing: Any) -> Any:
-        if (work, id(thing)) not in _KNOWN:
-            _KNOWN[work, id(thing)] = thing, work(thing)
-        return _KNOWN[work, id(thing)][1]
-
-    return known
+    return lambda thing: _once((work, id(thing)), lambda: (thing, work(thing)))[1]
 
 
 _STORE, _TABLE = _once_of(store), _once_of(Plan._stored_table)
@@ -147,7 +82,7 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
         names = itertools.count()
         place = folder / str(next(numbers))
         place.mkdir()
-        world = World(place, case.reading, case.setting)
+        world = World(place, case)
         open_ledger(world)
         return world
 
@@ -176,36 +111,35 @@ def sheet_of(case: Case, what: str = "") -> dict[str, str]:
     return {f"r{number}": text + " mended" * (what == "changed") for number, text in enumerate(rows)}
 
 
-def planned(world: World, case: Case, what: str = "", which: int = 0) -> Plan | None:
+def planned(world: World, what: str = "", which: int = 0) -> Plan | None:
     """What there is to do, as a notebook's cell plans it now.
 
     `what` is another cell than the case's own: ``changed`` (somebody has mended the sheet's texts), ``part`` (the sheet without its last
     row), ``renamed`` (its rows under other names), ``again`` (its rows as their second attempt), ``filtered`` (of each failed post one target), or another act.
     """
+    case, server = world.case, world.server
     if case.act == "sync":
         return world.syncs(world.alive[which], sheet_of(case, what)) if world.alive else None
-    server = world.server
     shown = [(post.id, post.status, post.updated, post.content, post.scheduled) for post in server.posts.values()]
     asked = str((case.act, case.rows, case.soon, case.bulk, case.equal, what))
-    if case.act != "create" or what in {"update", "move", "cancel"}:
+    act = what if what in CHANGES else case.act
+    if act != "create":
         asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
 
     def make() -> Plan | None:
-        act = what if what in {"update", "move", "cancel"} else case.act
-        if act in {"update", "move", "cancel"}:
+        if act in CHANGES:
             return world.changes(act)
         if act == "create":
-            rows = range(case.rows - (what == "part"))
-            changed, prefix = " mended" if what == "changed" else "", "s" if what == "renamed" else "r"
-            return world.creates(rows, changed=changed, prefix=prefix, attempt=1 + (what == "again"), equal=case.equal)
+            return world.creates(what)
         return world.redeliveries() if act == "redeliver" else world.retries(filtered=what == "filtered")
 
-    return _once(asked, make)
+    plan: Plan | None = _once(asked, make)
+    return plan
 
 
-def start(world: World, case: Case, which: int, what: str = "") -> None:
+def start(world: World, which: int, what: str = "") -> None:
     """Plan what there is to do and run it, as a notebook's cell does."""
-    plan = planned(world, case, what, which)
+    plan = planned(world, what, which)
     if plan is not None:
         kernel = world.alive[which]
         kernel.start(kernel.run(plan))
@@ -222,42 +156,39 @@ HANDS = {
 }  # fmt: skip
 
 
-def play(world: World, case: Case, event: Event) -> None:
+def play(world: World, event: Event) -> None:
     """Let one event happen."""
-    server = world.server
+    case, server = world.case, world.server
+    kernel: Any = world.alive[event[1]] if len(event) > 1 and event[0] not in {"meet", "wait"} else None
     match event:
         case ("run", which):
             world.struck.clear()
-            start(world, case, which)
+            start(world, which)
         case ("run", which, what):
-            if what == "part" and case.last and len(world.alive) == 1 and not world.alive[which].busy:
+            if what == "part" and case.last and len(world.alive) == 1 and not kernel.busy:
                 world.struck.setdefault(f"row {case.rows - 1}", world.time)
-            start(world, case, which, what)
+            start(world, which, what)
         case ("load",):
-            world.loaded = planned(world, case)
-        case ("run loaded", which):
-            kernel = world.alive[which]
+            world.loaded = planned(world)
+        case ("run loaded", _):
             if world.loaded is not None:
                 kernel.start(kernel.run(world.loaded))
-        case ("undo", which):
-            kernel = world.alive[which]
+        case ("undo", _):
             run = kernel.runs()[-1]
             kernel.paused = False  # the run that undoes is a new one
             kernel.start(kernel.undo(run))
             world.undone |= {f"row {row}" for row in range(case.rows)}
             world.undoing.add((kernel.path, run))
             world.ended |= world.undone
-        case ("stuck", which):
-            kernel = world.alive[which]
+        case ("stuck", _):
             for run in kernel.runs()[-1:]:
                 kernel.start(kernel.retry_stuck(run))
-        case ("pause", which):
-            kernel = world.alive[which]
+        case ("pause", _):
             kernel.paused = True
             kernel.start(kernel.pause())
-        case ("resume", which):
-            world.alive[which].paused = False
-            world.alive[which].drive_all()
+        case ("resume", _):
+            kernel.paused = False
+            kernel.drive_all()
         case ("meet", which, fate):
             world.meet(world.open_flights()[which], fate)
         case ("wait", seconds):
@@ -268,38 +199,37 @@ def play(world: World, case: Case, event: Event) -> None:
             server.touch(next(iter(server.posts.values())))
         case (("edit tags" | "write" | "set time" | "withdraw" | "delete") as name,):
             HANDS[name](server, ours(world)[0])
-        case ("hold", which):
-            world.alive[which].client.open = False
-        case ("let go", which):
-            world.alive[which].client.open = True
+        case ("hold", _):
+            kernel.client.open = False
+        case ("let go", _):
+            kernel.client.open = True
             world.settle()
-        case ("kill", which):
-            world.alive[which].kill()
+        case ("kill", _):
+            kernel.kill()
         case ("restart",):
             world.kernel().drive_all(last=case.last)
         case ("another",):
             world.kernel()
         case ("other key",):
             world.api_key = "key a" if world.api_key == "key b" else "key b"
-        case ("clock", which, seconds):
+        case ("clock", _, seconds):
             # An answer shows the wrong time, until the next one; by how much lists may lag is excepted.
-            client, right = world.alive[which].client, world.time - world.elapsed
+            client, right = kernel.client, world.time - world.elapsed
             most = SKEW / 2 if server.reading.lag else math.inf
             client._offset = right + max(-most, min(most, client._offset - right + seconds))
-        case ("load copies", which):
-            kernel = world.alive[which]
+        case ("load copies", _):
             kernel.start(kernel.copies(kernel.runs()[0]))
         case ("forgive",):  # what two laptops did at the same moment is reported, and no find (rule 19)
             server.violations.clear()
             server.created = Counter(dict.fromkeys(server.created, 1))
             server.rows = Counter(dict.fromkeys(server.rows, 1))
             server.executed.clear()
-        case ("doze", which):
-            world.alive[which].drowsy = True
-        case ("nod", which):
-            world.alive[which].sleepy = True
-        case ("wake", which):
-            world.alive[which].asleep = False
+        case ("doze", _):
+            kernel.drowsy = True
+        case ("nod", _):
+            kernel.sleepy = True
+        case ("wake", _):
+            kernel.asleep = False
             world.settle()
         case ("other ledger",):
             world._name += 1
@@ -314,16 +244,24 @@ def play(world: World, case: Case, event: Event) -> None:
             raise ValueError(event)
 
 
-def events(world: World, case: Case, past: History) -> Iterator[Event]:
+def kinds_of(event: Event) -> Iterator[str]:
+    """What an event is, and which cell it runs, if that is not the case's own."""
+    yield event[0]
+    if event[0] == "run":
+        yield from event[2:]
+
+
+def events(world: World, past: History) -> Iterator[Event]:
     """What may happen next."""
-    for event in _events(world, case, past):
-        if not case.only or event[0] in case.only or (len(event) > 2 and event[0] == "run" and event[2] in case.only):
+    only = set(world.case.only)
+    for event in _events(world, past):
+        if not only or only.intersection(kinds_of(event)):
             yield event
 
 
-def _events(world: World, case: Case, past: History) -> Iterator[Event]:
-    flights, alive, more = world.open_flights(), world.alive, set(case.more)
-    kinds = {event[0] for event in past} | {event[2] for event in past if event[0] == "run" and len(event) > 2}
+def _events(world: World, past: History) -> Iterator[Event]:
+    case, flights, alive, more = world.case, world.open_flights(), world.alive, set(world.case.more)
+    kinds = {kind for event in past for kind in kinds_of(event)}
     live = [post for post in ours(world) if post.is_live]
     for which, kernel in enumerate(alive):
         if kernel.asleep:
@@ -417,7 +355,7 @@ def digest(world: World) -> str:
         [_of_kernel(kernel) for kernel in world.alive],
         id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), sorted(world.ended), world.api_key,
     ]  # fmt: skip
-    if world.setting.soon:
+    if world.case.soon:
         state.append(round(now - model.START, 2))
     # Those whose kernels are dead, too: somebody may go on with them.
     for path in sorted(world.folder.glob("*.sqlite")):
@@ -517,17 +455,37 @@ def _plain(value: Any, now: float) -> Any:
     return str(value)
 
 
-def replay(make: Callable[[], World], case: Case, history: History) -> World:
+def replay(make: Callable[[], World], history: History) -> World:
     """A world in which a history has happened."""
     world = make()
-    for event in (*case.opening, *history):
-        play(world, case, event)
+    for event in (*in_events(world.case.opening), *history):
+        play(world, event)
     return world
 
 
-def verdict(world: World, case: Case) -> list[str]:
+def in_events(words: str) -> History:
+    """A history from its words, as `in_words` writes them."""
+    return tuple(_event(each) for each in words.split("; ") if each)
+
+
+def _event(words: str) -> Event:
+    name = next((name for name in _TWO_WORDS if words.startswith(name)), words.partition(" ")[0])
+    first, _, rest = words.removeprefix(name).strip().partition(" ")
+    number = (float(first) if "." in first else int(first),) if first else ()
+    return name, *number, *([rest] if rest else [])
+
+
+_TWO_WORDS = ("other ledger", "edit tags", "set time", "load copies", "run loaded", "let go", "other key")
+
+
+def in_words(history: History) -> str:
+    """A history in words."""
+    return "; ".join(" ".join(map(str, event)) for event in history)
+
+
+def verdict(world: World) -> list[str]:
     """Play a world to its end, where every ledger has somebody who goes on with it, and say what is wrong with it."""
-    current = world._name
+    case, current = world.case, world._name
     for number in range(current + 1):
         path = world.folder / f"ledger{number}.sqlite"
         if path.exists() and all(kernel.path != path for kernel in world.alive):
@@ -538,14 +496,14 @@ def verdict(world: World, case: Case) -> list[str]:
     ends = ["a cell never ends"] if world.hangs else []
     return [
         *(unreported(world) if case.reports else world.server.violations),
-        *lost(world, case),
+        *lost(world),
         *ends,
-        *(unlike(world, case) if case.act == "sync" else ()),
+        *(unlike(world) if case.act == "sync" else ()),
         *(said for kernel in world.alive for said in kernel.broken()),
     ]
 
 
-def unlike(world: World, case: Case) -> Iterator[str]:
+def unlike(world: World) -> Iterator[str]:
     """What the server shows otherwise than the sheet, once its owner has loaded and synced it until nothing is left to send.
 
     What a person has changed or withdrawn stays, and so does what another ledger has withdrawn.
@@ -554,20 +512,20 @@ def unlike(world: World, case: Case) -> Iterator[str]:
         return
     for _ in range(5):
         world.advance(700.0)
-        plan = planned(world, case)
+        plan = planned(world)
         if plan is None or not plan.eligible:
             break
         world.alive[0].start(world.alive[0].run(plan))
         world.go_on()
     live = Counter(post.content for post in ours(world) if post.is_live)
-    if live != Counter(sheet_of(case).values()):
+    if live != Counter(sheet_of(world.case).values()):
         yield f"the sheet is not shown, but {dict(live)}"
     yield from world.server.violations
 
 
-def wrong_in(world: World, case: Case, *, unsettled: bool = True) -> list[str]:
+def wrong_in(world: World, *, unsettled: bool = True) -> list[str]:
     """What is wrong with a world: what was done twice and, where that counts, what is left open or said wrongly at its end."""
-    said = ([] if case.reports else list(world.server.violations)) or verdict(world, case)
+    said = ([] if world.case.reports else list(world.server.violations)) or verdict(world)
     return said if unsettled else list(world.server.violations)
 
 
@@ -586,44 +544,37 @@ def judged(case: Case, history: History, *, unsettled: bool = True) -> list[str]
     """What is wrong with a history."""
     with universe(case) as make:
         try:
-            with closing(replay(make, case, history)) as world:
-                return wrong_in(world, case, unsettled=unsettled)
+            with closing(replay(make, history)) as world:
+                return wrong_in(world, unsettled=unsettled)
         except RuntimeError as failure:
             return [str(failure)]
 
 
-def lost(world: World, case: Case) -> list[str]:
+def lost(world: World) -> list[str]:
     """What a ledger says and is not so: created and not there, failed and there, or left open where the API shows what there is."""
     problems: list[str] = []
-    server = world.server
+    case, server, reading = world.case, world.server, world.server.reading
     ledgers = {kernel.path: kernel.ledger for kernel in world.alive}
     alone = len(ledgers) == 1 and not world._name  # what a lost ledger has sent may arrive later
     # After a 500 that the server repeats under its key, what somebody has deleted can't be distinguished from what was never created.
     settles = (
-        server.reading.metadata
-        and server.reading.list_metadata
-        and not server.reading.masked
-        and not server.reading.ignore_keys
-        and not server.deleted
+        reading.metadata and reading.list_metadata and not (reading.masked or reading.ignore_keys or server.deleted)
     )
-    outcomes: dict[str, Outcome] = {}
     for ledger in ledgers.values():
-        names = {identity(row, prefix): (row, prefix) for row in range(case.rows) for prefix in "rs"}
-        latest = ledger.requests.latest(names)
+        latest = ledger.requests.latest(
+            [fingerprint("create", "", f"{prefix}{row}") for row in range(case.rows) for prefix in "rs"]
+        )
         for request in latest.values():
             content = str((request.item.body or {})["content"])
-            outcomes[content] = request.outcome
-            there = server.created[content]
-            deleted = request.item.mark in server.deleted_marks
-            if request.outcome is Outcome.SUCCEEDED and not (
-                there or deleted or _set(server, request.result_id, content)
-            ):
+            there, post = server.created[content], server.posts.get(request.result_id or "")
+            has_it = post is not None and post.born == content
+            succeeded = request.outcome is Outcome.SUCCEEDED
+            if succeeded and not (there or request.item.mark in server.deleted or has_it):
                 problems.append(f"{content} is said to exist and does not")
             renamed = sum(each.item.body == request.item.body for each in latest.values()) > 1
             if request.outcome is Outcome.FAILED and there and alone and not renamed:
                 problems.append(f"{content} is said to have failed and exists")
-            post = server.posts.get(request.result_id or "")
-            if request.outcome is Outcome.SUCCEEDED and post is not None and post.born != content:
+            if succeeded and post is not None and not has_it:
                 problems.append(f"{content} is said to be {post.id}, which is {post.born}")
             if (
                 request.outcome in {Outcome.PENDING, Outcome.UNKNOWN}
@@ -640,7 +591,7 @@ def lost(world: World, case: Case) -> list[str]:
         question = """SELECT subject, platform, act, item FROM requests WHERE outcome = 'succeeded' AND subject NOT LIKE 'row:%'"""
         for subject, platform, act, item in ledger.query(question):
             problems += [] if case.act == "sync" else _not_so(world, subject, platform, act, json.loads(item))
-    if any(event[0] == "load copies" for event in case.begin):
+    if case.begin.startswith("load copies"):
         problems += [
             f"the duplicate of {post.born} was withdrawn, and nothing of it is live"
             for post in ours(world)
@@ -659,11 +610,6 @@ def lost(world: World, case: Case) -> list[str]:
             if post.born in world.undone and post.is_live and post.shown == "scheduled" and post.id not in refused
         ]
     return problems
-
-
-def _set(server: Any, name: str | None, content: str) -> bool:
-    """Whether a post that waited to go out from the beginning is this row's."""
-    return name in server.posts and server.posts[name].born == content
 
 
 def _not_so(world: World, subject: str, platform: str, act: str, item: Any) -> Iterator[str]:
@@ -687,9 +633,9 @@ def _not_so(world: World, subject: str, platform: str, act: str, item: Any) -> I
         yield f"{name} is said to be changed and is not"
 
 
-def blocked(world: World) -> dict[str, int]:
+def blocked(world: World) -> Counter[str]:
     """Codes of why rows are blocked or left open at the end, over all ledgers."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for kernel in world.alive:
         rows = kernel.ledger.query(
             """SELECT act, blocked, coalesce(nullif(run_rows.reason, ''), requests.reason) AS why FROM run_rows JOIN requests ON requests.id = request
@@ -697,8 +643,7 @@ def blocked(world: World) -> dict[str, int]:
         )
         for act, is_blocked, why in rows:
             said = read_reason(why) if why else "no reason"
-            code = f"{act} {'blocked' if is_blocked else 'open'} {getattr(said, 'code', said)}"
-            found[code] = found.get(code, 0) + 1
+            found[f"{act} {'blocked' if is_blocked else 'open'} {getattr(said, 'code', said)}"] += 1
     return found
 
 
@@ -708,9 +653,9 @@ class Search:
     def __init__(self, case: Case, depth: int, *, unsettled: bool = True, stops: bool = True) -> None:
         self.case, self.depth, self.unsettled, self.stops = case, depth, unsettled, stops
         self.histories = 0
-        self.length = len(case.begin)
+        self.level: list[History] = [in_events(case.begin)]
+        self.length = len(self.level[0])
         self.seen: set[str] = set()
-        self.level: list[History] = [self.case.begin]
         self.at = 0
         self.following: list[History] = []
         self.wrong: list[tuple[History, tuple[str, ...]]] = []
@@ -719,11 +664,6 @@ class Search:
     @property
     def done(self) -> bool:
         return self.length > self.depth or (self.stops and bool(self.wrong))
-
-    @property
-    def shortest(self) -> tuple[History | None, tuple[str, ...]]:
-        """The shortest history that breaks the promise, and how; None if none does."""
-        return self.wrong[0] if self.wrong else (None, ())
 
     def go(self, seconds: float = float("inf")) -> bool:
         """Search for so long; whether it is done."""
@@ -741,7 +681,7 @@ class Search:
         self.histories += 1
         branches: list[History] = []
         try:
-            world = replay(make, self.case, history)
+            world = replay(make, history)
         except RuntimeError as failure:
             self.wrong.append((history, (str(failure),)))
             return
@@ -750,9 +690,9 @@ class Search:
             if mark in self.seen:
                 return
             self.seen.add(mark)
-            branches = [(*history, event) for event in events(world, self.case, history)]
+            branches = [(*history, event) for event in events(world, history)]
             ends = self.case.reports or not world.server.violations
-            wrong = wrong_in(world, self.case, unsettled=self.unsettled)
+            wrong = wrong_in(world, unsettled=self.unsettled)
             for code in blocked(world) if ends else ():
                 self.told.setdefault(code, history)
         except RuntimeError as failure:
@@ -764,10 +704,6 @@ class Search:
             self.wrong.append((history, tuple(dict.fromkeys(wrong))))
         else:
             self.following += branches
-
-    def save(self, path: Path) -> None:
-        """Keep where it is."""
-        path.write_bytes(pickle.dumps(self))
 
 
 def search(case: Case, depth: int, *, unsettled: bool = True) -> Search:

@@ -7,9 +7,9 @@ from unittest import mock
 
 import pytest
 from tests.exhaustive.__main__ import FEW, special
-from tests.exhaustive.model import READINGS, Reading
-from tests.exhaustive.protections import REMOVALS, in_events, in_words, wrong
-from tests.exhaustive.search import Case, blocked, digest, judged, replay, search, universe, verdict
+from tests.exhaustive.model import READINGS, Case, Reading
+from tests.exhaustive.protections import REMOVALS, wrong
+from tests.exhaustive.search import blocked, digest, in_events, in_words, judged, replay, search, universe, verdict
 
 from voxops.engine import facts
 
@@ -42,8 +42,8 @@ def test_the_searches_can_fail():
 
 
 def test_a_history_in_words_is_read_as_it_was():
-    for words in filter(None, (one.shortest for one in REMOVALS)):
-        assert in_words(in_events(words)) == words
+    for one in REMOVALS:
+        assert in_words(in_events(one.shortest)) == one.shortest
 
 
 ENDLESS = {"what is open is not sent anew"}  # without them a cell goes on for hours
@@ -63,7 +63,7 @@ def test_without_a_protection_its_shortest_history_breaks_the_promise_and_with_i
 @contextmanager
 def after(case, *history):
     """A world in which a history has happened."""
-    with universe(case) as make, closing(replay(make, case, history)) as world:
+    with universe(case) as make, closing(replay(make, history)) as world:
         yield world
 
 
@@ -71,16 +71,15 @@ def test_equal_events_give_equal_states_and_others_do_not():
     case, marks = Case("create"), []
     with universe(case) as make:
         for seconds in (7.0, 7.0, 100.0):
-            with closing(replay(make, case, (("run", 0), ("meet", 0, "unanswered"), ("wait", seconds)))) as world:
+            with closing(replay(make, (("run", 0), ("meet", 0, "unanswered"), ("wait", seconds)))) as world:
                 marks.append(digest(world))
     assert marks[0] == marks[1] != marks[2]
 
 
 def test_a_world_that_was_acted_in_twice_is_found_out():
-    case = Case("retry")
-    with after(case, ("run", 0), ("meet", 0, "ok"), ("wait", 320.0)) as world:
+    with after(Case("retry"), ("run", 0), ("meet", 0, "ok"), ("wait", 320.0)) as world:
         world.server.violations.append("post_0 was queued twice at once")
-        assert verdict(world, case) == ["post_0 was queued twice at once"]
+        assert verdict(world) == ["post_0 was queued twice at once"]
 
 
 # Histories that a search has found.
@@ -115,9 +114,8 @@ def test_a_history_that_a_search_has_found_stays_mended(name):
 
 def test_a_retry_that_waits_for_another_one_is_blocked_after_ten_minutes_and_asks_no_more():
     """It looked twenty times a second, for ever: the first retry was queued, and never seen to end."""
-    case = Case("retry", reading=Reading(linger=3600.0))
-    with after(case, ("run", 0), ("edit",), ("run", 0)) as world:
-        assert verdict(world, case) == []
+    with after(Case("retry", reading=Reading(linger=3600.0)), ("run", 0), ("edit",), ("run", 0)) as world:
+        assert verdict(world) == []
         assert blocked(world) == {"retry open looks_as_before": 1, "retry blocked subject_unknown": 1}
 
 
@@ -154,9 +152,9 @@ def test_who_waits_for_an_act_in_doubt_is_blocked_only_when_that_was_read_for(fi
 
 def test_who_loops_reads_for_every_open_call_also_for_one_that_binding_has_looked_at():
     """A killed run had changed the post, nobody knows whether; its withdrawal waited for that without end, and the post went out."""
-    case = Case("update", last=True)
-    with after(case, ("run", 0), ("meet", 0, "lost"), ("kill", 0), ("another",), ("run", 0, "cancel")) as world:
-        assert verdict(world, case) == []
+    past = ("run", 0), ("meet", 0, "lost"), ("kill", 0), ("another",), ("run", 0, "cancel")
+    with after(Case("update", last=True), *past) as world:
+        assert verdict(world) == []
         assert world.server.posts["post_s0"].shown == "cancelled"
 
 
@@ -169,5 +167,5 @@ def test_a_row_that_a_later_plan_asks_otherwise_leaves_with_that_plan_only(cells
             calls += [flight.path for flight in flights]
             for flight in flights:
                 world.meet(flight, "ok")
-        assert verdict(world, case) == []
+        assert verdict(world) == []
     assert calls == [f"/v1/posts/post_0/{path}"]
