@@ -1,0 +1,23 @@
+"""What binding a plan looks at first."""
+
+from __future__ import annotations
+
+from tests.chaos.rig import outcomes, planned
+from tests.engine.steps import BULK, failing
+
+
+def test_a_bind_looks_at_the_open_call_of_a_row_that_is_not_its_first(rig):
+    """A batch that never arrived was lost with its kernel, and is named by its first row; the sheet has its second alone."""
+    sheet = rig.campaign(2)
+    _, second = planned(sheet).items  # in the order of their identities
+    kernel = rig.kernel()
+    kernel.send_first(kernel.bind(planned(sheet)), *failing({"action": "drop", "when": "before"}, path=BULK))
+    kernel.kill()
+    rig.sandbox.advance(1000)
+    kernel = rig.kernel()
+    run = kernel.bind(planned(sheet.iloc[[second.row]]))
+    assert outcomes(kernel.results(run)) == {"pending": 1}, (
+        "nothing was driven: the bind itself has read that it is absent"
+    )
+    kernel.go(run)
+    rig.each_once(1)
