@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests import rules_doc
 from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
@@ -202,6 +202,10 @@ EVENTS = st.builds(
 )  # fmt: skip
 
 
+CONFLICT = {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "m"}}
+
+
+@example(Event(500, CONFLICT, creates=True, page=True))  # a fault of the server, whatever its body says
 @given(EVENTS)
 def test_rule_12_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
     end, status = answers.reduce(event), event.status

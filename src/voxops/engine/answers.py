@@ -134,7 +134,7 @@ def _said(event: Event) -> Reason:
 
 
 def _is_of_another_body(event: Event) -> bool:
-    return event.creates and event.code == "IDEMPOTENCY_CONFLICT"
+    return event.creates and event.code == "IDEMPOTENCY_CONFLICT" and _between(event, 400, 500)
 
 
 def _by_proxy(event: Event) -> Reason:
