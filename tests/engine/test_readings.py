@@ -237,3 +237,21 @@ def test_an_empty_workspace_is_looked_through_once_and_not_before_every_send(pac
         sum(entry["query"].get("status") == "draft" for entry in reads) < 3
     )  # once more where time seemed to step back
     assert len(reads) <= 15
+
+
+def test_rule_10_a_post_that_is_stamped_minutes_late_is_found_by_who_has_read_the_list_since(rig):
+    """Another ledger's, which is out; it stands behind a page of posts, and before what was listed last."""
+    sheet = rig.campaign(2)
+    rig.kernel("theirs").run(planned(sheet.tail(1)))
+    (late,) = rig.sandbox.world.posts.values()
+    rig.sandbox.person.delete(late.id)
+    account, ago = late.targets[0].account_id, 1 / DAY
+    for seconds in [150] * 110 + [100]:
+        rig.sandbox.plant_post("another", [account], status="published", daysOld=seconds * ago)
+    rig.kernel("mine").run(planned(sheet.head(1)))
+    fields = {"status": "published", "scheduledFor": sheet["scheduled_for"][1], "metadata": late.metadata}
+    there = rig.sandbox.plant_post(late.content, [account], daysOld=250 * ago, **fields)
+    rig.sandbox.advance(1000)
+    rig.sandbox.plant_post("the newest", [account], status="published")
+    assert rig.kernel("mine").run(planned(sheet.tail(1)))["result_id"].to_list() == [there]
+    rig.each_once(2)
