@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 __all__ = ["CHROMIUM", "PATIENCE", "Server"]
 
 CHROMIUM = "/usr/bin/chromium"
-PATIENCE = 60_000  # milliseconds that anything may take to appear
+PATIENCE = 120_000  # milliseconds that anything may take to appear, on a busy machine
 STARTED_WITHIN = 120.0  # seconds
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
