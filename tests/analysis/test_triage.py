@@ -278,6 +278,11 @@ def test_causes_are_counted_by_hand():
         assert line.example in set(mine["error_message"])
 
 
+def test_owners_of_a_cause_are_named_by_their_rows_and_the_others_counted():
+    triaged = triage(failed(*["the same"] * 7)).assign(owner=pd.array([*"abcdeba"], "string"))
+    assert causes(triaged)["owners"].tolist() == ["a (2), b (2), c (1), d (1) and 1 more"]
+
+
 def test_a_slip_in_the_code_of_a_rule_is_warned_of():
     frame = failed({"code": "TOKEN_EXPIRED"}, {"code": "E_4711_OURS\x1b[2J"}, {"code": "E_4711_OURS"})
     for typo, meant in {"TOKN_EXPIRED": "TOKEN_EXPIRED", "E_4712_OURS": "E_4711_OURS"}.items():

@@ -315,10 +315,13 @@ def test_hostile_records_come_back_as_they_are(tmp_path):
 def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
     archive = Archive(tmp_path / "history")
     for at in (None, "2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"):
-        records = [{"id": "d1", "success": True, "createdAt": at}, {"id": "d2", "success": True, "createdAt": None}]
+        # what never shows a time came with the first load alone
+        records = [{"id": name, "success": True, "createdAt": at} for name in (("d1",) if at else ("d1", "d2"))]
         with archive._store.writing():
             archive._store.merge("deliveries", build("deliveries", records))
         assert archive.deliveries()["delivery_id"].sort_values().to_list() == ["d1", "d2"]
+    early = archive.deliveries(until="2026-03-01T00:00Z")
+    assert early["delivery_id"].to_list() == ["d2"], "what shows no time may be of any"
 
 
 _NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -356,7 +359,8 @@ def test_small_files_that_are_damaged_are_named_with_what_to_do(archive):
         archive.sync()
     lock.unlink()
     assert archive.sync().files == 0
-    for wrong in ('{"deliveries": {}}', '{"posts": [], "deliveries": {}}'):
+    outside = '{"deliveries": {}, "check_at": {}, "read_at": {"posts": "0001-01-01T00:00:00Z"}}'
+    for wrong in ('{"deliveries": {}}', '{"posts": [], "deliveries": {}}', outside):
         state.write_text(wrong, encoding="utf-8")
         with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):
             archive.sync()

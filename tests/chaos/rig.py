@@ -6,9 +6,9 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,15 +92,13 @@ class Rig:
         """So many rows of no campaign, as a plan."""
         return plan_create(self.campaign(count), key="row_id", **options)
 
-    def owners(self) -> dict[str, str]:
-        """Target id -> account id."""
-        return {target.id: target.account_id for post in self.sandbox.world.posts.values() for target in post.targets}
-
     # -- what happened ----------------------------------------------------------------------------------------------
 
     def count(self, wanted: set[Thing], **options: Any) -> Count:
         """Compare what was wanted with the server's record."""
-        return count(wanted, self.sandbox.effects(), self.owners(), **options)
+        posts = self.sandbox.world.posts.values()
+        owners = {target.id: target.account_id for post in posts for target in post.targets}
+        return count(wanted, self.sandbox.effects(), owners, **options)
 
     def effects(self, kind: str) -> int:
         """How many effects of a kind there were."""
@@ -133,16 +131,11 @@ class Rig:
         self.sandbox.advance(2)
         self.sandbox.touch(post)
 
-    def restored(self, post: str) -> None:
-        """Somebody lets a withdrawn post go out after all."""
-        self.sandbox.world.posts[post].status = "scheduled"
-        self.edit(post)
-
-    def sent_back(self, post: str, *, approved: bool = False) -> None:
-        """Somebody submits a post, and an approver sends it back; later it is approved after all."""
+    def sent_back(self, post: str) -> None:
+        """Somebody submits a post, and an approver sends it back."""
         self.sandbox.advance(5)
         self.sandbox.person.submit(post)
-        (self.sandbox.person.approve if approved else self.sandbox.person.reject)(post)
+        self.sandbox.person.reject(post)
 
     def planted(self, count: int = 1, **fields: Any) -> list[str]:
         """Posts that wait to go out, created by hand yesterday."""
@@ -357,22 +350,6 @@ class Kernel:
         """Be killed while the server holds a request of a run; the server completes it all the same."""
         self.kill(self.caught(run, path, method=method))
         self.rig.let_go()
-
-    def held_up(self, meanwhile: Callable[[], Awaitable[None]], nth: int = 1) -> None:
-        """Before its nth acting request wait for the permit, or sleep, while something else happens."""
-        permit, times = self.client._permit, []
-
-        @asynccontextmanager
-        async def late() -> Any:
-            async with permit() as granted:
-                times.append(granted)
-                if len(times) == nth:
-                    self.asleep = True
-                    await meanwhile()
-                    self.asleep = False
-                yield granted
-
-        self.client._permit = late  # type: ignore[method-assign]
 
     def stopped(self, run: str, path: str = "/v1/**") -> str:
         """Drive a run while the API refuses the key: it stops before anything happens."""

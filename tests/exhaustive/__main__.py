@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tests.exhaustive.model import READINGS, Case, Reading
+from tests.exhaustive.model import IGNORED, LAG, LAG_FORGET, PLAIN, QUEUED, READINGS, Case, Reading
 from tests.exhaustive.search import Search
 
 SECONDS = float(os.environ.get("PART", "520"))
@@ -54,8 +54,8 @@ def searches() -> dict[str, tuple[Case, int]]:
     return found | special()
 
 
-LAG, LAG_FORGET = READINGS["lag"], READINGS["lag-forget"]
 FEW = ("ok", "lost", "unanswered", "500 before", "500 after", "400")
+SLOW = (*FEW, "slow")
 
 
 def _one(act: str, *more: str, **how: Any) -> Case:
@@ -72,26 +72,30 @@ def special() -> dict[str, tuple[Case, int]]:
     moves = ("run", "meet", "wait", "kill", "restart", "other ledger")
     sync = _one("sync", "part", "up", "still", rows=2, people=False, reading=LAG, only=moves, fates=("ok", "lost", "unanswered", "500 after"),
                 opening="run 0; meet 0 ok; wait 320.0", begin="run 0 up")  # fmt: skip
+    asleep_first = replace(two, reading=PLAIN, reports=True, opening="doze 0", fates=("ok",), waits=(60.0, 100.0))
+    undo, struck = replace(rows, more=("undo",)), replace(rows, more=("part", "another"), last=True)
+    stuck = _one("retry", "stuck", "still", reading=QUEUED, fates=SLOW, waits=(100.0, 320.0, 700.0))
+    filtered = _one("retry", "filtered", targets=2, fates=SLOW)
     found: dict[str, Case | tuple[Case, int]] = {
         "limits": replace(rows, more=("limits",), fates=(*FEW, "partial", "429 middle", "402 middle")),
         "limits forget": replace(rows, reading=LAG_FORGET, fates=(*FEW, "partial", "429 middle", "402 middle")),
         "refusals": replace(rows, fates=("ok", "400", "400 names", "401", "403", "409", "lost", "500 before")),
-        "swapped": replace(rows, reading=Reading(), fates=("ok", "swapped", "lost", "500 before", "unread")),
+        "swapped": replace(rows, reading=PLAIN, fates=("ok", "swapped", "lost", "500 before", "unread")),
         "laptops": (two, 5),
         "laptops forget": (replace(two, reading=LAG_FORGET, at_once=False), 5),
         "laptops soon": (replace(two, soon=frozenset({0}), more=()), 5),
         "laptops single": replace(two, bulk=1),
         # Whoever wakes while the other's call is under way sends at the same moment: overlapping sheets, possible and reported.
-        "laptops doze": (replace(two, reading=Reading(), reports=True, opening="doze 0", fates=("ok",), waits=(60.0, 100.0)), 6),
-        "laptops nod": (replace(two, reading=Reading(), reports=True, opening="nod 0", fates=("ok",), waits=(60.0, 100.0)), 6),
-        "reports": replace(rows, ledgers=2, reports=True, reading=READINGS["ignored"], fates=("ok", "lost", "unanswered", "500 after")),
+        "laptops doze": (asleep_first, 6),
+        "laptops nod": (replace(asleep_first, opening="nod 0"), 6),
+        "reports": replace(rows, ledgers=2, reports=True, reading=IGNORED, fates=("ok", "lost", "unanswered", "500 after")),
         "reports lag": (replace(rows, ledgers=2, reports=True, reading=READINGS["lag-ignored"], more=("part",), fates=("ok", "unanswered")), 5),
-        "undo": replace(rows, reading=Reading(), more=("undo",)),
-        "undo lag": replace(rows, more=("undo",)),
-        "undo forget": replace(rows, reading=LAG_FORGET, more=("undo",)),
-        "undo single": replace(rows, reading=Reading(), bulk=1, more=("undo", "pause")),
-        "struck": (replace(rows, reading=Reading(), more=("part", "another"), last=True), 5),
-        "struck forget": (replace(rows, reading=LAG_FORGET, more=("part", "another"), last=True), 5),
+        "undo": replace(undo, reading=PLAIN),
+        "undo lag": undo,
+        "undo forget": replace(undo, reading=LAG_FORGET),
+        "undo single": replace(rows, reading=PLAIN, bulk=1, more=("undo", "pause")),
+        "struck": (replace(struck, reading=PLAIN), 5),
+        "struck forget": (replace(struck, reading=LAG_FORGET), 5),
         "renamed": _one("create", "renamed", reading=LAG),
         "renamed forget": _one("create", "renamed", reading=LAG_FORGET),
         "again": (_one("create", "again", "withdraw", "still", reading=LAG), 5),
@@ -99,31 +103,31 @@ def special() -> dict[str, tuple[Case, int]]:
         "people no-list-marks": (_one("create", "write", "withdraw", ledgers=2, reading=READINGS["no-list-marks"], at_once=False), 5),
         "people no-metadata": _one("create", "write", "edit tags", reading=READINGS["no-metadata"]),
         "people no-metadata forget": _one("create", "write", "edit tags", reading=Reading(metadata=False, forget_on_5xx=True)),
-        "lose": _one("create", "lose", people=False, fates=(*FEW, "slow")),
+        "lose": _one("create", "lose", people=False, fates=SLOW),
         # Another part of the sheet, or no key after a 500, within two minutes of the loss: possible, and reported.
         "lose two": replace(rows, reports=True, more=("lose", "part"), fates=(*FEW, "partial", "slow")),
-        "lose forget": _one("create", "lose", reports=True, people=False, reading=LAG_FORGET, fates=(*FEW, "slow")),
-        "pause": replace(rows, reading=Reading(), bulk=1, more=("pause",)),
-        "stuck": (_one("retry", "stuck", "still", reading=READINGS["queue"], fates=(*FEW, "slow"), waits=(100.0, 320.0, 700.0)), 5),
-        "stuck linger": (_one("retry", "stuck", "still", reading=READINGS["linger"], fates=(*FEW, "slow"), waits=(100.0, 320.0, 700.0)), 5),
-        "filtered": _one("retry", "filtered", targets=2, fates=(*FEW, "slow")),
-        "filtered queue": (_one("retry", "filtered", targets=2, reading=READINGS["queue"], fates=(*FEW, "slow")), 5),
-        "filtered kernels": _one("retry", "filtered", targets=2, kernels=2, fates=(*FEW, "slow")),
+        "lose forget": _one("create", "lose", reports=True, people=False, reading=LAG_FORGET, fates=SLOW),
+        "pause": replace(rows, reading=PLAIN, bulk=1, more=("pause",)),
+        "stuck": (stuck, 5),
+        "stuck linger": (replace(stuck, reading=READINGS["linger"]), 5),
+        "filtered": filtered,
+        "filtered queue": (replace(filtered, reading=QUEUED), 5),
+        "filtered kernels": replace(filtered, kernels=2),
         # Two laptops at the same moment, of which one retries some of the targets: another request, possible and reported.
-        "filtered ledgers": _one("retry", "filtered", targets=2, ledgers=2, reports=True, people=False),
+        "filtered ledgers": replace(filtered, ledgers=2, reports=True, people=False, fates=FEW),
         "stale": (_one("update", "load", "write", "edit tags", "withdraw"), 5),
         "stale retry": _one("retry", "load"),
         "update and cancel": (_one("update", "cancel", "still", last=True), 5),
         "update and cancel lag": _one("update", "cancel", "still", reading=LAG_FORGET),
         "update and cancel kernels": _one("update", "cancel", kernels=2),
         "move and update": _one("move", "update", "write"),
-        "move ledgers ignored": (_one("move", "move", ledgers=2, reading=READINGS["ignored"], at_once=False, runs=1), 5),
-        "sync": replace(sync, reading=Reading()),
+        "move ledgers ignored": (_one("move", "move", ledgers=2, reading=IGNORED, at_once=False, runs=1), 5),
+        "sync": replace(sync, reading=PLAIN),
         "sync lag": sync,
         "sync forget": replace(sync, reading=LAG_FORGET),
         "sync loaded": (replace(sync, more=("part", "load", "still"), only=(*moves, "load", "run loaded")), 5),
         "sync people": replace(sync, more=("part", "write", "still"), people=True, only=(*moves, "write")),
-        "sync ledgers": replace(sync, reading=READINGS["lag"], ledgers=2, at_once=False),
+        "sync ledgers": replace(sync, reading=LAG, ledgers=2, at_once=False),
         # where marks are hidden, once in each ledger
         "move masked": Case("move", reading=Reading(masked=True), fates=FEW),
         "create and cancel": (replace(rows, rows=1, more=("cancel", "write")), 5),

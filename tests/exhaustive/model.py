@@ -75,10 +75,11 @@ class Reading:
     alone: bool = False  # whether a person says that only one ledger creates
 
 
+PLAIN, IGNORED, QUEUED = Reading(), Reading(ignore_keys=True), Reading(linger=600.0)
+LAG, LAG_FORGET = Reading(lag=60.0), Reading(lag=60.0, forget_on_5xx=True)
 READINGS = {
-    "assumed": Reading(), "forget": Reading(forget_on_5xx=True), "ignored": Reading(ignore_keys=True),
-    "hour": Reading(retention=3600.0), "linger": Reading(linger=3.0), "queue": Reading(linger=600.0), "lag": Reading(lag=60.0),
-    "lag-forget": Reading(lag=60.0, forget_on_5xx=True), "lag-ignored": Reading(lag=60.0, ignore_keys=True),
+    "assumed": PLAIN, "forget": Reading(forget_on_5xx=True), "ignored": IGNORED, "hour": Reading(retention=3600.0),
+    "linger": Reading(linger=3.0), "queue": QUEUED, "lag": LAG, "lag-forget": LAG_FORGET, "lag-ignored": Reading(lag=60.0, ignore_keys=True),
     "no-list-marks": Reading(list_metadata=False, alone=True), "no-metadata": Reading(metadata=False, alone=True),
     "bare": Reading(metadata=False, texts=False, alone=True), "hidden": Reading(list_metadata=False),
     "clock-stops": Reading(clock_stops=True),
@@ -423,18 +424,6 @@ class Server:
         self.touch(post)
         return 200, self.record(post)
 
-    def _cancel(self, flight: Flight) -> tuple[int, Any]:
-        """Withdraw a post."""
-        flight.changed = False
-        post = self.posts.get(flight.path.split("/")[3])
-        if post is None:
-            return 404, error("NOT_FOUND")
-        if post.shown not in {"draft", "scheduled"}:
-            return 409, error("CONFLICT", f"the post is {post.shown}")
-        flight.changed = True
-        self.withdraw(post)
-        return 200, self.record(post)
-
     def _retry(self, flight: Flight) -> tuple[int, Any]:
         """Queue what is not published again, or the one target that a fix names."""
         parts = flight.path.split("/")
@@ -619,7 +608,6 @@ class Client:
         self.kernel = kernel
         self.api_key = api_key
         self._clock = kernel
-        self.requests = 0
         self.open = True  # whether the pace lets requests go
         self.posts, self.accounts = (
             mock.Mock(list=lambda path=path, **query: Listing(lambda: self.pages(path, query)))

@@ -17,7 +17,7 @@ from unittest import mock
 from uuid import uuid4
 
 from tests.exhaustive import model
-from tests.exhaustive.model import READINGS, Case, Reading
+from tests.exhaustive.model import IGNORED, LAG, LAG_FORGET, QUEUED, Case, Reading
 from tests.exhaustive.search import Search, in_events, in_words, judged, search
 
 from voxops.acts import create, retry, update
@@ -29,8 +29,6 @@ from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
 
 Patch = Callable[[], AbstractContextManager[Any]]
-
-IGNORED, QUEUED, LATE, LATE_AND_FORGOTTEN = (READINGS[name] for name in ("ignored", "queue", "lag", "lag-forget"))
 
 
 # Patches of one row, and of one fact.
@@ -248,7 +246,7 @@ REMOVALS = (
     ),
     Removal(
         "a resend waits until lists show", "run 0; meet 0 500 after",
-        Case("create", reading=LATE_AND_FORGOTTEN), 2,
+        Case("create", reading=LAG_FORGET), 2,
         AT_ONCE,
     ),
     Removal(
@@ -265,7 +263,7 @@ REMOVALS = (
     ),
     Removal(
         "absence is proof only after five minutes", "run 0; meet 0 500 after",
-        Case("create", reading=LATE_AND_FORGOTTEN), 2,
+        Case("create", reading=LAG_FORGET), 2,
         all_of(constant(facts, "PROOF_AFTER", 0.0), constant(rules, "PROOF_AFTER", 0.0)),
     ),
     Removal(
@@ -284,7 +282,7 @@ REMOVALS = (
     Removal("a reading settles what it shows", "run 0; kill 0", ONE, 2, rule("a reading settles it")),
     Removal(
         "a reading proves that there was no effect", "run 0; meet 0 partial",
-        replace(TWO, reading=LATE), 2, rule("a reading proves that it had no effect"),
+        replace(TWO, reading=LAG), 2, rule("a reading proves that it had no effect"),
     ),
     Removal(
         "what is open is not sent anew", "run 0; meet 0 lost; night",
@@ -334,7 +332,7 @@ REMOVALS = (
     # Rows of `fit`.
     Removal(
         "no row has left what is sent again", "run 0; meet 0 partial",
-        replace(TWO, reading=LATE_AND_FORGOTTEN, fates=("ok", "partial")), 2, fit("no row has left it"),
+        replace(TWO, reading=LAG_FORGET, fates=("ok", "partial")), 2, fit("no row has left it"),
     ),
     Removal(
         "no post may be a row of what is sent again", "run 0; meet 0 500 after; write",
@@ -369,12 +367,12 @@ REMOVALS = (
     ),
     Removal(
         "a rate limit in the middle of a batch", "run 0; meet 0 429 middle",
-        replace(TWO, reading=LATE, fates=("ok", "429 middle")), 3,
+        replace(TWO, reading=LAG, fates=("ok", "429 middle")), 3,
         ending("a rate limit, in the middle of a batch perhaps"),
     ),
     Removal(
         "a quota in the middle of a batch", "run 0; meet 0 402 middle",
-        replace(TWO, reading=LATE, fates=("ok", "402 middle")), 3,
+        replace(TWO, reading=LAG, fates=("ok", "402 middle")), 3,
         ending("a quota or a scope, in the middle of a batch perhaps"),
     ),
     Removal("an ambiguous status", "run 0; meet 0 500 after", Case("create"), 3, ending("an ambiguous status")),
@@ -396,12 +394,12 @@ REMOVALS = (
     ),
     Removal(
         "answers are remembered as seen", "run 0; run 0 renamed",
-        calm("create", more=("renamed",), reading=LATE), 3,
+        calm("create", more=("renamed",), reading=LAG), 3,
         constant(send.Sender, "_remember", nothing),
     ),
     Removal(
         "a list replaces what a single read showed only 75 s later", "",
-        Case("create", more=("again", "still"), reading=LATE, fates=("ok",), waits=(320.0,), runs=1), 6,
+        Case("create", more=("again", "still"), reading=LAG, fates=("ok",), waits=(320.0,), runs=1), 6,
         constant(seen_module, "_NEWER", "1"),
     ),
     Removal(

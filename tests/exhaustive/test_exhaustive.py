@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 from tests.exhaustive.__main__ import FEW, special
-from tests.exhaustive.model import READINGS, Case, Reading
+from tests.exhaustive.model import IGNORED, READINGS, Case, Reading
 from tests.exhaustive.protections import REMOVALS, wrong
 from tests.exhaustive.search import blocked, digest, in_events, in_words, judged, replay, search, universe, verdict
 
@@ -34,7 +34,7 @@ def test_no_short_history_acts_twice_or_loses_a_row(case, depth):
 
 def test_the_searches_can_fail():
     """Where the server keeps no keys, only the posts that are there keep a second ledger from creating a row again (rule 10)."""
-    case = Case("create", ledgers=2, people=False, reading=READINGS["ignored"], at_once=False, fates=FEW)
+    case = Case("create", ledgers=2, people=False, reading=IGNORED, at_once=False, fates=FEW)
     with mock.patch.object(facts.match, "judge", lambda *_: None):
         history, wrong = search(case, 5).wrong[0]
         assert "row 0 was created twice" in wrong

@@ -169,6 +169,9 @@ LIMIT = PaceInfo(limit=120, remaining=0, paused_for=57)
         (of((Outcome.PENDING, 2), phase="paused", note="Still in flight: post_1; recorded when answered"), "Still in flight: post_1", "ends about"),
         (of((Outcome.PENDING, 2), phase="stopped", note="no; run.resume() goes on"), "no; run.resume() goes on", "ends about"),
         (of((Outcome.PENDING, 2), action="watch", note="no; run.resume() watches on"), "run.resume() watches on", "ws.attach"),
+        (snapshot(cells=(), phase="done"), "○ nothing was sent", "✓ done"),
+        (snapshot(seconds_left=90_000.0), "ends about 2026-11-04 13:01:04", "about 13:01"),
+        (snapshot(recent=(Transition(NOON - timedelta(days=2), "post_7", "", "", "failed", ""),)), "2026-11-01 12:00:00", "- 12:00:00"),
     ],
 )  # fmt: skip
 def test_it_says_what_matters_in_each_state(shown, said, unsaid):
