@@ -88,6 +88,31 @@ def test_c_is_sent_back_to_its_address(api):
     assert (query["flow"], query["state"]) == (["7"], [begun["state"]])
 
 
+REGISTERED = "https://app.example/back?tab=2#top"
+
+
+@pytest.mark.parametrize(("back", "goes"), [
+    (REGISTERED, True), *((f"http://{host}/lab?x=1", True) for host in ("localhost:9", "127.0.0.1:8888", "[::1]:7")),
+    *((back, False) for back in (
+        "https://evil.example/", "https://app.example/back", "//evil.example", "http://127.0.0.1.evil.example/", "javascript:alert(1)",
+    )),
+])  # fmt: skip
+def test_a_person_is_sent_back_only_to_what_was_registered_or_to_this_machine(sandbox, api, back, goes):
+    state = api.post("/accounts/connect/threads", json={"callbackUrl": REGISTERED}).json()["state"]
+    there, query = f"{sandbox.url}/_sandbox/oauth/authorize", {"redirect_uri": back}
+    answer = httpx.get(there, params=query | {"state": state}, trust_env=False)
+    assert answer.status_code == (307 if goes else 400)
+    assert answer.headers.get("location", "").startswith(back.split("#")[0]) is goes
+    assert httpx.get(there, params=query | {"state": "st_made_up"}, trust_env=False).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "back", ["javascript:alert(1)", "//evil.example", "ftp://a.example/", "http://[", "http://h:99999/", 7]
+)
+def test_only_a_web_address_can_be_registered(api, back):
+    assert api.post("/accounts/connect/threads", json={"callbackUrl": back}).status_code == 400
+
+
 def test_a_post_shows_its_accounts_and_media_under_every_name(sandbox, api):
     media = next(file.id for file in sandbox.world.media.values() if file.status == "ready")
     post, key = draft(api, media=[media]), account(api, "facebook")
@@ -159,7 +184,9 @@ def test_figures_are_chosen_and_those_of_periods_add_up(figures):
     whole = figures().json()
     assert whole["dataAvailable"] is True
     assert whole["metrics"]["impressions"] > whole["metrics"]["engagements"] > 0
-    assert set(figures(metrics="likes,clicks").json()["data"][0]["metrics"]) == {"likes", "clicks"}
+    chosen = figures(metrics="likes, clicks").json()
+    assert chosen["metrics"] == {name: whole["metrics"][name] for name in ("likes", "clicks")}
+    assert set(chosen["data"][0]["metrics"]) == {"likes", "clicks"}
     parts = [impressions("2026-02-01", "2026-02-27"), impressions("2026-02-27", "2026-03-02")]
     assert impressions("2026-02-01", "2026-03-02") == sum(parts)
 
@@ -178,11 +205,6 @@ def records(sandbox: Sandbox, api: httpx.Client):
         return [each for answer in answers for each in answer if key in ("", owners[each["postPlatformId"]])]
 
     return ask
-
-
-def test_chosen_figures_show_no_zeros_for_the_others(figures):
-    answer, chosen = figures().json(), figures(metrics="likes, clicks").json()
-    assert chosen["metrics"] == {name: answer["metrics"][name] for name in ("likes", "clicks")}
 
 
 def test_the_figures_of_an_account_are_the_sums_of_its_posts_also_after_a_refresh(sandbox, api, records):
