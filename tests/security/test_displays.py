@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import pandas as pd
+
 import voxops as vx
 
 MARKS = {"tex2jax_ignore", "mathjax_ignore"}
@@ -43,3 +45,8 @@ def test_every_display_is_marked(sandbox):
         }  # fmt: skip
         for name, thing in shown.items():
             assert Roots(thing._repr_html_()).bare == "", f"MathJax would read the {name}"
+
+
+def test_pandas_marks_a_frame_of_the_api_once_connected(sandbox):
+    with pd.option_context("display.html.use_mathjax", True), vx.connect(sandbox=sandbox) as ws:
+        assert "mathjax_ignore" in ws.accounts().to_html(notebook=True)
