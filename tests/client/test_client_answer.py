@@ -60,7 +60,8 @@ def test_invalid_but_common_json_is_read(text, value):
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b'{"a":1}x', b"\xff\xfe\xfa", b"[" * 100_000, b"9" * 5_000])
 def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body):
-    with pytest.raises(DecodeError, match="GET /v1/posts answered 200") as caught:
+    what = "a web page" if body == b"<html>" else f"{len(body)} bytes that are not JSON"
+    with pytest.raises(DecodeError, match=f"^GET /v1/posts answered 200 with {what}.*VOXBURST_API_URL$") as caught:
         _ = reply(body).json
     assert (caught.value.body, caught.value.endpoint, caught.value.status) == (body, "GET /v1/posts", 200)
     assert caught.value.__context__ is None
@@ -121,7 +122,8 @@ def test_a_long_message_is_cut_and_put_on_one_line():
 
 @pytest.mark.parametrize(("status", "body", "hint"), [
     (401, {}, "VOXBURST_API_KEY"), (402, {}, "quota"), (403, {}, "scope"), (307, {}, "final address"),
-    (404, b"<!DOCTYPE html><html>", "VOXBURST_API_URL"), (502, b"<!DOCTYPE html><html>", "a web page"),
+    *((status, b"<!DOCTYPE html><html>", "a web page. Is https://api.example the API's address? Check url= or VOXBURST_API_URL") for status in (403, 404)),
+    (502, b"<!DOCTYPE html><html>", "a web page"),
 ])  # fmt: skip
 def test_a_configuration_error_says_what_to_do(status, body, hint):
     assert hint in str(error(body, status))
@@ -137,7 +139,7 @@ def test_retry_after_is_read(after, seconds):
 @pytest.mark.parametrize(("said", "date"), [
     ("Mon, 02 Mar 2026 09:00:00 GMT", datetime(2026, 3, 2, 9, tzinfo=UTC)),
     ("Mon, 02 Mar 2026 09:00:00 +0100", datetime(2026, 3, 2, 8, tzinfo=UTC)), ("Fri, 31 Dec 9999 23:59:59 -1200", None),
-    ("yesterday", None), ("", None),
+    ("Fri, 31 Dec 9999 23:59:59 GMT", None), ("yesterday", None), ("", None),
 ])  # fmt: skip
 def test_an_invalid_date_is_ignored(said, date):
     assert reply({}, date=said).date == date

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from tests.conformance.bench import ROWS
 
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.api import assumptions
 from voxops.client import Answer, Listing
@@ -21,17 +21,6 @@ from voxops.model import Outcome
 
 LATER = datetime(2026, 4, 1, 9, tzinfo=timezone(timedelta(hours=2)))
 MARCH = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def account(sandbox: Sandbox, platform: str) -> str:
-    """An active account of a platform."""
-    accounts = sandbox.world.accounts.values()
-    return next(one.id for one in accounts if (one.platform, one.status) == (platform, "active"))
-
-
-@pytest.fixture
-def fields(sandbox: Sandbox) -> dict[str, Any]:
-    return {"content": "hello", "account_ids": [account(sandbox, "twitter")]}
 
 
 # Reads.
@@ -46,21 +35,21 @@ def read(listing: Listing) -> list[Any]:
     return eventloop.run(main())
 
 
-def test_posts_are_listed_by_status_time_platform_and_account(client, sandbox):
+def test_posts_are_listed_by_status_time_platform_and_account(client, account):
     assert len(read(client.posts.list())) == 500
     failed = read(client.posts.list(status="failed", page_size=7))
     assert {record["status"] for record in failed} == {"failed"}
     days = {record["createdAt"][:10] for record in read(client.posts.list(since=MARCH, until="2026-03-01T23:59:59Z"))}
     assert days == {"2026-03-01"}
-    chosen = account(sandbox, "twitter")
+    chosen = account("twitter")
     posts = read(client.posts.list(platform="twitter", account=chosen))
     assert posts
     assert all(chosen in [target["accountId"] for target in record["platforms"]] for record in posts)
     assert eventloop.run(client.posts.get(posts[0]["id"]))["id"] == posts[0]["id"]
 
 
-def test_accounts_and_media_are_listed_and_read(client, sandbox):
-    chosen = account(sandbox, "facebook")
+def test_accounts_and_media_are_listed_and_read(client, account):
+    chosen = account("facebook")
     eventloop.run(client.accounts.delete(chosen))
     counts = [len(read(client.accounts.list(platform="facebook", **more))) for more in ({}, {"include_archived": True})]
     assert counts[1] == counts[0] + 1

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from functools import partial
 from typing import Any
 
 import pytest
-from tests.virtual import until
 
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops._support.canonical import canonical
 from voxops.client import AsyncClient
@@ -18,7 +16,6 @@ from voxops.client import client as client_module
 from voxops.connection import _identity
 from voxops.errors import (
     ApiError,
-    ConfigError,
     RateLimitError,
     ServerError,
     TransportError,
@@ -29,15 +26,6 @@ from voxops.loading.accounts import check_up
 KEY = "00000000-0000-4000-8000-000000000001"
 RETRY = ("POST", "/v1/posts/p1/retry", None, KEY)
 NOBODY = "http://127.0.0.1:9"
-# The first account of the sandbox that can publish text.
-ACCOUNT = next(
-    one.id
-    for one in Sandbox(seed=7, empty=True).world.accounts.values()
-    if (one.platform, one.status) == ("twitter", "active")
-)
-
-
-FIELDS = {"content": "hello", "account_ids": [ACCOUNT]}
 
 
 @pytest.mark.parametrize("fault", [
@@ -82,20 +70,20 @@ def test_only_the_failed_page_of_a_list_is_read_again(client, sandbox):
     {"action": "drop"}, {"action": "status", "status": 503},
     {"action": "status", "status": 409, "code": "IDEMPOTENCY_IN_PROGRESS"},
 ], ids=lambda fault: str(fault.get("status", "drop")))  # fmt: skip
-def test_a_write_without_effect_is_sent_again_under_one_key(client, sandbox, fault):
+def test_a_write_without_effect_is_sent_again_under_one_key(client, sandbox, fault, fields):
     """Those that may have had one: `tests/conformance`, for each row."""
     sandbox.add_fault(Fault(method="POST", path="/v1/posts", times=2, **fault))
-    post = eventloop.run(client.posts.create(**FIELDS))
+    post = eventloop.run(client.posts.create(**fields))
     tries = sandbox.requests(acting=True)
     assert len(tries) == 3
     assert len({(request["key"], request["body"]) for request in tries}) == 1
     assert [effect["post"] for effect in sandbox.effects("post.create")] == [post.json["id"]]
 
 
-def test_two_writes_have_two_keys_and_a_given_key_is_used(client, sandbox):
+def test_two_writes_have_two_keys_and_a_given_key_is_used(client, sandbox, fields):
     async def main() -> list[str]:
         keys = ({}, {}, *[{"idempotency_key": KEY}] * 2)
-        return [(await client.posts.create(**FIELDS, **key)).json["id"] for key in keys]
+        return [(await client.posts.create(**fields, **key)).json["id"] for key in keys]
 
     ids = eventloop.run(main())
     assert len(set(ids)) == 3
@@ -155,11 +143,11 @@ def test_a_write_without_a_row_is_sent_once(client, sandbox, path):
     assert client.requests == 1
 
 
-def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait_too_long(client, sandbox):
+def test_an_unknown_write_is_not_reported_as_unsent_when_the_next_try_would_wait_too_long(client, sandbox, fields):
     late = {"Retry-After": "3600"}
     sandbox.add_fault(Fault("status", method="POST", path="/v1/posts", status=503, headers=late, when="after"))
     with pytest.raises(ServerError, match="503"):
-        eventloop.run(client.posts.create(**FIELDS))
+        eventloop.run(client.posts.create(**fields))
     with pytest.raises(WaitTooLong):
         eventloop.run(client.identity())
     assert len(sandbox.effects("post.create")) == client.requests == 1
@@ -184,9 +172,9 @@ def test_a_permit_is_one_try_and_returns_any_status(client, sandbox, fault, stat
     assert (request["key"], request["body"], client.requests) == (KEY, "", 1)
 
 
-def test_a_permit_says_whether_the_request_may_have_arrived(client, sandbox):
+def test_a_permit_says_whether_the_request_may_have_arrived(client, sandbox, fields):
     sandbox.add_fault(Fault("drop", path="/v1/posts", when="after", times=None))
-    body = canonical({"content": "x", "accountIds": [ACCOUNT]})
+    body = canonical({"content": "x", "accountIds": fields["account_ids"]})
 
     async def failed(one: AsyncClient) -> TransportError:
         with pytest.raises(TransportError) as caught:
@@ -217,23 +205,6 @@ def test_a_permit_allows_one_try_inside_its_block(client, sandbox):
     assert len(sandbox.requests(acting=True)) == 1
 
 
-def test_concurrency_is_limited_before_the_pool(client, sandbox):
-    """The connections are as few, but a request that waits for one of them is delayed by seconds."""
-    sandbox.add_fault(Fault("delay", path="/v1/auth/me", seconds=3600, times=None))
-
-    async def main() -> None:
-        async with AsyncClient(sandbox.api_key, url=sandbox.url, concurrency=4) as few:
-            calls = [asyncio.create_task(few.identity()) for _ in range(20)]
-            await asyncio.to_thread(until, lambda: len(sandbox.requests()) >= 4)
-            await client.health()  # the others would have gone out by now
-            assert few.requests == 4
-            await asyncio.to_thread(sandbox.clear_faults)
-            await asyncio.gather(*calls)
-            assert few.requests == 20
-
-    eventloop.run(main())
-
-
 def test_a_permit_shares_the_pace(client, sandbox, clock):
     sandbox.add_fault(Fault("retry_after", path="/v1/posts/p1/retry", seconds=20))
 
@@ -247,7 +218,7 @@ def test_a_permit_shares_the_pace(client, sandbox, clock):
     eventloop.run(main())
 
 
-def test_no_caller_swallows_a_pause_that_is_too_long(client, sandbox, tmp_path):
+def test_no_caller_swallows_a_pause_that_is_too_long(client, sandbox, tmp_path, fields):
     """Callers that handle other API errors per account, file or post, or at connect, let it through."""
     file = tmp_path / "a.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(64))
@@ -262,7 +233,7 @@ def test_no_caller_swallows_a_pause_that_is_too_long(client, sandbox, tmp_path):
             await client.identity()
         assert first.value.retry_after >= 900
         for call in (
-            partial(_identity, client), partial(check_up, client, [ACCOUNT], refresh=False),
+            partial(_identity, client), partial(check_up, client, fields["account_ids"], refresh=False),
             partial(client.upload, file), partial(client.posts.retry, "post_1"), permit,
         ):  # fmt: skip
             with pytest.raises(WaitTooLong, match="Nothing was sent"):
@@ -337,11 +308,3 @@ def test_a_client_works_on_in_a_forked_process(client):
     os.close(reading)
     os.close(writing)
     assert eventloop.run(client.identity())["plan"] == "PRO"
-
-
-@pytest.mark.parametrize("name", ["nowhere.pem", "words.pem"])
-def test_certificates_that_can_not_be_read_are_named_by_their_variable(tmp_path, monkeypatch, name):
-    (tmp_path / "words.pem").write_text("no certificate")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
-    with pytest.raises(ConfigError, match=r"^SSL_CERT_FILE"):
-        AsyncClient("vb_live_of_nobody_at_all", url="https://127.0.0.1:9")

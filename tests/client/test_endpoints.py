@@ -111,15 +111,12 @@ def test_the_example_of_the_architecture_page_adds_a_list_endpoint(monkeypatch):
     assert "def list(self, *, page_size: int | None = ...) -> Listing:" in stub and "personas: Personas" in stub
 
 
-def test_a_new_act_is_one_row(client, sandbox):
+def test_a_new_act_is_one_row(client, sandbox, fields):
     row = Operation("drafts.send", 4, "post_id", "", "Queue a draft.")
     drafts = methods.classes_of([row])["drafts"](client)
-    account = next(
-        one.id for one in sandbox.world.accounts.values() if (one.platform, one.status) == ("twitter", "active")
-    )
 
     async def main() -> str:
-        post = await client.posts.create(content="x", account_ids=[account])
+        post = await client.posts.create(**fields)
         return (await client.wait(await drafts.send(post.json["id"], idempotency_key="mine-0001"))).status
 
     assert eventloop.run(main()) == "published"
