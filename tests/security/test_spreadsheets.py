@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from openpyxl import load_workbook
 from tests.security.workbooks import tables
 
 import voxops as vx
@@ -116,3 +117,12 @@ def test_every_column_head_of_a_sheet_is_guarded_and_comes_back(attack, tmp_path
         read = vx.read_campaign(path)
         assert [*read.loc[0, ["content", "first_comment"]], read.iloc[0, -1]] == [attack] * 3
         assert '"=head' in read.columns
+
+
+@pytest.mark.parametrize("text", [
+    "https://evil.example/a", "mailto:a@evil.example", "internal:Sheet1!A1", "external:c:\\x.xlsx", "007", "1e5", "12", "=1+1", "{=1+1}",
+])  # fmt: skip
+def test_a_cell_of_text_is_neither_link_nor_number_nor_formula(text, tmp_path):
+    sheet = load_workbook(vx.to_excel(tmp_path / "sheet.xlsx", posts=pd.DataFrame({"a": [text]})))["posts"]
+    assert (sheet["A2"].data_type, sheet["A2"].hyperlink) == ("s", None)
+    assert unguard(sheet["A2"].value) == text
