@@ -24,9 +24,10 @@ def document(before: str) -> str:
 
 def generated() -> str:
     """Both tables."""
-    rows = _table(("rule", "asked", "without it"), ((row.numbers, row.name, row.without) for row in RULES))
+    rows = _table(("rule", "condition", "without it"), ((row.numbers, row.name, row.without) for row in RULES))
     fits = _table(
-        ("rule", "of", "asked", "without it"), ((row.numbers, CALLS[row.of], row.name, row.without) for row in FITS)
+        ("rule", "call", "condition", "without it"),
+        ((row.numbers, CALLS[row.of], row.name, row.without) for row in FITS),
     )
     return f"## May this request be sent? (`decide`)\n\n{rows}\n## May these requests go as one call? (`fit`)\n\n{fits}"
 

@@ -1,6 +1,6 @@
 """Switches, one for each place where the contract is silent or contradicts itself; and faults.
 
-Most defaults give a client less to rely on; the others, which `docs/reference/sandbox.md` names, are the more dangerous reading.
+Most defaults give a client less to rely on; the others are the more dangerous reading.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Switches:
                 near = get_close_matches(name, types, 1)
                 raise ValueError(
                     f"no such switch: {name}; "
-                    + (f"did you mean {near[0]}?" if near else "docs/reference/sandbox.md names them")
+                    + (f"did you mean {near[0]}?" if near else "docs/reference/generated/switches.md names them")
                 )
             try:
                 values[name] = msgspec.convert(value, _types()[name], strict=False)
