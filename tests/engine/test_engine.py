@@ -1,4 +1,4 @@
-"""What binding a plan looks at first."""
+"""What binding a plan looks at first, and what reading its posts costs."""
 
 from __future__ import annotations
 
@@ -21,3 +21,12 @@ def test_a_bind_looks_at_the_open_call_of_a_row_that_is_not_its_first(rig):
     )
     kernel.go(run)
     rig.each_once(1)
+
+
+def test_the_posts_of_a_run_are_read_from_one_page_of_the_list_and_none_by_itself(rig):
+    kernel = rig.kernel()
+    run = kernel.bind(rig.plan_rows(20))
+    kernel.go(run)
+    before = len(rig.sandbox.requests())
+    assert len(kernel.made(run)) == 20
+    assert [entry["path"] for entry in rig.sandbox.requests()[before:]] == ["/v1/posts"]
