@@ -99,6 +99,11 @@ def test_causes_are_counted_by_platform_with_the_commonest_on_top_and_the_rest_a
     assert [each for each in words(ax) if each.startswith(("TOKEN", "MEDIA"))] == ["MEDIA: x", "TOKEN_EXPIRED"]
     ax = plots.causes_by_platform(triaged(), most=1)
     assert sum(bars(ax).values()) == 3
+    rare = triaged().assign(
+        platform=text("linkedin", "linkedin", "linkedin", "twitter"), cause=text("A", "A", "A", "B")
+    )
+    named = plots.causes_by_platform(rare, most=1).get_legend_handles_labels()[1]
+    assert named == ["linkedin"], "a platform without a bar is not named"
 
 
 def test_volume_stacks_results_per_hour_day_or_week():

@@ -62,7 +62,8 @@ def causes_by_platform(triaged: pd.DataFrame, ax: Axes | None = None, *, most: i
     known = hit["platform"].astype(object).where(hit["platform"].isin(list(PLATFORM)), "others")
     counts = pd.crosstab(common_causes(hit), known)
     counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
-    counts = counts.head(most)[[name for name in (*PLATFORM, "others") if name in counts]].iloc[::-1]
+    counts = counts.head(most).iloc[::-1]
+    counts = counts[[name for name in (*PLATFORM, "others") if name in counts and counts[name].any()]]
     ax = _axes(ax, 1.1 + 0.35 * max(len(counts), 2))
     if len(counts):
         colours: Any = [look(PLATFORM, name).colour for name in counts]
