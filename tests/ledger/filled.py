@@ -1,4 +1,4 @@
-"""A ledger with something of every kind in it, a clock that a test moves, and what a piece of work changes in the file."""
+"""What the tests of the ledger write into it, and what a piece of work changes in the file."""
 
 from __future__ import annotations
 
@@ -17,31 +17,16 @@ START = 1_772_442_000.0
 NOW = START + 50
 
 
-class Clock:
-    """A clock that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def row(name: str, campaign: str = "c", **body: Any) -> Item:
+def row(name: str, **body: Any) -> Item:
     """A row of a sheet."""
     asked = {"content": name, "accountIds": ["acc"], "scheduledFor": "2027-01-01T00:00:00+00:00", **body}
-    wanted = item("create", Subject("row", name), "/v1/posts/bulk", asked, campaign=campaign, row=name)
-    return replace(wanted, identity=f"{campaign} {name}")
+    wanted = item("create", Subject("row", name), "/v1/posts/bulk", asked, campaign="c", row=name)
+    return replace(wanted, identity=name)
 
 
-def retry(post: str, name: str = "") -> Item:
-    """A retry of a post."""
-    return replace(item("retry", Subject("post", post), f"/v1/posts/{post}/retry"), identity=name or f"retry {post}")
-
-
-def add(ledger: Ledger, *items: Item, alike: str | None = None) -> list[Request]:
+def add(ledger: Ledger, *items: Item) -> list[Request]:
     """Requests that are unsent."""
-    ids = [ledger.requests.add(each, asked=each.attempt, alike=alike, now=START) for each in items]
+    ids = [ledger.requests.add(each, asked=each.attempt, alike=None, now=START) for each in items]
     found = ledger.requests.get(ids)
     return [found[each] for each in ids]
 
@@ -53,13 +38,11 @@ def send(ledger: Ledger, requests: Sequence[Request], **options: Any) -> Call:
     return ledger.calls.send(form, requests, **details)
 
 
-def start(ledger: Ledger, run: str, requests: Sequence[Request | None], **head: Any) -> None:
+def start(ledger: Ledger, run: str, requests: Sequence[Request]) -> None:
     """A run with these rows, each in the first chunk."""
-    rows = [RunRow(number, None if one is None else one.id, chunk=1) for number, one in enumerate(requests)]
-    details = {
-        "action": "create", "campaign": "c", "key_column": "row_id", "not_eligible": 0, "created": START, **head,
-    }  # fmt: skip
-    ledger.runs.start(RunHead(run, **details), rows, reason=None, frame=b"")
+    rows = [RunRow(number, one.id, chunk=1) for number, one in enumerate(requests)]
+    head = RunHead(run, action="create", campaign="c", key_column="row_id", not_eligible=0, created=START)
+    ledger.runs.start(head, rows, reason=None, frame=b"")
 
 
 Cells = dict[tuple[Any, ...], Any]
@@ -77,13 +60,13 @@ def cells(ledger: Ledger) -> Cells:
     return found
 
 
-def change(ledger: Ledger, work: Callable[[], Any]) -> tuple[Any, Cells]:
-    """What a piece of work returns, and the cells that are other than before; None for those that are gone."""
+def change(ledger: Ledger, work: Callable[[], Any]) -> Cells:
+    """The cells that are other than before once a piece of work is done; None for those that are gone."""
     before = cells(ledger)
-    said = work()
+    work()
     after = cells(ledger)
     places = before | after
-    return said, {place: after.get(place) for place in places if before.get(place, "none") != after.get(place, "none")}
+    return {place: after.get(place) for place in places if before.get(place, "none") != after.get(place, "none")}
 
 
 def of(table: str, name: Any, **values: Any) -> Cells:

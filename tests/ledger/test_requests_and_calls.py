@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.ledger.filled import NOW, Clock, add, change, of, retry, row, send
+from tests.ledger.filled import NOW, add, change, of, row, send
 
 from voxops.acts.act import Request, blocked, settled
 from voxops.api.reasons import Reason
@@ -16,6 +16,18 @@ from voxops.ledger.records import Call
 from voxops.model import Outcome
 
 WHY = Reason("paused")
+
+
+@pytest.fixture
+def one(ledger):
+    """An unsent row."""
+    return add(ledger, row("one"))[0]
+
+
+@pytest.fixture
+def call(ledger, one):
+    """Its call, which is in flight."""
+    return send(ledger, [one])
 
 
 def now(ledger: Ledger, one: Request) -> Request:
@@ -30,86 +42,71 @@ def ended(ledger: Ledger, call: Call, state: str = "unknown", **options: object)
 # -- the line of a call ------------------------------------------------------------------------------------------------
 
 
-def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger: Ledger) -> None:
-    (one,) = add(ledger, retry("p"))
-    call = send(ledger, [one])
+def test_a_later_try_forgets_what_was_seen_since_the_one_before(ledger, call):
     ended(ledger, call, answered=True, reason=WHY)
     call = ledger.calls.get(call.id)
     ledger.calls.note(replace(call, state="accepted", sighted=NOW, reason=WHY))
     noted = ledger.calls.get(call.id)
     assert (noted.state, noted.sighted, noted.reason) == ("accepted", NOW, WHY)
-    _, changed = change(ledger, lambda: ledger.calls.send_again(noted, now=NOW))
+    changed = change(ledger, lambda: ledger.calls.send_again(noted, now=NOW))
     assert changed == of(
         "calls", call.id, state="sent", tries=2, last_sent=NOW, ended=None, answered=0, resent=1,
         sighted=None, reason="",
     )  # fmt: skip
 
 
-def test_what_a_reading_has_shown_is_noted_of_the_try_that_it_was_about(ledger: Ledger) -> None:
-    (one,) = add(ledger, retry("p"))
-    call = send(ledger, [one])
+def test_what_a_reading_has_shown_is_noted_of_the_try_that_it_was_about(ledger, call):
     said = replace(call, state="accepted", sighted=NOW)
-    assert change(ledger, lambda: ledger.calls.note(said)) == (None, {}), "in flight, it has not ended"
+    assert change(ledger, lambda: ledger.calls.note(said)) == {}, "in flight, it has not ended"
     ended(ledger, call)
     ledger.calls.send_again(ledger.calls.get(call.id), now=NOW)
     ended(ledger, ledger.calls.get(call.id))
-    assert change(ledger, lambda: ledger.calls.note(said)) == (None, {}), "another try was made since"
+    assert change(ledger, lambda: ledger.calls.note(said)) == {}, "another try was made since"
 
 
-def test_a_first_try_that_never_was_leaves_nothing(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
-    call = send(ledger, [one])
-    _, changed = change(ledger, lambda: ledger.calls.unsend(call))
+def test_a_first_try_that_never_was_leaves_nothing(ledger, one, call):
+    changed = change(ledger, lambda: ledger.calls.unsend(call))
     assert {place[:2] for place in changed} == {("calls", call.id), ("call_rows", call.id), ("requests", one.id)}
     assert ledger.query("SELECT * FROM calls") == ledger.query("SELECT * FROM call_rows") == []
     again = send(ledger, [one])
-    assert change(ledger, lambda: ledger.calls.unsend(replace(again, tries=2))) == (None, {})
+    assert change(ledger, lambda: ledger.calls.unsend(replace(again, tries=2))) == {}
     ledger.query("UPDATE calls SET state = 'unknown'")
     ledger.calls.unsend(again)
     assert ledger.calls.open() == [], "another kernel was in doubt by then, and still nothing had left"
-    accepted = send(ledger, [two])
+    accepted = send(ledger, add(ledger, row("two")))
     ended(ledger, accepted, "accepted")
-    assert change(ledger, lambda: ledger.calls.unsend(accepted)) == (None, {}), "it has ended"
+    assert change(ledger, lambda: ledger.calls.unsend(accepted)) == {}, "it has ended"
 
 
-def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"))
-    ended(ledger, call := send(ledger, [one]))
+def test_a_later_try_that_never_was_leaves_the_call_as_unknown(ledger, call):
+    ended(ledger, call)
     again = ledger.calls.send_again(ledger.calls.get(call.id), now=NOW)
-    _, changed = change(ledger, lambda: ledger.calls.unsend(again))
+    changed = change(ledger, lambda: ledger.calls.unsend(again))
     assert changed == of("calls", call.id, state="unknown", tries=1)
 
 
-def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"))
-    call = send(ledger, [one])
+def test_a_call_whose_rows_have_all_left_is_closed_when_it_ends_and_not_before(ledger, one, call):
     ledger.requests.settle([settled(one, Outcome.SUCCEEDED, result_id="p")], NOW)
     ledger.calls.close(call.id)
     assert ledger.calls.get(call.id).state == "sent", "a sender is at work on it"
-    ended(ledger, call)
+    assert ended(ledger, call)
     assert ledger.calls.get(call.id).state == "closed"
 
 
-def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
-    (one,) = add(ledger, row("one"))
-    first = send(ledger, [one])
+def test_an_answer_belongs_to_its_own_try(ledger, one, call):
     other = Ledger(ledger.path)
-    assert [call.state for call in other.calls.open()] == ["unknown"], "nobody waits for a kernel that may be dead"
-    assert [call.state for call in ledger.calls.open()] == ["sent"]
+    assert [each.state for each in other.calls.open()] == ["unknown"], "nobody waits for a kernel that may be dead"
+    assert [each.state for each in ledger.calls.open()] == ["sent"]
     other.close()
-    ended(ledger, first)
-    second = ledger.calls.send_again(ledger.calls.get(first.id), now=clock.now)
-    assert change(ledger, lambda: ended(ledger, first, "accepted")) == (False, {})
-    assert change(ledger, lambda: ledger.calls.unsend(first)) == (None, {}), "another try has followed"
-    said, changed = change(
-        ledger,
-        lambda: ended(
-            ledger, second, "limited", http_status=429, reply=b"said", answered=True, refused=True, reason=WHY
-        ),
-    )
-    assert said
+    ended(ledger, call)
+    second = ledger.calls.send_again(ledger.calls.get(call.id), now=NOW)
+    assert change(ledger, lambda: ended(ledger, call, "accepted")) == {}
+    assert not ended(ledger, call, "accepted")
+    assert change(ledger, lambda: ledger.calls.unsend(call)) == {}, "another try has followed"
+    said = {"http_status": 429, "reply": b"said", "answered": True, "refused": True, "reason": WHY}
+    changed = change(ledger, lambda: ended(ledger, second, "limited", **said))
     assert changed == of(
-        "calls", first.id, state="limited", http_status=429, reply=b"said", answered=1, refused=1, ended=NOW, reason=WHY.stored(),
+        "calls", call.id, state="limited", http_status=429, reply=b"said", answered=1, refused=1, ended=NOW, reason=WHY.stored(),
     )  # fmt: skip
     assert now(ledger, one).outcome is Outcome.PENDING
 
@@ -117,11 +114,11 @@ def test_an_answer_belongs_to_its_own_try(ledger: Ledger, clock: Clock) -> None:
 # -- outcomes ----------------------------------------------------------------------------------------------------------
 
 
-def test_rule_14_what_is_settled_is_final(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
+def test_rule_14_what_is_settled_is_final(ledger, one):
+    (two,) = add(ledger, row("two"))
     call = send(ledger, [one, two])
     failed = settled(one, Outcome.FAILED, error_code="NO", error_message="why", seen={"is": 1})
-    _, changed = change(ledger, lambda: ledger.requests.settle([failed], NOW))
+    changed = change(ledger, lambda: ledger.requests.settle([failed], NOW))
     assert changed == of(
         "requests",
         one.id,
@@ -139,16 +136,16 @@ def test_rule_14_what_is_settled_is_final(ledger: Ledger) -> None:
         lambda: ledger.requests.confirm([("p", one.id)]), lambda: ledger.requests.not_there(one.id, WHY),
     )  # fmt: skip
     for work in works:
-        assert change(ledger, work) == (None, {})
+        assert change(ledger, work) == {}
     assert now(ledger, two).call == call.id
 
 
-def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(ledger: Ledger) -> None:
-    one, two = add(ledger, row("one"), row("two"))
+def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(ledger, one):
+    (two,) = add(ledger, row("two"))
     call = send(ledger, [one, two])
     ended(ledger, call)
     assert [each.id for each in ledger.requests.past(one.item.subject)] == [one.id]
-    _, changed = change(ledger, lambda: ledger.requests.release([one.id], alone=True, page=413))
+    changed = change(ledger, lambda: ledger.requests.release([one.id], alone=True, page=413))
     assert changed == of("requests", one.id, call=None, alone=1, page=413) | {("call_rows", call.id, 0, "void"): 1}
     assert ledger.requests.past(one.item.subject) == []
     ended(ledger, send(ledger, [one]))
@@ -161,20 +158,19 @@ def test_what_is_proved_to_have_had_no_effect_is_unsent_again_and_never_left(led
 # -- finding requests --------------------------------------------------------------------------------------------------
 
 
-def test_rule_05_a_row_has_one_request_for_each_attempt_and_the_latest_stands_for_it(ledger: Ledger) -> None:
-    first, other = add(ledger, row("one"), row("two"))
+def test_rule_05_a_row_has_one_request_for_each_attempt_and_the_latest_stands_for_it(ledger, one):
+    (other,) = add(ledger, row("two"))
     with pytest.raises(LedgerError, match="UNIQUE"):
         add(ledger, row("one", content="mended"))
     (second,) = add(ledger, replace(row("one"), attempt=2))
-    assert ledger.requests.latest([first.item.identity, "none"]) == {first.item.identity: second}
-    assert other.item.mark != first.item.mark != second.item.mark
+    assert ledger.requests.latest([one.item.identity, "none"]) == {one.item.identity: second}
+    assert other.item.mark != one.item.mark != second.item.mark
 
 
-def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(ledger: Ledger) -> None:
-    (one,) = add(ledger, row("one"), alike="looks")
+def test_what_an_unsent_request_asks_follows_the_newest_plan_until_it_is_sent(ledger, one):
     newer = row("one", content="mended")
-    _, changed = change(ledger, lambda: ledger.requests.replace(one.id, newer, asked=2, alike="other"))
+    changed = change(ledger, lambda: ledger.requests.replace(one.id, newer, asked=2, alike="other"))
     assert {place[2] for place in changed} == {"asked", "alike", "item"}
     assert now(ledger, one).item == newer
     ended(ledger, send(ledger, [now(ledger, one)]))
-    assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == (None, {})
+    assert change(ledger, lambda: ledger.requests.replace(one.id, row("one"), asked=1, alike=None)) == {}
