@@ -5,28 +5,25 @@ A file may say how large it is, and under which readings: ``SANDBOX`` and ``SWIT
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import httpx
 import pytest
-from tests.sandbox.support import again, client
+from tests.sandbox.support import Api, again
 
 from voxburst_sandbox import Sandbox
 
 
 @pytest.fixture(scope="module")
-def _server(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+def _server(request):
     size = getattr(request.module, "SANDBOX", {"posts": 80, "deliveries": 120})
     with Sandbox(**size, rate_limit=None, workspace="ws_test") as running:
         yield running
 
 
 @pytest.fixture
-def sandbox(_server: Sandbox, request: pytest.FixtureRequest) -> Sandbox:
+def sandbox(_server, request):
     return again(_server, **getattr(request.module, "SWITCHES", {}))
 
 
 @pytest.fixture
-def api(sandbox: Sandbox) -> Iterator[httpx.Client]:
-    with client(sandbox) as opened:
+def api(sandbox):
+    with Api(sandbox) as opened:
         yield opened

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import asdict
 from typing import Any
 
 import httpx
-from tests.virtual import PATIENCE, until
 
 from voxburst_sandbox import Sandbox, Switches
 
@@ -15,10 +13,16 @@ AUTH = {"Authorization": "Bearer vb_test_sandbox"}
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
 
-def client(sandbox: Sandbox, key: str = "vb_test_sandbox") -> httpx.Client:
+class Api(httpx.Client):
     """A client of the API, which knows nothing of voxops."""
-    headers = {"Authorization": f"Bearer {key}"}
-    return httpx.Client(base_url=sandbox.url + "/v1", headers=headers, trust_env=False, verify=False)
+
+    def __init__(self, sandbox: Sandbox, key: str = "vb_test_sandbox") -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        super().__init__(base_url=sandbox.url + "/v1", headers=headers, trust_env=False, verify=False)
+
+    def read(self, path: str, **query: Any) -> Any:
+        """What is answered to a GET."""
+        return self.get(path, params=query).json()
 
 
 def again(sandbox: Sandbox, *, empty: bool = False, **changes: Any) -> Sandbox:
@@ -34,46 +38,50 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]["code"]
 
 
-def walk(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
+def walk(api: Api, path: str, **query: Any) -> list[dict[str, Any]]:
     """Every record of a list."""
     records = []
     while True:
-        page = api.get(path, params=params).json()
+        page = api.read(path, **query)
         records += page["data"]
-        params["cursor"] = page["pagination"]["next_cursor"]
-        if params["cursor"] is None:
+        query["cursor"] = page["pagination"]["next_cursor"]
+        if query["cursor"] is None:
             return records
 
 
-def account(api: httpx.Client, platform: str) -> str:
+def account(api: Api, platform: str) -> str:
     """An active account on a platform."""
-    return next(a["id"] for a in walk(api, "/accounts", platform=platform) if a["status"] == "active")
+    return api.read("/accounts", platform=platform, status="active")["data"][0]["id"]
 
 
-def fields(api: httpx.Client, platform: str = "facebook", **more: Any) -> dict[str, Any]:
+def fields(api: Api, platform: str = "facebook", **more: Any) -> dict[str, Any]:
     """The body of a new post."""
     return {"content": "A new post", "accountIds": [account(api, platform)], **more}
 
 
-def create(api: httpx.Client, platform: str = "facebook", **more: Any) -> dict[str, Any]:
+def create(api: Api, **more: Any) -> dict[str, Any]:
     """A new post."""
-    answer = api.post("/posts", json=fields(api, platform, **more))
+    answer = api.post("/posts", json=fields(api, **more))
     assert answer.status_code == 201, answer.text
     return answer.json()
 
 
-def draft(api: httpx.Client, platform: str = "facebook", **more: Any) -> dict[str, Any]:
+def draft(api: Api, **more: Any) -> dict[str, Any]:
     """A new draft."""
-    return create(api, platform, saveAsDraft=True, **more)
+    return create(api, saveAsDraft=True, **more)
 
 
-def send_and_leave(sandbox: Sandbox, request: httpx.Request) -> None:
-    """Send a request and hang up when it has arrived, without an answer."""
-    before = len(sandbox.requests())
-    lines = [
-        f"{request.method} {request.url.raw_path.decode()} HTTP/1.1",
-        *(f"{name}: {value}" for name, value in request.headers.items()),
-    ]
-    with socket.create_connection((request.url.host, request.url.port), PATIENCE) as wire:
-        wire.sendall("\r\n".join([*lines, "", ""]).encode() + request.read())
-        until(lambda: len(sandbox.requests()) > before)
+def failed_post(sandbox: Sandbox, code: str = "RATE_LIMITED") -> tuple[str, str]:
+    """A post that only one of its platforms has refused, for this reason, and which can be retried twice; the target there."""
+    for post in sandbox.world.posts.values():
+        for target in post.targets:
+            others = {other.status for other in post.targets if other is not target}
+            if (target.error or {}).get("code") == code and target.retry_count < 2 and others == {"published"}:
+                return post.id, target.id
+    raise AssertionError(f"the campaign has no lone {code}")
+
+
+def target(api: Api, post_id: str, target_id: str) -> dict[str, Any]:
+    """One platform of a post."""
+    (found,) = (each for each in api.read(f"/posts/{post_id}")["platforms"] if each["postPlatformId"] == target_id)
+    return found
