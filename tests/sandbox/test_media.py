@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import httpx
 import pytest
 from tests.sandbox.support import fields
@@ -13,34 +10,33 @@ FILE = {"filename": "a.jpg", "contentType": "image/jpeg", "sizeBytes": 5}
 VIDEO = {"filename": "a.mp4", "contentType": "video/mp4", "sizeBytes": 500 * 1024 * 1024}
 
 
-def put(link: dict[str, Any], content: bytes = b"bytes", **headers: str) -> httpx.Response:
-    """Send bytes to an upload address."""
-    return httpx.put(link["uploadUrl"], content=content, headers=link["uploadHeaders"] | headers, trust_env=False)
-
-
 @pytest.fixture
-def presign(api: httpx.Client) -> Callable[..., dict[str, Any]]:
-    return lambda **file: api.post("/media/upload", json=FILE | file).json()
+def upload(api):
+    """Announce a file, and send bytes to its address."""
+
+    def put(content=b"bytes", headers=None, **file):
+        link = api.post("/media/upload", json=FILE | file).json()
+        headers = link["uploadHeaders"] | (headers or {})
+        return httpx.put(link["uploadUrl"], content=content, headers=headers, trust_env=False), link["mediaId"]
+
+    return put
 
 
 @pytest.mark.parametrize(("content", "headers", "status"), [
     (b"bytes", {"Authorization": "Bearer vb_test_sandbox"}, 400), (b"bytes", {"Cookie": "a=b"}, 400),
     (b"bytes", {"Content-Type": "image/png"}, 403), (b"byt", {}, 400),
 ])  # fmt: skip
-def test_the_storage_refuses_what_is_not_its_own(api, presign, content, headers, status):
-    link = presign()
-    answer = put(link, content, **headers)
+def test_the_storage_refuses_what_is_not_its_own(api, upload, content, headers, status):
+    answer, key = upload(content, headers)
     assert answer.status_code == status
     assert answer.text.startswith("<?xml")
-    assert api.get(f"/media/{link['mediaId']}").json()["status"] == "pending"
+    assert api.read(f"/media/{key}")["status"] == "pending"
 
 
-def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(sandbox, api, presign):
-    links = [presign(filename=name, contentType="image/png") for name in ("a.png", "broken.png")]
-    for link in links:
-        put(link)
+def test_a_png_becomes_a_jpeg_and_a_broken_file_fails(sandbox, api, upload):
+    keys = [upload(filename=name, contentType="image/png")[1] for name in ("a.png", "broken.png")]
     sandbox.advance(30)
-    good, broken = (api.get(f"/media/{link['mediaId']}").json() for link in links)
+    good, broken = (api.read(f"/media/{key}") for key in keys)
     assert (good["status"], good["contentType"]) == ("ready", "image/jpeg")
     assert (broken["status"], broken["validationResults"][0]["code"]) == ("failed", "MEDIA_PROCESSING_FAILED")
     assert api.post("/posts", json=fields(api, media=[broken["id"]])).status_code == 400

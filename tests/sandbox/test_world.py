@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 import httpx
 import pytest
-from tests.sandbox.support import KEY, client, draft, fields, refusal, walk
+from tests.sandbox.support import KEY, Api, draft, fields, refusal, walk
 from tests.virtual import until
 
 from voxburst_sandbox import Fault, Sandbox
@@ -19,20 +18,20 @@ START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
 def test_a_list_is_walked_once_newest_first_in_both_spellings(api):
-    first = api.get("/posts", params={"limit": 7}).json()["pagination"]
+    first = api.read("/posts", limit=7)["pagination"]
     assert first["has_more"] is first["hasMore"] is True
     assert first["next_cursor"] == first["nextCursor"]
     posts = walk(api, "/posts", limit=7)
-    assert len(posts) == len({post["id"] for post in posts}) == 80
-    assert [post["createdAt"] for post in posts] == sorted((post["createdAt"] for post in posts), reverse=True)
+    assert len({post["id"] for post in posts}) == len(posts) == 80
+    times = [post["createdAt"] for post in posts]
+    assert times == sorted(times, reverse=True)
 
 
 def test_a_list_that_grows_in_front_neither_repeats_nor_skips(api):
-    before = [post["id"] for post in walk(api, "/posts")]
-    page = api.get("/posts", params={"limit": 10}).json()
+    before = walk(api, "/posts")
+    page = api.read("/posts", limit=10)
     draft(api)
-    rest = walk(api, "/posts", cursor=page["pagination"]["next_cursor"], limit=10)
-    assert [post["id"] for post in page["data"] + rest] == before
+    assert page["data"] + walk(api, "/posts", cursor=page["pagination"]["next_cursor"]) == before
 
 
 @pytest.mark.parametrize(("query", "fits"), [
@@ -44,9 +43,8 @@ def test_a_list_that_grows_in_front_neither_repeats_nor_skips(api):
         lambda post: "2026-02-24" <= post["createdAt"] < "2026-02-26"),
 ])  # fmt: skip
 def test_posts_are_filtered_in_any_casing(api, query, fits):
-    wanted = {post["id"] for post in walk(api, "/posts") if fits(post)}
-    assert wanted
-    assert {post["id"] for post in walk(api, "/posts", **query)} == wanted
+    wanted = [post for post in walk(api, "/posts") if fits(post)]
+    assert walk(api, "/posts", **query) == wanted != []
 
 
 @pytest.mark.parametrize(("path", "params", "status", "code"), [
@@ -86,14 +84,13 @@ def test_every_seed_has_the_failures_of_a_real_campaign(seed):
 
 
 def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
-    records = list(Sandbox().world.deliveries.values())
+    records = Sandbox().world.deliveries.values()
     assert len(records) > 4000
     assert 0.95 < sum(record.success for record in records) / len(records) < 1
     assert [record for record in records if not record.success and record.retry_count == 5]
 
     def troubled(start: str, end: str) -> float:
         inside = [record for record in records if "northpeak" in record.url and start <= iso(record.created_at) < end]
-        assert len(inside) >= 5
         return sum(record.retry_count > 0 for record in inside) / len(inside)
 
     assert troubled("2026-02-24T14", "2026-02-24T15") > 0.8
@@ -102,26 +99,24 @@ def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
 
 
 def test_each_start_has_its_own_workspace_but_the_same_campaign():
-    one, two = Sandbox(posts=20, deliveries=20), Sandbox(posts=20, deliveries=20)
-    assert one.world.workspace_id != two.world.workspace_id
-    assert one.world.posts == two.world.posts
-    assert Sandbox(seed=8, posts=20, deliveries=20).world.posts.keys().isdisjoint(one.world.posts)
+    one, two, other = (Sandbox(seed=seed, posts=20, deliveries=20).world for seed in (7, 7, 8))
+    assert one.workspace_id != two.workspace_id
+    assert one.posts == two.posts
+    assert other.posts.keys().isdisjoint(one.posts)
 
 
 @pytest.mark.release
 def test_two_starts_answer_with_the_same_bytes():
     runs = []
     for _ in range(2):
-        with Sandbox(seed=11, posts=60, deliveries=100, workspace="ws_same") as sandbox, client(sandbox) as api:
-            failed = api.get("/posts", params={"status": "partial"}).json()["data"][0]["id"]
-            webhook = api.get("/webhooks").json()["data"][1]["id"]
+        with Sandbox(seed=11, posts=60, deliveries=100, workspace="ws_same") as sandbox, Api(sandbox) as api:
+            retry = f"/posts/{api.read('/posts', status='partial')['data'][0]['id']}/retry"
+            webhook = f"/webhooks/{api.read('/webhooks')['data'][1]['id']}/deliveries"
             post = fields(api, "twitter", scheduledFor="2026-03-02T09:01:00Z")
             answers = []
             for method, path, body in (
-                ("GET", "/posts?limit=100", None), ("POST", f"/posts/{failed}/retry", None),
-                ("GET", f"/posts/{failed}", None), ("POST", "/posts", post),
-                ("GET", f"/webhooks/{webhook}/deliveries", None), ("GET", "/posts?limit=100", None),
-                ("GET", "/none", None),
+                ("GET", "/posts?limit=100", None), ("POST", retry, None), ("POST", "/posts", post),
+                ("GET", webhook, None), ("GET", "/posts?limit=100", None), ("GET", "/none", None),
             ):  # fmt: skip
                 answer = api.request(method, path, json=body)
                 answers.append((answer.status_code, answer.content, dict(answer.headers)))
@@ -132,13 +127,13 @@ def test_two_starts_answer_with_the_same_bytes():
 
 
 def test_a_reset_is_the_beginning_again(sandbox, api):
-    before = api.get("/posts", params={"limit": 100}).content
+    before = walk(api, "/posts")
     sandbox.add_fault(Fault("status", path="/v1/nothing"))
     draft(api)
     sandbox.advance(5000)
     sandbox.reset()
     assert (sandbox.effects(), sandbox.requests(), sandbox.faults(), sandbox.now()) == ([], [], [], START)
-    assert api.get("/posts", params={"limit": 100}).content == before
+    assert walk(api, "/posts") == before
     sandbox.reset(empty=True)
     assert walk(api, "/posts") == []
 
@@ -154,7 +149,7 @@ def test_a_wrong_key_is_401_and_is_not_written_down(sandbox, header):
 
 def test_a_reading_key_may_not_write(sandbox, api):
     post = draft(api)
-    with client(sandbox, "vb_test_readonly") as reader:
+    with Api(sandbox, "vb_test_readonly") as reader:
         assert reader.get(f"/posts/{post['id']}").status_code == 200
         assert reader.post("/posts/validate", json={"content": "x", "platforms": ["TWITTER"]}).status_code == 200
         assert refusal(reader.post(f"/posts/{post['id']}/cancel")) == (403, "AUTHORIZATION_ERROR")
@@ -177,21 +172,20 @@ def test_every_answer_has_a_request_id_and_the_virtual_date(sandbox, api):
 
 
 def test_the_rate_limit_is_shown_and_kept():
-    with Sandbox(posts=5, deliveries=0, rate_limit=3) as sandbox, client(sandbox) as api:
-        body = fields(api)
-        sandbox.advance(60)
+    with Sandbox(posts=5, deliveries=0, rate_limit=3) as sandbox, Api(sandbox) as api:
         headers = [api.get("/health").headers for _ in range(3)]
         assert [h["X-RateLimit-Remaining"] for h in headers] == ["2", "1", "0"]
         reset = datetime.fromtimestamp(int(headers[0]["X-RateLimit-Reset"]), UTC)
         assert (reset - sandbox.now()).total_seconds() == 60
         sandbox.advance(45.5)
-        over = api.post("/posts", json=body, headers=KEY)
+        webhook = {"url": "https://mine.example/x", "events": ["*"]}
+        over = api.post("/webhooks", json=webhook, headers=KEY)
         assert (*refusal(over), over.headers["Retry-After"]) == (429, "RATE_LIMITED", "15")
         assert sandbox.effects() == []
-        with client(sandbox, "vb_test_second") as other:
+        with Api(sandbox, "vb_test_second") as other:
             assert other.get("/health").status_code == 200
         sandbox.advance(14.5)
-        assert api.post("/posts", json=body, headers=KEY).status_code == 201
+        assert api.post("/webhooks", json=webhook, headers=KEY).status_code == 201
 
 
 # The clock and the other control calls.
@@ -203,7 +197,7 @@ def test_time_stands_still_until_it_is_moved(sandbox):
 
 
 def test_a_running_clock_moves_the_queue_by_itself():
-    with Sandbox(posts=5, deliveries=0, speed=2000, rate_limit=None) as sandbox, client(sandbox) as api:
+    with Sandbox(posts=5, deliveries=0, speed=2000, rate_limit=None) as sandbox, Api(sandbox) as api:
         post = draft(api)
         api.post(f"/posts/{post['id']}/publish")
         until(lambda: sandbox.world.posts[post["id"]].status in ("published", "failed"))
@@ -221,14 +215,10 @@ def test_a_running_clock_moves_the_queue_by_itself():
     ("posts", {"content": "x", "accounts": []}, "accounts"),
 ])  # fmt: skip
 def test_a_control_call_that_makes_no_sense_is_refused_and_changes_nothing(sandbox, call, body, word):
-    def state() -> dict[str, Any]:
-        return httpx.get(f"{sandbox.url}/_sandbox/state", trust_env=False).json()
-
-    before = state()
-    answer = httpx.post(f"{sandbox.url}/_sandbox/{call}", json=body, trust_env=False)
-    assert answer.status_code == 400
-    assert word in answer.json()["error"]
-    assert state() == before
+    before = sandbox.state()
+    with pytest.raises(ValueError, match=word):
+        sandbox.send("POST", call, body)
+    assert sandbox.state() == before
 
 
 @pytest.mark.parametrize("wrong", [
