@@ -137,8 +137,9 @@ def test_a_state_file_belongs_to_one_sandbox_at_a_time(tmp_path):
 
 def test_a_sandbox_is_started_once():
     sandbox = Sandbox(empty=True)
-    with pytest.raises(RuntimeError, match="not started"):
-        sandbox.now()
+    for early in (lambda: sandbox.url, sandbox.now):
+        with pytest.raises(RuntimeError, match="not started"):
+            early()
     with sandbox, pytest.raises(RuntimeError, match="running"):
         sandbox.start()
     with pytest.raises(RuntimeError, match="stopped"):

@@ -138,6 +138,7 @@ def test_a_lag_that_is_switched_on_later_begins_then(sandbox, scheduled, listed)
     before = scheduled()
     sandbox.set_switches(list_lag_seconds=60)
     after = scheduled()
+    sandbox.set_switches(list_lag_seconds=30)
     assert {before, after} & {*listed()} == {before}
     sandbox.set_switches(list_lag_seconds=0)
     assert {before, after} <= {*listed()}
