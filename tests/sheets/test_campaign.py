@@ -213,7 +213,9 @@ WRONG = {
     "time_ambiguous": [{"scheduled_for": "04.03.2026 10:00"}], "time_without_hour": [{"scheduled_for": day} for day in ("2026-03-20", "20.03.2026")], "time_unreadable": [{"scheduled_for": "tomorrow"}],
     "time_passed": [{"scheduled_for": "2026-03-02T09:00:00Z"}], "content_type_form": [{"content_type": "photo"}],
     "media_folder": [{"media": "spring.jpg"}, {"media": "a b/Film.MOV"}, {"media": "C:\\pictures\\a.jpg"}],
-    "media_address": [{"media": "http://x.example/a.jpg"}, {"media": "ftp://x.example/a.jpg"}, {"media": "https:///a.jpg"}], "attempt_form": [{"attempt": "zwei"}],
+    "media_address": [{"media": place} for place in ("http://x.example/a.jpg", "https:///a.jpg", "https://[a/x.jpg", "data://x/y")],
+    "media_form": [{"media": parts} for parts in ("https://a/x.jpg,https://b/y.jpg", "https://a/x.jpg https://b/y.jpg", "https://a/\ud83d.jpg", "m 1")],
+    "list_form": [{"media": "['a.jpg', 'b.jpg']"}], "attempt_form": [{"attempt": "zwei"}],
 }  # fmt: skip
 WARNED = {
     ("content_too_long",): {"content": "x" * 281}, ("content_near_limit",): {"content": "x" * 279 + "🎉"},

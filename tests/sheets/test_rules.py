@@ -23,7 +23,7 @@ CHECKED = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
 def csv(folder: Path, *rows: tuple[str, str], heads: str = "date,time") -> Path:
     """A sheet of one row for each day and hour."""
     lines = [f"{','.join(HEADS)},{heads}"]
-    lines += [f"r{number},Hello {number},twitter:@brand,{day},{hour}" for number, (day, hour) in enumerate(rows)]
+    lines += [f'r{number},Hello {number},twitter:@brand,{day},"{hour}"' for number, (day, hour) in enumerate(rows)]
     path = folder / "sheet.csv"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
@@ -71,24 +71,16 @@ def test_cells_of_a_workbook_and_the_zone_of_either_head(tmp_path, heads, tz):
 
 
 @pytest.mark.parametrize(("day", "hour", "code", "words"), [
-    ("", "9:00", "time_unreadable", "9:00 (an hour without a day)"),
-    ("2026-03-05", "", "time_without_hour", "2026-03-05"), ("2026-03-05", "noon", "time_unreadable", "2026-03-05 noon"),
-    ("2026-03-05", "25:00", "time_unreadable", "2026-03-05 25:00"),
-    ("2026-03-05", "9", "time_unreadable", "2026-03-05 9"),
-    ("2026-03-05", "17.45", "time_unreadable", "2026-03-05 17.45"),
-    ("2026-03-05", '"10,30"', "time_unreadable", "2026-03-05 10,30"),
-    ("2026-03-05", "10:30.5", "time_unreadable", "2026-03-05 10:30.5"), ("", "", "time_missing", None),
+    ("", "9:00", "time_unreadable", "9:00 (an hour without a day)"), ("2026-03-05", "", "time_without_hour", "2026-03-05"), ("", "", "time_missing", None),
+    *(("2026-03-05", hour, "time_unreadable", f"2026-03-05 {hour}") for hour in ("noon", "25:00", "9", "17.45", "10,30", "10:30.5")),
     ("2026-03-29", "2:30", "time_unreadable", "2026-03-29T02:30:00 (does not exist in Europe/Berlin)"),
 ])  # fmt: skip
 def test_what_is_not_one_time_is_an_error_with_its_cell(tmp_path, day, hour, code, words):
     found = read_campaign(csv(tmp_path, ("2026-03-04", "9:00"), (day, hour)), tz="Europe/Berlin")
     (finding,) = findings(found, now=CHECKED).to_dict("records")
-    assert finding["code"] == code
     assert finding["message"] == Reason(code, **({} if words is None else {"value": words})).sentence()
-    assert (finding["column"], finding["cell"]) == (
-        "scheduled_for",
-        "D3" if hour in {"9:00", "2:30"} or not day else "E3",
-    )
+    cell = "D3" if hour == "2:30" or not day else "E3"
+    assert [finding[name] for name in ("code", "column", "cell")] == [code, "scheduled_for", cell]
 
 
 @pytest.mark.parametrize(("day", "clock", "expected"), [
@@ -112,17 +104,14 @@ def test_two_zones_are_one_too_many_and_heads_below_a_title_are_found(tmp_path):
 
 
 def test_a_time_of_its_own_comes_before_the_two(tmp_path):
-    path = csv(tmp_path, ("2026-03-04T10:00:00Z", "2027-01-01,7:00"), heads="scheduled_for,date (Asia/Tokyo),time")
+    path = csv(tmp_path, ("2026-03-04T10:00:00Z,2027-01-01", "7:00"), heads="scheduled_for,date (Asia/Tokyo),time")
     with pytest.warns(UserWarning, match="only scheduled_for is read"):
         found = read_campaign(path)
     assert found.loc[0, ["scheduled_for", "date", "time"]].to_list() == ["2026-03-04T10:00:00Z", "2027-01-01", "7:00"]
     assert "tz" not in found.attrs
 
 
-HELLO = {
-    "row_id": "r1", "content": "Hello", "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-04T10:00:00+01:00",
-    "media": None, "first_comment": None, "tags": None,
-}  # fmt: skip
+HELLO = {"row_id": "r1", "content": "Hello", "accounts": "twitter:@a", "scheduled_for": "2026-03-04T10:00:00+01:00"}
 
 
 def judged(frame: pd.DataFrame) -> tuple[list[bool], list[bool]]:
