@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import pickle
 import subprocess
 import sys
 import threading
@@ -17,7 +16,7 @@ from starlette.background import BackgroundTask
 from tests.virtual import standing_still
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.errors import Interrupted, NotFoundError, RunNotFound, WaitTooLong
 from voxops.run import AwaitableRun
@@ -26,28 +25,21 @@ from voxops.workspace import Awaitables
 OWN = {"begin", "end", "left", "notice", "observe", "replan", "tz", "unbegun"}  # voxops itself calls these
 
 
-def a_plan(ws: vx.Workspace) -> vx.Plan:
-    return vx.plan_retry(vx.triage(vx.targets(ws.posts(status=["failed", "partial"]))))
-
-
-def sent(sandbox: Sandbox) -> int:
-    return len(sandbox.requests(acting=True))
+def methods(kind: type) -> set[str]:
+    return {name for name, _ in inspect.getmembers(kind, callable) if not name.startswith("_")} - OWN
 
 
 @pytest.mark.parametrize(("blocking", "awaitable"), [(vx.Workspace, Awaitables), (vx.Run, AwaitableRun)])
 def test_every_method_has_a_coroutine_of_the_same_name_and_arguments(blocking, awaitable):
-    names = {name for name, _ in inspect.getmembers(blocking, callable) if not name.startswith("_")} - OWN
-    assert names == {name for name, _ in inspect.getmembers(awaitable, callable) if not name.startswith("_")} - OWN
-    for name in names:
+    assert methods(blocking) == methods(awaitable)
+    for name in methods(blocking):
         method, twin = getattr(blocking, name), getattr(awaitable, name)
         assert [*inspect.signature(method).parameters.items()] == [*inspect.signature(twin).parameters.items()], name
         is_right = inspect.isasyncgenfunction if name == "events" else inspect.iscoroutinefunction
         assert is_right(twin) and not inspect.iscoroutinefunction(method), name
 
 
-def test_tasks_groups_and_background_tasks_take_the_methods(sandbox, ws):
-    plan = a_plan(ws)
-
+def test_tasks_groups_and_background_tasks_take_the_methods(ws, plan, acts):
     async def service() -> tuple[list[int], str]:
         task = asyncio.create_task(ws.aio.posts(limit=3))
         async with asyncio.TaskGroup() as group:
@@ -59,13 +51,11 @@ def test_tasks_groups_and_background_tasks_take_the_methods(sandbox, ws):
 
     counted, run = asyncio.run(service())
     assert counted == [3, 2, 0]
-    assert sent(sandbox) == plan.cost.acts
+    assert acts() == plan.cost.acts
     assert ws.runs().loc[run, "reason"] == "in the background"
 
 
-def test_a_run_is_led_by_its_coroutines(sandbox, ws):
-    plan = a_plan(ws)
-
+def test_a_run_is_led_by_its_coroutines(ws, plan, acts):
     async def lead() -> vx.Run:
         with standing_still(ws.client):
             run = await ws.aio.run(plan)
@@ -81,7 +71,7 @@ def test_a_run_is_led_by_its_coroutines(sandbox, ws):
         return await run.aio.cancel()
 
     assert asyncio.run(lead()).snapshot.phase == "done"
-    assert sent(sandbox) == plan.cost.acts
+    assert acts() == plan.cost.acts
 
 
 # -- cancelling --------------------------------------------------------------------------------------------------------
@@ -95,8 +85,8 @@ def cancelled(work: Any) -> BaseException:
 
 
 @pytest.mark.parametrize("how", ["cancelled", "interrupted"])
-def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(sandbox, ws, monkeypatch, how):
-    plan, begun, runs = a_plan(ws), threading.Event(), type(ws._session.engine.ledger.runs)
+def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(ws, plan, acts, monkeypatch, how):
+    begun, runs = threading.Event(), type(ws._session.engine.ledger.runs)
     start = runs.start
 
     def slow(*args: Any, **kwargs: Any) -> None:
@@ -128,22 +118,20 @@ def test_rule_16_a_call_that_ends_while_it_binds_leaves_a_paused_run(sandbox, ws
     assert f"{run} is paused" in note and f"ws.attach({run!r}).resume()" in note
     assert ws.runs().loc[run, "state"] == "paused"
     assert ws.attach(run).wait(1).snapshot.phase == "watching"
-    assert sent(sandbox) == 0
+    assert acts() == 0
     assert ws.attach(run).resume().wait(60).snapshot.phase == "done"
-    assert sent(sandbox) == plan.cost.acts
+    assert acts() == plan.cost.acts
 
 
-def test_rule_16_a_call_that_is_cancelled_before_it_binds_leaves_nothing(sandbox, ws):
-    plan = a_plan(ws)
-    sandbox.add_fault(Fault("delay", method="GET", path="/v1/posts/**", seconds=30, times=None))
-    sandbox.add_fault(Fault("delay", method="GET", path="/v1/posts", seconds=30, times=None))
+def test_rule_16_a_call_that_is_cancelled_before_it_binds_leaves_nothing(sandbox, ws, plan, acts):
+    sandbox.add_fault(Fault("delay", method="GET", seconds=30, times=None))
 
     async def call() -> None:
         await asyncio.wait_for(ws.aio.run(plan), 0.3)
 
     assert not hasattr(cancelled(call()), "__notes__")
     sandbox.clear_faults()
-    assert len(ws.runs()) == sent(sandbox) == 0
+    assert len(ws.runs()) == acts() == 0
 
 
 WAITS = {
@@ -151,27 +139,16 @@ WAITS = {
     "aio.wait": lambda run: run.aio.wait(0.3),
     "wait_for": lambda run: asyncio.wait_for(run, 0.3),
     "wait_for aio.wait": lambda run: asyncio.wait_for(run.aio.wait(), 0.3),
-    "cancel": lambda run: cancel(run),
     "events": lambda run: asyncio.wait_for(anext(run.aio.events()), 0.3),
 }
 
 
-async def cancel(run: vx.Run) -> None:
-    task = asyncio.ensure_future(run)
-    await asyncio.sleep(0.3)
-    task.cancel()
-    await task
-
-
 @pytest.mark.parametrize("way", WAITS)
-def test_rule_16_waiting_never_stops_what_is_waited_for(sandbox, ws, way):
-    """Before, a timeout of asyncio paused the run, and one of `wait` did not."""
-    plan = a_plan(ws)
-
+def test_rule_16_waiting_never_stops_what_is_waited_for(ws, plan, acts, way):
     async def wait(run: vx.Run) -> None:
         try:
             await WAITS[way](run)
-        except (TimeoutError, asyncio.CancelledError) as stop:
+        except TimeoutError as stop:
             assert not hasattr(stop, "__notes__")
 
     with standing_still(ws.client):
@@ -181,7 +158,7 @@ def test_rule_16_waiting_never_stops_what_is_waited_for(sandbox, ws, way):
         time.sleep(0.3)
         assert run.snapshot.phase in {"sending", "watching"}
     assert run.wait(60).snapshot.phase == "done"
-    assert sent(sandbox) == plan.cost.acts
+    assert acts() == plan.cost.acts
 
 
 INTERRUPTED = """
@@ -251,11 +228,10 @@ def test_rule_16_an_interrupt_that_arrives_as_a_cancel_pauses_the_run():
 # -- attaching, and events -----------------------------------------------------------------------------------------------
 
 
-def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, tmp_path):
-    ledger = tmp_path / "ledger.sqlite"
-    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
-        done = ws.run(a_plan(ws)).wait(60)
-        events = list(done.events())
+def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, ws, plan, ledger):
+    done = ws.run(plan).wait(60)
+    events = list(done.events())
+    ws.close()
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
         before = len(sandbox.requests())
         runs = [ws.attach(done.id) for _ in range(50)]
@@ -267,35 +243,31 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, tmp_p
         for name in ("run_0123456789", "nothing_0123456789"):
             with pytest.raises(RunNotFound, match=name) as caught:
                 ws.attach(name)
-            again = pickle.loads(pickle.dumps(caught.value))
-            assert isinstance(again, NotFoundError) and (str(again), again.status) == (str(caught.value), 404)
+            assert isinstance(caught.value, NotFoundError) and caught.value.status == 404
         assert len(sandbox.requests()) == before
         assert runs[0].pause().resume().cancel().wait(60).snapshot.phase == "done"
 
 
-def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox, tmp_path):
-    fault = Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=2)
-    sandbox.add_fault(fault)
-    ledger = tmp_path / "ledger.sqlite"
-    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
-        run = ws.run(a_plan(ws)).wait(60)
+def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox, ws, plan, ledger):
+    sandbox.add_fault(Fault("status", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=2))
+    run = ws.run(plan).wait(60)
+    ws.close()
     sandbox.clear_faults()
     with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
 
-        async def follow() -> tuple[int, vx.Run]:
+        async def follow() -> tuple[vx.Run, int]:
             attached = await ws.aio.attach(run.id)
-            return len([event async for event in attached.aio.events()]), attached
+            return attached, len([event async for event in attached.aio.events()])
 
-        async def all_at_once() -> list[tuple[int, vx.Run]]:
-            return await asyncio.gather(*(follow() for _ in range(10)))
+        async def all_at_once() -> set[tuple[vx.Run, int]]:
+            return set(await asyncio.gather(*(follow() for _ in range(10))))
 
-        counts, runs = zip(*asyncio.run(all_at_once()), strict=True)
-        assert set(counts) == {len(runs[0].results(["succeeded", "failed"]))}
-        assert len(set(map(id, runs))) == 1
+        ((attached, events),) = asyncio.run(all_at_once())
+        assert events == len(attached.results(["succeeded", "failed"]))
 
 
-def test_the_events_of_a_run_are_one_for_each_row_and_end_with_it(ws):
-    run = ws.run(a_plan(ws))
+def test_the_events_of_a_run_are_one_for_each_row_and_end_with_it(ws, plan):
+    run = ws.run(plan)
     seen = list(run.events())
     assert not run.running
     rows = run.results()[["post_id", "platform", "outcome"]].itertuples(index=False, name=None)
