@@ -232,9 +232,9 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, ws, p
     done = ws.run(plan).wait(60)
     events = list(done.events())
     ws.close()
-    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+    with vx.connect(sandbox=sandbox, ledger=ledger) as other:
         before = len(sandbox.requests())
-        runs = [ws.attach(done.id) for _ in range(50)]
+        runs = [other.attach(done.id) for _ in range(50)]
         assert {(run.snapshot.phase, run.running) for run in runs} == {("done", False)}
         assert all(run.wait(5) is run and "✓ done" in repr(run) for run in runs)
         assert runs[0].snapshot.cells == done.snapshot.cells
@@ -242,7 +242,7 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, ws, p
         pd.testing.assert_frame_equal(runs[0].results(), done.results())
         for name in ("run_0123456789", "nothing_0123456789"):
             with pytest.raises(RunNotFound, match=name) as caught:
-                ws.attach(name)
+                other.attach(name)
             assert isinstance(caught.value, NotFoundError) and caught.value.status == 404
         assert len(sandbox.requests()) == before
         assert runs[0].pause().resume().cancel().wait(60).snapshot.phase == "done"
@@ -253,10 +253,10 @@ def test_tasks_that_attach_to_one_open_run_at_once_share_it(sandbox, ws, plan, l
     run = ws.run(plan).wait(60)
     ws.close()
     sandbox.clear_faults()
-    with vx.connect(sandbox=sandbox, ledger=ledger) as ws:
+    with vx.connect(sandbox=sandbox, ledger=ledger) as other:
 
         async def follow() -> tuple[vx.Run, int]:
-            attached = await ws.aio.attach(run.id)
+            attached = await other.aio.attach(run.id)
             return attached, len([event async for event in attached.aio.events()])
 
         async def all_at_once() -> set[tuple[vx.Run, int]]:
