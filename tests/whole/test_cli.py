@@ -206,7 +206,7 @@ def test_runs_and_resume_go_on_where_a_kernel_died(sandbox, ws, acts, capsys):
     capsys.readouterr()
     assert main(["runs", "--json"]) == 0
     (listed,) = printed(capsys)
-    assert (listed["run"], listed["action"]) == (run.id, "create")
+    assert (listed["run"], listed["action"]) == (run.id, "create_one")
     before = acts()
     assert main(["resume", run.id, "--look", "--json"]) == 3
     assert printed(capsys)["pending"] > 0
