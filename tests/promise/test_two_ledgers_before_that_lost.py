@@ -14,18 +14,16 @@ from voxops.acts.cancel import plan_cancel
 ROWS = 3  # in both sheets
 
 
-LATER = "2027-03-01T09:01:00+00:00"
-
-
 def created_twice(rig: Rig) -> tuple[Kernel, str, Kernel, str]:
     """Two laptops with their runs, whose sheets overlap: each sends its whole sheet while lists are a minute behind.
 
     The second has reported the duplicates; the posts to keep are those of the first.
     """
     rig.sandbox.set_switches(list_lag_seconds=60.0)
-    (first, one, work), (second, two, other) = rig.laptops(10, rig.campaign(ROWS), rig.campaign(ROWS + 1))
-    work.result(60)
-    other.result(60)
+    begun = rig.laptops(10, rig.campaign(ROWS), rig.campaign(ROWS + 1))
+    for *_, work in begun:
+        work.result(60)
+    (first, one, _), (second, two, _) = begun
     rig.sandbox.advance(200)
     assert as_requested(rig) == 2 * ROWS
     assert set(second.copies(two)["copy_of"]) == set(first.results(one)["result_id"])
@@ -46,7 +44,7 @@ def lose(rig: Rig, post: str, how: str) -> None:
         person.submit(post)
         person.reject(post)
     elif how == "moved":
-        person.edit(post, scheduled_for=LATER)
+        person.edit(post, scheduled_for="2027-03-01T09:01:00+00:00")
     elif how == "mended":
         person.edit(post, content=f"mended: {rig.sandbox.world.posts[post].content}")
     else:

@@ -11,7 +11,6 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Sandbox
 
-
 SHEET = pd.DataFrame({
     "row_id": ["r0", "r1", "r2", "r3"], "content": ["Post 0", "Post 1", "Post 2", "Post 3"],
     "accounts": "twitter:@aldercoffee", "scheduled_for": "2026-03-20T10:00:00Z",
