@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxops._support.canonical import canonical, fingerprint, row_key
+from voxops._support.canonical import canonical, decode, fingerprint, row_key
 from voxops.errors import PlanError
 
 JSON = st.recursive(
@@ -31,10 +32,19 @@ JSON = st.recursive(
 @given(JSON)
 def test_canonical_json_reads_back_and_does_not_depend_on_order(value):
     text = canonical(value)
-    assert json.loads(text) == value
-    assert canonical(json.loads(text)) == text
+    assert decode(text) == json.loads(text) == value
     if isinstance(value, dict):
         assert canonical(dict(reversed(value.items()))) == text
+
+
+@pytest.mark.parametrize(("data", "value"), [
+    (b"[Infinity, -Infinity]", [math.inf, -math.inf]), (rb'{"content": "\ud83d cut"}', {"content": "\ud83d cut"}),
+    (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    *((b'[%d,{"id": %d }]' % (long, long), [long, {"id": long}]) for long in (2**53 + 1, 2**63 + 1, 2**64 + 1, -(2**63) - 1, 10**40 + 1)),
+])  # fmt: skip
+def test_invalid_but_common_json_and_long_numbers_are_read(data, value):
+    assert decode(data) == value
+    assert math.isnan(decode(b'{"rate": NaN}')["rate"])
 
 
 def test_half_an_emoji_is_still_a_text_and_nan_is_none():

@@ -7,55 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from voxops import errors
-from voxops._support.canonical import decode
 from voxops.client import Answer, Page
 from voxops.client.answer import error_of
 from voxops.client.pages import pages, read_page
-from voxops.errors import ApiError, DecodeError, RateLimitError
+from voxops.errors import ApiError, DecodeError
 
 
 def reply(body: Any, status: int = 200, endpoint: str = "GET /v1/posts", **headers: str) -> Answer:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Answer(endpoint, status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-    max_leaves=20,
-)
-
-
-@given(values)
-def test_json_round_trips(value):
-    assert decode(json.dumps(value).encode()) == value
-    assert decode(json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass")) == value
-
-
-@pytest.mark.parametrize("number", [2**53 + 1, 2**63, 2**64 - 1, 2**64, -(2**63) - 1, 10**40 + 1, -(10**25) - 7])
-def test_whole_numbers_stay_exact_however_long(number):
-    read = [decode(text % number)[key] for text, key in ((b'{"id":%d}', "id"), (b'{"id": %d }', "id"), (b"[%d]", 0))]
-    assert [*read, decode(b"%d" % number)] == [number] * 4
-    assert {type(one) for one in read} == {int}
-
-
-@pytest.mark.parametrize(("text", "value"), [
-    (b"[Infinity, -Infinity]", [math.inf, -math.inf]), (rb'{"content": "\ud83d cut"}', {"content": "\ud83d cut"}),
-    (b'\xef\xbb\xbf{"a": 1}', {"a": 1}), (b"", None), (b" \n", None),
-])  # fmt: skip
-def test_invalid_but_common_json_is_read(text, value):
-    assert reply(text).json == value
-    assert math.isnan(decode(b'{"rate": NaN}')["rate"])
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{", b'{"a":1}x', b"\xff\xfe\xfa", b"[" * 100_000, b"9" * 5_000])
@@ -72,6 +39,7 @@ def test_a_body_that_is_not_json_names_the_endpoint_and_keeps_its_bytes(body):
 ])  # fmt: skip
 def test_a_single_object_is_taken_bare_or_wrapped(body, record):
     assert reply(body).record == record
+    assert reply(b" \n").json is None
     with pytest.raises(DecodeError, match="one object"):
         _ = reply([1]).record
 
@@ -90,7 +58,7 @@ def error(body: Any, status: int = 400, **headers: str) -> ApiError:
 @pytest.mark.parametrize(("kind", "statuses"), [
     ("ValidationError", (400, 422)), ("AuthError", (401, 402, 403)), ("NotFoundError", (404,)),
     ("ConflictError", (409,)),
-    ("RateLimitError", (429,)), ("ServerError", (500, 502, 503)), ("ApiError", (408, 301, 418)),
+    ("RateLimitError", (429,)), ("ServerError", (500, 503)), ("ApiError", (408, 301)),
 ])  # fmt: skip
 def test_the_class_of_an_error_depends_on_the_status_only(kind, statuses):
     for status in statuses:
@@ -102,8 +70,7 @@ def test_the_class_of_an_error_depends_on_the_status_only(kind, statuses):
 @pytest.mark.parametrize(("body", "code", "message", "details"), [
     ({"error": {"code": "INVALID", "message": "too long", "details": {"field": "content"}}}, "INVALID", "too long",
         {"field": "content"}),
-    ({"error": "Bad Request", "message": "no such field", "statusCode": 400}, "BAD REQUEST", "no such field", {}),
-    ("no", "", "no", {}), (b"", "", "", {}), (b"\x00\x01", "", "", {}),
+    (b"\x00\x01", "", "", {}),
 ])  # fmt: skip
 def test_an_error_keeps_what_its_body_says_and_its_bytes(body, code, message, details):
     found = error(body)
@@ -129,17 +96,15 @@ def test_a_configuration_error_says_what_to_do(status, body, hint):
     assert hint in str(error(body, status))
 
 
-@pytest.mark.parametrize(("after", "seconds"), [("7", 7.0), ("Mon, 02 Mar 2026 09:00:30 GMT", 30.0), ("soon", None)])
+@pytest.mark.parametrize(("after", "seconds"), [("Mon, 02 Mar 2026 09:00:30 GMT", 30.0), ("soon", None)])
 def test_retry_after_is_read(after, seconds):
-    found = error({"error": {"code": "RATE_LIMITED"}}, 429, retry_after=after)
-    assert isinstance(found, RateLimitError)
-    assert found.retry_after == seconds
+    assert error({}, 429, retry_after=after).retry_after == seconds
 
 
 @pytest.mark.parametrize(("said", "date"), [
     ("Mon, 02 Mar 2026 09:00:00 GMT", datetime(2026, 3, 2, 9, tzinfo=UTC)),
     ("Mon, 02 Mar 2026 09:00:00 +0100", datetime(2026, 3, 2, 8, tzinfo=UTC)), ("Fri, 31 Dec 9999 23:59:59 -1200", None),
-    ("Fri, 31 Dec 9999 23:59:59 GMT", None), ("yesterday", None), ("", None),
+    ("Fri, 31 Dec 9999 23:59:59 GMT", None), ("", None),
 ])  # fmt: skip
 def test_an_invalid_date_is_ignored(said, date):
     assert reply({}, date=said).date == date
@@ -155,12 +120,11 @@ def at(cursor: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("body", [
-    ROWS, {"data": ROWS}, {"webhooks": ROWS}, {"posts": ROWS, "warnings": []}, {"data": {"posts": ROWS}},
-    {"contacts": ROWS, "page": 1, "limit": 50},
+    ROWS, {"data": ROWS}, {"webhooks": ROWS}, {"posts": ROWS, "warnings": []},
 ])  # fmt: skip
-def test_records_are_found_in_every_envelope(body):
+def test_records_are_found_in_every_envelope_and_none_of_these_reports_its_end(body):
     page = read_page(reply(body))
-    assert (page.records, page.cursor) == (ROWS, None)
+    assert (page.records, page.cursor, page.says_more) == (ROWS, None, False)
 
 
 @pytest.mark.parametrize(("beside", "cursor", "says_more"), [
@@ -168,25 +132,21 @@ def test_records_are_found_in_every_envelope(body):
     ({"pagination": {"hasMore": True, "nextCursor": "c1"}}, "c1", True),
     ({"pagination": {"hasMore": True, "nextCursor": None, "has_more": True, "next_cursor": "c1"}}, "c1", True),
     ({"pagination": {"nextCursor": 17}}, "17", True), ({"hasMore": True, "nextCursor": "c1"}, "c1", True),
-    ({"meta": {"next_cursor": "c1"}}, "c1", True), ({"meta": {"nextCursor": None}}, None, True),
+    ({"meta": {"next_cursor": "c1"}}, "c1", True),
     ({"pagination": {"has_more": False, "next_cursor": "c1"}}, None, True),
     ({"pagination": {"hasMore": False}}, None, True),
     *(({"pagination": {"nextCursor": cursor}}, None, True) for cursor in (None, "")),
-    ({"nextCursor": None}, None, True),
     ({"nextCursor": None, "next": "/v1/posts?cursor=c1"}, None, True),
     # By the number of the page, or by a count.
     ({"pagination": {"page": "1", "limit": "2"}}, "2", True),
     ({"pagination": {"page": 1, "limit": 100, "totalPages": "3"}}, "2", True),
-    ({"pagination": {"page": 1, "limit": 2, "nextPage": 2}}, "2", True),
     ({"page": 1, "totalPages": 2, "next": "/v1/posts?page=2"}, "2", True),
     ({"page": 2, "per_page": 2}, "3", True), ({"page": 2, "perPage": 3}, None, True),
     ({"page": 1, "pageSize": 5}, None, True),
     ({"page": 1, "limit": 0}, None, True), ({"page": 3, "totalPages": 3, "limit": 2}, None, True),
     ({"total": 2}, None, True), ({"totalCount": "2"}, None, True), ({"total": "3"}, None, False),
     # Nothing that reports an end: the number of records on this page does not.
-    ({}, None, False), ({"pagination": None}, None, False), ({"pagination": {"limit": 2, "offset": 0}}, None, False),
-    ({"count": 2}, None, False),
-    ({"page": 1}, None, False), ({"page": "9" * 30, "limit": 5}, None, False), ({"next": None}, None, False),
+    ({"pagination": None}, None, False), ({"page": 1}, None, False), ({"page": "9" * 30, "limit": 5}, None, False), ({"next": None}, None, False),
 ])  # fmt: skip
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_page_reports_the_next_one_or_its_end_or_neither(beside, cursor, says_more, inside):
@@ -197,22 +157,9 @@ def test_a_page_reports_the_next_one_or_its_end_or_neither(beside, cursor, says_
         assert page.param == ("cursor" if cursor in ("c1", "17") else "page")
 
 
-def test_a_bare_list_does_not_report_its_end():
-    assert not read_page(reply([])).says_more
-
-
-@pytest.mark.parametrize(("beside", "cursor"), [
-    ({"page": 2, "limit": 100, "totalPages": 3}, "3"), ({"page": 3, "limit": 100, "totalPages": 3}, None),
-    ({"page": 3, "limit": 100}, None),
-])  # fmt: skip
-def test_an_empty_page_in_the_middle_ends_no_list(beside, cursor):
-    assert read_page(reply({"data": [], "pagination": beside})).cursor == cursor
-
-
 @pytest.mark.parametrize("body", [
-    {}, {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b"",
+    {"id": "a"}, {"data": None}, {"a": [], "b": []}, {"data": ["x"]}, 7, b"",
     {"data": ROWS, "pagination": {"hasMore": True}}, {"data": ROWS, "next": "/v1/posts?cursor=c1"},
-    {"data": ROWS, "nextPage": 2},
     {"data": ROWS, "pagination": {"next": "/v1/posts"}}, {"data": ROWS, "links": {"next": "x"}},
 ])  # fmt: skip
 def test_what_is_no_list_or_goes_on_in_an_unknown_way_is_not_taken_for_the_end(body):
@@ -246,40 +193,28 @@ def test_pages_follow_the_cursor_and_keep_the_query():
     assert asked == [{"status": "failed", "limit": 2, **({"cursor": c} if c else {})} for c in (None, "c1", "c2")]
 
 
-@pytest.mark.parametrize("first", [
-    {"page": 1, "limit": 2}, {"page": 1, "limit": 2, "total": 3}, {"page": 1, "totalPages": 2},
-    {"page": 1, "limit": 2, "total": 3, "totalPages": 2},
-])  # fmt: skip
-@pytest.mark.parametrize("inside", [False, True])
-def test_a_list_that_counts_its_pages_is_read_to_its_end(first, inside):
-    answers = [(ROWS, first), (ROWS[:1], first | {"page": 2})]
-    read, asked, error = walk([
-        {"data": records, **({"pagination": place} if inside else place)} for records, place in answers
-    ])  # fmt: skip
+@pytest.mark.parametrize("place", [{"limit": 2}, {"limit": 2, "total": 3}, {"totalPages": 2}])
+def test_a_list_that_counts_its_pages_is_read_to_its_end(place):
+    read, asked, error = walk([{"data": rows, "page": at, **place} for at, rows in ((1, ROWS), (2, ROWS[:1]))])
     assert error is None
     assert [query.get("page") for query in asked] == [None, "2"]
     assert sum(len(page.records) for page in read) == 3
 
 
-@pytest.mark.parametrize(("cursors", "params"), [
-    (["c1", "c1"], {}), (["c1", "c2", "c1"], {}), (["c1", "c2", "c3", "c3"], {}), (["c0"], {"cursor": "c0"}),
+@pytest.mark.parametrize(("answers", "params"), [
+    ([at("c1")] * 2, {}), ([at("c1"), at("c2"), at("c1")], {}), ([at("c0")], {"cursor": "c0"}),
+    ([{"contacts": ROWS, "page": 1, "limit": 2}] * 2, {}),
 ])  # fmt: skip
-def test_a_cursor_that_repeats_ends_with_an_error_and_not_in_a_loop(cursors, params):
-    read, asked, error = walk([at(cursor) for cursor in cursors], **params)
+def test_a_list_that_repeats_a_cursor_or_ignores_the_page_number_ends_with_an_error_and_not_in_a_loop(answers, params):
+    read, asked, error = walk(answers, **params)
     assert "repeats a cursor" in str(error)
-    assert len(read) == len(asked) == len(cursors)
+    assert len(read) == len(asked) == len(answers)
 
 
-def test_a_list_that_ignores_the_page_number_does_not_loop():
-    assert walk([{"contacts": ROWS, "page": 1, "limit": 2}])[2] is not None
-
-
-@pytest.mark.parametrize(
-    "beside", [{"total": 3}, {"pagination": {"total": 3, "limit": 2}}, {"page": 1, "totalCount": 3}]
-)
-def test_a_list_with_fewer_records_than_its_total_is_not_complete(beside):
-    read, _, error = walk([{"data": ROWS, **beside}])
+def test_a_list_with_fewer_records_than_its_total_is_not_complete():
+    page = {"data": ROWS, "total": 3}
+    read, _, error = walk([page])
     assert "3 records" in str(error)
     assert len(read) == 1, "the caller still gets the first page"
-    assert walk([{"data": ROWS, **beside}], cursor="c7")[2] is None, "earlier pages count, too"
-    assert walk([{"data": [], **beside}])[2] is None
+    assert walk([page], cursor="c7")[2] is None, "earlier pages count, too"
+    assert walk([page | {"data": []}])[2] is None
