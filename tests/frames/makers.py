@@ -11,36 +11,32 @@ from voxops.frames.records import build
 UTC_US = "datetime64[us, UTC]"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
+
+def columns(*texts: str, **others: str) -> dict[str, str]:
+    """The dtypes of columns of text, and of others."""
+    return dict.fromkeys(texts, "string") | others
+
+
 PROMISED = {
-    "posts": {
-        "post_id": "string", "status": "string", "content": "string", "content_type": "string", "scheduled_for": UTC_US,
-        "published_at": UTC_US, "created_at": UTC_US, "updated_at": UTC_US, "targets": "object", "failed_targets": "Int64",
-        "tags": "object", "metadata": "object", "workspace_id": "string",
-    },
-    "deliveries": {
-        "delivery_id": "string", "webhook_id": "string", "event_type": "string", "url": "string", "success": "boolean",
-        "status_code": "Int64", "latency_ms": "Int64", "retry_count": "Int64", "error": "string", "response_body": "string",
-        "created_at": UTC_US, "delivered_at": UTC_US,
-    },
-    "accounts": {
-        "account_id": "string", "platform": "string", "username": "string", "status": "string", "scope_status": "string",
-        "scope_message": "string",
-    },
-    "webhooks": {
-        "webhook_id": "string", "url": "string", "events": "object", "enabled": "boolean", "failure_count": "Int64",
-        "last_delivery_at": UTC_US, "created_at": UTC_US,
-    },
-    "bulk_results": {
-        "index": "Int64", "status": "string", "post_id": "string", "error_code": "string", "error_message": "string",
-        "errors": "object",
-    },
+    "posts": columns(
+        "post_id", "status", "content", "content_type", "workspace_id", failed_targets="Int64", targets="object", tags="object",
+        metadata="object", scheduled_for=UTC_US, published_at=UTC_US, created_at=UTC_US, updated_at=UTC_US,
+    ),
+    "deliveries": columns(
+        "delivery_id", "webhook_id", "event_type", "url", "error", "response_body", success="boolean", status_code="Int64",
+        latency_ms="Int64", retry_count="Int64", created_at=UTC_US, delivered_at=UTC_US,
+    ),
+    "accounts": columns("account_id", "platform", "username", "status", "scope_status", "scope_message"),
+    "webhooks": columns(
+        "webhook_id", "url", events="object", enabled="boolean", failure_count="Int64", last_delivery_at=UTC_US, created_at=UTC_US,
+    ),
+    "bulk_results": columns("status", "post_id", "error_code", "error_message", index="Int64", errors="object"),
 }  # fmt: skip
-TARGETS = {
-    "post_id": "string", "target_id": "string", "platform": "string", "account_id": "string", "account_name": "string",
-    "status": "string", "error_code": "string", "error_message": "string", "retry_count": "Int64", "platform_post_id": "string",
-    "platform_post_url": "string", "published_at": UTC_US, "post_status": "string", "updated_at": UTC_US,
-    "scheduled_for": UTC_US, "content": "string", "workspace_id": "string",
-}  # fmt: skip
+TARGETS = columns(
+    "post_id", "target_id", "platform", "account_id", "account_name", "status", "error_code", "error_message", "platform_post_id",
+    "platform_post_url", "post_status", "content", "workspace_id", retry_count="Int64", published_at=UTC_US, updated_at=UTC_US,
+    scheduled_for=UTC_US,
+)  # fmt: skip
 
 # Values that a server, a proxy or a test double may send instead of any other.
 ODD = [

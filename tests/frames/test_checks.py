@@ -22,31 +22,19 @@ from voxops.errors import PlanError
 
 
 def targets(**columns: Any) -> pd.DataFrame:
-    both = (
-        {"account_id": "acc_1", "error_message": "429"},
-        {"post_id": "post_2", "account_id": "acc_2", "error_message": "429"},
-    )
-    return support.targets(*both).assign(**columns)
+    return support.targets({}, {"post_id": "post_2"}).assign(error_message="429", **columns)
 
 
 def posts(**columns: Any) -> pd.DataFrame:
     return support.posts("scheduled", "scheduled", **columns)
 
 
-def deliveries(**columns: Any) -> pd.DataFrame:
-    return support.deliveries({"delivery_id": "del_1"}, {"delivery_id": "del_2"}).assign(**columns)
-
-
-def sheet(**columns: Any) -> pd.DataFrame:
-    return support.sheet(2, **{"content": ["one", "two"], **columns})
-
-
 PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
     "retry": (plan_retry, targets), "fix": (plan_fix, lambda **columns: targets(new_content="Shorter.", **columns)),
-    "redeliver": (plan_redeliver, deliveries), "cancel": (plan_cancel, posts),
+    "redeliver": (plan_redeliver, lambda **columns: support.deliveries({}, {"delivery_id": "del_2"}).assign(**columns)), "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
     "move": (lambda frame: plan_update(frame, by="1D", change="later"), posts),
-    "create": (lambda frame: plan_create(frame, key="row_id", campaign="spring"), sheet),
+    "create": (lambda frame: plan_create(frame, key="row_id"), lambda: support.sheet(content=["one", "two"])),
 }  # fmt: skip
 every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
 

@@ -21,7 +21,7 @@ from voxops.frames.schemas import SCHEMAS
 
 @pytest.mark.parametrize("kind", PROMISED)
 def test_columns_and_dtypes_are_the_promised_ones_for_empty_full_and_hostile_input(kind):
-    names = sorted({path[0] for column in SCHEMAS[kind] for path in column.paths})
+    names = {path[0] for column in SCHEMAS[kind] for path in column.paths}
     hostile = [dict.fromkeys(names, odd) for odd in ODD] + [{}, {"unknown": 1}, None, "text", 3, [1]]
     for records in ([], [{}], [{"id": "x"}], hostile):
         assert dtypes(build(kind, records)) == PROMISED[kind]
@@ -67,7 +67,6 @@ def test_cells_are_compared_counted_and_saved_like_any_value(tmp_path):
     posts = build(
         "posts", [{"id": "p", "metadata": each, "platforms": failed, "tags": ["a", "b"]} for each in metadata]
     )
-    assert posts.drop_duplicates().index.to_list() == [0, 2, 3]
     assert posts.nunique()[["metadata", "targets", "tags"]].to_list() == [2, 1, 1]
     assert posts.groupby("metadata").size().to_list() == [2, 1]
     cell = posts["metadata"][0]
@@ -138,7 +137,6 @@ def test_targets_follow_their_posts_through_sorting_filtering_and_joining():
     expected = [(post, entry.account_id) for post, entries in pairs for entry in entries or [Target()]]
     assert list(rows["post_id"]) == [post for post, _ in expected]
     assert [None if pd.isna(value) else value for value in rows["account_id"]] == [account for _, account in expected]
-    assert all(account is None or post[1:] == account[1:] for post, account in expected)
     assert rows.index.equals(pd.RangeIndex(len(expected)))
 
 

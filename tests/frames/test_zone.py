@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
 from voxops._support import safe
 from voxops.views.excel import write_csv
 
 TZ = "Asia/Tokyo"  # nine hours on, the whole year
+SETTINGS = {"tz": TZ}
 
 
-@pytest.fixture(scope="module")
-def ws() -> Iterator[vx.Workspace]:
-    with Sandbox(seed=7, speed=0, rate_limit=None) as server, vx.connect(sandbox=server, tz=TZ) as workspace:
-        yield workspace
-
-
-@pytest.fixture(scope="module")
-def triaged(ws: vx.Workspace) -> pd.DataFrame:
-    return vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="7D")))
-
-
-def test_data_stay_in_utc(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+def test_data_stay_in_utc(ws, triaged):
     for frame in (triaged, ws.deliveries(since="1D"), ws.accounts(), ws.runs(), ws.ledger()):
         assert frame.attrs["tz"] == TZ
         zones = {str(dtype.tz) for dtype in frame.dtypes if isinstance(dtype, pd.DatetimeTZDtype)}
         assert zones == {"UTC"}
 
 
-def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(ws: vx.Workspace) -> None:
+def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(ws):
     log = ws.deliveries(since="30D")
     sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
     sheet = sheet.assign(scheduled_for=pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string"))
@@ -49,10 +36,9 @@ def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(ws: vx.Worksp
     assert theirs.results().attrs["tz"] == "Europe/Berlin"
 
 
-def test_an_hour_that_is_there_twice_keeps_its_offset_in_csv(tmp_path: Path) -> None:
-    frame = pd.DataFrame(
-        {"at": pd.to_datetime(["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T05:00:00Z", None])}
-    )
+def test_an_hour_that_is_there_twice_keeps_its_offset_in_csv(tmp_path):
+    times = ["2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z", "2026-10-25T05:00:00Z", None]
+    frame = pd.DataFrame({"at": pd.to_datetime(times)})
     frame.attrs["tz"] = "Europe/Berlin"
     lines = write_csv(frame, tmp_path / "at.csv").read_text("utf-8-sig").splitlines()
     assert lines == [
@@ -60,7 +46,7 @@ def test_an_hour_that_is_there_twice_keeps_its_offset_in_csv(tmp_path: Path) -> 
     ]  # fmt: skip
 
 
-def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, triaged: pd.DataFrame) -> None:
+def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws, triaged):
     run = ws.run(vx.plan_retry(triaged[triaged["verdict"] == "retry"].head(2)), reason="zone").wait(60)
     until = f"{pd.Timestamp(run.snapshot.updated_at).tz_convert(TZ):%Y-%m-%d %H:%M:%S} {TZ}"
     for shown in (repr(run), run._repr_html_()):
@@ -82,7 +68,7 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws: vx.Workspace, tri
         ("2026-03-29T01:00:00Z", "2026-03-29 03:00:00 CEST", "2026-03-29 03:00:00"),
     ],
 )
-def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at: str, alone: str, headed: str) -> None:
+def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at, alone, headed):
     when = datetime.fromisoformat(at)
     assert safe.instant(when, tz="Europe/Berlin") == alone
     assert safe.instant(when, tz="Europe/Berlin", headed=True) == headed
