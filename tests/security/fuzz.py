@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import html
-import json
 import os
 import random
+import re
 import resource
 import secrets
 import shutil
@@ -22,15 +22,14 @@ import time
 import traceback
 import warnings
 import zipfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import openpyxl
+import openpyxl  # noqa: F401  before the first fork
 import pandas as pd
 from tests.chaos import world
 from tests.chaos.rig import Rig
@@ -38,7 +37,6 @@ from tests.security.workbooks import inline, xlsx
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxops.acts.create import plan_create
 from voxops.acts.retry import plan_retry
 from voxops.archive import Archive
 from voxops.engine import outcome
@@ -58,6 +56,7 @@ class Kind(NamedTuple):
     models: Callable[[Path], Any]
     alter: Callable[[Any, random.Random, Path], Any]
     read: Callable[[Path, Any], object]
+    refusals: tuple[type[Exception], ...] = (vx.VoxopsError,)
 
 
 # -- files of campaigns ------------------------------------------------------------------------------------------------
@@ -171,26 +170,17 @@ ODD_CELLS: tuple[Any, ...] = (
 
 def write_past_checks(path: Path, sql: str, values: Sequence[Any] = ()) -> None:
     """Execute a statement past the types and checks of a ledger's tables, as an editor of bytes may; its schema stays."""
-
-    def execute(*steps: tuple[str, Sequence[Any]]) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        tables = db.execute("SELECT sql, name FROM sqlite_master WHERE type = 'table'").fetchall()
+    lax = [(re.sub(r"(?<=\)) STRICT,?| NOT NULL", "", text), name) for text, name in tables]
+    schema = "UPDATE sqlite_master SET sql = ? WHERE name = ?"
+    for step, rows in ((schema, lax), (sql, [values]), (schema, tables)):
         with closing(sqlite3.connect(path)) as db, db:  # a schema is read anew where it was changed
             db.execute("PRAGMA writable_schema=ON")
             db.execute("PRAGMA ignore_check_constraints=ON")
-            for step, bound in steps:
-                db.execute(step, bound)
-
-    with closing(sqlite3.connect(path)) as db:
-        tables = dict(db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table'").fetchall())
-    lax = {
-        name: text.replace(") STRICT", ")").replace(", WITHOUT ROWID", " WITHOUT ROWID").replace(" NOT NULL", "")
-        for name, text in tables.items()
-    }
-    change = "UPDATE sqlite_master SET sql = ? WHERE name = ?"
-    execute(*((change, (text, name)) for name, text in lax.items()))
-    try:
-        execute((sql, values))
-    finally:
-        execute(*((change, (text, name)) for name, text in tables.items()))
+            # A key may be there twice, and a column follow from another.
+            with suppress(sqlite3.Error) if step == sql else nullcontext():
+                db.executemany(step, rows)
 
 
 def ledgers(folder: Path) -> Any:
@@ -200,17 +190,11 @@ def ledgers(folder: Path) -> Any:
         rig = Rig(sandbox, folder)
         world.plant_posts(sandbox, 3, targets=2)
         kernel = rig.kernel()
-        plans = plan_retry(kernel.triaged()), plan_create(rig.campaign(4), key="row_id")
-        runs = [kernel.bind(plan) for plan in plans]
-        for run in runs:
-            kernel.go(run)
-        model = folder / "filled.sqlite"
-        shutil.copyfile(kernel.ledger.path, model)
+        runs = [kernel.done(plan) for plan in (plan_retry(kernel.triaged()), rig.plan_rows(4))]
         rig.close()
-    with closing(sqlite3.connect(model)) as db:
-        tables = [table for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        columns = [(table, row[1]) for table in tables for row in db.execute(f"PRAGMA table_info({table})")]
-    return model, runs, columns
+    columns = "SELECT one.name, two.name FROM sqlite_master AS one, pragma_table_info(one.name) AS two WHERE one.type = 'table'"
+    with closing(sqlite3.connect(kernel.ledger.path)) as db:
+        return kernel.ledger.path, runs, db.execute(columns).fetchall()
 
 
 def alter_ledger(models: Any, chance: random.Random, path: Path) -> Any:
@@ -221,30 +205,15 @@ def alter_ledger(models: Any, chance: random.Random, path: Path) -> Any:
         for _ in range(chance.randint(1, 20)):
             data[chance.randrange(100, len(data))] = chance.randrange(256)
         path.write_bytes(data)
-        return runs
-    (table, column), value = chance.choice(columns), chance.choice(ODD_CELLS)
-    with suppress(sqlite3.Error):  # a key that is there twice, or a column that follows from another
-        write_past_checks(path, f"UPDATE {table} SET {column} = ?", [value])
+    else:
+        table, column = chance.choice(columns)
+        write_past_checks(path, f"UPDATE {table} SET {column} = ?", [chance.choice(ODD_CELLS)])
     return runs
 
 
-@contextmanager
-def only_ledger_errors() -> Iterator[None]:
-    try:
-        yield
-    except vx.VoxopsError as error:
-        if not isinstance(error, LedgerError | RunNotFound):
-            raise AssertionError(repr(error)) from error
-        raise
-
-
-def failed_rows(ledger: Ledger, run: str) -> pd.DataFrame:
-    return outcome.failed_rows(ledger, run, audit.results(ledger, run))
-
-
 def read_ledger(path: Path, runs: Sequence[str]) -> None:
-    """Ask a ledger for everything that it tells, and refuse any error of ours that is none of ledgers."""
-    with closing(Ledger(path)) as ledger, only_ledger_errors():
+    """Ask a ledger for everything that it tells."""
+    with closing(Ledger(path)) as ledger:
         audit.runs(ledger)
         audit.history(ledger)
         audit.campaigns(ledger, [])
@@ -252,10 +221,12 @@ def read_ledger(path: Path, runs: Sequence[str]) -> None:
         _ = ledger.meta("listed", datetime.fromisoformat), ledger.seen.looked_through
         ledger.calls.some(range(100))
         for run in runs:
-            for ask in (audit.results, audit.plan_of, audit.planned_rows, outcome.replanned, failed_rows):
+            for ask in (audit.plan_of, audit.planned_rows, outcome.replanned):
                 ask(ledger, run)
+            results = audit.results(ledger, run)
+            outcome.failed_rows(ledger, run, results)
+            outcome.rows_to_mend(ledger, run, results, 0.0)
             ledger.runs.rows(run)
-            outcome.rows_to_mend(ledger, run, audit.results(ledger, run), 0.0)
         for call in ledger.calls.open():
             ledger.requests.of_call(call.id)
         ledger.seen.of_rows(["x"])
@@ -266,81 +237,65 @@ def read_ledger(path: Path, runs: Sequence[str]) -> None:
 KINDS = {
     "files": Kind(files, alter_file, lambda path, options: vx.read_campaign(path, **options)),
     "archives": Kind(archives, alter_archive, read_archive),
-    "ledgers": Kind(ledgers, alter_ledger, read_ledger),
+    "ledgers": Kind(ledgers, alter_ledger, read_ledger, (LedgerError, RunNotFound)),
 }
 
 
-def judged(kind: Kind, path: Path, how: Any) -> str:
-    """How a thing was read; a foreign exception is its traceback."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            kind.read(path, how)
-    except vx.VoxopsError:
-        return "refused"
-    except BaseException:
-        return traceback.format_exc(limit=-6)
-    return "read"
-
-
 def batch(kind: Kind, models: Any, seed: int, numbers: range, path: Path, out: int) -> None:
-    """In a forked process: read each thing of a batch and report it. One that takes too long ends the process."""
+    """In a forked process: read each thing of a batch and write a letter for it; one that is found wanting ends the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where the reader's panics are printed
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (8_000_000_000,) * 2)
+    warnings.simplefilter("ignore")
     for number in numbers:
         how = kind.alter(models, random.Random(f"{seed}/{number}"), path)
         signal.alarm(SECONDS)
-        result = judged(kind, path, how)
+        result = b"+"
+        try:
+            kind.read(path, how)
+        except kind.refusals:
+            result = b"-"
         signal.alarm(0)
         used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        os.write(out, (json.dumps([number, result if used <= MEGABYTES else f"used {used:,} MB"]) + "\n").encode())
-        if used > MEGABYTES:
-            return  # the next one has a process that did not
+        assert used <= MEGABYTES, f"used {used:,} MB"
+        os.write(out, result)
 
 
 def run(name: str, seed: int, minutes: float = 10, most: int = 10**9) -> int:
     """Fuzz for so many minutes, or so many things; return how many were found wanting."""
-    kind, counts = KINDS[name], Counter[str]()
-    number, end = 0, time.monotonic() + 60 * minutes
+    kind, results, wanting = KINDS[name], b"", 0
+    end = time.monotonic() + 60 * minutes
     with tempfile.TemporaryDirectory() as folder:
         models, path = kind.models(Path(folder)), Path(folder) / "altered"
-        while time.monotonic() < end and number < most:
+        while time.monotonic() < end and (number := len(results) + wanting) < most:
             source, target = os.pipe()
             if (child := os.fork()) == 0:
                 try:
                     batch(kind, models, seed, range(number, min(number + BATCH, most)), path, target)
-                finally:
-                    os._exit(0)
+                except BaseException:
+                    traceback.print_exc(limit=-6, file=sys.stdout)
+                    sys.stdout.flush()
+                    os._exit(1)
+                os._exit(0)
             os.close(target)
-            with os.fdopen(source) as lines:
-                reports = [json.loads(line) for line in lines]
+            with os.fdopen(source, "rb") as letters:
+                results += letters.read()
             _, status = os.waitpid(child, 0)
             if status:
-                reports.append([number + len(reports), f"ended its process: {status}"])
-            for at, result in reports:
-                counts[result if result in {"read", "refused"} else "wanting"] += 1
-                if result not in {"read", "refused"}:
-                    KEPT.mkdir(parents=True, exist_ok=True)
-                    how = kind.alter(models, random.Random(f"{seed}/{at}"), KEPT / f"{name}-{seed}-{at}")
-                    print(f"{name} {at}, {how}: {result}", flush=True)
-            number += len(reports)
-    summary = ", ".join(f"{counts[how]:,} {how}" for how in ("read", "refused", "wanting"))
-    print(f"seed {seed}: {number:,} {name}, {summary}")
-    return counts["wanting"]
-
-
-def main() -> None:
-    """Fuzz, and exit with status 1 if something was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kind", choices=KINDS)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--most", type=int, default=10**9, help="how many at the most")
-    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    options = parser.parse_args()
-    assert openpyxl  # imported before the first fork
-    sys.exit(run(options.kind, options.seed, options.minutes, options.most) > 0)
+                at = len(results) + wanting
+                wanting += 1
+                KEPT.mkdir(parents=True, exist_ok=True)
+                how = kind.alter(models, random.Random(f"{seed}/{at}"), KEPT / f"{name}-{seed}-{at}")
+                print(f"{name} {at}, {how}, ended its process: {status}", flush=True)
+    read, refused = results.count(b"+"), results.count(b"-")
+    print(f"seed {seed}: {read + refused + wanting:,} {name}, {read:,} read, {refused:,} refused, {wanting:,} wanting")
+    return wanting
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=KINDS)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--most", type=int, default=10**9, help="how many at the most")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    sys.exit(run(**vars(parser.parse_args())) > 0)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.security.raw import PEAK
+from tests.security.programs import lines_of
 
 from voxops.archive import Archive
 from voxops.archive.store import Store
@@ -212,9 +210,7 @@ def test_a_part_with_other_types_is_named(archive, name, values):
 
 QUERIES = ["archive.posts()", "archive.deliveries()", "archive.sql('SELECT * FROM posts')", "archive.sql('SELECT * FROM targets')",
            "archive.sql('SELECT * FROM posts WHERE post_id <> ?', ['x'])", "archive.posts(columns=['post_id'])"]  # fmt: skip
-READ = (
-    PEAK
-    + """
+READ = """
 import resource, sys
 from voxops.archive import Archive
 from voxops.errors import ConfigError
@@ -228,7 +224,6 @@ for query in sys.argv[2:]:
         print(str(error).partition(chr(10))[0], end="")
     print(" in", peak(), flush=True)
 """
-)
 
 
 def repeated(part: Path, column: str, value: Any) -> None:
@@ -250,10 +245,7 @@ def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_it
     part = archive.files("posts")[0]
     repeated(part, column, value)
     assert part.stat().st_size < 30_000
-    command = [sys.executable, "-c", READ, str(archive._store.root), *QUERIES]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr[-2_000:]
-    lines = [line.rpartition(" in ") for line in done.stdout.splitlines()]
+    lines = [line.rpartition(" in ") for line in lines_of(READ, archive._store.root, *QUERIES)]
     refused = [said for said, _, _ in lines if "rows" not in said]
     assert len(lines) == len(QUERIES)
     assert len(refused) >= 3 and all("bytes" in said or "Memory" in said for said in refused), lines

@@ -6,8 +6,6 @@ import asyncio
 import gzip
 import itertools
 import json
-import subprocess
-import sys
 import time
 import tracemalloc
 import zlib
@@ -19,7 +17,8 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.security.raw import PEAK, answer, asked, serve, uploaded
+from tests.security.programs import lines_of
+from tests.security.raw import answer, asked, serve, uploaded
 
 from voxops.api import limits
 from voxops.client import AsyncClient
@@ -107,9 +106,7 @@ def test_the_storage_host_has_little_to_say(tmp_path):
 
 # -- many values and many records --------------------------------------------------------------------------------------
 
-READ = (
-    PEAK
-    + """
+READ = """
 import asyncio, sys
 from voxops.client import AsyncClient
 from voxops.errors import ApiError, DecodeError, TransportError
@@ -125,7 +122,6 @@ async def main():
     print(peak() - before)
 asyncio.run(main())
 """
-)
 
 
 def test_a_small_answer_of_many_values_takes_little_memory():
@@ -137,9 +133,7 @@ def test_a_small_answer_of_many_values_takes_little_memory():
             packed = gzip.compress(body, 4)
             assert len(packed) < 600_000
             urls.append(stack.enter_context(serve(answer(packed, Content_Encoding="gzip"))).url)
-        command = [sys.executable, "-c", READ, *urls]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=True)
-    *said, megabytes = done.stdout.splitlines()
+        *said, megabytes = lines_of(READ, *urls)
     assert ["more than 2,000,000 values" in each for each in said] == [True] * 3
     assert int(megabytes) < 250
 

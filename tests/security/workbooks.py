@@ -9,9 +9,8 @@ from typing import Any
 from openpyxl import load_workbook
 
 MAIN = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-
-
 IDS = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationships"'
+KIND = "http://schemas.openxmlformats.org/package/2006"
 
 
 def inline(*rows: list[str]) -> str:
@@ -27,7 +26,6 @@ def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFL
         f'<Relationship Id="{name}" Type="{IDS[9:-1]}/worksheet" Target="worksheets/{name}.xml"/>'
         for name in ("s", "big")
     )
-    kind = "http://schemas.openxmlformats.org/package/2006"
     kinds = {"workbook": "sheet.main", "sharedStrings": "sharedStrings"}
     overrides = "".join(
         f'<Override PartName="/xl/{part}.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.{name}+xml"/>'
@@ -35,10 +33,10 @@ def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFL
         if part == "workbook" or f"xl__{part}_xml" in parts
     )
     content = {
-        "[Content_Types].xml": f'<Types xmlns="{kind}/content-types">{overrides}</Types>',
-        "_rels/.rels": f'<Relationships xmlns="{kind}/relationships"><Relationship Id="b" Type="{IDS[9:-1]}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        "[Content_Types].xml": f'<Types xmlns="{KIND}/content-types">{overrides}</Types>',
+        "_rels/.rels": f'<Relationships xmlns="{KIND}/relationships"><Relationship Id="b" Type="{IDS[9:-1]}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {MAIN} {IDS}><sheets><sheet name="Plan" sheetId="1" r:id="s"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{kind}/relationships">{links}</Relationships>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{KIND}/relationships">{links}</Relationships>',
         "xl/worksheets/s.xml": f"<worksheet {MAIN}><sheetData>{rows}</sheetData>{after}</worksheet>",
         **{
             name.replace("___", "/_").replace("__", "/").replace("_xml", ".xml").replace("xml/rels", "xml.rels"): text
