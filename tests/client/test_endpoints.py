@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from operator import attrgetter
@@ -11,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests import client_stub
-from tests.security.raw import answer, serve
+from tests.security.raw import answer, asked, serve
 
 from voxops._support import eventloop
 from voxops.api import endpoints
 from voxops.api.endpoints import ENDPOINTS, PARAMETERS, Operation
 from voxops.api.matrix import MATRIX, find
-from voxops.client import AsyncClient, Listing, Page, methods
+from voxops.client import AsyncClient, methods
 from voxops.frames import schemas
 from voxops.frames.records import build
 
@@ -61,8 +60,7 @@ def test_the_stub_is_up_to_date():
 
 
 @pytest.mark.parametrize("call", [
-    lambda client: client.posts.get(), lambda client: client.posts.get("p", "q"), lambda client: client.posts.get("p", key=1),
-    lambda client: client.posts.fix("p", "t", "text"), lambda client: client.posts.create(acount_ids=["a"]),
+    lambda client: client.posts.get(), lambda client: client.posts.fix("p", "t", "text"), lambda client: client.posts.create(acount_ids=["a"]),
 ])  # fmt: skip
 def test_arguments_that_do_not_fit_are_a_type_error(client, call):
     with pytest.raises(TypeError):
@@ -73,11 +71,9 @@ def test_arguments_that_do_not_fit_are_a_type_error(client, call):
 def test_a_listing_yields_records_and_pages_each_time_anew(client, sandbox):
     async def main() -> None:
         listing = client.accounts.list(page_size=5)
-        assert isinstance(listing, Listing)
         records = [record["id"] async for record in listing]
-        pages = [page async for page in listing.pages()]
-        assert all(isinstance(page, Page) for page in pages) and [len(page.records) for page in pages] == [5, 5, 2]
-        assert [record["id"] for page in pages for record in page.records] == records
+        pages = [[record["id"] for record in page.records] async for page in listing.pages()]
+        assert pages == [records[:5], records[5:10], records[10:12]]
 
     eventloop.run(main())
 
@@ -96,16 +92,12 @@ def test_the_example_of_the_architecture_page_adds_a_list_endpoint(monkeypatch):
         monkeypatch.setitem(schemas.SCHEMAS, kind, columns)
     body = b'{"personas": [{"id": "pp_1", "name": "Maria", "createdAt": "2026-03-02T09:00:00Z"}, {"id": "pp_2"}]}'
 
-    async def main(url: str) -> tuple[list[dict[str, Any]], int]:
-        async with AsyncClient("vb_test_of_nobody", url=url) as client:
-            listing = made["personas"](client).list(page_size=50)
-            return [record async for record in listing], len([page async for page in listing.pages()])
+    async def records(client: AsyncClient) -> list[dict[str, Any]]:
+        return [record async for record in made["personas"](client).list(page_size=50)]
 
     with serve(answer(body)) as server:
-        records, pages = asyncio.run(main(server.url))
-        heads = [head.partition(b"\r\n")[0] for head, _ in server.requests]
-    assert pages == 1 and heads == [b"GET /v1/personas?limit=50 HTTP/1.1"] * 2
-    frame = build("personas", records)
+        frame = build("personas", asked(server.url, records))
+    assert [head.partition(b"\r\n")[0] for head, _ in server.requests] == [b"GET /v1/personas?limit=50 HTTP/1.1"]
     assert list(frame["persona_id"]) == ["pp_1", "pp_2"] and str(frame["created_at"].dtype) == "datetime64[us, UTC]"
     stub = client_stub.stub(made)
     assert "def list(self, *, page_size: int | None = ...) -> Listing:" in stub and "personas: Personas" in stub
