@@ -12,6 +12,7 @@ import re
 import tokenize
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ PLAIN = {
 
 
 def translated(text: str) -> list[str]:
-    """Return the phrases of a paragraph that sound translated, with what to say instead."""
+    """The phrases of a paragraph that sound translated, with what to say instead."""
     text = ONE_WORD.sub("code", text)
     return [f"{found[0].strip()!r}: {say}" for pattern, say in PLAIN.items() for found in re.finditer(pattern, text)]
 
@@ -71,18 +72,16 @@ def paragraphs(page: str) -> Iterator[str]:
             yield from "".join(parts).split(" : ")
 
 
+@cache
 def texts() -> dict[str, list[str]]:
     """All that is read, by where it is."""
     pages = [*HOME.glob("*.md"), *HOME.glob("docs/**/*.md"), HOME / "notebooks/README.md", HOME / "tests/README.md"]
-    found = {
-        str(page.relative_to(HOME)): list(paragraphs(page.read_text("utf-8")))
-        for page in pages if page.parent.name != "generated"
-    }  # fmt: skip
+    read = {str(page.relative_to(HOME)): page.read_text("utf-8") for page in pages if page.parent.name != "generated"}
     for notebook in HOME.glob("notebooks/*.ipynb"):
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
         prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
-        found[notebook.name] = [text for page in prose for text in paragraphs(page)]
-    return found | {
+        read[notebook.name] = "\n\n".join(prose)
+    return {where: list(paragraphs(page)) for where, page in read.items()} | {
         "reasons": list(SENTENCES.values()),
         "columns": [column.meaning for column in COLUMNS.values()],
         "remedies": [rule.remedy for rule in RULES],
@@ -91,8 +90,8 @@ def texts() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("where", texts())
-def test_sentences_are_short(where):
-    assert [sentence for text in texts()[where] for sentence in too_long(text)] == []
+def test_sentences_are_short_and_plain(where):
+    assert [found for text in texts()[where] for found in too_long(text) + translated(text)] == []
 
 
 SOURCES = sorted((HOME / "src/voxops").rglob("*.py"))
@@ -106,15 +105,6 @@ def prose_of(source: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield " ".join(node.value.split())
-
-
-@pytest.mark.parametrize("where", texts())
-def test_sentences_are_plain(where):
-    said = texts()[where]
-    if where.endswith(".md"):
-        written, _, _ = (HOME / where).read_text("utf-8").partition("<!-- generated")
-        said = list(paragraphs(written))
-    assert [phrase for text in said for phrase in translated(text)] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(HOME / "src/voxops")))
