@@ -6,7 +6,7 @@ import argparse
 import inspect
 import re
 from dataclasses import fields
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import _reference as reference
@@ -15,9 +15,9 @@ import pytest
 import voxops as vx
 from voxburst_sandbox import Switches
 from voxops.api.reasons import SENTENCES
+from voxops.cli import main
 
 HOME = Path(__file__).parents[2]
-EXTRA = ("errors", "exit")  # the groups of the file that are no reason codes
 OWN = {  # members that voxops itself calls
     "Workspace": "identify",
     "Run": "begin end left notice observe replan tz unbegun aio",
@@ -45,40 +45,18 @@ def test_every_column_of_a_public_frame_has_a_meaning_and_its_numbers_and_times_
 # Reason codes.
 
 
-@cache
-def told() -> dict[str, str]:
-    """Code -> what to do."""
-    return {
-        code: cure
-        for name, group in reference.cures().items()
-        if name not in EXTRA
-        for code, cure in group["cures"].items()
-    }
-
-
-@cache
-def used() -> set[str]:
-    """The codes that the code gives a reason, literally, and those of errors that it gives itself."""
-    sources = [path.read_text("utf-8") for path in (HOME / "src" / "voxops").rglob("*.py")]
-    return {
-        code
-        for text in sources
-        for code in re.findall(r'\bReason\(\s*"(\w+)"|error_code="([A-Z_]+)"', text)
-        for code in code
-        if code
-    }
-
-
 def test_every_reason_code_has_its_line_what_to_do_and_no_other_has():
-    own = {code for group in reference.cures().values() for code in group.get("sentences", {})}
-    assert set(SENTENCES) - set(told()) == set()
-    assert used() - set(told()) == set()
-    assert set(told()) - set(SENTENCES) - own == set()
-    assert own - set(told()) == set(), "a sentence without what to do"
+    groups = [group for name, group in reference.cures().items() if name not in ("errors", "exit")]
+    told = {code for group in groups for code in group["cures"]}
+    own = {code for group in groups for code in group.get("sentences", {})}
+    sources = [path.read_text("utf-8") for path in (HOME / "src" / "voxops").rglob("*.py")]
+    given = re.compile(r'\b(?:Reason\(\s*|error_code=)"(\w+)"')
+    used = {code for text in sources for code in given.findall(text)}
+    assert told ^ (set(SENTENCES) | own) == set()
+    assert used - told == set()
     assert own & set(SENTENCES) == set()
-    assert own - used() <= {"validation_error", "NOT_AS_ASKED", "NOT_DELIVERED", "HTTP_NNN"}, (
-        "no code gives these any more"
-    )
+    unused = own - used - {"validation_error", "NOT_AS_ASKED", "NOT_DELIVERED", "HTTP_NNN"}
+    assert unused == set(), "no code gives these any more"
 
 
 @pytest.mark.parametrize("name", [name for name in reference.cures() if name != "exit"])
@@ -91,19 +69,9 @@ def test_what_to_do_names_what_exists(name):
 # Public names.
 
 
-def members(kind: type) -> set[str]:
-    """The public methods and properties of a class, without those that only voxops calls."""
-    found = {name for name in dir(kind) if not name.startswith("_")} - set(OWN.get(kind.__name__, "").split())
-    sorts = (property, cached_property)
-    return {
-        name for name in found if callable(getattr(kind, name)) or isinstance(inspect.getattr_static(kind, name), sorts)
-    }
-
-
 def test_every_public_name_is_on_a_page():
-    wanted = {f"voxops.{name}" for name in vx.__all__} - {"voxops.VoxopsError"}
     spaces = {"deliveries", "webhooks", "plots", "errors"}
-    wanted = {name for name in wanted if name.rpartition(".")[2] not in spaces}
+    wanted = {f"voxops.{name}" for name in vx.__all__ if name not in spaces | {"VoxopsError"}}
     wanted |= {f"voxops.{space}.{name}" for space in spaces for name in dir(getattr(vx, space))}
     assert wanted - reference.documented() == set()
     index = reference.page("names.md")
@@ -112,9 +80,16 @@ def test_every_public_name_is_on_a_page():
 
 @pytest.mark.parametrize("kind", OF_CLASSES, ids=lambda kind: kind.__name__)
 def test_every_public_member_of_what_is_returned_is_on_a_page(kind):
+    public = {name for name in dir(kind) if not name.startswith("_")} - set(OWN.get(kind.__name__, "").split())
+    sorts = (property, cached_property)
+    members = {
+        name
+        for name in public
+        if callable(getattr(kind, name)) or isinstance(inspect.getattr_static(kind, name), sorts)
+    }
     home = reference.home_of(kind)
     documented = {name.rpartition(".")[2] for name in reference.documented() if name.startswith(f"{home}.")}
-    assert members(kind) - documented == set()
+    assert members - documented == set()
     assert [name for name in documented if not inspect.getdoc(getattr(kind, name))] == []
 
 
@@ -127,34 +102,27 @@ def test_every_switch_of_the_sandbox_is_on_its_page():
 
 
 def test_every_error_says_when_it_is_raised_and_what_to_do():
-    cures = reference.cures()["errors"]["cures"]
-    assert set(cures) == set(vx.errors.__all__)
-    assert [name for name in vx.errors.__all__ if not inspect.getdoc(getattr(vx.errors, name))] == []
+    cures, names = reference.cures()["errors"]["cures"], vx.errors.__all__
+    assert set(cures) == set(names)
+    assert [name for name in names if not inspect.getdoc(getattr(vx.errors, name))] == []
     page = reference.page("errors.md")
-    assert [
-        name
-        for name in vx.errors.__all__
-        if f"({name.lower()})=\n" not in page or cures[name].replace("`", "``") not in page
-    ] == []
+    assert [name for name in names if f"({name.lower()})=\n" not in page] == []
+    assert [name for name in names if cures[name].replace("`", "``") not in page] == []
 
 
 @pytest.mark.parametrize("name", reference.commands())
 def test_every_command_and_option_says_what_it_does(name):
     parser, says = reference.commands()[name]
     assert says
-    options = [one for one in parser._actions if not isinstance(one, argparse._HelpAction)]
-    assert [one.dest for one in options if not one.help] == []
     section = reference.page("commands.md").partition(f"\n## voxops {name}\n")[2].partition("\n## ")[0]
-    assert [
-        one.dest
-        for one in options
-        if not re.search(rf"`{(*one.option_strings, one.dest)[0]}\b", section, re.IGNORECASE)
-    ] == []
+    for option in parser._actions:
+        if not isinstance(option, argparse._HelpAction):
+            shown = (*option.option_strings, option.dest)[0]
+            assert option.help, shown
+            assert re.search(rf"`{shown}\b", section, re.IGNORECASE), shown
 
 
 def test_every_command_says_what_its_json_is_and_every_status_is_one_that_the_code_returns():
-    assert set(reference.cures()["exit"]["json"]) == set(reference.commands())
-    from voxops.cli import main
-
-    said = set(re.findall(r"\b(\d+) ", (main.__doc__ or "").partition("\n\n")[2]))
-    assert set(reference.cures()["exit"]["statuses"]) == said
+    said = reference.cures()["exit"]
+    assert set(said["json"]) == set(reference.commands())
+    assert set(said["statuses"]) == set(re.findall(r"\b(\d+) ", (main.__doc__ or "").partition("\n\n")[2]))
