@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,14 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from tests.virtual import until
+
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops._support import eventloop
 from voxops.api.matrix import MATRIX, Endpoint, find
-from voxops.client import Answer, AsyncClient, Ending, SteppedClock
+from voxops.client import Answer, AsyncClient, SteppedClock
 
 HOST = "matrix.example"  # leads to the sandbox's own receiver
-# Real seconds: the hasty client's patience, how long the server keeps it waiting at most, and how long a request may take to be logged.
-SHORT, LONG, PATIENCE = 0.4, 60.0, 10.0
+SHORT, LONG = 0.4, 60.0  # real seconds: the hasty client's patience, and how long the server keeps it waiting at most
 ROWS = {row.row: row for row in MATRIX}
 
 
@@ -36,15 +37,6 @@ class Act:
         """The path of a row with these ids."""
         ids = iter(self.ids)
         return "/".join(next(ids) if part.startswith(":") else part for part in row.path.split("/"))
-
-
-@dataclass(frozen=True)
-class Answered:
-    """What was answered to an act, and the answer to follow if the row is asynchronous."""
-
-    status: int
-    data: Any
-    answer: Answer | None = None
 
 
 class Mark:
@@ -82,7 +74,8 @@ class Bench:
     def __init__(self, sandbox: Sandbox, folder: str) -> None:
         self.sandbox, self.folder, self._rng = sandbox, Path(folder), random.Random(39)
         self.client, self.second, self.hasty = map(self._client, (30.0, 30.0, SHORT))
-        self.account = self.read("/v1/accounts", status="active", platform="facebook")["id"]
+        accounts = sandbox.world.accounts.values()
+        self.account = next(each.id for each in accounts if (each.platform, each.status) == ("facebook", "active"))
         self.secret = self.made(34, url=f"https://{HOST}/hook", events=["*"])["secret"]
 
     def _client(self, timeout: float) -> AsyncClient:
@@ -103,11 +96,6 @@ class Bench:
         """The current position in the log."""
         return Mark(self.sandbox)
 
-    def read(self, path: str, **query: str) -> dict[str, Any]:
-        """The first record of a list."""
-        page = eventloop.run(anext(aiter(self.client.pages(path, query))))
-        return page.records[0]
-
     def post(self, **fields: Any) -> dict[str, Any]:
         """The fields of a new post for next month."""
         later = (self.client.now() + timedelta(days=30)).isoformat()
@@ -119,30 +107,21 @@ class Bench:
 
     def made(self, row: int, *ids: str, **body: Any) -> Any:
         """The answer to an act that makes what another one needs."""
-        return self.send(ROWS[row], Act(ids, body)).data
+        return self.send(ROWS[row], Act(ids, body)).record
 
-    def send(self, row: Endpoint, act: Act, key: str | None = None, client: AsyncClient | None = None) -> Answered:
-        """Send an act through `AsyncClient.request`."""
-        return eventloop.run(self._send(row, act, key, client or self.client))
-
-    async def _send(self, row: Endpoint, act: Act, key: str | None, client: AsyncClient) -> Answered:
-        if row.method == "PUT":  # to the storage host: the client presigns, and puts the file there
-            return Answered(200, {"id": await client.upload(act.body)})
-        answer = await client.request(
-            row.method, act.path(row), json=act.body, idempotency_key=key, version=act.version
+    def send(self, row: Endpoint, act: Act, key: str | None = None, client: AsyncClient | None = None) -> Answer:
+        """Send an act through `AsyncClient.request`; a file is put to the storage host, for which the client presigns."""
+        client = client or self.client
+        if row.method == "PUT":
+            made = {"id": eventloop.run(client.upload(act.body))}
+            return Answer("PUT", 200, {}, json.dumps(made).encode())
+        return eventloop.run(
+            client.request(row.method, act.path(row), json=act.body, idempotency_key=key, version=act.version)
         )
-        return Answered(answer.status, answer.record, answer if row.is_async else None)
-
-    def follow(self, answer: Answer) -> Ending:
-        """Follow a job to its end."""
-        return eventloop.run(self.client.wait(answer))
 
     def wait_for_answers(self, mark: Mark, row: Endpoint) -> None:
         """Wait until the server has answered every request of a row, also one that its client has given up."""
-        end = time.monotonic() + PATIENCE
-        while not (sent := mark.requests(row)) or not all(each["status"] for each in sent):
-            assert time.monotonic() < end, f"{row} was never answered"
-            time.sleep(0.02)
+        until(lambda: (sent := mark.requests(row)) and all(each["status"] for each in sent))
 
     @contextmanager
     def fault(self, row: Endpoint, action: str, **more: Any) -> Iterator[None]:
