@@ -17,14 +17,11 @@ FIELD = {"field": "content", "maxLength": 280, "actualLength": 300}
 @pytest.mark.parametrize(
     ("body", "wanted"),
     [
-        ({"error": {"code": "NOT_FOUND", "message": "no"}}, ErrorBody("NOT_FOUND", "no")),
         ({"error": {"code": "VALIDATION_ERROR", "message": "no", "details": FIELD}}, ErrorBody("VALIDATION_ERROR", "no", FIELD)),
-        ({"error": {"CODE": "not_found", "Message": "no"}}, ErrorBody("NOT_FOUND", "no")),
-        ({"Error": {"code": "X", "message": "no"}}, ErrorBody("X", "no")),
+        ({"Error": {"CODE": "not_found", "Message": "no"}}, ErrorBody("NOT_FOUND", "no")),
         ({"code": "CONFLICT", "message": "not now"}, ErrorBody("CONFLICT", "not now")),
         ({"message": "email not confirmed"}, ErrorBody("", "email not confirmed")),
         ({"error": "the body is larger than 100 KB"}, ErrorBody("", "the body is larger than 100 KB")),
-        ({"error": "VALIDATION_ERROR", "message": "too long"}, ErrorBody("VALIDATION_ERROR", "too long")),
         ({"error": "VALIDATION_ERROR", "message": "too long", "details": FIELD}, ErrorBody("VALIDATION_ERROR", "too long", FIELD)),
         ({"error": "Conflict", "message": "not now"}, ErrorBody("CONFLICT", "not now")),
         ({"error": "not now", "code": "CONFLICT"}, ErrorBody("CONFLICT", "not now")),
@@ -37,7 +34,6 @@ FIELD = {"field": "content", "maxLength": 280, "actualLength": 300}
         ({"error": {"code": 4017, "message": None}}, ErrorBody("4017")),
         ({"error": None}, ErrorBody()),
         ({}, ErrorBody()),
-        ([], ErrorBody()),
         ("no", ErrorBody("", "no")),
         (None, ErrorBody()),
     ],
@@ -52,19 +48,14 @@ def test_every_shape_of_an_answer_is_read(body: Any, wanted: ErrorBody) -> None:
 ])  # fmt: skip
 @pytest.mark.parametrize("envelope", [
     lambda details: {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": details}},
-    lambda details: {"code": "VALIDATION_ERROR", "message": "no", "details": details},
     lambda details: {"error": "VALIDATION_ERROR", "message": "no", "details": details},
 ])  # fmt: skip
 def test_the_row_that_a_refused_batch_names(envelope: Any, details: Any, row: int | None) -> None:
     assert read_answer(envelope(details)).row == row
 
 
-def test_an_error_of_a_target_is_an_object_a_text_a_list_or_null() -> None:
-    assert read_error({"code": "PUBLISH_ERROR", "message": "no"}) == ErrorBody("PUBLISH_ERROR", "no")
-    assert read_error("TOKEN_EXPIRED") == ErrorBody("TOKEN_EXPIRED")
-    assert read_error("the token has expired") == ErrorBody("", "the token has expired")
+def test_an_error_of_a_target_may_be_a_list() -> None:
     assert read_error([None, {"code": "X", "message": "m"}]) == ErrorBody("X", "m")
-    assert read_error(None) == ErrorBody()
 
 
 JSON = st.recursive(
