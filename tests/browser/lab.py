@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 from tests.browser.server import PATIENCE, Server
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Lab(Server):
         self.root.mkdir(parents=True)
         super().__init__(folder, f"/api?token={_TOKEN}", *_PLACES)
         self.fetched_elsewhere: list[str] = []
+        self._tabs: BrowserContext | None = None
 
     def command(self) -> list[str]:
         self._settle_settings()
@@ -76,9 +77,11 @@ class Lab(Server):
     def open(
         self, name: str, *, kernel: bool = True, width: int = 1100, height: int = 1500, beside: Notebook | None = None
     ) -> Notebook:
-        """Open a notebook in a fresh window, or as a second tab beside another; without a kernel it is only shown."""
-        context = beside.page.context if beside else self._window(width, height)
-        page = context.new_page()
+        """Open a notebook in a tab of its own, or as a second one beside another; without a kernel it is only shown."""
+        if self._tabs is None or not self._browser.is_connected():  # tabs share what the browser has cached
+            self._tabs = self._window(width, height)
+        page = self._tabs.new_page()
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(PATIENCE)
         page.on("request", self._watch)
         if not kernel:  # as if it could not be started: the saved outputs are all there is
@@ -231,9 +234,9 @@ class Notebook:
         self.page.wait_for_function(_READY)
 
     def close(self) -> None:
-        """Close the window; the kernel is shut down."""
+        """Close the tab; the kernel is shut down."""
         self.page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.()")
-        self.page.context.close()
+        self.page.close()
 
 
 class Part:

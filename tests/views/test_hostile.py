@@ -141,7 +141,7 @@ def test_nothing_executes_and_nothing_breaks(lab):
         again.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
     again.page.wait_for_timeout(500)
     assert again.page.evaluate(HITS) == []
-    again.page.context.close()
+    again.page.close()
 
     page = lab.export("hostile.ipynb")
     page.wait_for_timeout(300)
