@@ -42,16 +42,14 @@ def test_only_the_owner_reads_and_an_export_has_the_usual_mode(tmp_path, mask):
     assert (mode(tmp_path / "out"), mode(tmp_path / "out" / "report.csv")) == (0o777 & ~mask, 0o666 & ~mask)
 
 
-def test_a_folder_that_exists_stays_as_it_is(tmp_path):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared").chmod(0o755)
-    make_folder(tmp_path / "shared")
-    assert mode(tmp_path / "shared") == 0o755
-
-
-def test_a_folder_in_the_place_of_a_file_is_refused(tmp_path):
-    (tmp_path / "taken").write_text("x")
-    for path in (tmp_path / "taken", tmp_path / "taken" / "inside"):
+def test_a_folder_that_exists_stays_as_it_is_and_a_file_in_its_place_is_refused(tmp_path):
+    shared, taken = tmp_path / "shared", tmp_path / "taken"
+    shared.mkdir()
+    shared.chmod(0o755)
+    make_folder(shared)
+    assert mode(shared) == 0o755
+    taken.write_text("x")
+    for path in (taken, taken / "inside"):
         with pytest.raises(FileExistsError):
             make_folder(path)
 

@@ -55,18 +55,6 @@ def test_all_three_ways_lead_to_one_loop_on_one_daemon_thread():
     assert next(thread for thread in threading.enumerate() if thread.name == name).daemon
 
 
-def test_without_a_loop_of_asyncio_nothing_is_begun():
-    begun = []
-
-    async def work() -> None:
-        begun.append(1)
-
-    with pytest.raises(ConfigError, match="trio"):
-        eventloop.arun(work()).send(None)
-    eventloop.run(where())  # the loop's later work
-    assert begun == []
-
-
 async def in_loop(times: int) -> list[str]:
     """The warnings of that many blocking calls inside a running loop, which goes on."""
     before = asyncio.get_running_loop()
@@ -88,7 +76,7 @@ def test_a_blocking_call_inside_a_running_loop_warns_once_and_names_aio():
     assert "await the same method of ws.aio" in text
 
 
-def test_a_warning_that_is_an_error_begins_nothing():
+def test_what_is_refused_begins_nothing():
     eventloop._warn_once.cache_clear()
     begun = []
 
@@ -96,10 +84,12 @@ def test_a_warning_that_is_an_error_begins_nothing():
         begun.append(1)
 
     async def main() -> None:
-        with pytest.raises(UserWarning, match=r"ws\.aio"):
+        with pytest.raises(UserWarning, match=r"ws\.aio"):  # a warning is an error here
             eventloop.run(work())
 
     asyncio.run(main())
+    with pytest.raises(ConfigError, match="trio"):  # whose loop is not asyncio's
+        eventloop.arun(work()).send(None)
     eventloop.run(where())  # the loop's later work
     assert begun == []
 

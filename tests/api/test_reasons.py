@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from string import Formatter
@@ -20,18 +19,15 @@ NAMES = {"READY": "ready"}  # codes that code compares
 @cache
 def uses() -> list[tuple[str, str, frozenset[str]]]:
     """Where a reason is made, its code, and the names of its parameters."""
-    return [use for path in sorted(ROOT.rglob("*.py")) for use in _uses(path)]
-
-
-def _uses(path: Path) -> Iterator[tuple[str, str, frozenset[str]]]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Reason" and node.args:
-            if path.name == "reasons.py" or "words" in {keyword.arg for keyword in node.keywords}:
+    found = []
+    for path in sorted(ROOT.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or ast.unparse(node.func) != "Reason" or not node.args:
                 continue
-            where, names = f"{path.name}:{node.lineno}", frozenset(str(keyword.arg) for keyword in node.keywords)
-            if "words" not in names:  # else the API's own code and words
-                for code in _codes(node.args[0]):
-                    yield where, code, names
+            names = frozenset(str(keyword.arg) for keyword in node.keywords)
+            if path.name != "reasons.py" and "words" not in names:  # else the API's own code and words
+                found += [(f"{path.name}:{node.lineno}", code, names) for code in _codes(node.args[0])]
+    return found
 
 
 def _codes(node: ast.expr) -> list[str]:

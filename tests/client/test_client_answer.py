@@ -169,12 +169,11 @@ def test_what_is_no_list_or_goes_on_in_an_unknown_way_is_not_taken_for_the_end(b
 
 def walk(answers: list[Any], **params: Any) -> tuple[list[Page], list[Mapping[str, Any]], DecodeError | None]:
     """Read pages from fixed answers; return the pages, the queries and the error."""
-    asked: list[Mapping[str, Any]] = []
-    read: list[Page] = []
+    asked, read, left = list[Mapping[str, Any]](), list[Page](), iter(answers)
 
     async def fetch(query: Mapping[str, Any]) -> Answer:
         asked.append(dict(query))
-        return reply(answers[min(len(asked), len(answers)) - 1])
+        return reply(next(left))
 
     async def main() -> None:
         async for page in pages(fetch, params):
