@@ -36,11 +36,6 @@ def sheet(rig: Rig, folder: Path, media: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def media(rig: Rig, kind: str) -> list[str]:
-    """The media of effects of a kind, in order."""
-    return [effect["media"] for effect in rig.sandbox.effects(f"media.{kind}")]
-
-
 def shown(rig: Rig) -> dict[str, list[str]]:
     """The hashes of the media of each live post, by its text; of what has none, its id."""
     files = rig.sandbox.world.media
@@ -56,10 +51,6 @@ def hashes(folder: Path, *names: str) -> list[str]:
     return [look_at(folder / name).source.removeprefix("sha256:") for name in names]
 
 
-def row(number: int) -> str:
-    return f"row {number} of the campaign"
-
-
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_each_post_has_its_own_media_whether_by_file_address_or_id(rig, folder, one_by_one):
     kernel = rig.kernel()
@@ -67,11 +58,11 @@ def test_each_post_has_its_own_media_whether_by_file_address_or_id(rig, folder, 
     cells = ["a.jpg", ready, ADDRESS, f"{ready}; a.jpg; {ADDRESS}", "", "b.png", "a.jpg; c.jpg"]
     frame = kernel.upload(sheet(rig, folder, cells))
     assert outcomes(kernel.run(planned(frame, one_by_one=one_by_one))) == {"succeeded": 7}
-    (imported,) = media(rig, "import")
+    (imported,) = (effect["media"] for effect in rig.sandbox.effects("media.import"))
     a, b, c = hashes(folder, "a.jpg", "b.png", "c.jpg")
     wanted = [[a], [ready], [imported], [ready, a, imported], [], [b], [a, c]]
-    assert shown(rig) == {row(number): want for number, want in enumerate(wanted)}
-    assert len(media(rig, "create")) == len(media(rig, "upload")) == 3
+    assert shown(rig) == {f"row {number} of the campaign": want for number, want in enumerate(wanted)}
+    assert rig.effects("media.create") == rig.effects("media.upload") == 3
 
 
 @pytest.mark.parametrize(("name", "later"), [("a.jpg", 0), ("other.jpg", 0), ("other.jpg", 60)])
@@ -84,7 +75,7 @@ def test_two_laptops_with_one_file_create_each_row_once(rig, folder, name, later
         work.result(60)
     assert [outcomes(kernel.results(run)) for kernel, run, _ in begun] == [{"succeeded": 3}] * 2
     assert len({entry["key"] for entry in rig.acts() if entry["path"] == BULK}) == 1
-    assert len(media(rig, "upload")) == len({"a.jpg", name})
+    assert rig.effects("media.upload") == len({"a.jpg", name})
     rig.each_once(3)
     assert list(shown(rig).values()) == [hashes(folder, "a.jpg")] * 3
 
@@ -103,7 +94,7 @@ def test_a_medium_that_was_deleted_after_its_upload_fails_its_rows_alone_and_is_
     failed.attrs["reading"] = keep_folder(folder)
     again = kernel.upload(failed[[*frame.columns, "attempt"]])
     assert outcomes(kernel.run(planned(again, one_by_one=one_by_one))) == {"succeeded": 2}
-    assert len(media(rig, "create")) == len(media(rig, "upload")) == 3
+    assert rig.effects("media.create") == rig.effects("media.upload") == 3
     rig.each_once(3)
 
 
