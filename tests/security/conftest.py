@@ -1,17 +1,14 @@
-"""Kernels on an empty sandbox of their own."""
+"""What files are made with, wherever the tests run."""
 
 from __future__ import annotations
 
-import pytest
-from tests.chaos.rig import Rig
+import os
 
-from voxburst_sandbox import Sandbox
+import pytest
 
 
 @pytest.fixture
-def rig(tmp_path):
-    with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
-        sandbox.reset(empty=True)
-        made = Rig(sandbox, tmp_path)
-        yield made
-        made.close()
+def usual_umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)

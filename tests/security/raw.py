@@ -66,18 +66,18 @@ def serve(handler: Handler | bytes, tls: ssl.SSLContext | None = None) -> Raw:
     return Raw((lambda *_: iter([handler])) if isinstance(handler, bytes) else handler, tls)
 
 
-def once(url: str, key: str = "vb_live_a_key_of_a_test", timeout: float = 30.0) -> AsyncClient:
-    """A client that tries nothing twice."""
-    client = AsyncClient(key, url=url, timeout=timeout)
-    client._backoff = type(client._backoff)(tries=1)
-    return client
-
-
-def asked(url: str, use: Callable[[AsyncClient], Any] = AsyncClient.identity, *options: Any) -> Any:
-    """What such a client gets."""
+def asked(
+    url: str,
+    use: Callable[[AsyncClient], Any] = AsyncClient.identity,
+    key: str = "vb_live_a_key_of_a_test",
+    timeout: float = 30.0,
+    **settings: Any,
+) -> Any:
+    """What a client gets that tries nothing twice."""
 
     async def main() -> Any:
-        async with once(url, *options) as client:
+        async with AsyncClient(key, url=url, timeout=timeout, **settings) as client:
+            client._backoff = type(client._backoff)(tries=1)
             return await use(client)
 
     return asyncio.run(main())

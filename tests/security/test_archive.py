@@ -154,13 +154,10 @@ def test_a_folder_that_holds_something_else_does_not_become_an_archive(tmp_path,
     assert (tmp_path / name).read_text() == "mine"
 
 
+@pytest.mark.usefixtures("usual_umask")
 def test_others_cannot_read_it(tmp_path):
-    before = os.umask(0o022)
-    try:
+    for _ in range(2):
         fill(tmp_path / "history")
-        fill(tmp_path / "history")
-    finally:
-        os.umask(before)
     for path in [tmp_path / "history", *(tmp_path / "history").rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
@@ -177,14 +174,15 @@ def test_a_folder_that_is_no_day_is_not_read(archive):
     assert len(archive.deliveries()) == archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum() == 2
 
 
-EMPTY: dict[str, Any] = {"deliveries": {}, "read_at": {}, "check_at": {}}
 WRONG: dict[str, list[Any]] = {
-    "workspace": [["ws"]],
-    "deliveries": [[], {"w": 7}, {"w": [TIMES[0]]}, {"w": ["x", "y"]}, {"w": [TIMES]}],
-    "read_at": [{"posts": 7}, {"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}],
-    "check_at": [{"posts": None}, {"posts": "9999-12-31T23:59:59Z"}],
+    "workspace": [["ws"]], "deliveries": [[], {"w": [TIMES[0]]}, {"w": ["x", "y"]}],
+    "read_at": [{"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}], "check_at": [{"posts": None}, {"posts": "9999-12-31T23:59:59Z"}],
 }  # fmt: skip
-STATES = [[], {}, *(EMPTY | {name: value} for name, values in WRONG.items() for value in values)]
+STATES = [
+    [],
+    {},
+    *({"deliveries": {}, "read_at": {}, "check_at": {}, name: value} for name in WRONG for value in WRONG[name]),
+]
 
 
 def test_a_state_is_read_by_its_shape(archive):
@@ -226,24 +224,23 @@ for query in sys.argv[2:]:
 """
 
 
-def repeated(part: Path, column: str, value: Any) -> None:
+def repeated(part: Path, column: str, value: Any, rows: int) -> None:
     """Give each of many rows the same large value, which takes its room once in the file."""
-    table = pq.read_table(part, partitioning=None)
-    rows = 5_000 if column == "content" else 500
-    table = table.take([0] * rows)
-    values = pa.array([value] * rows, table.schema.field(column).type) if column != "content" else None
-    if values is None:
-        values = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([value]))
-    table = table.set_column(table.schema.get_field_index(column), column, values)
+    first = pa.array([0] * rows, pa.int32())
+    table = pq.read_table(part, partitioning=None).take(first)
+    at = table.schema.get_field_index(column)
+    one = pa.array([value], table.schema.field(at).type)
+    values = pa.DictionaryArray.from_arrays(first, one) if column == "content" else one.take(first)
+    table = table.set_column(at, column, values)
     pq.write_table(table, part, compression="zstd", row_group_size=rows, dictionary_pagesize_limit=1 << 30)
 
 
-@pytest.mark.parametrize(("column", "value"), [
-    ("content", "x" * 4_000_000), ("targets", [{"error_message": "x" * 1_000_000}]),
+@pytest.mark.parametrize(("column", "value", "rows"), [
+    ("content", "x" * 4_000_000, 5_000), ("targets", [{"error_message": "x" * 1_000_000}], 500),
 ], ids=["a text", "targets"])  # fmt: skip
-def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_its_budget(archive, column, value):
+def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_its_budget(archive, column, value, rows):
     part = archive.files("posts")[0]
-    repeated(part, column, value)
+    repeated(part, column, value, rows)
     assert part.stat().st_size < 30_000
     lines = [line.rpartition(" in ") for line in lines_of(READ, archive._store.root, *QUERIES)]
     refused = [said for said, _, _ in lines if "rows" not in said]
