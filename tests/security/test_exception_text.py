@@ -27,7 +27,7 @@ def harmless(text: str) -> bool:
 
 
 @pytest.mark.parametrize("body", [
-    {"error": {"code": EVIL, "message": f"{EVIL} \ud83d"}}, {"error": EVIL}, {"message": EVIL}, {"error": EVIL, "message": EVIL},
+    {"error": {"code": EVIL, "message": EVIL}}, {"error": EVIL}, {"message": EVIL}, {"error": EVIL, "message": EVIL},
     [EVIL], EVIL,
 ])  # fmt: skip
 def test_an_exception_is_text(body):

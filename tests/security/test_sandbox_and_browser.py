@@ -7,8 +7,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from voxburst_sandbox import Sandbox
-
 KEY = {"Authorization": "Bearer vb_test_sandbox"}
 JSON = {"Content-Type": "application/json"}
 NAVIGATION = {
@@ -17,32 +15,27 @@ NAVIGATION = {
 
 
 @pytest.fixture(scope="module")
-def sandbox():
-    with Sandbox(posts=5, deliveries=0, rate_limit=None) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def http():
     with httpx.Client(trust_env=False) as opened:
         yield opened
 
 
-def port(url: str) -> int:
-    return urlsplit(url).port or 0
-
-
 def test_only_the_names_of_this_machine_are_served(sandbox, http):
-    here = port(sandbox.url)
-    for host, status in {
-        **dict.fromkeys((f"127.0.0.1:{here}", f"localhost:{here}", f"LOCALHOST:{here}"), 200),
-        **dict.fromkeys(("evil.example", f"evil.example:{here}", f"127.0.0.1.evil.example:{here}", "127.0.0.1:1"), 421),
-        **dict.fromkeys(("localhost", f"[::1]:{here}"), 421),
-    }.items():
+    here = urlsplit(sandbox.url).port
+    ours = [f"127.0.0.1:{here}", f"localhost:{here}", f"LOCALHOST:{here}"]
+    others = [
+        "evil.example",
+        f"evil.example:{here}",
+        f"127.0.0.1.evil.example:{here}",
+        "127.0.0.1:1",
+        "localhost",
+        f"[::1]:{here}",
+    ]
+    for host in ours + others:
         for path in ("/_sandbox/state", "/v1/auth/me"):
             answer = http.get(sandbox.url + path, headers={**KEY, "Host": host})
-            assert answer.status_code == status, host
-            assert status == 200 or sandbox.workspace_id not in answer.text
+            assert answer.status_code == (200 if host in ours else 421), host
+            assert host in ours or sandbox.workspace_id not in answer.text
 
 
 @pytest.mark.parametrize("headers", [
