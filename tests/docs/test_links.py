@@ -9,6 +9,7 @@ from pathlib import Path
 import _reference as reference
 import pytest
 
+from voxops.analysis.triage import RULES as TRIAGE
 from voxops.engine.answers import CASES as REDUCE
 from voxops.engine.rules import FITS as FIT
 from voxops.engine.rules import RULES as DECIDE
@@ -25,12 +26,17 @@ LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 @cache
-def heading_anchors(path: Path) -> frozenset[str]:
+def text_of(page: Path) -> str:
+    return reference.page(page.name) if page.parent == GENERATED else page.read_text("utf-8")
+
+
+@cache
+def heading_anchors(page: Path) -> set[str]:
     """The anchors that a forge makes of a page's headings, and those written by hand."""
-    text = reference.page(path.name) if path.parent == GENERATED else path.read_text("utf-8")
+    text = text_of(page)
     made = {reference.anchor(line.lstrip("# ")) for line in text.splitlines() if line.startswith("#")}
     by_hand = re.findall(r'<a id="([^"]+)"|^\((\w+)\)=$', text, re.MULTILINE)
-    return frozenset(made | {first or second for first, second in by_hand})
+    return made | {first or second for first, second in by_hand}
 
 
 @cache
@@ -40,18 +46,11 @@ def rules() -> dict[int, str]:
     return {int(number): text for number, text in zip(parts[1::2], parts[2::2], strict=True)}
 
 
-def sources() -> list[Path]:
-    return [
-        path
-        for folder in (HOME / "src", HERE)
-        for path in sorted(folder.rglob("*.py"))
-        if "__pycache__" not in path.parts and path != Path(__file__)
-    ]
-
-
-def prose(path: Path) -> str:
-    """A file's text with comments and docstrings running on over their line ends."""
-    return re.sub(r"\s*\n\s*(?:# )?", " ", path.read_text("utf-8"))
+@cache
+def sources() -> dict[Path, str]:
+    """The text of each file of code, with comments and docstrings running on over their line ends."""
+    files = [*(HOME / "src").rglob("*.py"), *HERE.rglob("*.py")]
+    return {path: re.sub(r"\s*\n\s*(?:# )?", " ", path.read_text("utf-8")) for path in files if path != Path(__file__)}
 
 
 def numbers(said: str) -> set[int]:
@@ -69,57 +68,43 @@ def test_the_rules_are_numbered_without_a_gap():
 def test_every_cited_rule_is_in_the_docs():
     missing = [
         f"{path.relative_to(HOME)}: rule {number}"
-        for path in sources()
-        for said in RULE.findall(prose(path))
+        for path, text in sources().items()
+        for said in RULE.findall(text)
         for number in numbers(said) - set(rules())
     ]
     assert not missing, "\n".join(missing)
 
 
 def test_every_source_of_a_triage_rule_is_in_the_docs():
-    from voxops.analysis.triage import RULES
-
-    tags = {rule.source for rule in RULES} - {"observed", "guess", "analyst", "none", "status"}
+    tags = {rule.source for rule in TRIAGE} - {"observed", "guess", "analyst", "none", "status"}
     assert tags, "no rule names its source"
     assert {tag.lower() for tag in tags} <= heading_anchors(API)
 
 
 def test_every_rule_is_cited_by_a_test_or_by_a_table():
-    tests = {
-        int(found) for path in sources() for found in re.findall(r"\bdef test_rule_(\d\d)_", path.read_text("utf-8"))
-    }
+    tests = {int(found) for text in sources().values() for found in re.findall(r"\bdef test_rule_(\d\d)_", text)}
     tables = {number for row in (*DECIDE, *FIT) for number in numbers(row.numbers)} | {case.rule for case in REDUCE}
     assert tests <= set(rules())
     assert tests | tables == set(rules())
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        *sorted(set(DOCS.rglob("*.md")) - set(GENERATED.glob("*"))),
-        *(HOME / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
-    ],
-    ids=lambda p: str(p.relative_to(HOME)),
-)
+MADE = [GENERATED / name for name in reference.MAKERS]
+PAGES = [
+    *sorted(set(DOCS.rglob("*.md")) - set(GENERATED.glob("*"))),
+    *(page for page in MADE if page.suffix == ".md"),
+    *(HOME / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(HOME)))
 def test_links_inside_the_repository_lead_somewhere(page):
-    check_links(page, page.read_text("utf-8"))
-
-
-@pytest.mark.parametrize("name", [name for name in reference.MAKERS if name.endswith(".md")])
-def test_links_of_generated_pages_lead_somewhere(name):
-    check_links(GENERATED / name, reference.page(name))
-
-
-def check_links(page, text):
-    for target in LINK.findall(text):
+    for target in LINK.findall(text_of(page)):
         if re.match(r"[a-z]+:", target):
             continue
         file, _, anchor = target.partition("#")
         path = (page.parent / file).resolve() if file else page
-        made = path.parent == GENERATED and path.name in reference.MAKERS
-        assert made or path.exists(), f"{page.name} links to {target}"
-        if anchor and path.suffix == ".md":
-            assert anchor in heading_anchors(path), f"{page.name} links to {target}"
+        assert path in MADE or path.exists(), target
+        assert not anchor or path.suffix != ".md" or anchor in heading_anchors(path), target
 
 
 @pytest.mark.parametrize(
@@ -137,8 +122,7 @@ def test_the_map_names_files_that_are_there(page):
 def test_each_make_target_that_a_page_names_is_there():
     targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text("utf-8"), re.MULTILINE))
     pages = [*HOME.glob("*.md"), HERE / "README.md", *DOCS.rglob("*.md"), *HOME.glob(".github/**/*.md")]
-    named = {
-        name for page in pages for name in re.findall(r"(?:^|`)make ([a-z-]+)", page.read_text("utf-8"), re.MULTILINE)
-    }
+    text = "\n".join(page.read_text("utf-8") for page in pages)
+    named = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
     assert named - targets == set()
     assert len(named) > 8

@@ -72,28 +72,22 @@ def test_run_returns_before_anything_is_answered(ws, sandbox):
     assert set(run.wait(60).results()["outcome"]) <= {"succeeded", "failed"}
 
 
+def promise(page: str) -> str:
+    """The table of the promise."""
+    return page.partition("| | posted twice | lost |\n|---|---|---|\n")[2].partition("\n\n")[0]
+
+
 def test_the_promise_is_in_the_words_of_its_page():
     """People compare the two tables."""
     page = (HOME / "docs" / "explanation" / "promise.md").read_text("utf-8")
-    assert (
-        README.partition("| | posted twice | lost |")[2].partition("\n\n")[0]
-        == page.partition("| | posted twice | lost |")[2].partition("\n\n")[0]
-        != ""
-    )
+    assert promise(README) == promise(page) != ""
 
 
 def test_each_line_of_the_promise_has_its_test_which_quotes_it():
     """What a cell says beyond *never* has a file of its own."""
-    table = [
-        line.strip("|").split(" | ") for line in README.partition("| | posted twice | lost |\n")[2].splitlines()[1:5]
-    ]
-    said = {
-        text.casefold().replace("*", "")
-        for what, *cells in table
-        for text in (what.strip(), *(cell.strip(" |.") for cell in cells if cell.strip(" |") != "never"))
-    }
+    cells = [cell.strip(" *.").casefold() for cell in promise(README).replace("|\n|", "|").split("|")]
+    said = {cell.replace("*", "") for cell in cells} - {"", "never"}
     docs = [ast.get_docstring(ast.parse(path.read_text("utf-8"))) for path in HOME.glob("tests/promise/test_*.py")]
     quoted = [" ".join(str(doc).split()).casefold() for doc in docs]
-    assert len(table) == 4
     assert [text for text in said if not any(text in doc for doc in quoted)] == []
     assert [doc for doc in quoted if not any(text in doc for text in said)] == []
