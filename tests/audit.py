@@ -14,7 +14,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from tests import licences
 
@@ -22,8 +21,8 @@ CANT_TELL = 3
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def advisories(tool: str, names: Sequence[str]) -> list[dict[str, Any]] | str:
-    """What pip-audit says of each ``name==version``; why it could say nothing."""
+def advisories(tool: str, names: Sequence[str]) -> int:
+    """Print what pip-audit says of each ``name==version``; the exit status that this alone deserves."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as wanted:
         wanted.write("\n".join(names))
         wanted.flush()
@@ -32,16 +31,10 @@ def advisories(tool: str, names: Sequence[str]) -> list[dict[str, Any]] | str:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     try:
-        found: list[dict[str, Any]] = json.loads(done.stdout)["dependencies"]
+        found = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
-        return (done.stderr.strip().splitlines() or ["pip-audit said nothing"])[-1]
-    return found
-
-
-def told(found: list[dict[str, Any]] | str) -> int:
-    """Print what is known of the packages; the exit status that this alone deserves."""
-    if isinstance(found, str):
-        print(f"advisories: can't tell: {found}")
+        *_, last = "pip-audit said nothing", *done.stderr.splitlines()
+        print(f"advisories: can't tell: {last}")
         return CANT_TELL
     known = [(each, one) for each in found for one in each.get("vulns", ())]
     for each, one in known:
@@ -56,13 +49,13 @@ def told(found: list[dict[str, Any]] | str) -> int:
 
 def wheel() -> None:
     """Print what the wheels in ``dist`` hold, by folder."""
-    for path in sorted((ROOT / "dist").glob("*.whl")):
-        with zipfile.ZipFile(path) as file:
-            folders = Counter(str(Path(name).parent) for name in file.namelist())
+    wheels = sorted((ROOT / "dist").glob("*.whl"))
+    for path in wheels:
         print(f"{path.name}:")
+        folders = Counter(str(Path(name).parent) for name in zipfile.ZipFile(path).namelist())
         for folder, count in sorted(folders.items()):
             print(f"    {folder}: {count} files")
-    if not list((ROOT / "dist").glob("*.whl")):
+    if not wheels:
         print("wheel: none in dist; make dist builds it")
 
 
@@ -70,7 +63,7 @@ def main(tool: str, extras: list[str]) -> int:
     """Report all three; the gravest exit status."""
     unread = licences.main(extras)
     names = [f"{each.metadata['Name']}=={each.version}" for each in licences.closure("voxops", extras)]
-    known = told(advisories(tool, [name for name in names if not name.startswith("voxops==")]))
+    known = advisories(tool, [name for name in names if not name.startswith("voxops==")])
     wheel()
     return 1 if 1 in {unread, known} else known
 

@@ -6,11 +6,9 @@ not on the list below: somebody must read it then, and either add it or take the
 
 from __future__ import annotations
 
-import argparse
 import re
-import sys
 from collections.abc import Iterable
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import Distribution, distribution
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -29,25 +27,17 @@ _SHORT = re.compile(r"\s+\([\w .]+\)")  # the abbreviation behind a name
 
 
 def closure(name: str, extras: Iterable[str] = ()) -> list[Distribution]:
-    """A package and everything that it requires here, each once, by name.
-
-    Raises
-    ------
-    PackageNotFoundError
-        If the package itself is not installed; a requirement that is not installed is named in the error, too.
-    """
+    """A package and everything that it requires here, each once, by name; PackageNotFoundError names what is not installed."""
     found: dict[str, Distribution] = {}
     left = [Requirement(f"{name}[{','.join(extras)}]")]
-    done: set[tuple[str, frozenset[str]]] = set()
+    done = set()
     while left:
         wanted = left.pop()
-        key = (canonicalize_name(wanted.name), frozenset(wanted.extras))
-        if key in done:
+        if (key := (canonicalize_name(wanted.name), frozenset(wanted.extras))) in done:
             continue
         done.add(key)
         found[key[0]] = package = distribution(wanted.name)
-        for text in package.requires or ():
-            requirement = Requirement(text)
+        for requirement in map(Requirement, package.requires or ()):
             marker = requirement.marker
             if marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *wanted.extras)):
                 left.append(requirement)
@@ -59,10 +49,8 @@ def licence_of(package: Distribution) -> str:
     said = package.metadata
     if expression := said.get("License-Expression"):
         return expression
-    classifiers = [
-        line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or () if line.startswith("License")
-    ]
-    named = [each for each in classifiers if each not in {"OSI Approved", "DFSG approved"}]
+    classified = [line.rpartition(" :: ")[2] for line in said.get_all("Classifier") or () if line.startswith("License")]
+    named = [each for each in classified if each not in {"OSI Approved", "DFSG approved"}]
     return "; ".join(named) or (said.get("License") or "").strip().partition("\n")[0].strip()
 
 
@@ -72,24 +60,12 @@ def unknown(licence: str) -> bool:
     return not all(ACCEPTED.fullmatch(part) for part in parts)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(extras: Iterable[str]) -> int:
     """Print the table; 1 where a licence must be read."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("extras", nargs="*", help="extras of voxops, such as archive")
-    try:
-        installed = closure("voxops", parser.parse_args(arguments).extras)
-    except PackageNotFoundError as error:
-        print(f"not installed: {error.name}", file=sys.stderr)
-        return 1
-    packages = {each.metadata["Name"]: (each.version, licence_of(each)) for each in installed}
-    width = max(len(f"{name} {version}") for name, (version, _) in packages.items())
+    packages = {each.metadata["Name"]: (each.version, licence_of(each)) for each in closure("voxops", extras)}
     for name, (version, licence) in packages.items():
-        print(f"{f'{name} {version}':{width}}  {licence or '?'}")
+        print(f"{f'{name} {version}':40}  {licence or '?'}")
     read = {"voxops", *READ}
     odd = [name for name, (_, licence) in packages.items() if name not in read and unknown(licence)]
     print(f"\n{len(packages)} packages" + (f"; to be read: {', '.join(odd)}" if odd else ", all licences known"))
     return 1 if odd else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
