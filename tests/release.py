@@ -29,26 +29,20 @@ BLANKS = {
 def faults(root: Path, tag: str = "") -> list[str]:
     """All that stands against a release of the tree at `root`, as sentences that say what to do."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    keys = project | {f"urls.{name}": url for name, url in project.get("urls", {}).items()}
+    given = {key: value for key, value in keys.items() if value and "…" not in str(value)}
     cited = yaml.safe_load((root / "CITATION.cff").read_text("utf-8"))
-    changes = (root / "CHANGELOG.md").read_text("utf-8")
     return [
-        *_blanks(root, project),
+        *_blanks(root, given),
         *_versions(root, project["version"], cited, tag),
-        *_changelog(changes, project["version"], cited),
-        *_repeated(root, project, cited),
+        *_changelog((root / "CHANGELOG.md").read_text("utf-8"), project["version"], cited),
+        *_repeated(root, given, cited),
     ]
 
 
-def _value(project: dict[str, Any], key: str) -> Any:
-    """A key of ``[project]``, and of a table in it behind a dot; None if it is blank."""
-    table, _, name = key.rpartition(".")
-    found = (project.get(table, {}) if table else project).get(name)
-    return None if not found or "…" in str(found) else found
-
-
-def _blanks(root: Path, project: dict[str, Any]) -> Iterator[str]:
+def _blanks(root: Path, given: dict[str, Any]) -> Iterator[str]:
     for key, how in BLANKS.items():
-        if _value(project, key) is None:
+        if key not in given:
             yield f"pyproject.toml: {key} is blank. The owner writes {how}"
     if not (root / "LICENSE").is_file() or not (root / "LICENSE").read_text("utf-8").strip():
         yield "LICENSE: missing. The owner puts the text of the licence there"
@@ -82,25 +76,17 @@ def _changelog(text: str, version: str, cited: dict[str, Any]) -> Iterator[str]:
         yield "CHANGELOG.md: take out the sentence that nothing has been released"
 
 
-def _repeated(root: Path, project: dict[str, Any], cited: dict[str, Any]) -> Iterator[str]:
+def _repeated(root: Path, given: dict[str, Any], cited: dict[str, Any]) -> Iterator[str]:
     """What repeats a blank, once that is filled in."""
-    wanted = {
-        "license": _value(project, "license"),
-        "repository-code": _value(project, "urls.Repository"),
-        "url": _value(project, "urls.Homepage"),
-    }
-    for key, value in wanted.items():
-        if value is not None and cited.get(key) != value:
-            yield f"CITATION.cff: write {key}: {value}, as pyproject.toml has it"
-    authors = [each["name"] for each in _value(project, "authors") or () if "name" in each]
-    names = [
-        each.get("name") or f"{each.get('given-names', '')} {each.get('family-names', '')}".strip()
-        for each in cited["authors"]
-    ]
+    for key, source in {"license": "license", "repository-code": "urls.Repository", "url": "urls.Homepage"}.items():
+        if source in given and cited.get(key) != given[source]:
+            yield f"CITATION.cff: write {key}: {given[source]}, as pyproject.toml has it"
+    authors = [each["name"] for each in given.get("authors", ()) if "name" in each]
+    names = [each.get("name") or f"{each['given-names']} {each['family-names']}" for each in cited["authors"]]
     if authors and sorted(names) != sorted(authors):
         yield f"CITATION.cff: write the authors of pyproject.toml: {', '.join(authors)}"
-    contact = str(_value(project, "urls.Security") or "").removeprefix("mailto:")
-    if contact and contact not in (root / "SECURITY.md").read_text("utf-8"):
+    contact = given.get("urls.Security", "").removeprefix("mailto:")
+    if contact not in (root / "SECURITY.md").read_text("utf-8"):
         yield f"SECURITY.md: write {contact} in the place of the key of pyproject.toml"
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import http.server
 import subprocess
 import sys
-import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Route, sync_playwright
@@ -59,19 +57,6 @@ def pages(site: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def server(site):
-    handler = functools.partial(Quiet, directory=str(site))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as served:
-        threading.Thread(target=served.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{served.server_address[1]}"
-        served.shutdown()
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None: ...
-
-
-@pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -80,17 +65,18 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, server):
-    """A page whose requests to other machines are refused, and fail the test."""
+def page(browser, site):
+    """A page of the site; requests to other machines are refused, and fail the test."""
     strangers = []
 
     def answer(route: Route) -> None:
-        if route.request.url.startswith(server):
-            return route.continue_()
+        address = urlsplit(route.request.url)
+        if address.netloc == "localhost":
+            return route.fulfill(path=site / address.path.lstrip("/"))
         strangers.append(route.request.url)
         return route.abort()
 
-    context = browser.new_context(base_url=server)
+    context = browser.new_context(base_url="http://localhost")
     context.route("**/*", answer)
     page = context.new_page()
     page.on("pageerror", lambda error: strangers.append(str(error)))

@@ -7,12 +7,11 @@ it stores the outputs. The test suite runs them once more under nbval, by the sa
 from __future__ import annotations
 
 import configparser
-import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode  # takes two seconds to import, which every worker would wait for
@@ -70,23 +69,13 @@ def compared(cell: NotebookNode) -> Iterator[tuple[str, str]]:
         elif output.output_type == "error":
             yield "error", output.ename
         else:
-            yield from ((kind, sanitized(_text(output.data[kind]))) for kind in _COMPARED if kind in output.data)
+            yield from ((kind, sanitized(output.data[kind])) for kind in _COMPARED if kind in output.data)
 
 
 def sanitized(text: str) -> str:
     """A text without what differs between two runs, as nbval sees it."""
-    for pattern, replacement in _rules().items():
-        text = re.sub(pattern, replacement, text)
+    rules = configparser.RawConfigParser()
+    rules.read(SANITIZE)
+    for name in rules.sections():
+        text = re.sub(rules[name]["regex"], rules[name]["replace"], text)
     return text
-
-
-def _rules() -> dict[str, str]:
-    """The sanitising file."""
-    config = configparser.RawConfigParser()
-    config.read(SANITIZE)
-    return {config[name]["regex"]: config[name]["replace"] for name in config.sections()}
-
-
-def _text(value: Any) -> str:
-    """A part of a MIME bundle as text."""
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)

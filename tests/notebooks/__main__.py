@@ -38,7 +38,9 @@ def _one(path: Path, *, update: bool) -> int:
         except CellExecutionError as error:
             print(f"{path.name}: {error}")
             return 1
-    _without_buttons(fresh)
+    for cell in fresh.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if not _of_kernel(output)]
     _RENDERED.mkdir(parents=True, exist_ok=True)
     page, _ = HTMLExporter().from_notebook_node(fresh)
     rendered = _RENDERED / f"{path.stem}.html"
@@ -54,15 +56,8 @@ def _one(path: Path, *, update: bool) -> int:
     return 1 if found else 0
 
 
-def _without_buttons(notebook: NotebookNode) -> None:
-    """Drop what only a living kernel can show: JupyterLab says "model not found" where it was."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if not _of_kernel(output)]
-
-
 def _of_kernel(output: NotebookNode) -> bool:
-    """Whether an output is a widget, or the blank that one left when it was of no more use."""
+    """Whether an output is what only a living kernel can show: a widget, or the blank that one left when it was of no more use."""
     data = output.get("data")
     return data is not None and (_WIDGET in data or not any(data.values()))
 
