@@ -9,7 +9,6 @@ import httpx
 
 from voxburst_sandbox import Sandbox, Switches
 
-AUTH = {"Authorization": "Bearer vb_test_sandbox"}
 KEY = {"Idempotency-Key": "b3f1c9c0-1111-4222-8333-444455556666"}
 
 
