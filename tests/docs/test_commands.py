@@ -19,24 +19,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from tests.docs import DOCS, HOME, WRITTEN, blocks
 from tests.virtual import until
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
 from voxops.cli import _parser
 
-HOME = Path(__file__).parents[2]
-HOW_TO = HOME / "docs" / "how-to"
-SCHEDULED = HOW_TO / "schedule.md"
-WRITTEN = [page for page in sorted((HOME / "docs").rglob("*.md")) if page.parent.name != "generated"]
+SCHEDULED = DOCS / "how-to" / "schedule.md"
 PAGES = [*WRITTEN, HOME / "README.md", HOME / "notebooks" / "README.md"]
 COMMAND = re.compile(r"(?<![\w./=-])voxops (?=[a-z-])")
 ROWS = 60  # two calls
-
-
-def fences(page: Path) -> list[tuple[str, str]]:
-    """The code blocks of a page: language and text."""
-    return re.findall(r"^```(.*?)\n(.*?)^```", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 # -- the parser takes each ---------------------------------------------------------------------------------------------
@@ -58,13 +51,13 @@ def words(text: str) -> list[str]:
 
 def command_lines(page: Path) -> Iterator[tuple[str, bool]]:
     """Each command line of a page, after its `voxops`; and whether it is whole, as in a block, or may be cut short, as in prose."""
-    text = page.read_text("utf-8")
-    for language, block in fences(page):
-        if language in {"sh", "console", "text", "bash", ""}:
+    for language in ("sh", "console", "text", "bash", ""):
+        for block in blocks(page, language):
             for line in re.sub(r"(?m)(^|\s)#.*", "", block.replace("\\\n", " ")).splitlines():
                 if language != "console" or line.startswith("$"):
                     yield from ((line[found.end() :], True) for found in COMMAND.finditer(line))
-    for span in re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)):
+    prose = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for span in re.findall(r"`([^`\n]+)`", prose):
         for found in COMMAND.finditer(span):
             yield re.sub(r"[][]", "", span[found.end() :].replace("\\|", "|")), False
 
@@ -148,7 +141,7 @@ def created_once(sandbox: Sandbox, rows: int) -> bool:
 
 
 def test_the_scripts_of_the_page_do_what_it_says(sandbox, machine):
-    env, report, resume = (text for language, text in fences(SCHEDULED) if language == "sh")
+    env, report, resume = blocks(SCHEDULED, "sh")
     assert shell(env.replace("vb_live_…", sandbox.api_key), machine).returncode == 0
     file = machine / ".voxburst.env"
     assert file.stat().st_mode & 0o077 == 0
@@ -228,7 +221,7 @@ def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, monk
     sandbox.add_fault(Fault("delay", "POST", "/v1/posts/bulk", seconds=3600, when="after", nth=2))
     killer = threading.Thread(target=kill)
     killer.start()
-    (script,) = (text for language, text in fences(SCHEDULED) if language == "python")
+    (script,) = blocks(SCHEDULED, "python")
     script = script.replace("    triage()\n", "").replace("/data/voxops", str(machine))
     (_, (_, resumed), (_, synced)) = done = run_dags(script, monkeypatch)
     killer.join()

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import _reference as reference
 import pytest
+from tests.docs import DOCS, HOME, WRITTEN
 
 from voxops.analysis.triage import RULES as TRIAGE
 from voxops.engine.answers import CASES as REDUCE
 from voxops.engine.rules import FITS as FIT
 from voxops.engine.rules import RULES as DECIDE
 
-HERE = Path(__file__).parents[1]
-HOME = HERE.parent
-DOCS = HOME / "docs"
 RULES = DOCS / "explanation" / "exactly-once.md"
 API = DOCS / "explanation" / "api.md"
 GENERATED = reference.FOLDER  # its pages are made, not read: a build may have left them, or not
@@ -49,7 +47,7 @@ def rules() -> dict[int, str]:
 @cache
 def sources() -> dict[Path, str]:
     """The text of each file of code, with comments and docstrings running on over their line ends."""
-    files = [*(HOME / "src").rglob("*.py"), *HERE.rglob("*.py")]
+    files = [*(HOME / "src").rglob("*.py"), *(HOME / "tests").rglob("*.py")]
     return {path: re.sub(r"\s*\n\s*(?:# )?", " ", path.read_text("utf-8")) for path in files if path != Path(__file__)}
 
 
@@ -90,7 +88,7 @@ def test_every_rule_is_cited_by_a_test_or_by_a_table():
 
 MADE = [GENERATED / name for name in reference.MAKERS]
 PAGES = [
-    *sorted(set(DOCS.rglob("*.md")) - set(GENERATED.glob("*"))),
+    *WRITTEN,
     *(page for page in MADE if page.suffix == ".md"),
     *(HOME / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
 ]
@@ -121,7 +119,7 @@ def test_the_map_names_files_that_are_there(page):
 
 def test_each_make_target_that_a_page_names_is_there():
     targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text("utf-8"), re.MULTILINE))
-    pages = [*HOME.glob("*.md"), HERE / "README.md", *DOCS.rglob("*.md"), *HOME.glob(".github/**/*.md")]
+    pages = [*HOME.glob("*.md"), HOME / "tests/README.md", *DOCS.rglob("*.md"), *HOME.glob(".github/**/*.md")]
     text = "\n".join(page.read_text("utf-8") for page in pages)
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", text, re.MULTILINE))
     assert named - targets == set()

@@ -9,7 +9,7 @@ import sys
 import pandas as pd
 import pytest
 from tests.analysis.parts import gappy
-from tests.docs.test_links import DOCS
+from tests.docs import DOCS
 
 import voxops as vx
 from voxops.archive import Archive

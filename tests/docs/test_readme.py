@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import ast
-import re
 import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.docs import DOCS, HOME, blocks
 from tests.kernel import Kernel
 
 import voxops as vx
 from voxburst_sandbox import Fault
 
-HOME = Path(__file__).parents[2]
-README = (HOME / "README.md").read_text("utf-8")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-BLOCKS = [code for language, code in FENCE.findall(README) if language == "python"]
+README = HOME / "README.md"
+BLOCKS = blocks(README, "python")
 
 
 @pytest.mark.kernel
@@ -72,15 +70,14 @@ def test_run_returns_before_anything_is_answered(ws, sandbox):
     assert set(run.wait(60).results()["outcome"]) <= {"succeeded", "failed"}
 
 
-def promise(page: str) -> str:
+def promise(page: Path) -> str:
     """The table of the promise."""
-    return page.partition("| | posted twice | lost |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    return page.read_text("utf-8").partition("| | posted twice | lost |\n|---|---|---|\n")[2].partition("\n\n")[0]
 
 
 def test_the_promise_is_in_the_words_of_its_page():
     """People compare the two tables."""
-    page = (HOME / "docs" / "explanation" / "promise.md").read_text("utf-8")
-    assert promise(README) == promise(page) != ""
+    assert promise(README) == promise(DOCS / "explanation" / "promise.md") != ""
 
 
 def test_each_line_of_the_promise_has_its_test_which_quotes_it():

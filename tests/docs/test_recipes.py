@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any
 
 import pandas as pd
 import pytest
-from tests.docs.test_links import DOCS
+from tests.docs import DOCS, blocks
 
 import voxops as vx
 
-CELLS = re.findall(r"```\{code-cell\}\n(.*?)```", (DOCS / "how-to" / "recipes.md").read_text("utf-8"), re.DOTALL)
-BEGINNING, SLOTS, LINKS, COMPARED, WORTH_A_LOOK = CELLS
+BEGINNING, SLOTS, LINKS, COMPARED, WORTH_A_LOOK = blocks(DOCS / "how-to" / "recipes.md", "{code-cell}")
 
 
 @pytest.fixture
@@ -26,19 +24,15 @@ def names(tmp_path, monkeypatch):
     found["ws"].close()
 
 
-def run(code: str, names: dict[str, Any]) -> None:
-    exec(code, names)
-
-
 def test_rows_without_a_time_get_the_free_mornings_also_when_the_clocks_change(names):
-    run(SLOTS, names)
+    exec(SLOTS, names)
     sheet = names["sheet"]
     assert sheet["scheduled_for"].tolist() == [
         "2026-03-26T09:00:00+01:00", "2026-03-27T09:00+01:00", "2026-03-30T09:00:00+02:00", "2026-03-31T09:00:00+02:00",
     ]  # fmt: skip
     assert vx.plan_create(sheet, key="row_id", campaign="spring").eligible == len(sheet)
     before = sheet.copy()
-    run(SLOTS, names)
+    exec(SLOTS, names)
     pd.testing.assert_frame_equal(sheet, before)
 
 
@@ -50,27 +44,21 @@ def test_links_get_the_parameters_that_they_do_not_have_once(names):
         "Cake. https://alder.example/?utm_source=flyer&utm_campaign=spring",
     ]
     for _ in range(2):
-        run(LINKS, names)
+        exec(LINKS, names)
         assert names["sheet"]["content"].tolist() == tagged
         own = names["sheet"]["content:twitter"]
         assert own.dropna().tolist() == ["https://alder.example/?utm_source=x&utm_campaign=spring"]
         assert own.isna().tolist() == [False, True, True, True]
 
 
-def statuses(frame: pd.DataFrame) -> dict[tuple[str, ...], str]:
-    return {
-        tuple(row[:3]): row[3] for row in frame[["post_id", "platform", "account_id", "status"]].itertuples(index=False)
-    }
-
-
 def test_two_mornings_are_joined_by_target(names):
-    run(COMPARED, names)
-    run(WORTH_A_LOOK, names)
-    before, after = statuses(names["monday"]), statuses(names["tuesday"])
+    exec(COMPARED + WORTH_A_LOOK, names)
+    before, after = (
+        names[day].set_index(["post_id", "platform", "account_id"])["status"].to_dict() for day in ("monday", "tuesday")
+    )
     pairs = Counter((before.get(key, "absent"), after.get(key, "absent")) for key in before | after)
     assert pairs["failed", "published"] > 0, "the retry has mended some"
     assert pairs["failed", "failed"] > 0
-    shown = names["status"].value_counts().to_dict()
-    assert shown == pairs
+    assert names["status"].value_counts().to_dict() == pairs
     assert names["still"].sum() == pairs["failed", "failed"]
     assert (~names["still"]).sum() == sum(count for (was, now), count in pairs.items() if now == "failed" != was)

@@ -7,17 +7,16 @@ import inspect
 import re
 from dataclasses import fields
 from functools import cached_property
-from pathlib import Path
 
 import _reference as reference
 import pytest
+from tests.docs import HOME
 
 import voxops as vx
 from voxburst_sandbox import Switches
 from voxops.api.reasons import SENTENCES
 from voxops.cli import main
 
-HOME = Path(__file__).parents[2]
 OWN = {  # members that voxops itself calls
     "Workspace": "identify",
     "Run": "begin end left notice observe replan tz unbegun aio",

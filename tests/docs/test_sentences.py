@@ -13,16 +13,15 @@ import tokenize
 import tomllib
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from tests.docs import HOME, WRITTEN
 
 from voxops.analysis.triage import RULES
 from voxops.api.reasons import SENTENCES
 from voxops.frames.registry import COLUMNS
 
-HOME = Path(__file__).parents[2]
 MOST = 30
 MARKDOWN = MarkdownIt("commonmark").enable("table")
 ONE_WORD = re.compile(r'"[^"]*"|“[^”]*”|`[^`]*`|\{[^}]*\}')
@@ -75,8 +74,8 @@ def paragraphs(page: str) -> Iterator[str]:
 @cache
 def texts() -> dict[str, list[str]]:
     """All that is read, by where it is."""
-    pages = [*HOME.glob("*.md"), *HOME.glob("docs/**/*.md"), HOME / "notebooks/README.md", HOME / "tests/README.md"]
-    read = {str(page.relative_to(HOME)): page.read_text("utf-8") for page in pages if page.parent.name != "generated"}
+    pages = [*HOME.glob("*.md"), *WRITTEN, HOME / "notebooks/README.md", HOME / "tests/README.md"]
+    read = {str(page.relative_to(HOME)): page.read_text("utf-8") for page in pages}
     for notebook in HOME.glob("notebooks/*.ipynb"):
         cells = json.loads(notebook.read_text("utf-8"))["cells"]
         prose = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]

@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Route, sync_playwright
 from tests.browser import CHROMIUM, IN_CHROMIUM, serious
 from tests.browser.server import FLAGS
+from tests.docs import DOCS
 
 pytestmark = pytest.mark.timeout(900)  # the first test builds the site: half a minute on an idle machine
-DOCS = Path(__file__).parents[2] / "docs"
 TASKS = {
     "campaign": ("upload a content calendar", "calendar", "fix rows in excel", "excel", "time zone"),
     "retry": ("retry failed posts", "resend", "expired account"),
