@@ -30,6 +30,7 @@ class Cell:
     code: str
     id: str
     status: str | None = None
+    idle: bool = False
     answered_at: float = 0.0
     messages: list[dict[str, Any]] = field(default_factory=list)
 
@@ -74,7 +75,9 @@ class Kernel:
 
     def __enter__(self) -> Self:
         self._manager.start_kernel(cwd=str(self._folder), env=self._env)
-        self._connect()
+        self.client = self._manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -82,17 +85,6 @@ class Kernel:
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
         self._sockets.cleanup()
-
-    def _connect(self) -> None:
-        self.client = self._manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
-
-    def restart(self) -> None:
-        """Kill it without a word, and start it again."""
-        self.client.stop_channels()
-        self._manager.restart_kernel(now=True)
-        self._connect()
 
     def interrupt(self) -> None:
         self._manager.interrupt_kernel()
@@ -104,31 +96,25 @@ class Kernel:
     def collect(self, cells: list[Cell], patience: float = PATIENCE) -> list[Cell]:
         """Wait until every cell has answered and been declared idle, or the patience is over."""
         by_id = {cell.id: cell for cell in cells}
-        open_shell, open_io = set(by_id), set(by_id)
         end = time.monotonic() + patience
-        while (open_shell or open_io) and time.monotonic() < end:
-            for message in self._drain(self.client.iopub_channel, 0.02):
-                self.everything.append(message)
-                parent = message["parent_header"].get("msg_id")
-                if parent in by_id:
-                    by_id[parent].messages.append(message)
-                    if message["content"].get("execution_state") == "idle":
-                        open_io.discard(parent)
-            for message in self._drain(self.client.shell_channel, 0.02):
-                parent = message["parent_header"].get("msg_id")
-                if parent in by_id:
-                    by_id[parent].status = message["content"]["status"]
-                    by_id[parent].answered_at = time.monotonic()
-                    open_shell.discard(parent)
+        while not all(cell.status and cell.idle for cell in cells) and time.monotonic() < end:
+            self.everything += (heard := self._drain(self.client.iopub_channel))
+            for message in heard:
+                if cell := by_id.get(message["parent_header"].get("msg_id")):
+                    cell.messages.append(message)
+                    cell.idle |= message["content"].get("execution_state") == "idle"
+            for message in self._drain(self.client.shell_channel):
+                if cell := by_id.get(message["parent_header"].get("msg_id")):
+                    cell.status, cell.answered_at = message["content"]["status"], time.monotonic()
         return cells
 
     @staticmethod
-    def _drain(channel: Any, wait: float) -> Iterable[dict[str, Any]]:
-        try:
+    def _drain(channel: Any) -> list[dict[str, Any]]:
+        heard = []
+        with contextlib.suppress(queue.Empty):
             while True:
-                yield channel.get_msg(timeout=wait)
-        except queue.Empty:
-            return
+                heard.append(channel.get_msg(timeout=0.02))
+        return heard
 
     def run(self, *codes: str, patience: float = PATIENCE) -> list[Cell]:
         return self.collect(self.queue(codes), patience)
@@ -139,25 +125,19 @@ class Kernel:
         assert cell.status == "ok", f"{cell.status or 'lost'}: {cell.code}\n{cell.traceback or cell.text}"
         return cell.text.strip()
 
-    def published(self, seconds: float) -> list[dict[str, Any]]:
+    def listen(self, seconds: float) -> None:
         """Listen for a while, without running anything."""
-        heard = []
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            heard += self._drain(self.client.iopub_channel, 0.05)
-        self.everything += heard
-        return heard
+            self.everything += self._drain(self.client.iopub_channel)
 
 
 def ipykernel_6(build: Path) -> Path:
     """A folder with ipykernel 6 in it, fetched once: one wheel that goes before the installed version."""
     folder = build / "ipykernel6"
     if not folder.exists():
-        fresh = build / f"ipykernel6.{os.getpid()}"  # moved when it is whole: another process may want it, too
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-deps"]
         # CI's constraints name the version that is installed; this one stands beside it.
         free = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
-        subprocess.run([*pip, "--target", str(fresh), "ipykernel==6.31.0"], check=True, timeout=100, env=free)
-        with contextlib.suppress(OSError):  # the other one was faster
-            fresh.rename(folder)
+        subprocess.run([*pip, "--target", str(folder), "ipykernel==6.31.0"], check=True, timeout=100, env=free)
     return folder

@@ -11,8 +11,6 @@ from tests.chaos.rig import Kernel, Rig, outcomes, planned, wait_for
 from tests.engine.steps import BULK
 
 import voxops as vx
-from voxops._support import eventloop
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
 from voxops.api.timing import PROOF_AFTER
 
@@ -107,19 +105,3 @@ def test_rule_19_the_report_of_a_run_names_its_duplicates(rig, tmp_path):
     vx.report(kernel.execution(run)).to_html(tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text().replace("<wbr>", "")
     assert all(post in page for post in duplicates)
-
-
-def test_rule_19_copies_are_found_whoever_made_them_and_one_is_kept(rig):
-    kernel = rig.kernel()
-    run = kernel.done(rig.plan_rows(2))
-    first = kernel.results(run)["result_id"].iloc[0]
-    record = eventloop.run(kernel.client.posts.get(first))
-    body = {name: record[name] for name in ("content", "scheduledFor", "metadata")}
-    body["accountIds"] = [target["accountId"] for target in record["platforms"]]
-    rig.sandbox.advance(1)  # of two posts of one moment nobody can tell which is the copy
-    eventloop.run(kernel.client.request("POST", "/v1/posts", json=body))
-    found = kernel.copies(run)
-    assert found["copy_of"].tolist() == [first]
-    assert kernel.results(run)["notice"].dropna().str.contains("duplicates exist").sum() == 1
-    assert outcomes(kernel.run(plan_cancel(found))) == {"succeeded": 1}
-    assert kernel.copies(run).empty

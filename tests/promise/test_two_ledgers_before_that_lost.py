@@ -40,15 +40,17 @@ def as_requested(rig: Rig) -> int:
 def lose(rig: Rig, post: str, how: str) -> None:
     """Somebody does this to a post in the web page, so that it is not what its row asks for any more."""
     person = rig.sandbox.person
-    if how == "rejected":
-        person.submit(post)
-        person.reject(post)
-    elif how == "moved":
-        person.edit(post, scheduled_for="2027-03-01T09:01:00+00:00")
-    elif how == "mended":
-        person.edit(post, content=f"mended: {rig.sandbox.world.posts[post].content}")
-    else:
-        {"deleted": person.delete, "withdrawn": person.withdraw}[how](post)
+    match how:
+        case "rejected":
+            rig.sent_back(post)
+        case "moved":
+            person.edit(post, scheduled_for="2027-03-01T09:01:00+00:00")
+        case "mended":
+            person.edit(post, content=f"mended {post}")
+        case "deleted":
+            person.delete(post)
+        case "withdrawn":
+            person.withdraw(post)
 
 
 @pytest.mark.parametrize("read", ["fresh", "before"])

@@ -12,7 +12,6 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from starlette.background import BackgroundTask
 from tests.virtual import standing_still
 
 import voxops as vx
@@ -39,26 +38,12 @@ def test_every_method_has_a_coroutine_of_the_same_name_and_arguments(blocking, a
         assert is_right(twin) and not inspect.iscoroutinefunction(method), name
 
 
-def test_tasks_groups_and_background_tasks_take_the_methods(ws, plan, acts):
-    async def service() -> tuple[list[int], str]:
-        task = asyncio.create_task(ws.aio.posts(limit=3))
-        async with asyncio.TaskGroup() as group:
-            others = [group.create_task(ws.aio.posts(limit=2)), group.create_task(ws.aio.runs())]
-        await BackgroundTask(ws.aio.run, plan, reason="in the background")()
-        run = await ws.aio.attach((await ws.aio.runs()).index[0])
-        await run
-        return [len(await task), *(len(other.result()) for other in others)], run.id
-
-    counted, run = asyncio.run(service())
-    assert counted == [3, 2, 0]
-    assert acts() == plan.cost.acts
-    assert ws.runs().loc[run, "reason"] == "in the background"
-
-
 def test_a_run_is_led_by_its_coroutines(ws, plan, acts):
     async def lead() -> vx.Run:
         with standing_still(ws.client):
-            run = await ws.aio.run(plan)
+            run = await ws.aio.run(plan, reason="in the background")
+            assert await ws.aio.attach(run.id) is run
+            assert (await ws.aio.runs()).loc[run.id, "reason"] == "in the background"
             with pytest.raises(WaitTooLong, match=rf"{run.id} still runs after 0.2 s: \d+ of \d+ rows not settled"):
                 await run.aio.wait(0.2, raises=True)
             assert await run.aio.pause() is run
@@ -241,9 +226,9 @@ def test_a_finished_run_is_attached_without_a_request_and_says_so(sandbox, ws, p
         assert list(runs[0].events()) == events
         pd.testing.assert_frame_equal(runs[0].results(), done.results())
         for name in ("run_0123456789", "nothing_0123456789"):
-            with pytest.raises(RunNotFound, match=name) as caught:
+            with pytest.raises(NotFoundError, match=name) as caught:
                 other.attach(name)
-            assert isinstance(caught.value, NotFoundError) and caught.value.status == 404
+            assert (type(caught.value), caught.value.status) == (RunNotFound, 404)
         assert len(sandbox.requests()) == before
         assert runs[0].pause().resume().cancel().wait(60).snapshot.phase == "done"
 

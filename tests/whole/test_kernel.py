@@ -1,4 +1,4 @@
-"""In a real Jupyter kernel: Run All loses no cell, an interrupt stops the sending, a restart goes on, the monitor keeps moving."""
+"""In a real Jupyter kernel: Run All loses no cell, an interrupt stops the sending."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import re
 import textwrap
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.kernel import Cell, Kernel, ipykernel_6
+from tests.kernel import Kernel, ipykernel_6
 from tests.virtual import until as wait_for
 
 from voxburst_sandbox import Fault, Sandbox
@@ -94,9 +92,9 @@ def test_run_all_runs_all(kernel, before, after, api, tmp_path):
     outcomes = eval(texts[7])  # a dict that our own cell printed
     assert set(outcomes) <= {"succeeded", "failed"}
     assert outcomes["succeeded"] > 10
-    shown = next(bundle for bundle in done[4].bundles if "run_" in bundle.get("text/html", ""))
-    assert "run_" in shown["text/html"]
-    assert " done (" in shown["text/plain"]
+    assert any(
+        "run_" in bundle.get("text/html", "") and " done (" in bundle["text/plain"] for bundle in done[4].bundles
+    )
     assert_once(api)
 
 
@@ -107,6 +105,22 @@ def test_a_kernel_that_loses_cells_is_noticed(tmp_path):
     with Kernel(tmp_path) as kernel:
         done = kernel.run(NEST, block, *["1"] * 6, patience=6)
     assert [cell.status for cell in done].count(None) >= 1
+
+
+# Notes when the cell `ended`. There will be a sign as soon as it waits for the run: the kernel ignores an interrupt between two cells,
+# and one that comes before the waiting is none of the run.
+WAITING = """
+import pathlib, threading
+def tell(before=len(run._future._done_callbacks)):
+    while len(run._future._done_callbacks) == before:
+        time.sleep(0.01)
+    pathlib.Path({sign!r}).touch()
+threading.Thread(target=tell, daemon=True).start()
+try:
+{code}
+finally:
+    ended = time.monotonic()
+"""
 
 
 @pytest.mark.parametrize(
@@ -122,8 +136,9 @@ def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
     shared.do(connect(api, tmp_path / "ledger"))
     planned = int(shared.do(f"{PLAN}\nprint(plan.cost.acts)"))
     shared.do("run = ws.run(plan, reason='to be interrupted')")
-    cells = begin(shared, blocked, tmp_path / "begun")
-    wait_for((tmp_path / "begun").exists)
+    begun = tmp_path / "begun"
+    cells = shared.queue([WAITING.format(sign=str(begun), code=textwrap.indent(blocked, "    "))])
+    wait_for(begun.exists)
     wait_for(lambda: acting(api) >= 3)
     began = time.monotonic()
     shared.interrupt()
@@ -139,13 +154,8 @@ def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
     shared.do("run.pause()")  # returns when what is in flight is recorded
     sent = acting(api)
     assert 3 <= sent < planned
-    shared.published(1.5)
+    shared.listen(1.5)
     assert acting(api) == sent, "a request was sent after the interrupt"
-    book = shared.do(
-        "book = ws.ledger()\nprint(int(book['first_sent_at'].notna().groupby(book['idempotency_key']).any().sum()))"
-    )
-    assert int(book) == sent, "the ledger does not know what was sent"
-
     api.clear_faults()
     # The sandbox's minutes are seconds here, so a busy machine reads again and again before it may send: nothing hangs on how long.
     shared.do("run.resume().wait(240)")
@@ -153,75 +163,3 @@ def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
     assert acting(api) == planned
     assert_once(api)
     shared.do("ws.close()")
-
-
-@pytest.mark.parametrize(
-    "busy", ["for _ in range(2000): sum(range(1000))", pytest.param("await asyncio.sleep(0.5)", marks=RELEASE)]
-)
-def test_the_monitor_keeps_moving_while_a_cell_is_busy(shared, api, tmp_path, busy):
-    api.add_fault(SLOW)
-    shared.do(connect(api, tmp_path / "ledger"))
-    shared.do(PLAN)
-    shown = shared.run("run = ws.run(plan)\nrun")[0]
-    ids = {m["content"]["transient"]["display_id"] for m in shown.messages if m["msg_type"] == "display_data"}
-    heard, stop = len(shared.everything), tmp_path / "stop"
-    cells = shared.queue([f"while not __import__('pathlib').Path({str(stop)!r}).exists():\n    {busy}"])
-
-    def updates() -> list[dict[str, Any]]:
-        known = [m for m in shared.everything[heard:] if m["msg_type"] == "update_display_data"]
-        return [m for m in known if m["content"]["transient"]["display_id"] in ids]
-
-    def moves() -> bool:
-        shared.published(3.0)
-        return len({m["content"]["data"]["text/plain"] for m in updates()}) >= 2
-
-    wait_for(moves)  # how often it is drawn depends on how long that takes here
-    mine = updates()
-    stop.touch()
-    shared.collect(cells)
-    took = (mine[-1]["header"]["date"] - mine[0]["header"]["date"]).total_seconds()
-    assert len(mine) <= 2 * took + 3, f"{len(mine)} updates in {took} seconds"
-    shared.do("run.cancel().wait(30)\nws.close()")
-
-
-def test_a_run_goes_on_after_a_restart(api, tmp_path):
-    api.add_fault(replace(SLOW, seconds=20))  # longer than a busy machine takes to end a kernel
-    with Kernel(tmp_path) as kernel:
-        kernel.do(connect(api, tmp_path / "ledger"))
-        planned = int(kernel.do(f"{PLAN}\nprint(plan.cost.acts)"))
-        name = kernel.do("run = ws.run(plan)\nprint(run.id)")
-        wait_for(lambda: acting(api) >= 3)
-        kernel.restart()
-        sent = acting(api)
-        assert sent < planned
-        api.clear_faults()
-
-        kernel.do(connect(api, tmp_path / "ledger"))
-        assert kernel.do("print(ws.runs().index[0])") == name
-        kernel.do(f"run = ws.attach({name!r})\nrun.wait(3)")
-        assert acting(api) == sent, "attach alone must not send what was never sent"
-        kernel.do("run.resume()")
-        wait_for(lambda: len(api.effects("post.retry")) + len(api.effects("target.fix")) == planned)
-        counts = eval(kernel.do(f"run.wait(3)\n{COUNTS}"))
-    # All are on their way; what this kernel still waits for passes by its clock, however fast the server's runs.
-    assert counts["succeeded"] > 0 and "blocked" not in counts
-    assert api.duplicates() == []  # a request in flight may have been repeated, under its key
-
-
-SIGN = """
-import pathlib, threading
-def tell(before=len(run._future._done_callbacks)):
-    while len(run._future._done_callbacks) == before:
-        time.sleep(0.01)
-    pathlib.Path({sign!r}).touch()
-threading.Thread(target=tell, daemon=True).start()
-"""
-
-
-def begin(kernel: Kernel, code: str, sign: Path | None = None) -> list[Cell]:
-    """Queue a cell that notes when it `ended`; there will be a `sign` as soon as it waits for the run.
-
-    The kernel ignores an interrupt between two cells, and one that comes before the waiting is none of the run.
-    """
-    prelude = "" if sign is None else SIGN.format(sign=str(sign))
-    return kernel.queue([f"{prelude}\ntry:\n{textwrap.indent(code, '    ')}\nfinally:\n    ended = time.monotonic()"])

@@ -150,18 +150,17 @@ def test_what_is_no_such_thing_is_refused_by_the_name_of_its_argument(names, row
     assert len(names["sandbox"].requests(acting=True)) == sent
 
 
-TAKE_A_FRAME = {
-    **{name: getattr(vx, name) for name in ("triage", "targets", "causes", "report")},
-    **{name: getattr(vx.deliveries, name) for name in ("stats", "outages", "duplicates", "lost")},
-    **{f"plots.{name}": getattr(vx.plots, name) for name in vx.plots.__all__},
-}
+TAKE_A_FRAME = [
+    vx.triage, vx.targets, vx.causes, vx.report, *(getattr(vx.deliveries, name) for name in dir(vx.deliveries)),
+    *(getattr(vx.plots, name) for name in vx.plots.__all__),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", TAKE_A_FRAME)
-def test_what_is_no_such_frame(name):
+@pytest.mark.parametrize("function", TAKE_A_FRAME, ids=lambda function: function.__name__)
+def test_what_is_no_such_frame(function):
     for passed in (None, [{"post_id": "p"}], pd.Series([1]), pd.DataFrame({"x": [1]})):
         with pytest.raises(vx.errors.PlanError, match=r"need.*(, not |; missing: ).*(vx|ws|run)\."):
-            TAKE_A_FRAME[name](passed)
+            function(passed)
 
 
 def test_a_sheet_is_the_same_in_every_dtype(ws, sandbox):

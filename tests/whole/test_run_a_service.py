@@ -25,8 +25,9 @@ SOURCE = Path(vx.__file__).parents[1]
 TOKEN = "a-token-of-more-than-32-characters"
 ROWS = 600  # twelve calls, ten at once
 HOURS = pd.date_range("2026-04-01T09:00Z", periods=ROWS, freq="h").strftime("%Y-%m-%dT%H:%MZ")
+NAMES = [f"r{row}" for row in range(ROWS)]
 SHEET = "row_id,content,accounts,scheduled_for\n" + "".join(
-    f"r{row},Cup {row} of the day,twitter:@aldercoffee,{hour}\n" for row, hour in enumerate(HOURS)
+    f"{name},Cup {name} of the day,twitter:@aldercoffee,{hour}\n" for name, hour in zip(NAMES, HOURS, strict=True)
 )
 
 
@@ -38,10 +39,7 @@ def served(sandbox: Sandbox, folder: Path) -> Iterator[tuple[httpx.Client, subpr
     command += ["--timeout-graceful-shutdown", "1"]
     env = os.environ | {"VOXBURST_API_KEY": sandbox.api_key, "VOXBURST_API_URL": sandbox.url}
     env |= {"SERVICE_DATA": str(folder / "data"), "SERVICE_TOKEN": TOKEN, "PYTHONPATH": str(SOURCE)}
-    with (
-        log.open("w") as out,
-        subprocess.Popen(command, stderr=out, env=env, text=True) as process,
-    ):
+    with log.open("w") as out, subprocess.Popen(command, stderr=out, env=env, text=True) as process:
         try:
             until(lambda: "running on" in log.read_text() or process.poll() is not None)
             address = re.search(r"running on (http://\S+)", log.read_text())
@@ -81,7 +79,7 @@ def test_a_service_that_is_ended_in_the_middle_of_a_run_goes_on_after_a_restart(
     with served(sandbox, tmp_path) as (client, process, log):
         assert answer(client.put("/sheets/spring.csv", content=SHEET), 201) == {"rows": ROWS, "findings": []}
         plan = answer(client.get("/sheets/spring.csv/plan"))
-        assert [row["row_id"] for row in plan["rows"] if row["eligible"]] == [f"r{row}" for row in range(ROWS)]
+        assert [row["row_id"] for row in plan["rows"] if row["eligible"]] == NAMES
         assert created(sandbox) == []
         run = answer(client.post("/sheets/spring.csv/runs", params={"reason": "ticket 4711"}), 202)["run"]
         until(lambda: created(sandbox))  # done, and not yet answered
@@ -106,24 +104,23 @@ def test_a_service_that_is_ended_in_the_middle_of_a_run_goes_on_after_a_restart(
         assert next(told(client, run))[0] == "row", "the browser leaves then, and the run goes on"
         events = list(told(client, run))
         assert events.pop() == ("end", {"phase": "done", "left": 0})
-        assert sorted(event["row"] for _, event in events) == sorted(f"r{row}" for row in range(ROWS))
+        assert sorted(event["row"] for _, event in events) == sorted(NAMES)
         again = answer(client.post("/sheets/spring.csv/runs"), 202)["run"]  # a second click
         assert list(told(client, again))[-1] == ("end", {"phase": "done", "left": 0})
     assert len(created(sandbox)) == len(set(created(sandbox))) == ROWS
     assert sandbox.duplicates() == []
 
 
-# The status, and how a web page, a name that leads here, or a stranger calls it; None leaves a header out.
+# The status, and how a web page, a name that leads here, or a stranger calls it.
 HOSTILE = [
     (400, {"Host": "evil.example:8000"}),
     (403, {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site", "Content-Type": "text/plain"}),
     (403, {"Origin": "null"}),
     (403, {"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}),
     (403, {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}),
-    (401, {"Authorization": None}),
     (401, {"Authorization": f"Bearer {TOKEN}x"}),
     (401, {"Authorization": f"Bearer {TOKEN[:-1]}"}),
-    (401, {"Authorization": "Bearer tökén"}),
+    (401, {"Authorization": "Bearer tökén".encode()}),
     (401, {"Authorization": f"Basic {TOKEN}"}),
 ]
 
@@ -134,13 +131,10 @@ def test_a_service_lets_nobody_in_but_who_knows_the_token_and_says_what_is_wrong
         data = tmp_path / "data"
         for status, headers in HOSTILE:
             for method, path in (("PUT", "/sheets/autumn.csv"), ("POST", "/sheets/spring.csv/runs"), ("GET", "/runs")):
-                named = {name: value.encode() for name, value in headers.items() if value is not None}
-                request = client.build_request(method, path, content=SHEET if method == "PUT" else None, headers=named)
-                for name in headers.keys() - named.keys():
-                    del request.headers[name]
-                assert client.send(request).status_code == status, (headers, method)
+                refused = client.request(method, path, content=SHEET, headers=headers)
+                assert refused.status_code == status, (headers, method)
         assert client.options("/runs", headers={"Origin": "https://evil.example"}).status_code == 403, "no preflight"
-        assert client.get("/runs", params={"token": TOKEN}, headers={"Authorization": ""}).status_code == 401
+        assert httpx.get(client.base_url.join("/runs"), params={"token": TOKEN}).status_code == 401
         large = b"x" * (10 * 2**20 + 1)
         assert client.put("/sheets/large.csv", content=large).status_code == 413
         assert client.put("/sheets/large.csv", content=iter([large])).status_code == 413
@@ -156,7 +150,9 @@ def test_a_service_lets_nobody_in_but_who_knows_the_token_and_says_what_is_wrong
         assert "accounts" in answer(client.put("/sheets/spring.csv", content="row_id,content\na,b\n"), 422)["detail"]
         assert answer(client.get("/sheets/autumn.csv/plan"), 422)["error"] == "PlanError"
         assert answer(client.put("/sheets/..%5Cspring.csv", content=SHEET), 422)["error"] == "PlanError"
-        found = answer(client.put("/sheets/spring.csv", content=SHEET.replace("Cup 3 of the day", "")), 201)["findings"]
+        found = answer(client.put("/sheets/spring.csv", content=SHEET.replace("Cup r3 of the day", "")), 201)[
+            "findings"
+        ]
         assert [finding["row_id"] for finding in found] == ["r3"]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -19,35 +18,18 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(900)  # each starts kernels, twenty seconds on an idle machine
 PATIENCE = 400  # seconds for a notebook, of which a cell may take half
 
-EACH = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory):
-    """Where the notebooks that nbval runs write their files."""
-    return tmp_path_factory.mktemp("notebooks")
-
-
-@pytest.fixture(scope="module")
-def checked(out):
-    """The report of nbval for a stored notebook; each runs once."""
-    return functools.cache(lambda path: nbval(path, out))
-
-
-def stored(path: Path) -> NotebookNode:
+def code(path: Path) -> list[NotebookNode]:
+    """The cells of code as they are stored."""
     import nbformat
 
-    return nbformat.read(path, as_version=4)
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def code(notebook: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+def nbval(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
     options = f"--nbval --nbval-current-env --nbval-cell-timeout {PATIENCE // 2} -p no:cacheprovider -o addopts= -q"
     command = [sys.executable, "-m", "pytest", *options.split(), "-o", "filterwarnings=default"]
-    command += ["--nbval-sanitize-with", str(SANITIZE), "--rootdir", str(path.parent), *more, str(path)]
+    command += ["--nbval-sanitize-with", str(SANITIZE), "--rootdir", str(path.parent), str(path)]
     return subprocess.run(command, capture_output=True, text=True, env=environment(out), timeout=PATIENCE, check=False)
 
 
@@ -56,23 +38,18 @@ def nbval(path: Path, out: Path, *more: str) -> subprocess.CompletedProcess[str]
     [path if "triage" in path.stem else pytest.param(path, marks=pytest.mark.release) for path in NOTEBOOKS],
     ids=lambda path: path.stem,
 )
-def test_nbval_finds_every_cell_as_stored(path, checked):
-    result = checked(path)
+def test_nbval_finds_every_cell_as_stored(path, tmp_path):
+    result = nbval(path, tmp_path)
     assert result.returncode == 0, result.stdout[-4000:]
-    assert f"{len(code(stored(path)))} passed" in result.stdout
+    assert f"{len(code(path))} passed" in result.stdout
 
 
-@EACH
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_outputs_are_stored_in_one_run_without_errors_secrets_or_paths(path):
-    notebook = stored(path)
-    cells = code(notebook)
+    cells = code(path)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert not [
-        output
-        for cell in cells
-        for output in cell.outputs
-        if output.output_type == "error" or output.get("name") == "stderr"
-    ]
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [one for one in outputs if one.output_type == "error" or one.get("name") == "stderr"]
     said = path.read_text(encoding="utf-8")
     for unwanted in ("vb_test_sandbox", "vb_live", "/work/", "/tmp/", "/home/", "Traceback", "widget-view"):
         assert unwanted not in said

@@ -11,22 +11,21 @@ from voxburst_sandbox import Fault
 from voxops.api.reasons import Reason
 
 
-def test_what_waits_on_an_account_is_counted_and_its_owners_and_campaigns_are_named(sandbox):
+def test_what_waits_on_an_account_is_counted_and_its_owners_and_campaigns_are_named(sandbox, acts):
     with vx.connect(sandbox=sandbox, owner_field="owner", campaign_field="campaign") as ws:
         board = ws.accounts().set_index("account_id")
-        waiting = vx.targets(ws.posts(status="scheduled"))
+        waiting = vx.targets(ws.posts(status="scheduled")).groupby("account_id")
     expired = sorted(key for key, account in sandbox.world.accounts.items() if account.status == "expired")
     assert board.index[board["risk"] == "expired"].tolist() == expired != []
-    groups = waiting.groupby("account_id")
-    sizes = groups.size()
-    assert board.loc[sizes.index, "scheduled"].tolist() == sizes.tolist()
-    assert board["scheduled"].sum() == sizes.sum()
-    assert board.loc[sizes.index, "next_at"].tolist() == groups["scheduled_for"].min().tolist()
+    assert board["scheduled"].sum() == waiting.size().sum()
+    board = board.loc[waiting.size().index]
+    assert board["scheduled"].tolist() == waiting.size().tolist()
+    assert board["next_at"].tolist() == waiting["scheduled_for"].min().tolist()
     for name in ("owner", "campaign"):
-        names = groups[name].agg(lambda values: ", ".join(sorted(set(values.dropna()))))
-        assert board.loc[names.index, f"{name}s"].fillna("").tolist() == names.tolist()
+        names = waiting[name].agg(lambda values: ", ".join(sorted(set(values.dropna()))))
+        assert board[f"{name}s"].fillna("").tolist() == names.tolist()
         assert names.ne("").any(), "the fixture world names some"
-    assert sandbox.requests(acting=True) == [], "nothing is sent"
+    assert acts() == 0
 
 
 def test_a_degraded_account_and_a_failed_check_are_risks_and_a_mended_one_is_none(ws, sandbox):
