@@ -70,24 +70,21 @@ class Kernel:
             self._env["PYTHONPATH"] = str(path)
         # Over sockets with names of their own: of a port that was free a moment ago, another process may have become the owner.
         self._sockets = tempfile.TemporaryDirectory(prefix="vx-")
-        self._manager = KernelManager(transport="ipc", ip=f"{self._sockets.name}/kernel")
+        self.manager = KernelManager(transport="ipc", ip=f"{self._sockets.name}/kernel")
         self.everything: list[dict[str, Any]] = []  # every message that was published, in order
 
     def __enter__(self) -> Self:
-        self._manager.start_kernel(cwd=str(self._folder), env=self._env)
-        self.client = self._manager.blocking_client()
+        self.manager.start_kernel(cwd=str(self._folder), env=self._env)
+        self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=PATIENCE)
         return self
 
     def __exit__(self, *error: object) -> None:
         self.client.stop_channels()
-        self._manager.shutdown_kernel(now=True)
-        self._manager.cleanup_resources()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
         self._sockets.cleanup()
-
-    def interrupt(self) -> None:
-        self._manager.interrupt_kernel()
 
     def queue(self, codes: Iterable[str]) -> list[Cell]:
         """Send cells without waiting for any."""

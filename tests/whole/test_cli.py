@@ -103,12 +103,12 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("words", "status", "said"), REFUSED)
-@pytest.mark.usefixtures("handlers")
 def test_what_can_t_be_done_is_said_in_one_line_and_leaves_all_as_it_is(
     words, status, said, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.delenv("VOXBURST_API_KEY", raising=False)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # who serves sets handlers
     Path("text").write_text("this is no ledger" * 99)
     Ledger(Path("there")).close()
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -117,15 +117,6 @@ def test_what_can_t_be_done_is_said_in_one_line_and_leaves_all_as_it_is(
     assert line.startswith("voxops: ")
     assert said in line
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-@pytest.fixture
-def handlers():
-    """The signal handlers of this process, put back after a command that sets its own."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 # -- a shell -----------------------------------------------------------------------------------------------------------

@@ -36,9 +36,9 @@ def shared(tmp_path_factory):
         yield kernel
 
 
-def connect(api: Sandbox, ledger: Path, name: str = "ws") -> str:
+def connect(api: Sandbox, ledger: Path) -> str:
     """The notebook cell that connects to the test's sandbox."""
-    return f"import asyncio, time\nimport voxops as vx\n{name} = vx.connect('{api.api_key}', url='{api.url}', ledger='{ledger}')"
+    return f"import asyncio, time\nimport voxops as vx\nws = vx.connect('{api.api_key}', url='{api.url}', ledger='{ledger}')"
 
 
 PLAN = "plan = vx.plan_retry(vx.triage(vx.targets(ws.posts(status=['failed', 'partial']))))"
@@ -141,7 +141,7 @@ def test_an_interrupt_pauses_the_run(shared, api, tmp_path, blocked, error):
     wait_for(begun.exists)
     wait_for(lambda: acting(api) >= 3)
     began = time.monotonic()
-    shared.interrupt()
+    shared.manager.interrupt_kernel()
     shared.collect(cells)
     assert cells[0].error in error.split()
     if "wait()" in blocked:  # what a person at the stop button reads last

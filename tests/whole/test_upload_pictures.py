@@ -27,9 +27,8 @@ def folder(tmp_path):
     """A sheet with pictures beside it, one of them of the wrong shape, and one that the API can't process."""
     folder = tmp_path / "campaign"
     folder.mkdir()
-    Image.new("RGB", (1080, 1080)).save(folder / "square.jpg")
-    Image.new("RGB", (1080, 1920)).save(folder / "tall.png")
-    Image.new("RGB", (200, 300)).save(folder / "broken.jpg")
+    for name, size in {"square.jpg": (1080, 1080), "tall.png": (1080, 1920), "broken.jpg": (200, 300)}.items():
+        Image.new("RGB", size).save(folder / name)
     return folder
 
 
