@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tests.conformance.bench import Act, Bench
 
@@ -37,24 +36,24 @@ class Case:
         return replace(act, body={name: listed[items]})
 
 
-def to(status: str = "draft", **body: Any) -> Callable[[Bench], Act]:
+def to(status="draft", **body):
     """An act on a post of this status."""
     return lambda bench: Act((bench.planted(status),), body or None)
 
 
-def version(bench: Bench) -> Act:
+def version(bench):
     post = bench.made(1, **bench.post())
     return Act((post["id"],), {"content": f"Edited {bench.new()}"}, post["updatedAt"])
 
 
-def target(bench: Bench) -> Act:
+def target(bench):
     post = bench.planted("failed")
     (failed,) = bench.sandbox.world.posts[post].targets
     return Act((post, failed.id), {"content": "Mended"})
 
 
-def recurring(**body: Any) -> Callable[[Bench], Act]:
-    def act(bench: Bench) -> Act:
+def recurring(**body):
+    def act(bench):
         post = bench.planted()
         bench.made(14, post, frequency="DAILY")
         return Act((post,), body or None)
@@ -62,49 +61,49 @@ def recurring(**body: Any) -> Callable[[Bench], Act]:
     return act
 
 
-def consent(bench: Bench) -> Act:
+def consent(bench):
     """A person has agreed to connect an account."""
     answer = bench.sandbox.authorize(bench.made(17, "threads")["state"])
     return Act(("threads",), {"code": answer["code"], "state": answer["state"]})
 
 
-def connected(bench: Bench) -> Act:
+def connected(bench):
     agreed = consent(bench)
     return Act((bench.made(18, *agreed.ids, **agreed.body)["account"]["id"],))
 
 
-def account(bench: Bench, **body: Any) -> Act:
+def account(bench, **body):
     return Act((bench.account,), body or None)
 
 
-def media(bench: Bench) -> str:
+def media(bench):
     return str(bench.made(27, url=f"https://cdn.example/{bench.new()}.jpg", contentType="image/jpeg")["id"])
 
 
-def webhook(bench: Bench) -> str:
+def webhook(bench):
     return str(bench.made(34, url=f"https://other.example/{bench.new()}", events=["media.uploaded"])["id"])
 
 
-def delivery(bench: Bench) -> Act:
+def delivery(bench):
     hook = webhook(bench)
     return Act((hook, bench.made(38, webhookId=hook)["id"]))
 
 
-def file(bench: Bench) -> Act:
+def file(bench):
     path = bench.folder / f"{bench.new()}.jpg"
     path.write_bytes(b"a few bytes")
     return Act(body=path)
 
 
-def image(bench: Bench, name: str = "") -> dict[str, Any]:
+def image(bench, name=""):
     return {"filename": name or f"{bench.new()}.jpg", "contentType": "image/jpeg", "sizeBytes": 5}
 
 
-def clip(bench: Bench, size: int) -> dict[str, Any]:
+def clip(bench, size):
     return {"filename": f"{bench.new()}.mp4", "contentType": "video/mp4", "sizeBytes": size}
 
 
-CASES: dict[int, Case] = {
+CASES = {
     1: Case("post.create", lambda b: Act(body=b.post())),
     2: Case("post.update", version),
     3: Case("post.delete", to()),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-
 import pytest
 from tests.conformance.__main__ import main
-from tests.conformance.bench import ROWS, Act, Bench, bench
+from tests.conformance.bench import ROWS, Act, bench
 from tests.conformance.cases import CASES, Case
 from tests.conformance.laws import LAWS, differences
 
@@ -17,7 +15,7 @@ from voxops.model import Outcome
 
 
 @pytest.fixture(scope="module")
-def opened() -> Iterator[Bench]:
+def opened():
     with bench() as made:
         yield made
 
@@ -50,29 +48,28 @@ def test_rows_keep_their_laws_under_either_reading(switches):
 
 # -- a law that can't fail is none -------------------------------------------------------------------------------------
 
-Break = Callable[[Bench, pytest.MonkeyPatch], object]
 
-
-def switched(**switches: bool) -> Break:
+def switched(**switches):
     return lambda made, _: made.sandbox.set_switches(**switches)
 
 
-def resends(always: bool) -> Break:
+def resends(always):
     return lambda _, patch: patch.setattr(client, "may_resend", lambda *_, **__: always)
 
 
-def believes(_: Bench, patch: pytest.MonkeyPatch) -> None:
-    async def ended(*_: object) -> object:
+def believes(_, patch):
+    async def ended(*_):
         return type("Ended", (), {"outcome": Outcome.SUCCEEDED})
 
     patch.setattr(AsyncClient, "wait", ended)
 
 
-def numbers(how: str) -> Break:
+def numbers(how):
     return lambda made, _: made.sandbox.add_fault(Fault(f"bulk_{how}_index", path="/v1/posts/*"))
 
 
-BREAKS: dict[str, tuple[Break, list[int], str, str]] = {
+# How a server or a client is broken, the rows to try, and the law that notices, in which words.
+BREAKS = {
     "a server that ignores keys": (switched(ignore_keys=True), [1, 11], "once", "effects under one key"),
     "a server that ignores bodies": (switched(ignore_keys=True), [4, 8], "other body", "another body"),
     "a server that forgets": (switched(forget_key_on_5xx=True), [1], "ambiguous", "500: 2 effects"),

@@ -12,10 +12,9 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -63,7 +62,7 @@ def command_lines(page: Path) -> Iterator[tuple[str, bool]]:
 
 
 def test_the_parser_takes_every_command_line(monkeypatch):
-    def refused(_: argparse.ArgumentParser, message: str) -> None:
+    def refused(_, message):
         raise ValueError(message)
 
     monkeypatch.setattr(argparse.ArgumentParser, "error", refused)
@@ -175,13 +174,13 @@ class AirflowFailException(Exception):
     pass
 
 
-def run_dags(script: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+def run_dags(script, monkeypatch):
     """Import a file of DAGs, as Airflow does as far as the page needs it; each task that ended, and its result."""
-    done: list[tuple[str, Any]] = []
+    done = []
 
-    def task(*, retries: int) -> Callable[[Callable[..., Any]], Any]:
-        def decorate(function: Callable[..., Any]) -> Any:
-            def call(**values: Any) -> Any:
+    def task(*, retries):
+        def decorate(function):
+            def call(**values):
                 for left in range(retries, -1, -1):
                     try:
                         result = json.loads(json.dumps(function(**values)))  # as XCom does
@@ -211,7 +210,7 @@ def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, monk
     left = left_half_done(sandbox, "farewell", machine / "ledger.sqlite")
     campaign_sheet("opening").to_excel(machine / "opening.xlsx", index=False)
 
-    def kill() -> None:
+    def kill():
         until(lambda: len(sandbox.effects("post.create")) > ROWS)
         os.kill(int((machine / "voxops.pid").read_text()), signal.SIGKILL)
         sandbox.clear_faults()

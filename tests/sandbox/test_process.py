@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,8 +30,8 @@ SMALL = {"posts": 20, "deliveries": 0, "rate_limit": None}
 
 
 @contextlib.contextmanager
-def process(*arguments: str, trust: Path | None = None) -> Iterator[tuple[subprocess.Popen[str], Remote]]:
-    """``voxops sandbox``, interrupted at the end unless it was killed."""
+def process(*arguments, trust=None):
+    """``voxops sandbox`` as a process and its remote control, interrupted at the end unless it was killed."""
     command = [sys.executable, "-m", "voxops", "sandbox", "--port", "0", "--speed", "0", "--posts", "60", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
@@ -74,7 +73,7 @@ def test_a_sandbox_starts_under_the_readings_that_it_is_given():
 def test_a_killed_sandbox_goes_on_where_it_was(tmp_path):
     state = ("--state", str(tmp_path / "state.db"))
 
-    def known(remote: Remote) -> tuple[object, ...]:
+    def known(remote):
         return remote.workspace_id, remote.state()["seed"], remote.effects(), remote.requests()
 
     with process(*state, "--rate-limit", "0") as (running, remote), Api(remote) as api:
@@ -107,7 +106,7 @@ def test_what_was_never_answered_but_done_is_on_file(tmp_path):
         assert len(sandbox.world.posts) == 21
 
 
-def records(sandbox: Sandbox) -> dict[str, object]:
+def records(sandbox):
     """All that a sandbox knows."""
     tables = {name: dict(table) for name, table in sandbox.world.tables()}
     return tables | {name: list(log) for name, log in sandbox.world.logs()}
@@ -149,7 +148,7 @@ def test_a_sandbox_is_started_once():
 # Ports, https, the clock and the end.
 
 
-def addresses(sandbox: Sandbox) -> list[str]:
+def addresses(sandbox):
     return [sandbox.url, sandbox.storage_url, sandbox.receiver_url]
 
 

@@ -183,11 +183,6 @@ def test_the_rate_limit_is_shown_and_kept():
 # The clock and the other control calls.
 
 
-def test_time_stands_still_until_it_is_moved(sandbox):
-    assert sandbox.now() == START
-    assert sandbox.advance(0.25) == sandbox.now() == START + timedelta(seconds=0.25)
-
-
 def test_a_running_clock_moves_the_queue_by_itself():
     with Sandbox(posts=5, deliveries=0, speed=2000, rate_limit=None) as sandbox, Api(sandbox) as api:
         post = draft(api)
