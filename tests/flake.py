@@ -7,6 +7,7 @@ that the next call goes on. Prints one line per run, and fails if one was red.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -40,7 +41,7 @@ def main() -> int:
         process.start()
     red = left = 0
     try:
-        for number, folder in ((number, folder) for number in range(1, times + 1) for folder in folders):
+        for number, folder in itertools.product(range(1, times + 1), folders):
             file = kept / f"{folder} {number:03}.txt"
             if file.exists():
                 red += file.read_text(encoding="utf-8").startswith("RED")

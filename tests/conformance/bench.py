@@ -13,8 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.virtual import until
-
 from voxburst_sandbox import Fault, Sandbox, Switches
 from voxops._support import eventloop
 from voxops.api.matrix import MATRIX, Endpoint, find
@@ -118,10 +116,6 @@ class Bench:
         return eventloop.run(
             client.request(row.method, act.path(row), json=act.body, idempotency_key=key, version=act.version)
         )
-
-    def wait_for_answers(self, mark: Mark, row: Endpoint) -> None:
-        """Wait until the server has answered every request of a row, also one that its client has given up."""
-        until(lambda: (sent := mark.requests(row)) and all(each["status"] for each in sent))
 
     @contextmanager
     def fault(self, row: Endpoint, action: str, **more: Any) -> Iterator[None]:

@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from tests.sandbox.support import again, create, draft, failed_post, fields, refusal, target, walk
+from tests.sandbox.support import again, create, draft, failed_post, fields, refusal, target
 
 SANDBOX = {"posts": 500, "deliveries": 0}
 SWITCHES = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True}
@@ -32,7 +32,7 @@ def test_a_wrong_post_is_not_created_and_its_field_is_named(sandbox, api, field,
 
 
 def test_instagram_needs_media_and_a_content_type(api):
-    media = {"media": [walk(api, "/media", status="ready")[0]["id"]]}
+    media = {"media": [api.read("/media", status="ready")["data"][0]["id"]]}
     for more, lacks in (({}, "MEDIA_REQUIRED"), (media, "CONTENT_TYPE_REQUIRED")):
         assert refusal(api.post("/posts", json=fields(api, "instagram", **more))) == (400, lacks)
     assert create(api, platform="instagram", contentType="IMAGE", **media)
@@ -217,7 +217,7 @@ def test_a_stuck_target_is_requeued_and_a_fresh_one_is_not(sandbox, api, retry):
     ("publish", "published"), ("retry", "draft"), ("cancel", "published"), ("unpublish", "draft"),
 ])  # fmt: skip
 def test_a_state_that_does_not_permit_it_is_409(sandbox, api, act, status):
-    post = walk(api, "/posts", status=status)[0]["id"]
+    post = api.read("/posts", status=status)["data"][0]["id"]
     assert refusal(api.post(f"/posts/{post}/{act}")) == (409, "CONFLICT")
     assert sandbox.effects() == []
 
