@@ -62,23 +62,25 @@ def test_what_is_wrong_or_not_there_is_refused(api, path, status, code):
 @pytest.mark.parametrize("seed", [7, *(pytest.param(seed, marks=pytest.mark.release) for seed in (1, 42))])
 def test_every_seed_has_the_failures_of_a_real_campaign(seed):
     world = Sandbox(seed=seed).world
-    targets = [target for post in world.posts.values() for target in post.targets]
-    failed = [target for target in targets if target.status == "failed"]
-    assert (len(world.posts), len(world.accounts)) == (500, 12)
+    posts = world.posts.values()
+    assert (len(posts), len(world.accounts)) == (500, 12)
+    assert {"published", "partial", "failed", "scheduled", "draft"} <= {post.status for post in posts}
+    assert all(post.created_at < world.now() >= post.updated_at for post in posts)
+    failed, stuck = (
+        [target for post in posts for target in post.targets if target.status == status]
+        for status in ("failed", "publishing")
+    )
     assert 60 <= len(failed) <= 90
-    assert {target.error["code"] for target in failed} >= {
+    codes = {code: [t for t in failed if t.error["code"] == code] for code in (
         "TOKEN_EXPIRED", "RATE_LIMITED", "SERVICE_UNAVAILABLE", "CONTENT_TOO_LONG", "MEDIA_ASPECT_RATIO", "E_4711",
-    }  # fmt: skip
-    assert len({target.account_id for target in failed if target.error["code"] == "TOKEN_EXPIRED"}) == 1
+    )}  # fmt: skip
+    assert all(codes.values())
+    assert len({target.account_id for target in codes["TOKEN_EXPIRED"]}) == 1
+    for target in codes["CONTENT_TOO_LONG"]:
+        assert len(target.content) == target.error["details"]["actualLength"] > target.error["details"]["maxLength"]
     assert any("<script>" in target.error["message"] for target in failed)
-    for target in failed:
-        if target.error["code"] == "CONTENT_TOO_LONG":
-            assert len(target.content) == target.error["details"]["actualLength"] > target.error["details"]["maxLength"]
-    stuck = [target for target in targets if target.status == "publishing"]
     assert len(stuck) == 4
     assert all(world.now() - target.since >= 3_600_000 for target in stuck)
-    assert {"published", "partial", "failed", "scheduled", "draft"} <= {post.status for post in world.posts.values()}
-    assert all(post.created_at < world.now() >= post.updated_at for post in world.posts.values())
 
 
 def test_the_history_has_a_bad_hour_and_deliveries_that_never_arrived():
