@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from os import sep
 from types import FrameType
 from typing import Any
@@ -27,23 +28,19 @@ def inside(thing: Any, seen: dict[int, Any], depth: int = 0) -> Iterator[str]:
     seen[id(thing)] = thing
     with suppress(Exception):  # what can't be printed shows nothing
         yield repr(thing)
+    held: Iterable[Any] = ()
     if isinstance(thing, bytes | bytearray):
         yield thing.decode("latin-1")
     elif isinstance(thing, dict):
-        for pair in thing.items():
-            yield from (text for each in pair for text in inside(each, seen, depth + 1))
+        held = chain(thing, thing.values())
     elif isinstance(thing, list | tuple | set | frozenset):
-        for each in thing:
-            yield from inside(each, seen, depth + 1)
+        held = thing
     elif type(thing).__module__.partition(".")[0] in LIBRARIES and not isinstance(thing, BaseException):
-        slots = [
-            name for kind in type(thing).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)
-        ]
-        values = [*vars(thing).values()] if hasattr(thing, "__dict__") else []
-        values += [getattr(thing, name, None) for name in slots if name != "_held"]  # the key's own hiding place
-        for each in values:
-            if not callable(each):
-                yield from inside(each, seen, depth + 1)
+        slots = chain.from_iterable(getattr(kind, "__slots__", ()) for kind in type(thing).__mro__)
+        names = {*getattr(thing, "__dict__", ()), *slots} - {"_held"}  # the key's own hiding place
+        held = (each for name in names if not callable(each := getattr(thing, name, None)))
+    for each in held:
+        yield from inside(each, seen, depth + 1)
 
 
 def frames(error: BaseException) -> Iterator[FrameType]:

@@ -194,8 +194,7 @@ def test_a_state_is_read_by_its_shape(archive):
 
 
 @pytest.mark.parametrize(("name", "values"), [
-    ("created_at", pa.array([7.5])), ("post_id", pa.array([["x"]])), ("failed_targets", pa.array(["many"])), ("targets", pa.array(["x"])),
-    ("content", pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())), ("status", pa.array([b"\xff"], pa.binary()).view(pa.string())),
+    ("created_at", pa.array([7.5])), ("targets", pa.array(["x"])), ("content", pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())),
 ])  # fmt: skip
 def test_a_part_with_other_types_is_named(archive, name, values):
     part = archive.files("posts")[0]
@@ -242,8 +241,8 @@ def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_it
     part = archive.files("posts")[0]
     repeated(part, column, value, rows)
     assert part.stat().st_size < 30_000
-    lines = [line.rpartition(" in ") for line in lines_of(READ, archive._store.root, *QUERIES)]
-    refused = [said for said, _, _ in lines if "rows" not in said]
+    lines = lines_of(READ, archive._store.root, *QUERIES)
+    refused = [line for line in lines if "rows" not in line]
     assert len(lines) == len(QUERIES)
-    assert len(refused) >= 3 and all("bytes" in said or "Memory" in said for said in refused), lines
-    assert int(lines[-1][2]) < 800, lines
+    assert len(refused) >= 3 and all("bytes" in line or "Memory" in line for line in refused), lines
+    assert int(lines[-1].rpartition(" ")[2]) < 800, lines

@@ -22,10 +22,10 @@ from voxops.errors import ApiError, DecodeError
 ESCAPES: dict[str, Callable[[str], str]] = {
     "as it is": lambda text: text,
     "json": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
-    "json, some": lambda text: "".join(f"\\u{ord(char):04X}" if at % 3 else char for at, char in enumerate(text)),
+    "some": lambda text: "".join(f"\\u{ord(char):04X}" if at % 3 else char for at, char in enumerate(text)),
     "percent": lambda text: "".join(f"%{ord(char):02X}" for char in text),
     "html": lambda text: "".join(f"&#{ord(char)};" for char in text),
-    "html, hexadecimal": lambda text: "".join(f"&#x{ord(char):x};" for char in text),
+    "hexadecimal": lambda text: "".join(f"&#x{ord(char):x};" for char in text),
     "javascript": lambda text: "".join(f"\\x{ord(char):02x}" for char in text),
 }
 CODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
@@ -79,16 +79,16 @@ AGAIN: dict[str, Callable[[str], str]] = {
     "named": lambda text: text.replace("_", "&lowbar;"), "signs": lambda text: re.sub(r"[&%#\\]", lambda sign: f"\\u{ord(sign[0]):04x}", text),
 }  # fmt: skip
 LAYERS = [
-    "percent quoted", "percent quoted quoted", "percent percent percent", "json dumped", "json dumped dumped", "json json json", "html escaped escaped",
-    "html html", "percent html", "html percent", "json percent html", "javascript quoted", "javascript dumped", "html, hexadecimal quoted escaped", "named", "named quoted",
-    "percent" + " quoted" * 40, "html" + " escaped" * 40, "json" + " dumped" * 8, "percent signs", "html signs", "html, hexadecimal signs", "json signs",
+    "percent percent percent", "json dumped", "json json json", "html escaped escaped",
+    "html html", "percent html", "html percent", "json percent html", "javascript quoted", "javascript dumped", "hexadecimal quoted escaped", "named", "named quoted",
+    "percent" + " quoted" * 40, "html" + " escaped" * 40, "json" + " dumped" * 8, "percent signs", "html signs", "hexadecimal signs", "json signs",
 ]  # fmt: skip
 
 
 def layered(names: str, text: str) -> str:
     """A text under these escapes, the first one innermost."""
-    for name in names.replace("html, hex", "html,hex").split():
-        text = (ESCAPES | AGAIN)[name.replace(",", ", ")](text)
+    for name in names.split():
+        text = (ESCAPES | AGAIN)[name](text)
     return text
 
 
