@@ -100,32 +100,29 @@ def altered_bytes(data: bytes, chance: random.Random) -> bytes:
     return data
 
 
-def altered_file(data: bytes, chance: random.Random) -> bytes:
-    """One altered file; of a workbook, mostly a part of it."""
-    if not data.startswith(b"PK") or chance.random() < 0.2:
-        return altered_bytes(data, chance)
-    made = BytesIO()
-    with zipfile.ZipFile(BytesIO(data)) as archive, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as target:
-        names = archive.namelist()
-        wanted = chance.choice(names + [name for name in names if "sheet" in name] * 5)
-        for name in names:
-            part = archive.read(name)
-            if name == wanted:
-                if chance.random() < 0.05:
-                    continue
-                part = altered_bytes(part, chance)
-            target.writestr(name, part)
-    return made.getvalue()
+def alter_workbook(data: bytes, chance: random.Random, path: Path) -> None:
+    """Alter a part of a workbook, mostly a sheet, or leave it out."""
+    with zipfile.ZipFile(BytesIO(data)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    wanted = chance.choice([*parts, *[name for name in parts if "sheet" in name] * 5])
+    part = parts.pop(wanted)
+    if chance.random() > 0.05:
+        parts[wanted] = altered_bytes(part, chance)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
 
 
 def alter_file(models: list[bytes], chance: random.Random, path: Path) -> dict[str, Any]:
     data = chance.choice(models[:2] if chance.random() < 0.5 else models[2:])  # half of them are workbooks
-    path.write_bytes(altered_file(data, chance))
-    encodings = [None] * 20 + ["cp1250", "utf-16", "mac_roman", "utf-7"]
+    if data.startswith(b"PK") and chance.random() < 0.8:
+        alter_workbook(data, chance, path)
+    else:
+        path.write_bytes(altered_bytes(data, chance))
     return {
         "tz": chance.choice([None, "Europe/Berlin"]),
         "header": chance.choice([None] * 8 + [1, 3]),
-        "encoding": chance.choice(encodings),
+        "encoding": chance.choice([None] * 20 + ["cp1250", "utf-16", "mac_roman", "utf-7"]),
     }
 
 

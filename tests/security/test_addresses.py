@@ -57,15 +57,17 @@ def test_an_address_as_it_is_shown(url, shown):
 def test_no_form_of_a_token_is_shown_whole(form):
     for token in TOKENS:
         address = form.format(token)
-        shown = [redact_address(address)]
-        for begin in ("https", "s3", "SFTP", "amqp+tls", "socks5h") if address.startswith("https://") else ():
-            other = redact_addresses(f"<{begin}{address[5:]}>")
-            assert other == f"<{redact_address(begin + address[5:])}>", other
+        shown = redact_address(address)
         if "://" in address:
-            shown.append(redact_addresses(f"refused: '{address}', again"))
-            assert shown[-1].endswith("', again")
-        for text in shown:
-            assert not any(token[at : at + 5] in text for at in range(len(token) - 4)), text
+            shown += redact_addresses(f"refused: '{address}', again")
+            assert shown.endswith("', again")
+        assert not any(token[at : at + 5] in shown for at in range(len(token) - 4)), shown
+
+
+@pytest.mark.parametrize("scheme", ["https", "s3", "SFTP", "amqp+tls", "socks5h"])
+def test_an_address_of_any_scheme_is_found_in_a_text(scheme):
+    address = f"{scheme}://hooks.example/{TOKEN}"
+    assert redact_addresses(f"<{address}>") == f"<{redact_address(address)}>"
 
 
 @pytest.mark.parametrize("form", HOSTS)

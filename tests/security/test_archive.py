@@ -175,8 +175,8 @@ def test_a_folder_that_is_no_day_is_not_read(archive):
 
 
 WRONG: dict[str, list[Any]] = {
-    "workspace": [["ws"]], "deliveries": [[], {"w": [TIMES[0]]}, {"w": ["x", "y"]}],
-    "read_at": [{"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}], "check_at": [{"posts": None}, {"posts": "9999-12-31T23:59:59Z"}],
+    "workspace": [["ws"]], "deliveries": [[], {"w": [TIMES[0]]}],
+    "read_at": [{"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}], "check_at": [{"posts": "9999-12-31T23:59:59Z"}],
 }  # fmt: skip
 STATES = [
     [],

@@ -16,17 +16,14 @@ from hypothesis import strategies as st
 from tests.security.leaks import KEY, pieces
 from tests.security.raw import answer, asked, serve
 
-from voxops.client import Answer, AsyncClient, Secret
+from voxops.client import Secret
 from voxops.errors import ApiError, DecodeError
 
+FORMS = {"json": "\\u%04x", "percent": "%%%02X", "html": "&#%d;", "hexadecimal": "&#x%x;", "javascript": "\\x%02x"}
 ESCAPES: dict[str, Callable[[str], str]] = {
-    "as it is": lambda text: text,
-    "json": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "as it is": str,
     "some": lambda text: "".join(f"\\u{ord(char):04X}" if at % 3 else char for at, char in enumerate(text)),
-    "percent": lambda text: "".join(f"%{ord(char):02X}" for char in text),
-    "html": lambda text: "".join(f"&#{ord(char)};" for char in text),
-    "hexadecimal": lambda text: "".join(f"&#x{ord(char):x};" for char in text),
-    "javascript": lambda text: "".join(f"\\x{ord(char):02x}" for char in text),
+    **{name: lambda text, form=form: "".join(form % ord(char) for char in text) for name, form in FORMS.items()},
 }
 CODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
 ERROR = '{"error":{"code":"UNAUTHORIZED","message":"no key KEY","details":{"key":"KEY","KEY":["KEY"]}}}'
@@ -49,17 +46,11 @@ def redacted(body: bytes) -> list[str]:
     return spelled(Secret(KEY).redact(body))
 
 
-async def read(client: AsyncClient) -> Answer:
-    found = await client.request("GET", "/v1/auth/me")
-    _ = found.json
-    return found
-
-
 def kept(reply: bytes) -> list[str]:
     """The pieces of the key in all that is kept of an answer."""
     with serve(reply) as server:
         try:
-            found = asked(server.url, read, KEY)
+            found = asked(server.url, lambda client: client.request("GET", "/v1/auth/me"), KEY)
             things = [found.body, found.headers, found.json, found.request_id]
         except (ApiError, DecodeError) as error:
             things = [str(error), repr(error), *vars(error).values()]

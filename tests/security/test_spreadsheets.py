@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from io import StringIO
+from itertools import chain
 
 import pandas as pd
 import pytest
@@ -46,13 +47,10 @@ def runs(text: str) -> bool:
 
 def formulas(written: str) -> list[str]:
     """Cells of a CSV text that would run, parted at each separator, with quotes that count and with quotes that don't."""
-    cells = [
-        each for row in csv.reader(StringIO(written, newline="")) for each in row
-    ]  # our own separator has its quotes
-    for mark in ";\t|":
-        cells += [each for row in csv.reader(StringIO(written, newline=""), delimiter=mark) for each in row]
-        cells += re.split(f"[{mark}\r\n]", written)
-    return [each for each in cells if runs(each)]
+    cells = re.split("[;\t|\r\n]", written)
+    for mark in ",;\t|":
+        cells += chain.from_iterable(csv.reader(StringIO(written, newline=""), delimiter=mark))
+    return [*filter(runs, cells)]
 
 
 def written(*cells: object) -> str:
@@ -104,17 +102,15 @@ def test_a_sheet_has_no_name_that_a_spreadsheet_would_run(attack, tmp_path):
 
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_every_column_head_of_a_sheet_is_guarded_and_comes_back(attack, tmp_path):
-    columns = ["row_id", "content", "accounts", "scheduled_for", "first_comment", '"=head']
-    rows = pd.DataFrame([["a", attack, "acc_1", "2026-03-05T09:00Z", attack, attack]], columns=columns)
+    columns = ["row_id", "content", "accounts", "scheduled_for", '"=head']
+    rows = pd.DataFrame([["a", attack, "acc_1", "2026-03-05T09:00Z", attack]], columns=columns)
     write_csv(rows, tmp_path / "sheet.csv")
     vx.to_excel(tmp_path / "sheet.xlsx", posts=rows)
     in_workbook = [value for row in tables(tmp_path / "sheet.xlsx")["posts"] for value in row]
     for text in ((tmp_path / "sheet.csv").read_text(), *map(written, in_workbook)):
         assert formulas(text) == []
     for path in (tmp_path / "sheet.csv", tmp_path / "sheet.xlsx"):
-        read = vx.read_campaign(path)
-        assert [*read.loc[0, ["content", "first_comment"]], read.iloc[0, -1]] == [attack] * 3
-        assert '"=head' in read.columns
+        assert [*vx.read_campaign(path).loc[0, ["content", '"=head']]] == [attack] * 2
 
 
 @pytest.mark.parametrize("text", [

@@ -22,10 +22,7 @@ def inline(*rows: list[str]) -> str:
 
 def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFLATED, **parts: str) -> Path:
     """A workbook of one sheet, by hand."""
-    links = "".join(
-        f'<Relationship Id="{name}" Type="{IDS[9:-1]}/worksheet" Target="worksheets/{name}.xml"/>'
-        for name in ("s", "big")
-    )
+    link = f'<Relationship Id="s" Type="{IDS[9:-1]}/worksheet" Target="worksheets/s.xml"/>'
     kinds = {"workbook": "sheet.main", "sharedStrings": "sharedStrings"}
     overrides = "".join(
         f'<Override PartName="/xl/{part}.xml" ContentType="application/vnd.openxmlformats-officedocument.spreadsheetml.{name}+xml"/>'
@@ -36,12 +33,9 @@ def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFL
         "[Content_Types].xml": f'<Types xmlns="{KIND}/content-types">{overrides}</Types>',
         "_rels/.rels": f'<Relationships xmlns="{KIND}/relationships"><Relationship Id="b" Type="{IDS[9:-1]}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
         "xl/workbook.xml": f'<workbook {MAIN} {IDS}><sheets><sheet name="Plan" sheetId="1" r:id="s"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{KIND}/relationships">{links}</Relationships>',
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{KIND}/relationships">{link}</Relationships>',
         "xl/worksheets/s.xml": f"<worksheet {MAIN}><sheetData>{rows}</sheetData>{after}</worksheet>",
-        **{
-            name.replace("___", "/_").replace("__", "/").replace("_xml", ".xml").replace("xml/rels", "xml.rels"): text
-            for name, text in parts.items()
-        },
+        **{name.replace("__", "/").replace("_xml", ".xml"): text for name, text in parts.items()},
     }
     with zipfile.ZipFile(path, "w", packing) as archive:
         for name, text in content.items():
