@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from tests.analysis.parts import blocks, same_counts
 
@@ -28,17 +26,11 @@ def cluster():
         yield client
 
 
-def run(*codes: str, **names: Any) -> dict[str, Any]:
-    """What the page's code leaves, begun with these names."""
-    found = {"vx": __import__("voxops"), **names}
-    for code in codes:
-        exec(code, found)
-    return found
-
-
 def test_the_page_counts_its_archive_as_pandas_does(cluster, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = run(BEGINNING, FILES, COUNTS, PERCENTILES)
+    found = {}
+    for code in (BEGINNING, FILES, COUNTS, PERCENTILES):
+        exec(code, found)
     same_counts(found["stats"].reset_index(), found["archive"].deliveries())
     found["ws"].close()
     assert len(cluster.scheduler_info()["workers"]) == 2

@@ -6,7 +6,6 @@ import ast
 import shutil
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from tests.docs import DOCS, HOME, blocks
 from tests.kernel import Kernel
@@ -49,25 +48,16 @@ def test_the_blocks_run_in_order_and_what_sends_again_posts_nothing_twice(tmp_pa
     assert "<svg" in (tmp_path / "triage.html").read_text("utf-8")
 
 
-@pytest.fixture
-def ws(sandbox):
-    with vx.connect(sandbox=sandbox, tz="Europe/Berlin", owner_field="owner") as workspace:
-        yield workspace
-
-
-def failures(ws: vx.Workspace) -> pd.DataFrame:
-    return vx.triage(ws.posts(status=["failed", "partial"]))
-
-
-def test_run_returns_before_anything_is_answered(ws, sandbox):
-    plan = vx.plan_retry(failures(ws).query("verdict == 'retry'").head(4))
-    sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts/*/**", seconds=600, times=None))
-    run = ws.run(plan)
-    assert run.running
-    assert set(run.results()["outcome"]) == {"pending"}
-    sandbox.clear_faults()
-    sandbox.set_speed(20)
-    assert set(run.wait(60).results()["outcome"]) <= {"succeeded", "failed"}
+def test_run_returns_before_anything_is_answered(sandbox):
+    with vx.connect(sandbox=sandbox) as ws:
+        failures = vx.triage(ws.posts(status=["failed", "partial"]))
+        sandbox.add_fault(Fault("delay", method="POST", path="/v1/posts/*/**", seconds=600, times=None))
+        run = ws.run(vx.plan_retry(failures.query("verdict == 'retry'").head(4)))
+        assert run.running
+        assert set(run.results()["outcome"]) == {"pending"}
+        sandbox.clear_faults()
+        sandbox.set_speed(20)
+        assert set(run.wait(60).results()["outcome"]) <= {"succeeded", "failed"}
 
 
 def promise(page: Path) -> str:

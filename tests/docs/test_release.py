@@ -118,15 +118,11 @@ def test_a_tag_of_another_version_is_refused(tree):
     assert found == "tag v9.9.9: pyproject.toml has 1.2.3. Tag v1.2.3, or change the version"
 
 
-def steps(workflow):
-    return [(name, step) for name, job in workflow["jobs"].items() for step in job["steps"]]
-
-
 @pytest.mark.parametrize("name", WORKFLOWS)
 def test_a_workflow_only_reads_and_pins_its_actions(name):
     workflow = WORKFLOWS[name]
     assert workflow["permissions"] == {"contents": "read"}
-    used = [step["uses"] for _, step in steps(workflow) if "uses" in step]
+    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
     assert used
     assert [each for each in used if not re.fullmatch(r"(actions|pypa)/[\w/-]+@[0-9a-f]{40}", each)] == []
     assert "secrets." not in (ROOT / f".github/workflows/{name}.yml").read_text("utf-8")
