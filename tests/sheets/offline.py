@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,28 +16,23 @@ from voxops.loading.upload import Outcome, upload_cells
 from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile
 from voxops.sheets.rules import sheet_rows
 
-FORMATS = {datetime: "dd.mm.yyyy hh:mm:ss", date: "dd.mm.yyyy", time: "hh:mm"}
+AS_THEY_ARE = {"strings_to_formulas": False, "strings_to_urls": False, "default_date_format": "dd.mm.yyyy hh:mm:ss"}
 Table = list[list[Any]]
 
 
 def workbook(path: Path, sheets: dict[str, Table], *, hidden: str = "", merged: Iterable[tuple[str, str]] = ()) -> Path:
     """A workbook; ``FORMULA =1+1 -> 2`` is a formula with its result, and areas of the first sheet are merged."""
-    with xlsxwriter.Workbook(str(path)) as book:
-        formats = {kind: book.add_format({"num_format": form}) for kind, form in FORMATS.items()}
+    with xlsxwriter.Workbook(str(path), AS_THEY_ARE) as book:
         for name, rows in sheets.items():
             page = book.add_worksheet(name)
             if name == hidden:
                 page.hide()
             for number, row in enumerate(rows):
                 for at, value in enumerate(row):
-                    if isinstance(value, date | time):
-                        page.write_datetime(number, at, value, formats[type(value)])
-                    elif isinstance(value, str) and value.startswith("FORMULA "):
+                    if str(value).startswith("FORMULA "):
                         formula, _, result = value.removeprefix("FORMULA ").partition(" -> ")
                         page.write_formula(number, at, formula, None, result)
-                    elif isinstance(value, str):
-                        page.write_string(number, at, value)
-                    elif value is not None:
+                    else:
                         page.write(number, at, value)
         for area, text in merged:
             book.worksheets()[0].merge_range(area, text)

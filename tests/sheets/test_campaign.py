@@ -6,21 +6,20 @@ import re
 from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pandas as pd
 import pytest
 from tests.sheets.offline import findings, listed, workbook
 
+from voxops import plan_create, read_campaign, targets
 from voxops._support import eventloop
-from voxops.acts.create import plan_create
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, PlanError
-from voxops.frames.records import build, targets
+from voxops.frames.records import build
 from voxops.loading.check import check
 from voxops.loading.names import AccountNames
-from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS
 from voxops.sheets.collisions import Limits
 from voxops.sheets.rules import split_list
 
@@ -30,13 +29,13 @@ HEADER = "row_id,content,accounts,scheduled_for,media,first_comment,tags"
 ROW = ["r1", "Hello", "twitter:@brand", "2026-03-04T10:00:00+01:00", None, None, None]
 
 
-def written(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
+def written(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "sheet.csv"
     path.write_bytes(text.encode(encoding))
     return path
 
 
-def one(**cells: str | None) -> pd.DataFrame:
+def one(**cells):
     """A campaign of one good row, but for these cells."""
     row = dict(zip(CAMPAIGN_COLUMNS, ROW, strict=True)) | cells
     return pd.DataFrame([row], dtype="string")
@@ -55,16 +54,10 @@ def test_a_head_that_says_its_zone_may_be_named_with_it_or_without(tmp_path, nam
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("head", ["", "sep={}\n"])
+@pytest.mark.parametrize("head", ["", "sep=~\n"])
 def test_every_way_in_which_spreadsheets_export_reads_the_same(tmp_path, encoding, delimiter, end, head):
-    lines = [
-        HEADER.replace(",", delimiter),
-        delimiter.join(["001", '"Zwölf, ""ja""; nein"', '"a;b"', "2026-03-04 10:00", "", "", "x"]),
-        delimiter.join(["1.50", '"two\nlines"', "a", "", "", "", ""]),
-        delimiter * 6,
-        "",
-    ]
-    text = (head.format(delimiter) + "\n".join(lines)).replace("\n", end)
+    rows = '001~"Zwölf, ""ja""; nein"~"a;b"~2026-03-04 10:00~~~x\n1.50~"two\nlines"~a~~~~\n~~~~~~\n'
+    text = f"{head}{HEADER.replace(',', '~')}\n{rows}".replace("~", delimiter).replace("\n", end)
     frame = read_campaign(written(tmp_path, text, encoding))
     assert list(frame.columns) == list(CAMPAIGN_COLUMNS)
     assert {str(dtype) for dtype in frame.dtypes} == {"string"}
@@ -90,7 +83,7 @@ def test_optional_columns_are_added_further_ones_kept_and_names_tidied(tmp_path)
 LINE = "{0},Post {0},twitter:@brand,2026-03-2{0}T10:00:00Z"
 GERMAN = f"{HEADER}\na,Grüße,acc,x,,,\n".encode("cp1252")
 BROKEN = ("#N/A", "#NV", "#NAME?", "#WERT!", "#¿NOMBRE?", "#¡VALOR!", "#DIV/0!", "########", "Err:502")
-REFUSED: list[tuple[str | bytes, dict[str, Any], str]] = [
+REFUSED = [
     ("", {}, "no column row_id, content, accounts, scheduled_for"),
     (f"{HEADER},content:twiter", {}, "names no platform; did you mean 'content:twitter'"), (f"{HEADER},Content:", {}, "names no platform; one of twitter, "),
     (f"{HEADER},Notiz", {"columns": {"Notiz": "contnt"}}, r"names 'contnt', .*did you mean 'content'\?"),
@@ -291,8 +284,7 @@ def test_the_sheet_has_the_mistakes_that_real_sheets_have():
 
 
 CAFE = {
-    "row_id": "1", "content": "Caf\u00e9 for all", "accounts": "linkedin:@alder;facebook:@alder",
-    "scheduled_for": "2027-03-10T08:00:00Z", "media": None, "first_comment": None, "tags": None,
+    "row_id": "1", "content": "Caf\u00e9 for all", "accounts": "linkedin:@alder;facebook:@alder", "scheduled_for": "2027-03-10T08:00:00Z",
 }  # fmt: skip
 TEA = {**CAFE, "accounts": "instagram:@alder"}
 COPY, READY = Reason("duplicate_post", other="row 1"), Reason("ready")
@@ -322,7 +314,7 @@ def test_a_row_that_readers_would_see_twice_is_blocked_unless_it_is_meant(first,
         assert plan_create(nameless, key="number").why[1] == Reason("duplicate_post", other="row 7")
 
 
-def checked(platforms: Any, **more: Any) -> list[list[Any]]:
+def checked(platforms, **more):
     """Return the findings from an answer of the API about a row on Twitter: level, code, message and column."""
     client = Mock(now=lambda: NOW)
     client.posts.validate = AsyncMock(return_value=Mock(record={"platforms": platforms, **more}))
@@ -339,8 +331,7 @@ NO_REASON = ["error", "not_valid", Reason("not_valid").sentence(), None]
 
 @pytest.mark.parametrize(("platforms", "more", "expected"), [
     ({"TWITTER": {"valid": "true", "errors": None}}, {}, []), ({"twitter": None}, {"valid": True}, []),
-    ({"twitter": {"valid": "false", "errors": {"code": "too_long", "message": "m"}}}, {}, [["error", "too_long", "m", None]]),
-    ({"TWITTER": {"valid": False, "errors": ["too long", {"code": "X_Y"}]}}, {}, [["error", None, "too long", None], ["error", "x_y", "X_Y", None]]),
+    ({"twitter": {"valid": "false", "errors": {"code": "X_Y"}}}, {}, [["error", "x_y", "X_Y", None]]),
     (None, {"valid": False, "errors": [{"code": "X", "message": "whole"}]}, [["error", "x", "whole", None]]),
     ({"TWITTER": {"valid": "perhaps"}}, {}, [NO_REASON]), ({"TWITTER": {"errors": []}}, {"valid": False}, [NO_REASON]),
     ({"TWITTER": {"valid": True, "warnings": [{"message": "c", "field": "firstComment"}]}}, {}, [["warning", None, "c", "first_comment"]]),

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
 from tests.security.workbooks import tables
 from tests.sheets.offline import Table, findings, workbook
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
+from voxops import plan_create, read_campaign, to_excel
 from voxops.api.reasons import Reason
+from voxops.errors import ConfigError, PlanError
 from voxops.sheets.files import LAYOUTS
 
 # Heads in the order of the sheet; "" is not one of ours.
@@ -29,7 +28,7 @@ GOOD, EXPIRED = "twitter:@aldercoffee", "instagram:@alder.berlin"
 UNREAD = Fault("status", method="GET", path="/v1/media/media_nowhere", status=403, code="FORBIDDEN", times=None)
 
 
-def resaved(path: Path, change: Callable[[Table], object] = len) -> Path:
+def resaved(path, change=len):
     """A workbook as another program saves it, after somebody has changed its first sheet."""
     sheets = tables(path)
     assert LAYOUTS in sheets
@@ -37,9 +36,7 @@ def resaved(path: Path, change: Callable[[Table], object] = len) -> Path:
     return workbook(path, sheets, hidden=LAYOUTS)
 
 
-def sheet_of(
-    path: Path, rows: list[dict[str, Any]], heads: dict[str, str], tz: str | None = "Europe/Berlin"
-) -> pd.DataFrame:
+def sheet_of(path, rows, heads, tz="Europe/Berlin"):
     """The campaign of a workbook with these heads; a row's time is its date and hour where the sheet has two columns."""
     lines: Table = [[*heads]]
     for row in rows:
@@ -47,7 +44,7 @@ def sheet_of(
         day, hour = (when.date(), when.time()) if isinstance(when, datetime) else (when, None)
         lines.append([{**row, "Tag": day, "Uhrzeit\n(MEZ)": hour}.get(head) for head in heads])
     named = {head.replace("\n", " "): name for head, name in heads.items() if name}
-    return vx.read_campaign(workbook(path, {"Plan": lines}), columns=named, tz=tz, dayfirst=True)
+    return read_campaign(workbook(path, {"Plan": lines}), columns=named, tz=tz, dayfirst=True)
 
 
 ROWS = [
@@ -70,7 +67,7 @@ def kernel(sandbox, tmp_path):
         )
 
 
-def mend(rows: Table) -> None:
+def mend(rows):
     """Give what the rows lack: an account, and no picture."""
     accounts, media = rows[0].index("Kanäle"), rows[0].index("Bild")
     for row in rows[1:]:
@@ -82,30 +79,30 @@ def test_failed_and_blocked_rows_are_mended_in_a_spreadsheet_and_planned_again_w
     tmp_path, sandbox, kernel, heads
 ):
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS, heads)
-    run = kernel("mine").run(vx.plan_create(sheet, key="row_id", campaign="April")).wait()
+    run = kernel("mine").run(plan_create(sheet, key="row_id", campaign="April")).wait()
     attached = kernel("mine").attach(run.id)
-    pd.testing.assert_frame_equal(attached.to_mend(), run.to_mend())
+    assert_frame_equal(attached.to_mend(), run.to_mend())
     rows = attached.to_mend()
     assert rows["row_id"].to_list() == ["002", "003", "004"]
     assert rows["outcome"].to_list() == ["blocked", "failed", "failed"]
     assert rows["reason_code"].to_list() == ["account_not_active", "VALIDATION_ERROR", "VALIDATION_ERROR"]
     shared = rows.columns.intersection(sheet.columns)
     assert set(rows.columns) - set(shared) == {"reason", "reason_code", "outcome", "attempt", "campaign"}
-    pd.testing.assert_frame_equal(rows[shared], sheet.loc[rows.index, shared], check_like=True)
-    path = vx.to_excel(tmp_path / "mended.xlsx", mend=rows)
+    assert_frame_equal(rows[shared], sheet.loc[rows.index, shared], check_like=True)
+    path = to_excel(tmp_path / "mended.xlsx", mend=rows)
     assert tables(path)["mend"][0] == ["reason", "reason_code", "outcome", *heads, "attempt", "campaign"]
-    again = vx.read_campaign(resaved(path, mend))
+    again = read_campaign(resaved(path, mend))
     assert again["accounts"].to_list() == [GOOD] * 3
     assert again["attempt"].to_list() == ["1", "2", "2"], "what never left is the same attempt"
-    with pytest.raises(vx.errors.PlanError, match="these are rows of a run"):
+    with pytest.raises(PlanError, match="these are rows of a run"):
         vx.plan_sync(again, kernel("mine").posts(), key="row_id", campaign="April", withdraw=True)
 
-    plan = vx.plan_create(again, key="row_id")
+    plan = plan_create(again, key="row_id")
     assert (plan.eligible, plan.campaign) == (3, "April")
     before = len(sandbox.effects("post.create"))
     # The other laptop knows nothing of the run, and mine does not know that it has sent the rows.
     for laptop in ("theirs", "mine", "mine"):
-        found = kernel(laptop).run(vx.plan_create(vx.read_campaign(path), key="row_id", campaign="April")).wait()
+        found = kernel(laptop).run(plan_create(read_campaign(path), key="row_id", campaign="April")).wait()
         assert found.results()["outcome"].to_list() == ["succeeded"] * 3
         assert len(found.to_mend()) == 0
     assert len(sandbox.effects("post.create")) == before + 3
@@ -116,14 +113,14 @@ def test_rows_of_a_sync_are_those_of_the_sheet_and_a_watch_has_none(tmp_path, sa
     """A row that the sheet has no more can't be mended in it."""
     ws = kernel("mine")
     sheet = sheet_of(tmp_path / "plan.xlsx", [*ROWS[::2], {**ROWS[0], "Nr.": "005", "Beitrag": "weg"}], ONE)
-    ws.run(vx.plan_create(sheet.iloc[[0, 2]], key="row_id", campaign="April")).wait()
+    ws.run(plan_create(sheet.iloc[[0, 2]], key="row_id", campaign="April")).wait()
     posts = ws.posts(campaign="April")
     sandbox.add_fault(Fault("status", path="/v1/posts/*/cancel", status=422, code="VALIDATION_ERROR"))
     changed = sheet.iloc[:2].assign(content=["anders", *sheet["content"].iloc[1:2]])
     run = ws.run(vx.plan_sync(changed, posts, key="row_id", campaign="April", withdraw=True)).wait()
     assert run.results()["outcome"].value_counts().to_dict() == {"failed": 2, "succeeded": 1}
     assert run.to_mend()[["row_id", "attempt"]].to_numpy().tolist() == [["003", 2]]
-    with pytest.raises(vx.errors.PlanError, match="a watch has no rows to mend"):
+    with pytest.raises(PlanError, match="a watch has no rows to mend"):
         ws.watch(posts).to_mend()
 
 
@@ -134,23 +131,23 @@ def test_rows_of_a_sync_are_those_of_the_sheet_and_a_watch_has_none(tmp_path, sa
 def test_a_head_that_was_renamed_is_read_by_its_new_name_and_the_zone_stays(tmp_path, heads):
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS, heads)
 
-    def read(old: str, new: str, **columns: str) -> pd.DataFrame:
-        path = vx.to_excel(tmp_path / "x.xlsx", rows=sheet)
+    def read(old, new, **columns):
+        path = to_excel(tmp_path / "x.xlsx", rows=sheet)
         path = resaved(path, lambda rows: rows[0].__setitem__(rows[0].index(old), new))
-        return vx.read_campaign(path, columns=columns)
+        return read_campaign(path, columns=columns)
 
     for frame in (read("Beitrag", "Content"), read("Beitrag", "Text", Text="content")):
-        pd.testing.assert_frame_equal(frame, sheet)
-    with pytest.raises(vx.errors.PlanError, match="no column content"):
+        assert_frame_equal(frame, sheet)
+    with pytest.raises(PlanError, match="no column content"):
         read("Beitrag", "Text")
-    with pytest.raises(vx.errors.PlanError, match="column content more than once"):
+    with pytest.raises(PlanError, match="column content more than once"):
         read("Interne Notiz", "content")
     assert read("Interne Notiz", "Text", Text="content")["beitrag"].to_list() == sheet["content"].to_list()
 
 
 def test_a_hidden_layout_says_what_it_renames_and_which_zone_it_gives(tmp_path):
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[:1], ONE)
-    again = vx.read_campaign(vx.to_excel(tmp_path / "x.xlsx", rows=sheet))
+    again = read_campaign(to_excel(tmp_path / "x.xlsx", rows=sheet))
     (finding,) = findings(again).query("code == 'layout_hidden'").to_dict("records")
     said = "'Nr.' as row_id, 'Termin' as scheduled_for, 'Beitrag' as content, 'Kanäle' as accounts, 'Bild' as media, times in Europe/Berlin"
     assert (finding["level"], finding["message"]) == ("warning", Reason("layout_hidden", value=said).sentence())
@@ -159,10 +156,10 @@ def test_a_hidden_layout_says_what_it_renames_and_which_zone_it_gives(tmp_path):
 def test_a_time_that_is_typed_is_read_in_the_order_and_zone_of_the_sheet(tmp_path):
     sheet = sheet_of(tmp_path / "plan.xlsx", ROWS[:1], ONE)
 
-    def typed(text: object) -> str:
-        path = vx.to_excel(tmp_path / "x.xlsx", tz="Asia/Tokyo", rows=sheet)
+    def typed(text):
+        path = to_excel(tmp_path / "x.xlsx", tz="Asia/Tokyo", rows=sheet)
         resaved(path, lambda rows: rows[1].__setitem__(rows[0].index("Termin"), text))
-        return str(vx.read_campaign(path, tz="Asia/Tokyo")["scheduled_for"].item())
+        return str(read_campaign(path, tz="Asia/Tokyo")["scheduled_for"].item())
 
     assert typed("13.11.2026 9:00") == "2026-11-13T09:00:00+01:00"
     assert typed("11.03.2026 9:00") == "2026-03-11T09:00:00+01:00"
@@ -177,24 +174,24 @@ def test_a_time_that_is_typed_is_read_in_the_order_and_zone_of_the_sheet(tmp_pat
 def test_a_layout_that_somebody_has_broken_is_none(tmp_path, cell):
     times = [["row_id", "content", "accounts", "scheduled_for"], ["a", "t", GOOD, "2026-07-04T09:00Z"]]
     path = workbook(tmp_path / "x.xlsx", {"Plan": times, LAYOUTS: [["Plan", cell]]}, hidden=LAYOUTS)
-    assert vx.read_campaign(path)["content"].to_list() == ["t"]
+    assert read_campaign(path)["content"].to_list() == ["t"]
     german = [["Nr.", "Beitrag", "Kanäle", "Termin"], *times[1:]]
-    with pytest.raises(vx.errors.PlanError, match=r"no column row_id.*It has: Nr\., Beitrag, Kanäle, Termin"):
-        vx.read_campaign(workbook(path, {"Plan": german, LAYOUTS: [["Plan", cell]]}, hidden=LAYOUTS))
+    with pytest.raises(PlanError, match=r"no column row_id.*It has: Nr\., Beitrag, Kanäle, Termin"):
+        read_campaign(workbook(path, {"Plan": german, LAYOUTS: [["Plan", cell]]}, hidden=LAYOUTS))
 
 
 def test_each_sheet_of_a_workbook_has_its_layout_also_under_another_name(tmp_path):
     one, two = (sheet_of(tmp_path / "plan.xlsx", ROWS, heads) for heads in (ONE, TWO))
-    path = vx.to_excel(tmp_path / "x.xlsx", one=one, two=two)
+    path = to_excel(tmp_path / "x.xlsx", one=one, two=two)
     for name, sheet in {"one": one, "two": two}.items():
-        pd.testing.assert_frame_equal(vx.read_campaign(path, sheet=name), sheet)
-    with pytest.raises(vx.errors.ConfigError, match="no sheet can be called 'VoxOps'"):
-        vx.to_excel(path, one=one, VoxOps=two)
-    book = tables(vx.to_excel(tmp_path / "x.xlsx", one=one, same=one))
+        assert_frame_equal(read_campaign(path, sheet=name), sheet)
+    with pytest.raises(ConfigError, match="no sheet can be called 'VoxOps'"):
+        to_excel(path, one=one, VoxOps=two)
+    book = tables(to_excel(tmp_path / "x.xlsx", one=one, same=one))
     renamed = {"Tabelle1": book["one"], LAYOUTS: book[LAYOUTS]}
-    pd.testing.assert_frame_equal(vx.read_campaign(workbook(path, renamed, hidden=LAYOUTS)), one)
-    with pytest.raises(vx.errors.PlanError, match="no column row_id"):  # a visible sheet is anybody's
-        vx.read_campaign(workbook(path, renamed), sheet="Tabelle1")
+    assert_frame_equal(read_campaign(workbook(path, renamed, hidden=LAYOUTS)), one)
+    with pytest.raises(PlanError, match="no column row_id"):  # a visible sheet is anybody's
+        read_campaign(workbook(path, renamed), sheet="Tabelle1")
 
 
 # --- a law --------------------------------------------------------------------------------------------------------------------
@@ -238,16 +235,16 @@ def test_each_value_of_a_failed_row_comes_back(law_ws, tmp_path_factory, rows, h
         for at, row in enumerate(rows)
     ]
     sheet = sheet_of(folder / "plan.xlsx", numbered, heads, tz)
-    plan = vx.plan_create(sheet, key="row_id", campaign=folder.name)
+    plan = plan_create(sheet, key="row_id", campaign=folder.name)
     planned = sheet[plan.frame["eligible"]].reset_index(drop=True)  # not hours that are there twice, or not at all
     run = law_ws.run(plan).wait()
     for frame in (run.to_mend().query("outcome == 'failed'"), run.failed()):
-        path = vx.to_excel(folder / "mended.xlsx", mend=frame)
+        path = to_excel(folder / "mended.xlsx", mend=frame)
         for each in (path, resaved(path)):
-            again = vx.read_campaign(each)
-            pd.testing.assert_frame_equal(again[sheet.columns], planned)
+            again = read_campaign(each)
+            assert_frame_equal(again[sheet.columns], planned)
             assert json.loads(again.attrs["layout"])["tz"] == tz
-            same = vx.plan_create(again, key="row_id")
+            same = plan_create(again, key="row_id")
             assert [item.body for item in same.items] == [item.body for item in plan.items]
             assert set(same.frame["attempt"]) <= {2}
 

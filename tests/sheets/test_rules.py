@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 from tests.sheets.offline import findings, workbook
 
-import voxops as vx
+from voxops import plan_create, read_campaign
 from voxops.api.reasons import Reason
 from voxops.errors import PlanError
-from voxops.sheets.campaign import CAMPAIGN_COLUMNS, read_campaign
+from voxops.sheets.campaign import CAMPAIGN_COLUMNS
 from voxops.sheets.rules import joined_time
 
 HEADS = ("row_id", "content", "accounts")
 CHECKED = datetime.fromisoformat("2026-03-02T09:00:00+00:00")
 
 
-def csv(folder: Path, *rows: tuple[str, str], heads: str = "date,time") -> Path:
+def csv(folder, *rows, heads="date,time"):
     """A sheet of one row for each day and hour."""
     lines = [f"{','.join(HEADS)},{heads}"]
     lines += [f'r{number},Hello {number},twitter:@brand,{day},"{hour}"' for number, (day, hour) in enumerate(rows)]
@@ -29,13 +27,7 @@ def csv(folder: Path, *rows: tuple[str, str], heads: str = "date,time") -> Path:
     return path
 
 
-def day_book(folder: Path, *rows: tuple[Any, Any], heads: tuple[str, str] = ("date", "time")) -> Path:
-    """The same as a workbook, with cells that hold dates and times."""
-    lines = [[f"r{number}", f"Hello {number}", "twitter:@brand", *cells] for number, cells in enumerate(rows)]
-    return workbook(folder / "sheet.xlsx", {"Plan": [[*HEADS, *heads], *lines]})
-
-
-def times(frame: pd.DataFrame) -> list[str]:
+def times(frame):
     return frame["scheduled_for"].to_list()
 
 
@@ -58,13 +50,11 @@ def test_day_and_hour_are_one_time_in_every_form(tmp_path):
 @pytest.mark.parametrize("tz", [None, "America/New_York"])
 @pytest.mark.parametrize("heads", [("Tag (Europe/Berlin)", "Uhrzeit"), ("Tag", "Uhrzeit (Europe/Berlin)")], ids=str)
 def test_cells_of_a_workbook_and_the_zone_of_either_head(tmp_path, heads, tz):
-    rows = [
-        (date(2026, 3, 14), time(9)),
-        (date(2026, 3, 14), "9:30"),
-        (datetime(2026, 7, 4), time(9, 15)),
-        ("2026-07-04", time(10)),
-    ]
-    found = read_campaign(day_book(tmp_path, *rows, heads=heads), tz=tz, columns={"Tag": "date", "Uhrzeit": "time"})
+    march, july = date(2026, 3, 14), datetime(2026, 7, 4)
+    rows = [(march, time(9)), (march, "9:30"), (july, time(9, 15)), ("2026-07-04", time(10))]
+    lines = [[*HEADS, *heads], *(["r", "Hello", "twitter:@brand", *cells] for cells in rows)]
+    path = workbook(tmp_path / "sheet.xlsx", {"Plan": lines})
+    found = read_campaign(path, tz=tz, columns={"Tag": "date", "Uhrzeit": "time"})
     expected = ["2026-03-14T09:00:00+01:00", "2026-03-14T09:30:00+01:00"]
     assert times(found) == [*expected, "2026-07-04T09:15:00+02:00", "2026-07-04T10:00:00+02:00"]
     assert found.attrs["tz"] == "Europe/Berlin"
@@ -114,11 +104,11 @@ def test_a_time_of_its_own_comes_before_the_two(tmp_path):
 HELLO = {"row_id": "r1", "content": "Hello", "accounts": "twitter:@a", "scheduled_for": "2026-03-04T10:00:00+01:00"}
 
 
-def judged(frame: pd.DataFrame) -> tuple[list[bool], list[bool]]:
+def judged(frame):
     """Which rows are fit, by the check and by the plan."""
     found = findings(frame)
     wrong = {row for rows in found.loc[found["level"] == "error", "rows"] for row in rows}
-    eligible = vx.plan_create(frame, key="row_id").frame["eligible"].tolist()
+    eligible = plan_create(frame, key="row_id").frame["eligible"].tolist()
     return [number not in wrong for number in range(len(frame))], eligible
 
 
@@ -138,7 +128,7 @@ def test_findings_name_the_cell_as_people_see_it(tmp_path):
         "sep=;\nscheduled_for;content;row_id;accounts\n2026-03-04T10:00Z;a;r1;twitter:@aldercoffee\n\n"
         "morgen;b;r2;twitter:@aldercoffee\n2026-03-04T10:00Z;c;r3;instagram:@aldercoffee\n"
     )
-    frame = vx.read_campaign(path)
+    frame = read_campaign(path)
     checked = findings(frame)
     assert checked[["cell", "sheet_row", "code"]].to_numpy().tolist() == [
         ["A4", 4, "time_unreadable"], ["row 5", 5, "media_required"],
@@ -146,7 +136,7 @@ def test_findings_name_the_cell_as_people_see_it(tmp_path):
     # the places follow the rows: filtered, sorted, numbered anew
     for other in (frame[1:], frame[::-1], frame[1:].reset_index(drop=True)):
         assert set(findings(other)["cell"]) == {"A4", "row 5"}
-    plan = vx.plan_create(frame[1:], key="row_id")
+    plan = plan_create(frame[1:], key="row_id")
     assert plan.why == (Reason("time_unreadable", value="morgen").at("A4"), Reason("media_required").at("row 5"))
     assert findings(pd.DataFrame([HELLO | {"content": None}]))[["cell", "sheet_row"]].isna().all(axis=None)
 
@@ -154,7 +144,7 @@ def test_findings_name_the_cell_as_people_see_it(tmp_path):
 def test_rows_of_one_name_are_distinguished_by_their_place(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("row_id,content,accounts,scheduled_for\na,x,y,z\na,x,y,z\nb,w,y,q\n")
-    found = findings(vx.read_campaign(path))
+    found = findings(read_campaign(path))
     assert found["cell"].tolist() == ["A2:A3", "D2:D3", "D4"]
-    moved = vx.read_campaign(path)[1:].reset_index(drop=True)
+    moved = read_campaign(path)[1:].reset_index(drop=True)
     assert findings(moved)["cell"].tolist() == [pd.NA, "D4"]
