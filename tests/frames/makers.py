@@ -52,7 +52,7 @@ def some_posts(count: int = 700) -> pd.DataFrame:
     """Posts with none to three targets, of which some have failed and some are under way."""
     names, states = ("twitter", "threads", "bluesky"), ("published", "failed", "publishing")
     return build("posts", [
-        {"id": f"p{number}", "status": "partial", "platforms": [
+        {"id": f"p{number}", "status": "partial", "updatedAt": NOW.isoformat(), "platforms": [
             {"platform": name, "accountId": f"a{number}", "status": states[(number + place) % 3]}
             for place, name in enumerate(names[: number % 4])
         ]}

@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 from tests.acts import support
 
-from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
-from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_fix, plan_retry
-from voxops.acts.update import plan_update
-from voxops.analysis.causes import causes
-from voxops.analysis.triage import triage
+from voxops import causes, plan_cancel, plan_create, plan_fix, plan_redeliver, plan_retry, plan_update, triage
 from voxops.errors import PlanError
 
 
-def targets(**columns: Any) -> pd.DataFrame:
+def targets(**columns):
     return support.targets({}, {"post_id": "post_2"}).assign(error_message="429", **columns)
 
 
-def posts(**columns: Any) -> pd.DataFrame:
+def posts(**columns):
     return support.posts("scheduled", "scheduled", **columns)
 
 
-PLANNERS: dict[str, tuple[Callable[..., Plan], Callable[..., pd.DataFrame]]] = {
+PLANNERS = {
     "retry": (plan_retry, targets), "fix": (plan_fix, lambda **columns: targets(new_content="Shorter.", **columns)),
     "redeliver": (plan_redeliver, lambda **columns: support.deliveries({}, {"delivery_id": "del_2"}).assign(**columns)), "cancel": (plan_cancel, posts),
     "update": (plan_update, lambda **columns: posts(new_content="other words", **columns)),
     "move": (lambda frame: plan_update(frame, by="1D", change="later"), posts),
     "create": (lambda frame: plan_create(frame, key="row_id"), lambda: support.sheet(content=["one", "two"])),
 }  # fmt: skip
-every_planner = pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
 
 
-@every_planner
+@pytest.mark.parametrize(("plan", "make"), PLANNERS.values(), ids=PLANNERS)
 def test_columns_of_several_levels_are_said(plan, make):
     frame = make()
     assert plan(frame).eligible == 2
@@ -48,7 +39,7 @@ def test_columns_of_several_levels_are_said(plan, make):
         plan(frame)
 
 
-GONE: dict[str, tuple[Callable[[pd.DataFrame], Any], str]] = {
+GONE = {
     "index": (lambda frame: frame.set_index(["platform", "status"]), "reset_index()"),
     "merged": (lambda frame: frame.merge(frame[["post_id", "platform", "status"]], on="post_id"), "platform (did you mean 'platform_"),
     "misspelt": (lambda frame: frame.rename(columns={"platform": "Platforms"}), "platform (did you mean 'Platforms'?)"),
@@ -78,6 +69,6 @@ def test_a_frame_may_be_indexed_by_its_columns():
     triaged = triage(targets(updated_at=pd.Timestamp("2026-03-02T09:00Z")))
     indexed = triaged.set_index(["post_id", "cause"], drop=False)
     for by in (None, "week"):
-        pd.testing.assert_frame_equal(causes(indexed, by=by), causes(triaged, by=by))
+        assert_frame_equal(causes(indexed, by=by), causes(triaged, by=by))
     joined = pd.concat([triaged, triaged.assign(updated_at=triaged["updated_at"] - pd.Timedelta("1h"))])
-    pd.testing.assert_frame_equal(causes(joined), causes(triaged))
+    assert_frame_equal(causes(joined), causes(triaged))

@@ -61,10 +61,3 @@ def test_metadata_of_any_shape_are_read():
     assert found["owner"].to_list() == ["ann", pd.NA, "a, b", "7", pd.NA, "file"]
     assert [tuple(tags) for tags in found["tags"]] == [("ann",), (), ("a", "b"), ("7",), (), ("file",)]
     assert "owner" not in posts.columns
-
-
-def test_causes_say_whose_the_posts_are(triaged):
-    for count, rest in ((6, " and 1 more"), (5, "")):
-        few = pd.concat([triaged[triaged["cause"].notna()].head(1)] * count, ignore_index=True)
-        few = few.assign(owner=[*"abbcde"][:count], post_id=[f"post_{n}" for n in range(count)])
-        assert vx.causes(few)["owners"].to_list() == ["b (2), a (1), c (1), d (1)" + rest]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from io import BytesIO, StringIO
 
@@ -20,13 +19,13 @@ pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 
 
 @pytest.fixture(scope="module")
-def frames() -> Iterator[dict[str, pd.DataFrame]]:
+def frames():
     """Every frame that a user can hold, of one small campaign."""
     with scene() as context:
         yield {name: make(context) for name, (_, make) in FRAMES.items()}
 
 
-def by_parquet(frame: pd.DataFrame) -> pd.DataFrame:
+def by_parquet(frame):
     return pd.read_parquet(BytesIO(frame.to_parquet()))
 
 
@@ -35,14 +34,14 @@ def test_it_is_saved_and_converted_to_plain_records(frames, name):
     frame = frames[name]
     for whole in (frame, frame.iloc[:0]):
         assert by_parquet(whole).shape == whole.shape
-        assert len(pd.read_csv(StringIO(whole.to_csv(index=False)))) == len(whole)
+        assert len(by_csv(whole)) == len(whole)
 
 
-def keys(plan: vx.Plan) -> list[str]:
+def keys(plan):
     return plan.frame["idempotency_key"].fillna("").tolist()
 
 
-def by_csv(frame: pd.DataFrame) -> pd.DataFrame:
+def by_csv(frame):
     return pd.read_csv(StringIO(frame.to_csv(index=False)))
 
 

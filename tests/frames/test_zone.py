@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -25,8 +26,13 @@ def test_data_stay_in_utc(ws, triaged):
 
 def test_what_is_made_of_a_frame_or_a_run_is_shown_in_the_zone_too(ws):
     log = ws.deliveries(since="30D")
-    sheet = pd.DataFrame({"row_id": ["a"], "content": ["Hi"], "accounts": ["twitter:@aldercoffee"]})
-    sheet = sheet.assign(scheduled_for=pd.Series(["2026-03-05T09:00:00+01:00"], dtype="string"))
+    row = {
+        "row_id": "a",
+        "content": "Hi",
+        "accounts": "twitter:@aldercoffee",
+        "scheduled_for": "2026-03-05T09:00:00+01:00",
+    }
+    sheet = pd.DataFrame([row])
     run = ws.run(vx.plan_create(sheet, key="row_id", campaign="zones")).wait(60)
     frames = [run.results(), run.failed(), run.to_mend(), run.made(), run.copies(), ws.reconcile()]
     frames += [vx.deliveries.outages(log), vx.deliveries.outages(log.head(0)), vx.deliveries.duplicates(log)]
@@ -69,7 +75,7 @@ def test_a_run_and_its_monitor_are_in_the_zone_and_name_it(ws, triaged):
     ],
 )
 def test_a_time_names_its_zone_where_it_stands_alone_or_would_be_in_doubt(at, alone, headed):
-    when = datetime.fromisoformat(at)
-    assert safe.instant(when, tz="Europe/Berlin") == alone
-    assert safe.instant(when, tz="Europe/Berlin", headed=True) == headed
-    assert safe.instant(when, tz="Europe/Berlin", headed=True, day=False) == headed.partition(" ")[2]
+    shown = partial(safe.instant, datetime.fromisoformat(at), tz="Europe/Berlin")
+    assert shown() == alone
+    assert shown(headed=True) == headed
+    assert shown(headed=True, day=False) == headed.partition(" ")[2]
