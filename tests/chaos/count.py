@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from voxops.acts.plan import Plan
+from voxops import Plan
 from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, LEAVES_WITHIN
 
 Thing = tuple[str, str, str]

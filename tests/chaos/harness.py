@@ -13,19 +13,19 @@ import random
 import sqlite3
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tests.chaos import sender, world
 from tests.chaos import server as servers
 from tests.chaos.count import LAG, Count, Effect, Thing, broken, count, expected, happened, sender_of
+from tests.chaos.rig import loaded, logs_of
 from tests.processes import MEMORY, Process, serving
 
 from voxburst_sandbox import API_KEY, Fault, Remote
-from voxops.analysis.triage import triage
+from voxops import targets, triage
 from voxops.client import AsyncClient
-from voxops.frames.records import Columns, targets
 
 LOOKS = 0.1  # real seconds between two looks at how far the work is
 
@@ -49,24 +49,25 @@ class Config:
     seconds: float = 400.0  # at the most
 
 
-@dataclass(frozen=True)
-class Report:
-    """How a run went; `line` is its last word.
+class Chaos:
+    """One run, from the first process to the last, and how it went; `line` is its last word.
 
     `never` maps what happened twice although the promise says never to why; `unreported` are creates that happened twice, and no ledger
     says so.
     """
 
-    config: Config
     count: Count
     never: dict[Thing, str]
     unreported: list[Thing]
-    unknown: int
-    kills: int
-    in_flight: int
-    faults: int
-    seconds: float
-    problems: list[str]
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config = config
+        self.folder = folder
+        self.rng = random.Random(config.seed)
+        self.kills = self.in_flight = self.rushed = 0
+        self.problems: list[str] = []
+        self._effects = self._done = 0  # of the server's record, as far as it was read: entries, things that happened
+        self._since = dict.fromkeys("ab", 0)  # requests that the server had received when a sender was started
 
     @property
     def line(self) -> str:
@@ -84,20 +85,7 @@ class Report:
         """Whether the promise was kept, and the run was what it should be."""
         return not (self.never or self.count.strays or self.count.lost or self.unreported or self.problems)
 
-
-class Chaos:
-    """One run, from the first process to the last."""
-
-    def __init__(self, config: Config, folder: Path) -> None:
-        self.config = config
-        self.folder = folder
-        self.rng = random.Random(config.seed)
-        self.kills = self.in_flight = self.rushed = 0
-        self.problems: list[str] = []
-        self._effects = self._done = 0  # of the server's record, as far as it was read: entries, things that happened
-        self._since = dict.fromkeys("ab", 0)  # requests that the server had received when a sender was started
-
-    def run(self) -> Report:
+    def run(self) -> None:
         """Run and count."""
         config, began = self.config, time.monotonic()
         setting = {
@@ -116,61 +104,47 @@ class Chaos:
             remote.advance(600)
             for name in "ab":  # what the other one has made meanwhile is in the lists
                 self._start(name, facts["url"], began + config.seconds, reads=True).join()
-            return self._report(remote, facts["owners"], wanted, began)
+            self._count(remote, facts["owners"], wanted)
+        self.seconds = time.monotonic() - began
 
-    def _report(self, remote: Remote, owners: dict[str, str], wanted: set[Thing], began: float) -> Report:
-        """Count."""
-        both = [sender.states(self.folder, name, self.config.ledgers) for name in "ab"]
-        states = {kind: [row for each in both for row in each[kind]] for kind in both[0]}
+    def _count(self, remote: Remote, owners: dict[str, str], wanted: set[Thing]) -> None:
+        rows = [row for name in "ab" for row in sender.states(self.folder, name, self.config.ledgers)]
         unknown, pending, reported = (
-            {thing for thing, _ in states[kind]} for kind in ("unknown", "pending", "reported")
+            {thing for outcome, thing, _ in rows if outcome == kind} for kind in ("unknown", "pending", "reported")
         )
+        self.unknown = len(unknown)
         requests, effects = {entry["seq"]: entry for entry in remote.requests(acting=True)}, remote.effects()
-        found = count(wanted, effects, owners, unsettled=unknown | pending)
+        self.count = found = count(wanted, effects, owners, unsettled=unknown | pending)
         done: dict[Thing, list[Effect]] = {thing: [] for thing in found.duplicates}
         for thing, effect in happened(effects, owners):
             if thing in done:
                 done[thing].append(effect)
         why = {thing: broken(thing, some, requests, ledgers=self.config.ledgers) for thing, some in done.items()}
-        never = {thing: said for thing, said in why.items() if said is not None}
-        unreported = [thing for thing in found.duplicates if thing[0] == "create" and thing not in reported]
+        self.never = {thing: said for thing, said in why.items() if said is not None}
+        self.unreported = [thing for thing in found.duplicates if thing[0] == "create" and thing not in reported]
         # With a ledger of its own, a sender is right to leave alone what the other has changed.
         for kind in ("unknown", "pending", *(("blocked",) if self.config.ledgers == 1 else ())):
-            if states[kind]:
-                self.problems.append(f"{len(states[kind])} rows are {kind}, such as {states[kind][:3]}")
+            if some := [row for row in rows if row[0] == kind]:
+                self.problems.append(f"{len(some)} rows are {kind}, such as {some[:3]}")
         if self.kills != self.config.kills or self.in_flight < self.config.in_flight * self.kills:
             self.problems.append(f"{self.in_flight} of {self.kills} kills fell in flight")
-        for thing in [*never, *unreported][:5]:
-            told = [
-                f"{name}={requests[effect['request']].get(name)}" if name != "done" else f"done={effect['at']}"
-                for effect in done[thing]
-                for name in ("done", "at", "host", "key", "status", "fault")
-            ]
-            self.problems.append(f"{thing}: {never.get(thing, 'nobody reported it')}: {' '.join(told)}")
+        for thing in [*self.never, *self.unreported][:5]:
+            told = [(effect["at"], requests[effect["request"]]) for effect in done[thing]]
+            self.problems.append(f"{thing}: {self.never.get(thing, 'nobody reported it')}: {told}")
         self.problems += [
             f"{kind}: {some[:5]}" for kind, some in (("strays", found.strays), ("lost", found.lost)) if some
         ]
-        struck = sum(fault["struck"] for fault in remote.faults() if fault["seconds"] != self.config.pace)
-        return Report(
-            self.config, found, never, unreported, len(unknown), self.kills, self.in_flight, struck, time.monotonic() - began,
-            self.problems,
-        )  # fmt: skip
+        self.faults = sum(fault["struck"] for fault in remote.faults() if fault["seconds"] != self.config.pace)
 
     async def _save(self, facts: dict[str, Any]) -> None:
         """Load what is to be acted on, as an analyst does, and save it for the senders."""
         async with AsyncClient(API_KEY, url=facts["url"]) as client:
-
-            async def load(kind: str, *lists: tuple[str, dict[str, str]]) -> Any:
-                columns = Columns(kind)
-                for path, query in lists:
-                    async for page in client.pages(path, {**query, "limit": 100}):
-                        columns.extend(page.records)
-                return columns.frame(fetched_at=client.now().isoformat())
-
-            triaged = triage(targets(await load("posts", ("/v1/posts", {"status": "failed"}))))
-            scheduled = await load("posts", ("/v1/posts", {"status": "scheduled"}))
+            failed, scheduled = [
+                await loaded(client, "posts", [("/v1/posts", {"status": status})]) for status in ("failed", "scheduled")
+            ]
             hooks = [hook["id"] async for page in client.pages("/v1/webhooks", {}) for hook in page.records]
-            deliveries = await load("deliveries", *((f"/v1/webhooks/{hook}/deliveries", {}) for hook in hooks))
+            deliveries = await loaded(client, "deliveries", logs_of(hooks))
+        triaged = triage(targets(failed))
         rows = self.config.items - len(triaged) - len(deliveries) - len(scheduled)
         frames = triaged, deliveries, world.campaign(facts["accounts"], rows), scheduled
         for name, frame in zip(sender.FRAMES, frames, strict=True):
@@ -184,8 +158,7 @@ class Chaos:
             {"action": "status", "status": 500, "when": "after", "chance": 0.02},
             {"action": "status", "status": 502, "code": "", "when": "after", "chance": 0.005}, {"action": "drop", "chance": 0.015},
             {"action": "drop", "when": "after", "chance": 0.015}, {"action": "truncate", "chance": 0.01},
-            {"action": "garbage", "body": "html", "chance": 0.005}, {"action": "garbage", "body": "json", "chance": 0.005},
-            {"action": "garbage", "body": "empty", "chance": 0.005}, {"action": "delay", "seconds": late, "chance": 0.004},
+            *({"action": "garbage", "body": body, "chance": 0.005} for body in ("html", "json", "empty")), {"action": "delay", "seconds": late, "chance": 0.004},
             {"action": "delay", "seconds": late, "when": "after", "chance": 0.004}, {"action": "retry_after", "seconds": 5, "chance": 0.005},
         ]  # fmt: skip
         bulk = [
@@ -207,19 +180,10 @@ class Chaos:
 
     def _start(self, name: str, url: str, until: float, *, again: bool = False, reads: bool = False) -> Process:
         """Start a sender, or one that only `reads`; each has a name of its own for the server, so that the record tells them apart."""
-        config = self.config
-        wanted = {
-            "name": name,
-            "url": url if name == "a" else url.replace("127.0.0.1", "localhost"),
-            "api_key": API_KEY,
-            "folder": str(self.folder),
-            "speed": config.speed,
-            "timeout": config.timeout,
-            "ledgers": config.ledgers,
-            "again": again,
-            "reads": reads,
-            "seconds": until - time.monotonic(),
-        }
+        if name == "b":
+            url = url.replace("127.0.0.1", "localhost")
+        left = until - time.monotonic()
+        wanted = {**asdict(self.config), "name": name, "url": url, "folder": self.folder, "again": again, "reads": reads, "seconds": left}  # fmt: skip
         return Process(sender.main, wanted)
 
     def _drive(self, remote: Remote, url: str, total: int, until: float) -> None:
@@ -275,12 +239,12 @@ class Chaos:
         return None
 
 
-def run(config: Config) -> Report:
+def run(config: Config) -> Chaos:
     """Run chaos in a folder of its own; once more at a slower server where a busy machine came too late to kill."""
     for pace in (config.pace, config.pace * 3):
         with tempfile.TemporaryDirectory(prefix="voxops-chaos-", dir=MEMORY) as folder:
             chaos = Chaos(replace(config, pace=pace), Path(folder))
-            report = chaos.run()
-        if not chaos.rushed or report.never or report.count.lost:
+            chaos.run()
+        if not chaos.rushed or chaos.never or chaos.count.lost:
             break
-    return report
+    return chaos

@@ -6,7 +6,7 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,22 +18,19 @@ from tests.chaos.count import Count, Thing, count
 from tests.virtual import until as wait_for
 
 from voxburst_sandbox import Fault, Sandbox
+from voxops import Plan, plan_cancel, plan_create, targets, triage
 from voxops._support import eventloop
-from voxops.acts.cancel import plan_cancel
-from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
-from voxops.analysis.triage import triage
 from voxops.api.reasons import Reason
 from voxops.client import AsyncClient, SteppedClock
 from voxops.engine.engine import Engine
 from voxops.engine.execution import Execution
 from voxops.engine.rules import Wait
 from voxops.engine.send import Sent
-from voxops.frames.records import Columns, targets
+from voxops.frames.records import Columns
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 from voxops.loading.upload import Uploads
-from voxops.model import Observer, Snapshot
+from voxops.model import Snapshot
 
 DAY = RETENTION = 86_400.0
 FAR = world.FAR.isoformat()
@@ -212,7 +209,6 @@ class Kernel:
         rig: Rig,
         path: Path,
         *,
-        api_key: str | None = None,
         retention: float = RETENTION,
         timeout: float = 5.0,
         people: Mapping[str, str] | None = None,
@@ -221,7 +217,7 @@ class Kernel:
     ) -> None:
         self.rig = rig
         self.client = AsyncClient(
-            api_key or rig.sandbox.api_key,
+            rig.sandbox.api_key,
             url=rig.sandbox.url,
             _clock=rig.clock,
             timeout=timeout,
@@ -264,9 +260,8 @@ class Kernel:
 
     def posts(self, *statuses: str) -> pd.DataFrame:
         """Posts of these statuses as the analyst loads them."""
-        return eventloop.run(
-            self._load("posts", [("/v1/posts", {"status": status}) for status in statuses or ("all",)])
-        )
+        lists = [("/v1/posts", {"status": status}) for status in statuses or ("all",)]
+        return eventloop.run(loaded(self.client, "posts", lists))
 
     def triaged(self, *statuses: str) -> pd.DataFrame:
         """Their targets, triaged."""
@@ -274,17 +269,7 @@ class Kernel:
 
     def deliveries(self) -> pd.DataFrame:
         """All deliveries of all webhooks."""
-        hooks = list(self.rig.sandbox.world.webhooks)
-        return eventloop.run(self._load("deliveries", [(f"/v1/webhooks/{hook}/deliveries", {}) for hook in hooks]))
-
-    async def _load(self, kind: str, lists: list[tuple[str, dict[str, str]]]) -> pd.DataFrame:
-        columns = Columns(kind)
-        for path, query in lists:
-            async for page in self.client.pages(path, {**query, "limit": 100}):
-                columns.extend(page.records)
-        frame = columns.frame()
-        frame.attrs["fetched_at"] = self.client.now().isoformat()
-        return frame
+        return eventloop.run(loaded(self.client, "deliveries", logs_of(self.rig.sandbox.world.webhooks)))
 
     def upload(self, sheet: pd.DataFrame) -> pd.DataFrame:
         """Upload what a sheet names, as ``ws.upload`` does."""
@@ -299,25 +284,20 @@ class Kernel:
 
     def go(self, run: str, **options: Any) -> Snapshot:
         """Drive a run until nothing moves any more."""
-        return eventloop.run(self._go(run, **options))
+        return eventloop.run(self.execution(run, **options).go())
 
-    async def _go(self, run: str, **options: Any) -> Snapshot:
-        return await self.execution(run, **options).go()
-
-    def execution(self, run: str, *, observer: Observer | None = None, **options: Any) -> Execution:
+    def execution(self, run: str, **options: Any) -> Execution:
         """A run about to be executed; `go` works on it, `current` is its pass."""
-        self._executions.append(Execution(self.engine, run, observer or Silent(), **options))
+        self._executions.append(Execution(self.engine, run, Silent(), **options))
         return self._executions[-1]
 
-    def run(self, plan: Plan, **options: Any) -> pd.DataFrame:
+    def run(self, plan: Plan) -> pd.DataFrame:
         """Bind a plan and drive it; returns what became of each row."""
-        run = self.bind(plan)
-        self.go(run, **options)
-        return self.results(run)
+        return self.results(self.done(plan))
 
     def start(self, run: str) -> Future[Snapshot]:
         """Drive a run beside the test."""
-        return eventloop.submit(self._go(run))
+        return eventloop.submit(self.execution(run).go())
 
     def results(self, run: str) -> pd.DataFrame:
         """What became of each row."""
@@ -350,14 +330,6 @@ class Kernel:
         """Be killed while the server holds a request of a run; the server completes it all the same."""
         self.kill(self.caught(run, path, method=method))
         self.rig.let_go()
-
-    def stopped(self, run: str, path: str = "/v1/**") -> str:
-        """Drive a run while the API refuses the key: it stops before anything happens."""
-        refused = Fault("status", status=401, code="UNAUTHORIZED", path=path, when="before", times=None)
-        self.rig.sandbox.add_fault(refused)
-        self.go(run)
-        self.rig.sandbox.clear_faults()
-        return run
 
     def send_first(self, run: str, *faults: Fault, calls: int = 1) -> str:
         """Send the first calls of a run, upon which these faults act, and look no further, as a kernel that is left right after."""
@@ -401,9 +373,9 @@ class Kernel:
 
     # -- what is told of runs -----------------------------------------------------------------------------------------
 
-    def made(self, run: str, *, copies: bool = False) -> pd.DataFrame:
+    def made(self, run: str, **options: bool) -> pd.DataFrame:
         """What a run has created, as ``run.made`` reads it."""
-        return eventloop.run(self.execution(run).made(copies=copies))
+        return eventloop.run(self.execution(run).made(**options))
 
     def copies(self, run: str) -> pd.DataFrame:
         """What was created twice, as ``run.copies`` reads it."""
@@ -425,8 +397,7 @@ class Kernel:
 
     def blocked(self, run: str) -> Counter[str]:
         """The codes of why rows of a run are blocked."""
-        results = self.results(run)
-        return Counter(results.loc[results["outcome"] == "blocked", "reason_code"])
+        return Counter(self.results(run).query("outcome == 'blocked'")["reason_code"])
 
     def kill(self, work: Future[Any] | None = None) -> None:
         """End as SIGKILL does: nothing more is written or sent, whatever was about to be."""
@@ -460,6 +431,20 @@ class Kernel:
             work.cancel()
 
 
+async def loaded(client: AsyncClient, kind: str, lists: Iterable[tuple[str, dict[str, str]]]) -> pd.DataFrame:
+    """The records of lists, each a path and its query, as an analyst loads them."""
+    columns = Columns(kind)
+    for path, query in lists:
+        async for page in client.pages(path, {**query, "limit": 100}):
+            columns.extend(page.records)
+    return columns.frame(fetched_at=client.now().isoformat())
+
+
+def logs_of(webhooks: Iterable[str]) -> list[tuple[str, dict[str, str]]]:
+    """The lists of all deliveries of webhooks."""
+    return [(f"/v1/webhooks/{hook}/deliveries", {}) for hook in webhooks]
+
+
 def always() -> bool:
     """What a clock that must not move attends."""
     return True
@@ -467,7 +452,7 @@ def always() -> bool:
 
 def outcomes(table: pd.DataFrame) -> dict[str, int]:
     """How many rows had which outcome."""
-    return {str(name): int(number) for name, number in table["outcome"].value_counts().items()}
+    return table["outcome"].value_counts().to_dict()
 
 
 def codes(table: pd.DataFrame) -> set[str]:

@@ -15,19 +15,16 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
-from tests.chaos.count import thing_of
+from tests.chaos.count import Thing, thing_of
 from tests.chaos.rig import Silent
 from tests.chaos.world import FAR
 
-from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
-from voxops.acts.redeliver import plan_redeliver
-from voxops.acts.retry import plan_retry
+from voxburst_sandbox import API_KEY
+from voxops import Plan, plan_create, plan_redeliver, plan_retry, plan_update
 from voxops.acts.table import act_named
-from voxops.acts.update import plan_update
 from voxops.api.timing import STUCK_AFTER
 from voxops.client import AsyncClient, SystemClock
 from voxops.engine import execution
@@ -37,7 +34,6 @@ from voxops.errors import TransportError
 from voxops.ledger import audit
 from voxops.ledger.ledger import Ledger
 
-T = TypeVar("T")
 PASSES = 40  # drives over all runs, at the most
 PATIENCE = 4  # of these without any change, until what hangs is tried anew
 FRAMES = ("triaged", "deliveries", "campaign", "scheduled")
@@ -57,11 +53,10 @@ def plans(folder: Path, name: str = "a") -> list[Plan]:
 
 async def work(wanted: dict[str, Any]) -> None:
     """Run the plans, however often that takes; or read what became of them, as ``ws.reconcile`` does."""
-    folder, name = Path(wanted["folder"]), wanted["name"]
     clock = SystemClock(wanted["speed"])
-    client = AsyncClient(wanted["api_key"], url=wanted["url"], _clock=clock, timeout=wanted["timeout"], concurrency=6)
+    client = AsyncClient(API_KEY, url=wanted["url"], _clock=clock, timeout=wanted["timeout"], concurrency=6)
     await _again(client.identity)
-    ledger = Ledger(ledger_path(folder, name, wanted["ledgers"]))
+    ledger = Ledger(ledger_path(wanted["folder"], wanted["name"], wanted["ledgers"]))
     works = Engine(client, ledger, credential=client._secret.expose_to(ledger.fingerprint), retention=86_400.0)
     if wanted["reads"]:
         await _again(works.reconcile)
@@ -74,7 +69,7 @@ async def work(wanted: dict[str, Any]) -> None:
 
 async def _send(wanted: dict[str, Any], works: Engine, clock: SystemClock) -> None:
     """Bind the plans, or take up the runs, and drive these until nothing is left or the time is over."""
-    folder, name, ledger = Path(wanted["folder"]), wanted["name"], works.ledger
+    folder, name, ledger = wanted["folder"], wanted["name"], works.ledger
     noted = _noted(folder, name)
 
     async def bind() -> list[str]:
@@ -119,7 +114,7 @@ def _anew(hung: Execution) -> Plan | None:
     return anew
 
 
-async def _again(cell: Callable[[], Awaitable[T]]) -> T:
+async def _again(cell: Callable[[], Awaitable[Any]]) -> Any:
     """Run a cell, and again where it could not reach the API, as an analyst does; a busy machine answers late for a while."""
     for _ in range(PASSES):
         with suppress(TransportError):
@@ -127,11 +122,9 @@ async def _again(cell: Callable[[], Awaitable[T]]) -> T:
     return await cell()
 
 
-def states(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
-    """What a sender's ledger says of the rows of its runs, by outcome; and which of them were reported as done twice."""
-    found: dict[str, list[Any]] = {
-        kind: [] for kind in ("succeeded", "unknown", "pending", "blocked", "failed", "reported")
-    }
+def states(folder: Path, name: str, ledgers: int) -> list[tuple[str, Thing, str]]:
+    """What a sender's ledger says of the rows of its runs: outcome, thing and why; and which were ``reported`` as done twice."""
+    found: list[tuple[str, Thing, str]] = []
     if not _noted(folder, name).exists():  # it ended before that, which the harness reports
         return found
     ledger = Ledger(ledger_path(folder, name, ledgers))
@@ -142,9 +135,9 @@ def states(folder: Path, name: str, ledgers: int) -> dict[str, list[Any]]:
             shown = zip(rows, table["outcome"], table["waiting_for"], table["notice"], strict=True)
             for item, outcome, why, notice in shown:
                 thing = thing_of(plan.action, item)
-                found[outcome].append((thing, str(why)))
+                found.append((outcome, thing, str(why)))
                 if not pd.isna(notice):
-                    found["reported"].append((thing, str(notice)))
+                    found.append(("reported", thing, str(notice)))
     finally:
         ledger.close()
     return found
@@ -167,7 +160,7 @@ def errors(folder: Path, name: str) -> Path:
 
 def main(wanted: dict[str, Any]) -> None:
     """Run."""
-    with errors(Path(wanted["folder"]), wanted["name"]).open("w") as file:
+    with errors(wanted["folder"], wanted["name"]).open("w") as file:
         os.dup2(file.fileno(), 2)
     warnings.simplefilter("ignore")
     execution.REFRESH = 2.0  # nobody watches
