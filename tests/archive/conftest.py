@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 import voxops as vx
-from voxburst_sandbox import Sandbox
-from voxops.archive import Archive
 
 
 @pytest.fixture(scope="session")
-def _synced(_server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _synced(_server, tmp_path_factory):
     """An archive of the sandbox as it is in the beginning; nobody writes to it."""
     _server.reset()
     folder = tmp_path_factory.mktemp("synced")
@@ -24,16 +20,16 @@ def _synced(_server: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def ws(sandbox: Sandbox, tmp_path: Path) -> Iterator[vx.Workspace]:
+def ws(sandbox, tmp_path):
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
         yield workspace
 
 
 @pytest.fixture
-def unfilled(ws: vx.Workspace, tmp_path: Path) -> Archive:
+def unfilled(ws, tmp_path):
     return ws.archive(tmp_path / "history")
 
 
 @pytest.fixture
-def archive(ws: vx.Workspace, _synced: Path, tmp_path: Path) -> Archive:
+def archive(ws, _synced, tmp_path):
     return ws.archive(shutil.copytree(_synced, tmp_path / "history"))

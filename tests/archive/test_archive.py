@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import duckdb
 import pandas as pd
 import pytest
+from pandas.testing import assert_frame_equal
 from tests.virtual import let_pages_be_small
 
 import voxops as vx
@@ -26,37 +28,17 @@ from voxops.frames.records import build
 from voxops.frames.schemas import STRING_DTYPE
 
 
-def same(left: pd.DataFrame, right: pd.DataFrame, key: str | list[str]) -> None:
+def same(left, right):
     """Equal but for the order of rows that were created at the same instant."""
-    by = [key] if isinstance(key, str) else key
-    pd.testing.assert_frame_equal(left.sort_values(by, ignore_index=True), right.sort_values(by, ignore_index=True))
+    by = [name for name in ("post_id", "platform", "account_id", "delivery_id") if name in left]
+    assert_frame_equal(left.sort_values(by, ignore_index=True), right.sort_values(by, ignore_index=True))
 
 
-def rewrite(path: Path, select: str) -> int:
-    """Write a file anew with other columns, as another version might have; return its rows."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE TABLE anew AS {select} FROM read_parquet('{path}', hive_partitioning = false)")
-        connection.execute(f"COPY anew TO '{path}' (FORMAT parquet)")
-    return rows(path)
-
-
-def rows(path: Path) -> int:
-    return len(duckdb.sql(f"SELECT 1 FROM read_parquet('{path}')").fetchall())
-
-
-def holds_what_the_api_shows(archive: Archive, ws: vx.Workspace) -> None:
+def holds_what_the_api_shows(archive, ws):
     posts = ws.posts().drop(columns="tried", errors="ignore")  # what the ledger knows beside
-    same(archive.posts(), posts, "post_id")
-    same(vx.targets(archive.posts()), vx.targets(posts), ["post_id", "platform", "account_id"])
-    same(archive.deliveries(), ws.deliveries(), "delivery_id")
-
-
-def test_it_holds_what_the_api_shows(unfilled, ws):
-    done = unfilled.sync()
-    assert done.posts == 500
-    holds_what_the_api_shows(unfilled, ws)
-    assert unfilled.posts()["created_at"].is_monotonic_decreasing
+    same(archive.posts(), posts)
+    same(vx.targets(archive.posts()), vx.targets(posts))
+    same(archive.deliveries(), ws.deliveries())
 
 
 def test_an_archive_shows_how_many_days_it_holds(archive):
@@ -72,11 +54,10 @@ def test_an_archive_that_was_never_filled_says_so_once_and_has_the_same_columns_
     archive = ws.archive(tmp_path / "histroy")
     with pytest.warns(UserWarning, match=r"nothing here yet: .*histroy\. .*archive\.sync\(\)") as said:
         assert read(archive) == read(archive) == 0
-        for kind in ("posts", "deliveries"):
-            assert dict(getattr(archive, kind)().dtypes) == dict(build(kind, []).dtypes)
-            assert dict(archive.sql(f"SELECT * EXCLUDE (day) FROM {kind}").dtypes) == dict(
-                build(kind, []).astype({"metadata": STRING_DTYPE} if kind == "posts" else {}).dtypes
-            )
+        for kind, in_sql in (("posts", {"metadata": STRING_DTYPE}), ("deliveries", {})):
+            types = dict(build(kind, []).dtypes)
+            assert dict(getattr(archive, kind)().dtypes) == types
+            assert dict(archive.sql(f"SELECT * EXCLUDE (day) FROM {kind}").dtypes) == types | in_sql
     assert len(said) == 1
     assert repr(archive).endswith("histroy: nothing here yet>")
     assert not archive._store.root.exists()
@@ -115,6 +96,7 @@ def test_changes_of_old_records_are_found(archive, ws, sandbox):
     sandbox.advance(2 * 86_400)
     assert archive.sync().files > 0
     holds_what_the_api_shows(archive, ws)
+    assert archive.posts()["created_at"].is_monotonic_decreasing
 
 
 def test_a_deleted_post_is_noted_and_not_asked_for_again(archive, ws):
@@ -142,50 +124,44 @@ def test_files_with_other_columns_are_asked_like_the_others(archive, place):
     names = list(archive.sql("SELECT * FROM deliveries LIMIT 0").columns)
     files = archive.files("deliveries")
     assert len(files) > 3
+    others = "SELECT * EXCLUDE (event_type, response_body), url AS later"  # as another version might have them
     lacking = 0
     for path in files if place is None else [files[place]]:
-        lacking += rewrite(path, "SELECT * EXCLUDE (event_type, response_body), url AS later")
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute(f"CREATE TABLE anew AS {others} FROM read_parquet('{path}', hive_partitioning = false)")
+            lacking += connection.execute(f"COPY anew TO '{path}' (FORMAT parquet)").fetchone()[0]
     asked = archive.sql("SELECT count(*) AS n, count(event_type) AS known FROM deliveries")
     assert asked.iloc[0].tolist() == [rows, rows - lacking]
     assert list(archive.sql("SELECT * FROM deliveries LIMIT 0").columns) == names
     assert archive.deliveries(columns=["url", "event_type"])["event_type"].isna().sum() == lacking
 
 
-def test_filters_and_columns_give_what_the_frame_would(archive, ws):
-    log = archive.deliveries()
-    some = archive.deliveries(since="10D", until="3D", success=True, columns=["delivery_id", "error"])
-    now = pd.Timestamp(max(archive._store.state()["read_at"].values()))
-    inside = log["created_at"].between(now - pd.Timedelta("10D"), now - pd.Timedelta("3D"), inclusive="left")
-    assert list(some.columns) == ["delivery_id", "error"]
-    assert set(some["delivery_id"]) == set(log[inside & log["success"]]["delivery_id"]) != set()
-    hook = log["webhook_id"].iloc[0]
-    wanted = log[(log["webhook_id"] == hook) & (log["event_type"] == "post.failed")]
-    same(archive.deliveries(webhook=hook, event_type=["post.failed"]), wanted, "delivery_id")
-    requested = {"since": "2D", "status": ["failed", "partial"]}
-    same(archive.posts(**requested), ws.posts(**requested), "post_id")
-    assert list(archive.posts(columns=["status"] * 2).columns) == ["status"]
-    with pytest.raises(ConfigError, match=r"have no column post_idd; .*post_id"):
-        archive.posts(columns="post_idd")
-
-
-def test_words_are_read_as_those_of_the_workspace(archive, ws):
-    for status in (["Failed", "PARTIAL"], "all", []):
-        same(archive.posts(status=status), ws.posts(status=status), "post_id")
-    assert len(archive.deliveries(webhook=[])) == len(archive.deliveries(event_type=[])) == 0, "of no rows"
-    same(archive.deliveries(event_type="POST.FAILED"), ws.deliveries(event_type="POST.FAILED"), "delivery_id")
-    with pytest.raises(ConfigError, match="did you mean 'failed'"):
-        archive.posts(status="faild")
-    for name, wrong in {"webhook": 7, "event_type": b"post.failed", "success": "no"}.items():
-        with pytest.raises(ConfigError, match=f"{name}="):
-            archive.deliveries(**{name: wrong})
+def test_filters_and_columns_are_read_as_those_of_the_workspace(archive, ws):
+    hook = archive.deliveries()["webhook_id"].iloc[0]
+    for kind, filters in (
+        ("deliveries", {"since": "10D", "until": "3D", "success": True}), ("deliveries", {"webhook": hook, "event_type": ["POST.FAILED"]}),
+        ("deliveries", {"webhook": []}), ("deliveries", {"event_type": []}),
+        ("posts", {"since": "2D", "status": ["Failed", "PARTIAL"]}), ("posts", {"status": "all"}), ("posts", {"status": []}),
+    ):  # fmt: skip
+        found = getattr(archive, kind)(**filters)
+        same(found, getattr(ws, kind)(**filters))
+        assert found.empty == ([] in filters.values()), filters
+    assert list(archive.deliveries(columns=["error", "url", "error"]).columns) == ["error", "url"]
+    for kind, wrong, said in (
+        ("posts", {"columns": "post_idd"}, r"have no column post_idd; .*post_id"), ("posts", {"status": "faild"}, "did you mean 'failed'"),
+        ("deliveries", {"webhook": 7}, "webhook="), ("deliveries", {"event_type": b"post.failed"}, "event_type="),
+        ("deliveries", {"success": "no"}, "success="),
+    ):  # fmt: skip
+        with pytest.raises(ConfigError, match=said):
+            getattr(archive, kind)(**wrong)
 
 
 def test_days_outside_the_span_are_never_opened(archive):
     oldest = archive.files("deliveries")[0]
     oldest.write_bytes(b"not Parquet at all")
     assert len(archive.deliveries(since="5D")) > 0
-    count = lambda: archive.sql("SELECT count(*) FROM deliveries")  # noqa: E731
-    for read in (archive.deliveries, count):
+    for read in (archive.deliveries, lambda: archive.sql("SELECT count(*) FROM deliveries")):
         with pytest.raises(ConfigError, match=rf"(?=.*{re.escape(str(oldest))}).*sync\(full=True\)"):
             read()
 
@@ -194,17 +170,17 @@ def test_sql_reads_the_files(archive):
     query = "SELECT event_type, count(*) AS n, max(created_at) AS newest FROM deliveries WHERE success = $success GROUP BY 1 ORDER BY 1"
     done = archive.deliveries(success=True).groupby("event_type", as_index=False)
     expected = done.agg(n=("delivery_id", "count"), newest=("created_at", "max")).astype({"n": "Int64"})
-    pd.testing.assert_frame_equal(archive.sql(query, {"success": True}), expected)
+    assert_frame_equal(archive.sql(query, {"success": True}), expected)
     assert archive.sql("SELECT day, count(DISTINCT post_id) AS n FROM targets GROUP BY day")["n"].sum() == 500
     targets = archive.sql("SELECT * EXCLUDE (created_at, day) FROM targets")
     expected = vx.targets(archive.posts())
-    same(targets[expected.columns], expected, ["post_id", "platform", "account_id"])
+    same(targets[expected.columns], expected)
 
 
 @pytest.mark.parametrize(("query", "said"), [
     ("SELEC 1", "SELEC"), ("SELECT * FROM post", "post"), ("SELECT ?", "parameter"), ("SELECT 1 / 'x'", "x"), (5, "query=5"),
-    ("SELECT 9223372036854775808 AS n", "9223372036854775808 can't be cast"), ("EXPLAIN SELECT 1", "single SELECT"),
-    ("SELECT 18446744073709551615::UBIGINT AS n", "out of range"), ("SELECT 1; SELECT 2", "single SELECT"), ("", "single SELECT"),
+    ("SELECT 9223372036854775808 AS n", "9223372036854775808 can't be cast"),
+    ("SELECT 18446744073709551615::UBIGINT AS n", "out of range"), ("", "single SELECT"),
 ])  # fmt: skip
 def test_a_query_that_makes_no_sense_is_refused(archive, query, said):
     with pytest.raises(ConfigError, match=said):
@@ -212,22 +188,17 @@ def test_a_query_that_makes_no_sense_is_refused(archive, query, said):
 
 
 def test_a_second_writer_is_refused(archive):
-    held = "import sqlite3, sys; lock = sqlite3.connect(sys.argv[1], isolation_level=None); lock.execute('BEGIN EXCLUSIVE'); "
-    held += "print('held', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", held, str(archive._store.root / ".lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
-        assert other.stdout is not None
-        assert other.stdout.readline() == b"held\n"
+    with contextlib.closing(sqlite3.connect(archive._store.root / ".lock")) as other:
+        other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(VoxopsError, match="being written by another process") as busy:
             archive.sync()
         assert not is_wrong_usage(busy.value), "trying again later helps"
         assert len(archive.posts()) == 500  # reading goes on
-        other.communicate(b"")
     assert archive.sync().posts > 0
 
 
 def test_a_full_disk_is_said_and_the_next_sync_is_whole(unfilled, monkeypatch):
-    def full(path: Path) -> None:
+    def full(path):
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
     with monkeypatch.context() as patch, pytest.raises(ConfigError, match=r"No space left on device.*sync again"):
@@ -264,7 +235,7 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(unfilled, ws, sandbox, r
     died = subprocess.run([sys.executable, "-c", _KILLED, *arguments], check=False, timeout=250)
     assert died.returncode == -signal.SIGKILL
     for part in unfilled._store.root.rglob("*.parquet"):  # whatever there is is whole
-        assert rows(part) > 0
+        assert duckdb.read_parquet(str(part)).fetchall()
     unfilled.sync()
     assert not list(unfilled._store.root.rglob("*.new"))
     holds_what_the_api_shows(unfilled, ws)
@@ -307,9 +278,8 @@ def test_hostile_records_come_back_as_they_are(tmp_path):
     posts.loc[2, "content"] = "half ? a pair"
     posts["tags"] = pd.Series([("a", "7"), (), ()], dtype=back["tags"].dtype)
     posts.attrs = back.attrs
-    pd.testing.assert_frame_equal(back, posts)
+    assert_frame_equal(back, posts)
     assert [list(cell) for cell in back["targets"]] == [list(cell) for cell in posts["targets"]]
-    pd.testing.assert_frame_equal(vx.targets(back), vx.targets(posts))
 
 
 def test_a_record_that_shows_its_time_later_is_there_once(tmp_path):
@@ -345,10 +315,10 @@ def test_an_archive_says_whose_posts_are_as_the_workspace_does(sandbox, tmp_path
     with vx.connect(sandbox=sandbox, owner_field="owner", tz="Asia/Tokyo") as ws:
         archive = ws.archive(tmp_path)
         archive.sync(since="2026-02-20")
-        live = ws.posts(since="yesterday").drop(columns="tried", errors="ignore")
-        same(archive.posts("yesterday"), live, "post_id")
+        live = ws.posts(since="yesterday")
+        same(archive.posts("yesterday"), live)
         assert live["owner"].notna().any()
-        same(archive.deliveries("today"), ws.deliveries(since="today"), "delivery_id")
+        same(archive.deliveries("today"), ws.deliveries(since="today"))
         assert "owner" not in archive.posts(columns=["post_id"])
 
 
@@ -359,8 +329,6 @@ def test_small_files_that_are_damaged_are_named_with_what_to_do(archive):
         archive.sync()
     lock.unlink()
     assert archive.sync().files == 0
-    outside = '{"deliveries": {}, "check_at": {}, "read_at": {"posts": "0001-01-01T00:00:00Z"}}'
-    for wrong in ('{"deliveries": {}}', '{"posts": [], "deliveries": {}}', outside):
-        state.write_text(wrong, encoding="utf-8")
-        with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):
-            archive.sync()
+    state.write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="is not the state of an archive; move it away and sync again"):
+        archive.sync()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
 from tests.virtual import let_pages_be_small
 
 import voxops as vx
@@ -26,44 +24,31 @@ PAGE, FEW = 5, 2  # records per page
 LATE = 65 * MINUTE  # how far below its last pass a sync looks
 
 
-def set_back(sandbox: Sandbox, seconds: float) -> None:
-    """Set the server's clock back, which no control call does."""
-    sandbox.world.clock._base -= round(seconds * 1000)
-
-
-def posts(sandbox: Sandbox, count: int, *, later: float = 0.0, apart: float = 1.0, status: str = "published") -> list[str]:  # fmt: skip
-    """Let posts come into the list, `later` seconds from now by their `created_at`."""
-    world = sandbox.world
-    made = []
+def planted(sandbox, count, later):
+    """Ordinals and times of records, `later` seconds from now by their `created_at`, a second apart."""
     for number in range(count):
-        ordinal = world.ordinal()
-        at = world.now() + round((later - number * apart) * 1000)
-        made.append(identifier("post_", "planted", ordinal))
-        world.add_post(Post(made[-1], ordinal, f"post {ordinal}", "text", status, at, at, []))
-    return made
+        yield sandbox.world.ordinal(), sandbox.world.now() + round((later - number) * 1000)
 
 
-def deliveries(sandbox: Sandbox, count: int, *, later: float = 0.0) -> list[str]:
-    """Let deliveries that succeeded come into the log of the first webhook, a second apart."""
-    world = sandbox.world
-    hook = next(iter(world.webhooks.values()))
-    made = []
-    for number in range(count):
-        ordinal = world.ordinal()
-        at = world.now() + round((later - number) * 1000)
-        made.append(identifier("del_", "planted", ordinal))
-        facts = (made[-1], ordinal, hook.id, f"evt_{ordinal}", "post.published", hook.url, at, 200, 12)
-        world.add_delivery(Delivery(*facts, success=True, delivered_at=at))
-    return made
+def posts(sandbox, count, *, later=0.0, status="published"):
+    """Let posts come into the list."""
+    for ordinal, at in planted(sandbox, count, later):
+        name = identifier("post_", "planted", ordinal)
+        sandbox.world.add_post(Post(name, ordinal, f"post {ordinal}", "text", status, at, at, []))
+
+
+def deliveries(sandbox, count, *, later=0.0):
+    """Let deliveries that succeeded come into the log of the first webhook."""
+    hook = next(iter(sandbox.world.webhooks.values()))
+    for ordinal, at in planted(sandbox, count, later):
+        name, event = identifier("del_", "planted", ordinal), f"evt_{ordinal}"
+        facts = (name, ordinal, hook.id, event, "post.published", hook.url, at, 200, 12)
+        sandbox.world.add_delivery(Delivery(*facts, success=True, delivered_at=at))
 
 
 @pytest.fixture
-def small_pages(monkeypatch):
+def ws(monkeypatch, ws):
     let_pages_be_small(monkeypatch, PAGE)
-
-
-@pytest.fixture
-def ws(small_pages, ws):
     return ws
 
 
@@ -73,15 +58,9 @@ def archive(unfilled):
     return unfilled
 
 
-def missing(archive: Archive, ws: vx.Workspace) -> dict[str, int]:
-    """Count rows of the API that the archive does not have."""
-    return {
-        "posts": len(set(ws.posts()["post_id"]) - set(archive.posts()["post_id"])),
-        "deliveries": len(set(ws.deliveries()["delivery_id"]) - set(archive.deliveries()["delivery_id"])),
-    }
-
-
-NOTHING = {"posts": 0, "deliveries": 0}
+def missing(archive, ws):
+    """How many posts and deliveries the archive does not have."""
+    return [len(ws.posts()) - len(archive.posts()), len(ws.deliveries()) - len(archive.deliveries())]
 
 
 def test_a_check_adds_what_came_late_and_says_so(archive, ws, sandbox):
@@ -89,13 +68,13 @@ def test_a_check_adds_what_came_late_and_says_so(archive, ws, sandbox):
     posts(sandbox, 3, later=-90 * DAY)
     deliveries(sandbox, 2, later=-90 * DAY)
     assert archive.sync().late == 0
-    assert missing(archive, ws) == {"posts": 3, "deliveries": 2}, "the check is for this"
+    assert missing(archive, ws) == [3, 2], "the check is for this"
     with pytest.warns(UserWarning, match=f"added . .* that earlier syncs had not seen: . of {day}$") as said:
         done = archive.sync(full=True)
     assert len(said) == 2
     assert done.late == 5
     assert str(done).endswith("; 5 late records added")
-    assert missing(archive, ws) == NOTHING
+    assert missing(archive, ws) == [0, 0]
     assert archive.sync(full=True).late == 0
 
 
@@ -108,7 +87,6 @@ def test_a_sync_checks_once_a_week_and_after_a_find_the_next_day(archive, ws, sa
     sandbox.advance(0.6 * DAY)
     with pytest.warns(UserWarning, match="had not seen"):
         assert archive.sync().late == 2
-    assert missing(archive, ws) == NOTHING
     posts(sandbox, 1, later=-90 * DAY)
     sandbox.advance(1.1 * DAY)
     with pytest.warns(UserWarning, match="had not seen"):
@@ -125,9 +103,7 @@ def test_a_short_list_is_read_as_a_whole_every_time(ws, tmp_path, sandbox):
     before = len(sandbox.requests())
     with pytest.warns(UserWarning, match="added 1 posts"):
         archive.sync()
-    lists = [each["path"] for each in sandbox.requests()[before:]].count("/v1/posts")
-    assert lists == 6
-    assert missing(archive, ws) == NOTHING
+    assert [each["path"] for each in sandbox.requests()[before:]].count("/v1/posts") == 6
 
 
 # Random histories: the frames of an archive against those of its workspace.
@@ -155,52 +131,55 @@ class History:
     sandbox: Sandbox
     ws: vx.Workspace
     archive: Archive
-    read_at: float | None = None  # the latest time that the server has shown by the last sync
+    read_at: float = 0.0  # the latest time that the server has shown by the last sync
     beyond: set[str] = field(default_factory=set)
 
-    def now(self) -> float:
+    def now(self):
         return self.sandbox.world.now() / 1000
 
-    def change(self, act: str, *more: Any) -> None:
+    def change(self, act, *more):
         world = self.sandbox.world
         if act == "come":
             count, later, status = more
             posts(self.sandbox, count, later=later, status=status)
             deliveries(self.sandbox, count, later=later)
-            if self.read_at is not None and self.now() + later - count < self.read_at - LATE + MINUTE:
+            if self.now() + later - count < self.read_at - LATE + MINUTE:
                 self.beyond |= {"posts", "deliveries"}
         elif act == "import":
             count, days, status = more
             posts(self.sandbox, count, later=-days * DAY, status=status)
-            self.beyond |= set() if self.read_at is None or status in WAITING else {"posts"}
+            if self.read_at and status not in WAITING:
+                self.beyond.add("posts")
         elif act == "advance":
             self.sandbox.advance(*more)
         elif act == "set back":
-            set_back(self.sandbox, *more)
+            world.clock._base -= round(more[0] * 1000)  # which no control call does
         elif world.posts:
             post = world.posts[sorted(world.posts)[more[0] % len(world.posts)]]
             if act == "delete":
-                self.beyond |= {"posts"} if post.status not in WAITING else set()  # it may be settled
+                if post.status not in WAITING:  # it may be settled
+                    self.beyond.add("posts")
                 world.remove_post(post)
             elif post.status != "published":
-                self.beyond |= {"posts"} if post.status in RETRIED else set()
+                if post.status in RETRIED:
+                    self.beyond.add("posts")
                 post.status = "published"
                 world.touch(post, world.now())
 
-    def compare(self, *, checked: bool = False) -> None:
+    def compare(self, *, checked=False):
         """Sync and compare: all records only if no sync may lack one, or after a check."""
         self.archive.sync(full=checked)
-        pd.testing.assert_frame_equal(self.archive.posts(status=WAITING), self.ws.posts(status=WAITING))
+        assert_frame_equal(self.archive.posts(status=WAITING), self.ws.posts(status=WAITING))
         posts = self.archive.posts()
         stored = {"posts": posts[posts["status"] != "deleted"], "deliveries": self.archive.deliveries()}
         for kind, frame in stored.items():
             if checked or kind not in self.beyond:
-                pd.testing.assert_frame_equal(frame.reset_index(drop=True), getattr(self.ws, kind)())
-        self.read_at = max(self.now(), self.now() if self.read_at is None else self.read_at)
+                assert_frame_equal(frame.reset_index(drop=True), getattr(self.ws, kind)())
+        self.read_at = max(self.now(), self.read_at)
 
 
 @pytest.fixture(scope="module")
-def world() -> Iterator[tuple[Sandbox, vx.Workspace, Path]]:
+def world():
     """A sandbox, a workspace of it, and a folder; pages are small."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -212,7 +191,7 @@ def world() -> Iterator[tuple[Sandbox, vx.Workspace, Path]]:
         yield sandbox, ws, Path(folder)
 
 
-def come(count: int, later: float = 0, status: str = "published") -> tuple[str, int, float, str]:
+def come(count, later=0, status="published"):
     return ("come", count, later, status)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from unittest.mock import DEFAULT, Mock
 
 import pandas as pd
 import pytest
@@ -82,23 +83,17 @@ def test_a_name_with_accents_is_found_in_either_form_of_unicode(tmp_path):
 
 
 def test_a_file_is_read_once_until_it_changes_or_can_be_read(tmp_path, monkeypatch):
-    path, read = picture(tmp_path / "a.jpg"), []
-    real = media.hashlib.file_digest
-
-    def digest(*arguments):
-        read.append(arguments)
-        if len(read) == 1:
-            raise PermissionError(13, "Permission denied")
-        return real(*arguments)
-
+    path = picture(tmp_path / "a.jpg")
+    answers = [PermissionError(13, "Permission denied"), DEFAULT, DEFAULT]
+    digest = Mock(wraps=media.hashlib.file_digest, side_effect=answers)
     monkeypatch.setattr(media.hashlib, "file_digest", digest)
     assert look_at(path) == Reason("media_unreadable", value=str(path)[-100:], said="Permission denied")
     for _ in range(9):
         assert isinstance(look_at(path), MediaFile)
-    assert len(read) == 2
+    assert digest.call_count == 2
     os.utime(path, ns=(1, 1))
     look_at(path)
-    assert len(read) == 3
+    assert digest.call_count == 3
 
 
 NO_KIND = {"kind": "no picture, film or PDF that can be read"}
