@@ -104,6 +104,7 @@ def test_platforms_are_names_objects_or_a_map_and_a_post_without_keeps_its_row(p
     assert posts["failed_targets"].tolist() == [failed], "a post without platforms does not claim that none has failed"
     rows = targets(posts)
     assert (set(rows["post_id"]), rows["platform"].tolist()) == ({"p"}, names)
+    assert rows["status"].notna().any() == isinstance(platforms, dict), "the state that the map has"
 
 
 def test_the_first_spelling_with_a_value_wins_in_an_envelope_or_without():
