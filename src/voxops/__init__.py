@@ -9,7 +9,8 @@
     triaged = vx.triage(posts)                      # one row per post and platform: cause, verdict, remedy
     run = ws.run(vx.plan_retry(triaged))            # never twice, whatever happens
 
-Re-running any cell, Run All, the whole notebook, after any crash, never posts twice and never loses an item.
+On one computer, you can re-run any cell or the whole notebook after any crash. Nothing is posted twice, and no
+item is lost.
 
 ======================  ===================================================================================
 Connect

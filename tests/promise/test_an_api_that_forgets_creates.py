@@ -1,5 +1,5 @@
-"""An API that forgets the key of what it executed, and lists it only after more than a minute. Posted twice: possible; creates are
-reported.
+"""An API that carries out a request, forgets its key, and takes more than a minute to list the result. Posted twice:
+possible; creates are reported.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Two ledgers, or a lost one, before that, or while both send. Posted twice: creates: never for rows that
-request the same, with `one_by_one=True` on both, while the API remembers keys; otherwise possible, and reported by the next run, attach or
-`ws.reconcile()`. Retries and redeliveries: never for the same targets under the same API key, otherwise possible.
+"""A second ledger, or a new one after a loss, before the API shows what the first one sent, or while both send. Posted
+twice: creates: never, if both ledgers request the same for a row, both pass `one_by_one=True`, and the API still
+remembers the key. Otherwise possible; the next run, attach or `ws.reconcile()` reports it. Retries and redeliveries:
+never for the same targets under the same API key, otherwise possible.
 """
 
 from __future__ import annotations

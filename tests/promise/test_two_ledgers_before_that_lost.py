@@ -1,5 +1,5 @@
-"""Two ledgers, or a lost one, before that, or while both send. Lost: never; if two people clean up one duplicate
-within the same seconds: possible, reported.
+"""A second ledger, or a new one after a loss, before the API shows what the first one sent, or while both send. Lost:
+never, unless two people withdraw the same duplicate within seconds: then possible, and reported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reports: their numbers are those of the frames, in every form; the same frames give the same bytes; a boss reads no Python."""
+"""The reports: their numbers are those of the frames, in every form; the same frames give the same bytes."""
 
 from __future__ import annotations
 
