@@ -228,14 +228,18 @@ class Notebook:
             change_theme(self.page, theme)
             self.page.screenshot(path=folder / f"{name}-{theme.lower()}.png")
 
+    def shut_down(self) -> None:
+        """Shut the kernel down; the page stays."""
+        self.page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.()")
+
     def restart_kernel(self) -> None:
-        """Restart the kernel, as the menu does after its question."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        """Restart the kernel, as the menu does after its question, or start another."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
         self.page.wait_for_function(_READY)
 
     def close(self) -> None:
-        """Close the tab; the kernel is shut down."""
-        self.page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.()")
+        """Shut the kernel down, and close the tab."""
+        self.shut_down()
         self.page.close()
 
 

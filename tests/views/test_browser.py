@@ -1,4 +1,4 @@
-"""JupyterLab in headless Chromium: the main job, a busy kernel, a reload, a second tab, Ctrl+S, a dead kernel and a saved notebook.
+"""JupyterLab in headless Chromium: the main job, a busy kernel, a reload, a second tab, Ctrl+S, a kernel that is shut down or restarted, a saved notebook.
 
 Pictures for people to look at are left under ``build/screens``.
 """
@@ -163,6 +163,8 @@ def test_without_a_kernel_a_notebook_shows_its_last_state_and_nothing_else(lab, 
     expect(book.page.locator(".voxops-copy").first).to_contain_text("Plan to retry")
     book.save()
     assert book.path.stat().st_size < 300_000
+    book.shut_down()
+    assert_only_copies(book)
     book.restart_kernel()
     assert_only_copies(book)
     book.close()
