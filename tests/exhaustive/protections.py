@@ -255,7 +255,7 @@ REMOVALS = (
     ),
     Removal(
         "the mark: what is there is read before creates are sent", "run 0; meet 0 ok; other ledger; run 1",
-        calm("create", ledgers=2, reading=IGNORED, at_once=False, fates=FEW, runs=1), 4, rule("live or was withdrawn is this row"),
+        calm("create", ledgers=2, reading=IGNORED, at_once=False, fates=FEW, runs=1), 4, rule("no live or withdrawn post"),
     ),
     Removal(
         "the mark's body", "run 0; meet 0 ok; other ledger; run 1 changed",
@@ -291,7 +291,7 @@ REMOVALS = (
     Removal(
         "a paused run sends nothing", "hold 0; run 0; pause 0; let go 0",
         calm("create", more=("pause",), opening="hold 0", runs=1), 4,
-        rule("the run sends"),
+        rule("its run is not paused"),
     ),
     Removal(
         "the list was read just before", "hold 0; run 0; other ledger; run 1; meet 0 ok; wait 100.0; let go 0",
@@ -327,16 +327,16 @@ REMOVALS = (
             "create", ledgers=2, reading=IGNORED, more=("load copies",), fates=("ok",), runs=0, begin="load copies 0",
             only=("run loaded", "delete", "meet"),
             opening="run 0; other ledger; run 1; meet 0 ok; meet 0 ok; forgive",
-        ), 4, rule("of a duplicate's cancel"),
+        ), 4, rule("the post to keep is live"),
     ),
     # Rows of `fit`.
     Removal(
         "no row has left what is sent again", "run 0; meet 0 partial",
-        replace(TWO, reading=LAG_FORGET, fates=("ok", "partial")), 2, fit("no row has left it"),
+        replace(TWO, reading=LAG_FORGET, fates=("ok", "partial")), 2, fit("all its rows are still in it"),
     ),
     Removal(
         "no post may be a row of what is sent again", "run 0; meet 0 500 after; write",
-        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no post may be one of its rows"),
+        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no unmarked post may be one of its rows"),
         unsettled=False,
     ),
     Removal(
@@ -345,7 +345,7 @@ REMOVALS = (
     ),
     Removal(
         "no time has passed of what is sent again", "run 0; meet 0 lost; wait 100.0; kill 0",
-        calm("create", soon=frozenset({0}), fates=("lost",), runs=1), 4, fit("no time has passed"),
+        calm("create", soon=frozenset({0}), fates=("lost",), runs=1), 4, fit("none of its scheduled times"),
     ),
     Removal(
         "what is sent again goes out under the same API key", "run 0; kill 0; other key",
@@ -354,7 +354,7 @@ REMOVALS = (
     Removal(
         "no other post stands for a row of what is sent again", "run 0; meet 0 lost; kill 0; other ledger; run 0 changed",
         Case("create", ledgers=2, fates=("ok",), runs=0, opening="run 0; meet 0 lost; kill 0", begin="other ledger"), 4,
-        fit("no other post stands for a row"),
+        fit("no other post has the mark"),
     ),
     # Cases of `reduce`.
     Removal(
