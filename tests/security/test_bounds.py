@@ -8,9 +8,7 @@ import itertools
 import json
 import time
 import tracemalloc
-from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import httpx
 import pytest
@@ -50,7 +48,7 @@ def test_a_gzip_bomb_is_left_at_the_bound_and_a_write_keeps_its_status():
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b""])
 def test_a_drip_of_single_bytes_each_in_time_ends(head):
-    def drip(*_: bytes) -> Iterator[bytes]:
+    def drip(*_):
         yield head
         for byte in itertools.cycle(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000):
             time.sleep(0.02)
@@ -65,7 +63,7 @@ def test_a_drip_of_single_bytes_each_in_time_ends(head):
 def test_a_body_is_whole_exactly_up_to_its_bound(body, most, cut, packed):
     wire = gzip.compress(body, mtime=0) if packed else body
 
-    async def pieces() -> Any:
+    async def pieces():
         for at in range(0, len(wire), cut):
             yield wire[at : at + cut]
 
@@ -116,16 +114,16 @@ def test_a_small_answer_of_many_values_takes_little_memory():
     assert int(megabytes) < 250
 
 
-def listed(url: str, **query: Any) -> list[int]:
+def listed(url, **query):
     """How many records each page of a list has."""
 
-    async def use(client: AsyncClient) -> list[int]:
+    async def use(client):
         return [len(page.records) async for page in client.pages("/v1/posts", query)]
 
     return asked(url, use)
 
 
-@pytest.mark.parametrize(("limit", "most"), [(5, 10_000), (100, 10_000), (200, 20_000)])
+@pytest.mark.parametrize(("limit", "most"), [(5, 10_000), (200, 20_000)])
 def test_a_page_with_many_times_the_requested_records_is_refused(limit, most):
     body = json.dumps({"data": [{}] * most, "pagination": {"hasMore": False}}).encode()
     with serve(answer(body)) as server:
@@ -142,7 +140,7 @@ def test_a_list_that_goes_on_for_ever_ends_with_the_count(name, value, pages, mo
     monkeypatch.setattr(pages_module, name, value)
     cursors = iter(range(20))  # else a test that fails would never end
 
-    def page(*_: bytes) -> Iterator[bytes]:
+    def page(*_):
         cursor = {"nextCursor": f"c{next(cursors)}"}
         yield answer(json.dumps({"data": [{"id": f"{at:04}"} for at in range(100)], "pagination": cursor}).encode())
 

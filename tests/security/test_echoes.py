@@ -6,7 +6,6 @@ import html
 import json
 import logging
 import re
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -20,7 +19,7 @@ from voxops.client import Secret
 from voxops.errors import ApiError, DecodeError
 
 FORMS = {"json": "\\u%04x", "percent": "%%%02X", "html": "&#%d;", "hexadecimal": "&#x%x;", "javascript": "\\x%02x"}
-ESCAPES: dict[str, Callable[[str], str]] = {
+ESCAPES = {
     "as it is": str,
     "some": lambda text: "".join(f"\\u{ord(char):04X}" if at % 3 else char for at, char in enumerate(text)),
     **{name: lambda text, form=form: "".join(form % ord(char) for char in text) for name, form in FORMS.items()},
@@ -65,7 +64,7 @@ def test_no_spelling_and_no_coding_of_the_key_is_kept(escape, coding):
 
 
 # Escapes that programs lay over each other; the later ones escape only what they must.
-AGAIN: dict[str, Callable[[str], str]] = {
+AGAIN = {
     "quoted": lambda text: quote(text, safe=""), "dumped": lambda text: json.dumps(text)[1:-1], "escaped": html.escape,
     "named": lambda text: text.replace("_", "&lowbar;"), "signs": lambda text: re.sub(r"[&%#\\]", lambda sign: f"\\u{ord(sign[0]):04x}", text),
 }  # fmt: skip

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import unicodedata
 from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -42,7 +41,7 @@ def test_an_exception_is_text(body):
 def test_a_workspace_s_name_is_text(sandbox, monkeypatch):
     identity = AsyncClient.identity
 
-    async def named(client: AsyncClient) -> dict[str, Any]:
+    async def named(client):
         return await identity(client) | {"workspaceName": EVIL}
 
     monkeypatch.setattr(AsyncClient, "identity", named)
@@ -51,7 +50,7 @@ def test_a_workspace_s_name_is_text(sandbox, monkeypatch):
 
 
 def test_what_commands_print_is_text(monkeypatch, capsys):
-    def refuse(_: object) -> int:
+    def refuse(_):
         raise vx.errors.VoxopsError(f"the API says: {EVIL}")
 
     monkeypatch.setattr(commands, "run_triage", refuse)

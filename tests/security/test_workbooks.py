@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,7 @@ def archive_of(path: Path, *names: str) -> Path:
 TEXTS = f"<sst {MAIN}><si><t>x</t></si><si><t>{'y' * 30_000}</t></si></sst>"
 ENTITIES = f'<!DOCTYPE a [<!ENTITY b "{"c" * 9_000}">]>'
 READ_IT, REFUSED, FAR = "['text']", "is not a workbook that can be read", "and 2,000,000 cells are the limit"
-FORMS: dict[str, tuple[Callable[[Path], Path], str]] = {
+FORMS = {
     "two kinds at once": (lambda p: sheet(p, content_xml="<x/>"), "is an OpenDocument file (.ods); save it as .xlsx"),
     "no namespace": (lambda p: sheet(p, xl__worksheets__s_xml=f"<worksheet><sheetData>{inline(HEADS, ROW)}</sheetData></worksheet>"), "the sheet 'Plan' is empty"),
     "entities": (lambda p: sheet(p, xl__sharedStrings_xml=f'{ENTITIES}<sst {MAIN}>{"<si><t>&b;</t></si>" * 9_000}</sst>'), "EntitiesForbidden"),
