@@ -9,9 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -40,7 +38,7 @@ def faults(root: Path, tag: str = "") -> list[str]:
     ]
 
 
-def _blanks(root: Path, given: dict[str, Any]) -> Iterator[str]:
+def _blanks(root, given):
     for key, how in BLANKS.items():
         if key not in given:
             yield f"pyproject.toml: {key} is blank. The owner writes {how}"
@@ -48,7 +46,7 @@ def _blanks(root: Path, given: dict[str, Any]) -> Iterator[str]:
         yield "LICENSE: missing. The owner puts the text of the licence there"
 
 
-def _versions(root: Path, version: str, cited: dict[str, Any], tag: str) -> Iterator[str]:
+def _versions(root, version, cited, tag):
     source = (root / "src" / "voxops" / "__init__.py").read_text("utf-8")
     found = re.search(r'^__version__ = "(.*)"', source, flags=re.MULTILINE)
     if found is None or found[1] != version:
@@ -59,7 +57,7 @@ def _versions(root: Path, version: str, cited: dict[str, Any], tag: str) -> Iter
         yield f"tag {tag}: pyproject.toml has {version}. Tag v{version}, or change the version"
 
 
-def _changelog(text: str, version: str, cited: dict[str, Any]) -> Iterator[str]:
+def _changelog(text, version, cited):
     sections = dict(re.findall(r"^## ([^\n]*)\n(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL))
     if "[Unreleased]" not in sections:
         yield "CHANGELOG.md: write an empty section ## [Unreleased] above the newest version"
@@ -76,7 +74,7 @@ def _changelog(text: str, version: str, cited: dict[str, Any]) -> Iterator[str]:
         yield "CHANGELOG.md: take out the sentence that nothing has been released"
 
 
-def _repeated(root: Path, given: dict[str, Any], cited: dict[str, Any]) -> Iterator[str]:
+def _repeated(root, given, cited):
     """What repeats a blank, once that is filled in."""
     for key, source in {"license": "license", "repository-code": "urls.Repository", "url": "urls.Homepage"}.items():
         if source in given and cited.get(key) != given[source]:

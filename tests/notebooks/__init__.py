@@ -11,10 +11,6 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from nbformat import NotebookNode  # takes two seconds to import, which every worker would wait for
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -31,9 +27,9 @@ def environment(out: Path, **more: str) -> dict[str, str]:
     return {**kept, **{name: str(path) for name, path in places.items()}, "PYDEVD_DISABLE_FILE_VALIDATION": "1", **more}
 
 
-def execute(path: Path, out: Path, **more: str) -> NotebookNode:
+def execute(path: Path, out: Path, **more: str):
     """Run a notebook top to bottom in a fresh kernel; files it writes go to ``out / "files"``."""
-    import nbformat
+    import nbformat  # takes two seconds, which every worker would wait for
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
@@ -48,7 +44,7 @@ def execute(path: Path, out: Path, **more: str) -> NotebookNode:
     return notebook
 
 
-def differences(stored: NotebookNode, fresh: NotebookNode) -> list[str]:
+def differences(stored, fresh) -> list[str]:
     """What a reader would see otherwise than it is stored: one line per output."""
     found = []
     for before, after in zip(stored.cells, fresh.cells, strict=True):
@@ -61,7 +57,7 @@ def differences(stored: NotebookNode, fresh: NotebookNode) -> list[str]:
     return found
 
 
-def compared(cell: NotebookNode) -> Iterator[tuple[str, str]]:
+def compared(cell) -> Iterator[tuple[str, str]]:
     """Kind and text of everything in a cell's outputs that has to stay as it is, sanitised."""
     for output in cell.outputs:
         if output.output_type == "stream":

@@ -12,7 +12,6 @@ from pathlib import Path
 import nbformat
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
-from nbformat import NotebookNode
 from tests.notebooks import NOTEBOOKS, ROOT, differences, execute
 
 _WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -56,7 +55,7 @@ def _one(path: Path, *, update: bool) -> int:
     return 1 if found else 0
 
 
-def _of_kernel(output: NotebookNode) -> bool:
+def _of_kernel(output) -> bool:
     """Whether an output is what only a living kernel can show: a widget, or the blank that one left when it was of no more use."""
     data = output.get("data")
     return data is not None and (_WIDGET in data or not any(data.values()))
