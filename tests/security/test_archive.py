@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import stat
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -25,7 +23,8 @@ TIMES = ["2026-03-02T09:00:00Z", "2026-03-03T09:00:00Z"]
 DAY = "posts/day=2026-03-02"
 
 
-def fill(root: Path, name: str = "id") -> Archive:
+def fill(root, name="id"):
+    """An archive of two days, in each a post and a delivery."""
     store = Store(root)
     with store.writing():
         for kind in ("posts", "deliveries"):
@@ -39,7 +38,7 @@ def archive(tmp_path):
     return fill(tmp_path / "history")
 
 
-def contents(root: Path) -> dict[Path, bytes]:
+def contents(root):
     return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
@@ -223,23 +222,18 @@ for query in sys.argv[2:]:
 """
 
 
-def repeated(part: Path, column: str, value: Any, rows: int) -> None:
-    """Give each of many rows the same large value, which takes its room once in the file."""
-    first = pa.array([0] * rows, pa.int32())
+@pytest.mark.parametrize(("column", "value", "rows"), [
+    ("content", "x" * 4_000_000, 5_000), ("targets", [{"error_message": "x" * 1_000_000}], 500),
+], ids=["a text", "targets"])  # fmt: skip
+def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_its_budget(archive, column, value, rows):
+    """Each of many rows has the same large value, which takes its room once in the file."""
+    part, first = archive.files("posts")[0], pa.array([0] * rows, pa.int32())
     table = pq.read_table(part, partitioning=None).take(first)
     at = table.schema.get_field_index(column)
     one = pa.array([value], table.schema.field(at).type)
     values = pa.DictionaryArray.from_arrays(first, one) if column == "content" else one.take(first)
     table = table.set_column(at, column, values)
     pq.write_table(table, part, compression="zstd", row_group_size=rows, dictionary_pagesize_limit=1 << 30)
-
-
-@pytest.mark.parametrize(("column", "value", "rows"), [
-    ("content", "x" * 4_000_000, 5_000), ("targets", [{"error_message": "x" * 1_000_000}], 500),
-], ids=["a text", "targets"])  # fmt: skip
-def test_a_small_file_that_asks_for_gigabytes_is_refused_within_the_memory_of_its_budget(archive, column, value, rows):
-    part = archive.files("posts")[0]
-    repeated(part, column, value, rows)
     assert part.stat().st_size < 30_000
     lines = lines_of(READ, archive._store.root, *QUERIES)
     refused = [line for line in lines if "rows" not in line]

@@ -14,15 +14,12 @@ def test_every_display_is_marked(sandbox):
     with vx.connect(sandbox=sandbox) as ws:
         triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"], since="30D")))
         plan = vx.plan_retry(triaged)
-        shown = {
-            "workspace": ws, "plan": plan, "panel": ws.panel(triaged), "report": vx.report(triaged),
-            "delivery report": vx.report(ws.deliveries(since="30D")), "run": ws.run(plan).wait(60),
-        }  # fmt: skip
-        for name, thing in shown.items():
+        reports = [vx.report(triaged), vx.report(ws.deliveries(since="30D"))]
+        for thing in (ws, plan, ws.panel(triaged), *reports, ws.run(plan).wait(60)):
             markup = thing._repr_html_()
             depths = [*accumulate(-1 if end else 1 for end in re.findall("<(/?)div", markup))]
-            assert re.match('<div class="[^"]* tex2jax_ignore mathjax_ignore">', markup), name
-            assert (depths.index(0), markup[-6:]) == (len(depths) - 1, "</div>"), f"the {name} is one element"
+            assert re.match('<div class="[^"]* tex2jax_ignore mathjax_ignore">', markup), thing
+            assert (depths.index(0), markup[-6:]) == (len(depths) - 1, "</div>"), "it is one element"
 
 
 def test_pandas_marks_a_frame_of_the_api_once_connected(sandbox):

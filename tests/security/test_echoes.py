@@ -6,7 +6,6 @@ import html
 import json
 import logging
 import re
-from typing import Any
 from urllib.parse import quote, unquote
 
 import pytest
@@ -28,24 +27,24 @@ CODINGS = ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "
 ERROR = '{"error":{"code":"UNAUTHORIZED","message":"no key KEY","details":{"key":"KEY","KEY":["KEY"]}}}'
 
 
-def plain(text: str) -> str:
+def plain(text):
     """A text without the escapes of JSON, JavaScript, URLs and HTML, however many lie behind each other."""
     shorter = re.sub(r"\\+(?:(?:u00|x)([0-7][0-9a-fA-F])|/)", lambda found: chr(int(found[1] or "2f", 16)), text)
     shorter = html.unescape(unquote(shorter))
     return text if shorter == text else plain(shorter)
 
 
-def spelled(thing: Any) -> list[str]:
+def spelled(thing):
     """Every eight characters of the key that a thing shows, however it is spelled."""
     return pieces(plain(thing.decode("latin-1") if isinstance(thing, bytes) else str(thing)).replace("\x00", ""))
 
 
-def redacted(body: bytes) -> list[str]:
+def redacted(body):
     """The pieces of the key in what is kept of a body."""
     return spelled(Secret(KEY).redact(body))
 
 
-def kept(reply: bytes) -> list[str]:
+def kept(reply):
     """The pieces of the key in all that is kept of an answer."""
     with serve(reply) as server:
         try:
@@ -75,7 +74,7 @@ LAYERS = [
 ]  # fmt: skip
 
 
-def layered(names: str, text: str) -> str:
+def layered(names, text):
     """A text under these escapes, the first one innermost."""
     for name in names.split():
         text = (ESCAPES | AGAIN)[name](text)

@@ -19,7 +19,7 @@ EVIL = "\x1b[2J\x1b]8;;http://evil.example\x07link\x1b]8;;\x07\x07\x9b31m\u202et
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
-def harmless(text: str) -> bool:
+def harmless(text):
     """Whether a terminal only shows a text."""
     kinds = {(unicodedata.category(char), unicodedata.bidirectional(char)) for char in text}
     return not any(kind in {"Cc", "Cs"} or direction in BIDI for kind, direction in kinds)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 import stat
-from pathlib import Path
 
 import pytest
 
@@ -31,7 +30,7 @@ def test_what_a_report_writes_has_the_usual_mode_and_follows_no_link(sandbox, tm
     assert [stat.S_IMODE(path.lstat().st_mode) for path in files] == [0o644] * len(files)
 
 
-def given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def given_away(path, monkeypatch):
     """Let a file, or a folder, be another user's: as root really, else by being another user."""
     if os.geteuid() == 0:
         os.chown(path, 12_345, -1, follow_symlinks=False)

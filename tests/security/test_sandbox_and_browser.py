@@ -8,7 +8,6 @@ import httpx
 import pytest
 
 KEY = {"Authorization": "Bearer vb_test_sandbox"}
-JSON = {"Content-Type": "application/json"}
 NAVIGATION = {
     "Accept": "text/html", "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document",
 }  # fmt: skip
@@ -46,7 +45,9 @@ def test_only_the_names_of_this_machine_are_served(sandbox, http):
 def test_a_foreign_page_is_refused(sandbox, http, headers):
     before = sandbox.state()["counts"]["requests"]
     for method, path in (("POST", "/_sandbox/reset"), ("GET", "/_sandbox/state"), ("GET", "/v1/posts")):
-        answer = http.request(method, sandbox.url + path, headers={**KEY, **JSON, **headers}, content=b"{}")
+        answer = http.request(
+            method, sandbox.url + path, headers={**KEY, "Content-Type": "application/json", **headers}, content=b"{}"
+        )
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "FOREIGN_ORIGIN")
     asked = {**headers, "Access-Control-Request-Method": "POST"}
     answer = http.options(f"{sandbox.url}/_sandbox/reset", headers=asked)

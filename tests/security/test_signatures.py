@@ -19,7 +19,7 @@ SECRET = "whsec_9f8e7d6c5b4a"
 ANY_TEXT = st.text(st.characters(exclude_categories=()))
 
 
-def signature(body: bytes, secret: str = SECRET) -> str:
+def signature(body, secret=SECRET):
     return f"sha256={hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()}"
 
 
@@ -80,10 +80,10 @@ JSON = st.recursive(
 )
 
 
-FIELDS = st.sampled_from(["id", "type", "event", "data", "payload", "createdAt", "timestamp"])
+FIELDS = ["id", "type", "event", "data", "payload", "createdAt", "timestamp"]
 
 
-@given(st.dictionaries(FIELDS, JSON | st.sampled_from(["webhook", "post.failed"])))
+@given(st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["webhook", "post.failed"])))
 def test_any_object_is_an_event_or_a_decode_error(payload):
     for form in (payload, json.dumps(payload), json.dumps(payload).encode()):
         with suppress(DecodeError):

@@ -37,7 +37,7 @@ PARTS = st.lists(
 TEXTS = st.text() | PARTS.map("".join)
 
 
-def runs(text: str) -> bool:
+def runs(text):
     """Whether a spreadsheet would take a cell for a formula."""
     before = next((at for at, char in enumerate(text) if char in SIGNS), None)
     return before is not None and not any(
@@ -45,7 +45,7 @@ def runs(text: str) -> bool:
     )
 
 
-def formulas(written: str) -> list[str]:
+def formulas(written):
     """Cells of a CSV text that would run, parted at each separator, with quotes that count and with quotes that don't."""
     cells = re.split("[;\t|\r\n]", written)
     for mark in ",;\t|":
@@ -53,7 +53,7 @@ def formulas(written: str) -> list[str]:
     return [*filter(runs, cells)]
 
 
-def written(*cells: object) -> str:
+def written(*cells):
     file = StringIO(newline="")
     csv.writer(file, lineterminator="\r\n").writerow(cells)
     return file.getvalue()

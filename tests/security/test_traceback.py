@@ -7,8 +7,6 @@ paths, ids, queries and bodies, is searched frame by frame, with all that its va
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -22,7 +20,7 @@ from voxops.client import AsyncClient
 from voxops.errors import ConfigError, TransportError, VoxopsError
 
 
-def checked(work: Callable[[], Any]) -> BaseException | None:
+def checked(work):
     """What a call raises, after it was searched; None if nothing."""
     try:
         work()

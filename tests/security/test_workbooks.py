@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
-from typing import Any
 
 import openpyxl
 from tests.security.programs import lines_of
@@ -26,12 +24,12 @@ HEADS = ["row_id", "content", "accounts", "scheduled_for"]
 ROW = ["a", "text", "acc_1", "2026-03-05T09:00Z"]
 
 
-def sheet(path: Path, rows: str = "", *after: Any, **parts: str) -> Path:
+def sheet(path, rows="", *after, **parts):
     """A workbook of a good sheet and what comes behind its rows."""
     return xlsx(path, inline(HEADS, ROW) + rows, *after, **parts)
 
 
-def false_size(path: Path) -> Path:
+def false_size(path):
     """A part of 1.2 GB that claims to have 500 bytes."""
     sheet(path)
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -42,13 +40,13 @@ def false_size(path: Path) -> Path:
     return path
 
 
-def twice(path: Path) -> Path:
+def twice(path):
     with zipfile.ZipFile(sheet(path), "a") as archive:
         archive.writestr("XL/worksheets/S.xml", "")
     return path
 
 
-def archive_of(path: Path, *names: str) -> Path:
+def archive_of(path, *names):
     with zipfile.ZipFile(path, "w") as archive:
         for name in names:
             archive.writestr(name, "")
