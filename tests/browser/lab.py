@@ -233,8 +233,8 @@ class Notebook:
         self.page.evaluate("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.shutdown?.()")
 
     def restart_kernel(self) -> None:
-        """Restart the kernel, as the menu does after its question, or start another."""
-        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.restartKernel()")
+        """Restart the kernel, as the menu does after its question."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
         self.page.wait_for_function(_READY)
 
     def close(self) -> None:
