@@ -22,7 +22,7 @@ import time
 import traceback
 import warnings
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from io import BytesIO
@@ -77,7 +77,7 @@ ODD_TEXT = [
 ]  # fmt: skip
 
 
-def files(folder: Path) -> list[bytes]:
+def files(folder):
     """The files that are altered: a workbook of our own and one by hand, CSV files in several forms."""
     made = [vx.to_excel(folder / "a.xlsx", tz="UTC", Plan=ROWS).read_bytes()]
     texts = ROWS.astype(str)
@@ -89,7 +89,7 @@ def files(folder: Path) -> list[bytes]:
     return made
 
 
-def altered_bytes(data: bytes, chance: random.Random) -> bytes:
+def altered_bytes(data, chance):
     """The same bytes with some cut, doubled or exchanged."""
     for _ in range(chance.choice([1, 1, 2, 5, 30])):
         at = chance.randrange(len(data) + 1)
@@ -100,7 +100,7 @@ def altered_bytes(data: bytes, chance: random.Random) -> bytes:
     return data
 
 
-def alter_workbook(data: bytes, chance: random.Random, path: Path) -> None:
+def alter_workbook(data, chance, path):
     """Alter a part of a workbook, mostly a sheet, or leave it out."""
     with zipfile.ZipFile(BytesIO(data)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -113,7 +113,7 @@ def alter_workbook(data: bytes, chance: random.Random, path: Path) -> None:
             archive.writestr(name, part)
 
 
-def alter_file(models: list[bytes], chance: random.Random, path: Path) -> dict[str, Any]:
+def alter_file(models, chance, path):
     data = chance.choice(models[:2] if chance.random() < 0.5 else models[2:])  # half of them are workbooks
     if data.startswith(b"PK") and chance.random() < 0.8:
         alter_workbook(data, chance, path)
@@ -129,14 +129,14 @@ def alter_file(models: list[bytes], chance: random.Random, path: Path) -> dict[s
 # -- archives ----------------------------------------------------------------------------------------------------------
 
 
-def archives(folder: Path) -> Path:
+def archives(folder):
     """An archive of the sandbox."""
     with vx.connect(sandbox=True) as ws:
         ws.archive(folder / "history").sync()
     return folder / "history"
 
 
-def alter_archive(model: Path, chance: random.Random, path: Path) -> str:
+def alter_archive(model, chance, path):
     """One of its files is altered, or another one is in its place."""
     shutil.rmtree(path, ignore_errors=True)
     shutil.copytree(model, path)
@@ -147,7 +147,7 @@ def alter_archive(model: Path, chance: random.Random, path: Path) -> str:
     return str(changed.relative_to(path))
 
 
-def read_archive(path: Path, _: str) -> None:
+def read_archive(path, _):
     """Read all of it, and take up a sync as far as it goes without the API."""
     archive = Archive(path)
     archive.posts()
@@ -165,7 +165,7 @@ ODD_CELLS = (
 )  # fmt: skip
 
 
-def write_past_checks(path: Path, sql: str, values: Sequence[Any] = ()) -> None:
+def write_past_checks(path, sql, values=()):
     """Execute a statement past the types and checks of a ledger's tables, as an editor of bytes may; its schema stays."""
     with closing(sqlite3.connect(path)) as db:
         tables = db.execute("SELECT sql, name FROM sqlite_master WHERE type = 'table'").fetchall()
@@ -180,7 +180,7 @@ def write_past_checks(path: Path, sql: str, values: Sequence[Any] = ()) -> None:
                 db.executemany(step, rows)
 
 
-def ledgers(folder: Path) -> Any:
+def ledgers(folder):
     """A ledger with retries and creates, its runs and its columns."""
     with Sandbox(seed=7, speed=0, rate_limit=None) as sandbox:
         sandbox.reset(empty=True)
@@ -194,7 +194,7 @@ def ledgers(folder: Path) -> Any:
         return kernel.ledger.path, runs, db.execute(columns).fetchall()
 
 
-def alter_ledger(models: Any, chance: random.Random, path: Path) -> Any:
+def alter_ledger(models, chance, path):
     model, runs, columns = models
     shutil.copyfile(model, path)
     if chance.random() < 0.5:
@@ -208,7 +208,7 @@ def alter_ledger(models: Any, chance: random.Random, path: Path) -> Any:
     return runs
 
 
-def read_ledger(path: Path, runs: Sequence[str]) -> None:
+def read_ledger(path, runs):
     """Ask a ledger for everything that it tells."""
     with closing(Ledger(path)) as ledger:
         audit.runs(ledger)
@@ -238,7 +238,7 @@ KINDS = {
 }
 
 
-def batch(kind: Kind, models: Any, seed: int, numbers: range, path: Path, out: int) -> None:
+def batch(kind, models, seed, numbers, path, out):
     """In a forked process: read each thing of a batch and write a letter for it; one that is found wanting ends the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # where the reader's panics are printed
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -258,7 +258,7 @@ def batch(kind: Kind, models: Any, seed: int, numbers: range, path: Path, out: i
         os.write(out, result)
 
 
-def run(name: str, seed: int, minutes: float = 10, most: int = 10**9) -> int:
+def run(name, seed, minutes=10, most=10**9):
     """Fuzz for so many minutes, or so many things; return how many were found wanting."""
     kind, results, wanting = KINDS[name], b"", 0
     end = time.monotonic() + 60 * minutes
@@ -284,8 +284,8 @@ def run(name: str, seed: int, minutes: float = 10, most: int = 10**9) -> int:
                 KEPT.mkdir(parents=True, exist_ok=True)
                 how = kind.alter(models, random.Random(f"{seed}/{at}"), KEPT / f"{name}-{seed}-{at}")
                 print(f"{name} {at}, {how}, ended its process: {status}", flush=True)
-    read, refused = results.count(b"+"), results.count(b"-")
-    print(f"seed {seed}: {read + refused + wanting:,} {name}, {read:,} read, {refused:,} refused, {wanting:,} wanting")
+    counts = f"{results.count(b'+'):,} read, {results.count(b'-'):,} refused, {wanting:,} wanting"
+    print(f"seed {seed}: {len(results) + wanting:,} {name}, {counts}")
     return wanting
 
 

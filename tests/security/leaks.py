@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
 from os import sep
-from types import FrameType
 from typing import Any
 
 MARK = "Qz7mXk4RtW9pLs2VbN6yHc3J"
@@ -16,12 +14,12 @@ LIBRARIES = {"httpx", "httpcore", "h11", "anyio", "voxops"}
 DEEPEST = 6
 
 
-def pieces(text: str) -> list[str]:
+def pieces(text):
     """Every eight characters of the secret part that a text holds."""
     return [MARK[at : at + 8] for at in range(len(MARK) - 7) if MARK[at : at + 8] in text]
 
 
-def inside(thing: Any, seen: dict[int, Any], depth: int = 0) -> Iterator[str]:
+def inside(thing, seen, depth=0):
     """What a thing and all that it holds print as; `seen` holds what was looked at before, and so keeps it alive."""
     if depth > DEEPEST or id(thing) in seen:
         return
@@ -43,7 +41,7 @@ def inside(thing: Any, seen: dict[int, Any], depth: int = 0) -> Iterator[str]:
         yield from inside(each, seen, depth + 1)
 
 
-def frames(error: BaseException) -> Iterator[FrameType]:
+def frames(error):
     """The frames of an exception and of all that lie under it, those of the test left out."""
     seen: set[int] = set()
     left: list[BaseException | None] = [error]
@@ -60,7 +58,7 @@ def frames(error: BaseException) -> Iterator[FrameType]:
             step = step.tb_next
 
 
-def leaks(error: BaseException, count: Counter[str]) -> list[str]:
+def leaks(error, count):
     """Where an exception shows a piece of the key."""
     count["exceptions"] += 1
     seen: dict[int, Any] = {}

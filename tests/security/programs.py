@@ -13,7 +13,7 @@ def peak():
 """
 
 
-def lines_of(program: str, *arguments: object) -> list[str]:
+def lines_of(program, *arguments):
     """What a program prints, to its end; in it `peak()` is the most memory that it has used, in MB."""
     command = [sys.executable, "-c", PEAK + program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)

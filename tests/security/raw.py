@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import socketserver
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import Any
 
 from voxops.client import AsyncClient
 
@@ -18,7 +15,7 @@ from voxops.client import AsyncClient
 Handler = Callable[[bytes, bytes], Iterator[bytes]]
 
 
-def answer(body: bytes, status: str = "200 OK", **headers: str) -> bytes:
+def answer(body, status="200 OK", **headers):
     """One whole answer."""
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
     fields |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -31,7 +28,7 @@ class Raw(socketserver.ThreadingTCPServer):
 
     daemon_threads, block_on_close, request_queue_size = True, False, 128
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, handler, tls):
         super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
         self._handler, self._tls = handler, tls
         self.port = self.server_address[1]
@@ -39,7 +36,7 @@ class Raw(socketserver.ThreadingTCPServer):
         self.requests: list[tuple[bytes, bytes]] = []
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
 
-    def finish_request(self, request: Any, _: Any) -> None:
+    def finish_request(self, request, _):
         """Read a whole request, and send the pieces of its answer; the client may leave, as some tests want it to."""
         with (
             suppress(OSError),
@@ -55,27 +52,27 @@ class Raw(socketserver.ThreadingTCPServer):
                 for piece in self._handler(*came):
                     connection.sendall(piece)
 
-    def server_close(self) -> None:
+    def server_close(self):
         """Stop to listen; first the thread lets go of the socket, else it would answer for the next one with the same number."""
         self.shutdown()
         super().server_close()
 
 
-def serve(handler: Handler | bytes, tls: ssl.SSLContext | None = None) -> Raw:
+def serve(handler, tls=None):
     """A server for the length of a block; bytes are the answer to every request."""
     return Raw((lambda *_: iter([handler])) if isinstance(handler, bytes) else handler, tls)
 
 
 def asked(
-    url: str,
-    use: Callable[[AsyncClient], Any] = AsyncClient.identity,
-    key: str = "vb_live_a_key_of_a_test",
-    timeout: float = 30.0,
-    **settings: Any,
-) -> Any:
+    url,
+    use=AsyncClient.identity,
+    key="vb_live_a_key_of_a_test",
+    timeout=30.0,
+    **settings,
+):
     """What a client gets that tries nothing twice."""
 
-    async def main() -> Any:
+    async def main():
         async with AsyncClient(key, url=url, timeout=timeout, **settings) as client:
             client._backoff = type(client._backoff)(tries=1)
             return await use(client)
@@ -84,14 +81,12 @@ def asked(
 
 
 @contextmanager
-def uploaded(
-    folder: Path, stored: bytes, query: str = "X-Amz-Signature=abc", **further: Any
-) -> Iterator[tuple[Raw, Callable[[], Any]]]:
+def uploaded(folder, stored, query="X-Amz-Signature=abc", **further):
     """An API which says where a photo is to be put, and what the storage there answers; and the call that uploads it."""
     photo = folder / "photo.jpg"
     photo.write_bytes(b"\xff\xd8" + bytes(100))
 
-    def api(head: bytes, _: bytes) -> Iterator[bytes]:
+    def api(head, _):
         place = {"mediaId": "media_1", "uploadUrl": f"{server.url}/bucket/a.jpg?{query}", **further}
         yield stored if head.startswith(b"PUT") else answer(json.dumps(place).encode())
 

@@ -28,7 +28,6 @@ MEGABYTE = 1024 * 1024
 def test_a_gzip_bomb_is_left_at_the_bound_and_a_write_keeps_its_status():
     """The engine must learn that the request arrived, and that nothing is known of the outcome."""
     packed = gzip.compress(bytes(128 * MEGABYTE))
-    assert len(packed) < 2 * MEGABYTE
     tracemalloc.start()
     try:
         with serve(answer(packed, "201 Created", Content_Encoding="gzip")) as server:

@@ -37,7 +37,7 @@ def test_what_no_ledger_holds_is_refused_in_words(tmp_path):
 
 
 @pytest.mark.parametrize(("act", "part", "value"), [
-    ("retry", "path", "/v1/posts/post_x/retry"), ("retry", "path", "/v1/webhooks"), ("create", "path", "/v1/webhooks"), ("create", "method", "DELETE"),
+    ("retry", "path", "/v1/posts/post_x/retry"), ("create", "path", "/v1/webhooks"), ("create", "method", "DELETE"),
 ])  # fmt: skip
 def test_a_request_that_does_not_belong_to_its_act_is_refused(sandbox, tmp_path, act, part, value):
     sandbox.reset(empty=True)

@@ -23,8 +23,8 @@ from voxops.views.excel import write_csv
 BLANK = "\u115f\u1160\u3164\uffa0\U00013441"
 SIGNS = tuple("=+-@＝＋－＠﹦﹢﹣﹫−")
 FORMULAS = [*(f"{sign}1+1" for sign in SIGNS), *(f"{before}=1" for before in (
-    "\t", "\r", " ", "\ufeff", "\u200b", "\u2060\u202e ", *BLANK, "\ufe0f", "\x00", "text;", "text;\u200b ", "text\t", "text|", "text\n", "text\r\n",
-    "'", "''", "a;b|c\t-d", "(", "«", "…-", "·", "\U0001d159", "\u2065", "\u0301", "\U00016fe4", "a;!", ",", "🎉 ", "_;—", "`", "${", "\x1c\x85",
+    "\t", "\r", " ", "\u200b", *BLANK, "\ufe0f", "\x00", "text;", "text;\u200b ", "text\t", "text|", "text\n", "text\r\n", "'", "a;b|c\t", "(", "…-",
+    "\U0001d159", "\u0301", "a;!", ",", "🎉 ", "_;—", "${", "\x1c\x85",
 ))]  # fmt: skip
 ATTACKS = [
     """Sale;"=cmd|' /C calc'!A0;b""", """Sale\t"=cmd|' /C calc'!A0\tb""", """a|""=1|b""", 'a\n"+1', 'a; ""\u200b"@x;', '"=1',

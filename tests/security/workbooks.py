@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
-from typing import Any
 
 from openpyxl import load_workbook
 
@@ -13,14 +11,14 @@ IDS = 'xmlns:r="http://schemas.openxmlformats.org/officeDocument/2006/relationsh
 KIND = "http://schemas.openxmlformats.org/package/2006"
 
 
-def inline(*rows: list[str]) -> str:
+def inline(*rows):
     """Rows of an xlsx sheet."""
     return "".join(
         "<row>" + "".join(f'<c t="inlineStr"><is><t>{cell}</t></is></c>' for cell in row) + "</row>" for row in rows
     )
 
 
-def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFLATED, **parts: str) -> Path:
+def xlsx(path, rows, after="", packing=zipfile.ZIP_DEFLATED, **parts):
     """A workbook of one sheet, by hand."""
     link = f'<Relationship Id="s" Type="{IDS[9:-1]}/worksheet" Target="worksheets/s.xml"/>'
     kinds = {"workbook": "sheet.main", "sharedStrings": "sharedStrings"}
@@ -43,7 +41,7 @@ def xlsx(path: Path, rows: str, after: str = "", packing: int = zipfile.ZIP_DEFL
     return path
 
 
-def tables(path: Path) -> dict[str, list[list[Any]]]:
+def tables(path):
     """The values of each sheet of a workbook, as a reader other than ours sees them; ``""`` for an empty cell."""
     book = load_workbook(path, data_only=True)
     return {
