@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 
 import numpy as np
 import pandas as pd
 import pytest
 from tests.acts.support import forms, keys_of, sheet
 
-from voxops.acts.create import plan_create, resolved
+from voxops.acts.create import CREATE, plan_create, resolved
 from voxops.acts.keys import asked_hash
 from voxops.errors import PlanError
 
 
-def bodies(plan) -> list[dict]:
+def bodies(plan):
     return [post for form in forms(plan) for post in json.loads(form.body)["posts"]]
 
 
@@ -58,6 +59,30 @@ def test_the_key_of_a_row_is_known_once_its_accounts_are():
     assert known.frame["idempotency_key"].to_list() == keys_of(known)
     other = plan_create(sheet().drop(columns="accounts").assign(account_ids=[["acc_2", "acc_1"]]), key="row_id")
     assert bodies(other)[0]["accountIds"] == ["acc_1", "acc_2"]
+
+
+@pytest.mark.parametrize("name", ["2026.10", "007", "TRUE"])
+def test_rule_05_a_campaign_that_a_file_has_turned_into_a_number_is_refused(name):
+    named = plan_create(sheet(campaign=name), key="row_id")
+    text = named.frame.to_csv(index=False)
+    with pytest.raises(PlanError, match=r"column 'campaign' holds .* that a file has made of a name"):
+        plan_create(pd.read_csv(StringIO(text)), key="row_id")
+    assert keys_of(plan_create(pd.read_csv(StringIO(text), dtype="string"), key="row_id")) == keys_of(named)
+
+
+def test_whom_a_sheet_names_is_sent_as_metadata_and_is_no_part_of_what_is_requested():
+    """A field within another is sent as an object."""
+    rows = sheet(owner=7.0, campaign="Spring  Sale")
+    plain, named = (plan_create(each, key="row_id", campaign="c") for each in (rows.drop(columns="owner"), rows))
+    assert keys_of(named) == keys_of(plain)
+    (item,) = named.items
+    people = {"owner": "crew.owner", "campaign": "crew.campaign", "tags": "tags"}
+    forms = [CREATE.form([item], people=fields) for fields in (people, None)]
+    sent, bare = (json.loads(form.body)["posts"][0]["metadata"] for form in forms)
+    assert sent == {**bare, "crew": {"owner": "7", "campaign": "Spring  Sale"}}
+    assert item.seen["people"] == {"owner": "7", "campaign": "Spring  Sale"}
+    (of_call,) = plan_create(rows.assign(campaign="c  d"), key="row_id", campaign=" C  d").items
+    assert (of_call.seen["people"]["campaign"], of_call.campaign) == ("C d", "c d"), "as the call writes it"
 
 
 def test_errors_name_column_rows_and_the_way_out():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from tests.acts.support import item, request
@@ -23,23 +22,21 @@ POST = Subject("post", "p")
 DONE = "done"
 
 
-def post(when: str = NOON, content: str = "A", **options: Any) -> PostState:
+def post(when=NOON, content="A", **options):
     known = {"source": "single", "version": "7"} | options
     return PostState("p", known.pop("status", "scheduled"), scheduled_for=when, content=content, **known)
 
 
-def change(
-    body: dict[str, Any], name: str = "", number: int = 9, *, by: bool = False, attempt: int = 1, **details: Any
-) -> Request:
+def change(body, name="", number=9, *, by=False, attempt=1, **details):
     seen = {"change": name, "by": by} if name else {}
     return request(replace(item("update", POST, "/v1/posts/p", body, **seen), attempt=attempt), number, **details)
 
 
-def done(body: dict[str, Any], name: str = "", number: int = 1, **details: Any) -> Request:
+def done(body, name="", number=1, **details):
     return change(body, name, number, **{"outcome": Outcome.SUCCEEDED} | details)
 
 
-def marked(name: str, **values: Any) -> dict[str, Any]:
+def marked(name, **values):
     changes = {keys.change_mark(name, field, "p"): keys.value_mark(value) for field, value in values.items()}
     return changes | keys.field_marks(values)
 
@@ -117,7 +114,7 @@ def test_a_named_change_writes_its_marks_only_where_it_wipes_none(metadata, writ
 # -- cancel
 
 
-def withdrawal(number: int = 9, **details: Any) -> Request:
+def withdrawal(number=9, **details):
     return request(item("cancel", POST, "/v1/posts/p/cancel", of_run=True), number, **details)
 
 
@@ -144,7 +141,7 @@ def test_what_is_withdrawn_already_is_done_and_what_is_out_is_too_late(status, o
 # -- redeliver, retry and fix
 
 
-def targets(*statuses: str, target_id: str | None = "pp", updated: str = NOON) -> PostState:
+def targets(*statuses, target_id="pp", updated=NOON):
     found = tuple(
         TargetState(platform, "acc", status, "E", target_id=target_id)
         for platform, status in zip(("twitter", "facebook"), statuses, strict=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from io import StringIO
-from typing import Any
 
 import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.acts.support import keys_of
+from tests.acts.support import deliveries, keys_of, posts, targets
 
 from voxops._support.canonical import fingerprint
 from voxops.acts import keys
@@ -29,43 +28,31 @@ SHEET = pd.DataFrame({
     "media": ["media_0", None, "media_1"], "tags": ["a; b", None, None], "first_comment": [None, "more", None],
     "attempt": [1, 2, 1],
 })  # fmt: skip
-POSTS = pd.DataFrame(
-    {"post_id": ["post_1", "post_2"], "status": "scheduled", "content": "Hello", "updated_at": OLD, "scheduled_for": OLD + pd.Timedelta("9D")}
-)  # fmt: skip
-TARGETS = pd.DataFrame(
-    {
-        "post_id": ["post_1", "post_1", "post_2"], "platform": ["twitter", "facebook", "twitter"], "account_id": "acc_1", "status": "failed",
-        "error_code": "RATE_LIMITED", "error_message": "later", "post_status": "failed", "updated_at": OLD, "verdict": "retry",
-        "retryable": [True, True, True], "new_content": "Shorter.",
-    }
-)  # fmt: skip
-DELIVERIES = pd.DataFrame(
-    {
-        "delivery_id": ["del_1"], "webhook_id": "wh_1", "event_type": "post.failed", "success": False, "status_code": 503, "latency_ms": 9,
-        "retry_count": 5, "error": "x", "delivered_at": pd.NaT, "created_at": OLD,
-    }
-)  # fmt: skip
-PLANS: dict[str, Any] = {
-    "retry": lambda: plan_retry(TARGETS), "retry of one target": lambda: plan_retry(TARGETS.assign(retryable=[True, False, True])),
-    "fix": lambda: plan_fix(TARGETS), "cancel": lambda: plan_cancel(POSTS),
-    "create": lambda: plan_create(SHEET, key="row_id", campaign="Spring"),
-    "create of a name with signs": lambda: plan_create(SHEET, key="row_id", campaign="KW 10 – „Frühling“ … ‹’26›"),
-    "create_one": lambda: plan_create(SHEET, key="row_id", campaign="Spring", one_by_one=True),
-    "redeliver": lambda: plan_redeliver(DELIVERIES, force=True),
-    "update": lambda: plan_update(POSTS.assign(new_content="Bye", new_tags="b; a")),
-    "update with a name": lambda: plan_update(POSTS, by="2h", change="Strike, Monday"),
-}  # fmt: skip
-GOLDEN: dict[str, list[str]] = {
-    "retry": ["9bcfa468-4085-44c1-a7e8-b23f08a0dae4", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
-    "retry of one target": ["7a344151-6bfb-4d6c-a4fc-0b7c2cf8ad09", "7d80591b-3028-410e-b4a3-6af5fcc3822a"],
-    "fix": ["82f87212-5fe0-43a8-8fcb-590768060205", "74658dc5-379e-402e-a973-48f9246bdb7d", "a35971c8-81e9-477e-9b09-a094e160e498"],
-    "cancel": ["b594cb9e-ad3e-48c3-aa78-72d3a6201176", "67b76993-f979-4c6c-9e5d-6653c3757064"],
-    "create": ["c8c2a4a0-5c0a-4f2f-9299-48c34d08e6cb"],
-    "create of a name with signs": ["30461767-edf2-4e58-b40d-648e496d5b1c"],
-    "create_one": ["35eb4050-191b-4d74-b68f-5efa534ffd12", "15f0fd89-591a-4837-8331-1434a3fca361", "632ab01e-1a72-471b-a86f-8c439c6af9f3"],
-    "redeliver": ["1d237190-10b1-490f-b29a-78cab0b2b59c"],
-    "update": ["ed5fa22a-c552-4df1-bb92-f0a9e308f9a7", "ec7fd44b-8fee-4e3b-ab1f-f677615d5806"],
-    "update with a name": ["649a88e3-0fb9-40e0-b5d9-88fca4c4bcab", "b934c8d9-15d0-4c52-b7e3-3191624c4752"],
+POSTS = posts(
+    "scheduled", "scheduled", post_id=["post_1", "post_2"], updated_at=OLD, scheduled_for=OLD + pd.Timedelta("9D")
+)
+FAILED = {"account_id": "acc_1", "updated_at": OLD, "new_content": "Shorter."}
+TARGETS = targets(FAILED, {**FAILED, "platform": "facebook"}, {**FAILED, "post_id": "post_2"})
+DELIVERIES = deliveries({"delivery_id": "del_1", "webhook_id": "wh_1", "created_at": OLD})
+SPRING = plan_create(SHEET, key="row_id", campaign="Spring")
+NAMED = plan_update(POSTS, by="2h", change="Strike, Monday")
+GOLDEN = {
+    "retry": (plan_retry(TARGETS), ["9bcfa468-4085-44c1-a7e8-b23f08a0dae4", "7d80591b-3028-410e-b4a3-6af5fcc3822a"]),
+    "retry of one target": (
+        plan_retry(TARGETS.assign(retryable=[True, False, True])), ["7a344151-6bfb-4d6c-a4fc-0b7c2cf8ad09", "7d80591b-3028-410e-b4a3-6af5fcc3822a"]),
+    "fix": (
+        plan_fix(TARGETS), ["82f87212-5fe0-43a8-8fcb-590768060205", "74658dc5-379e-402e-a973-48f9246bdb7d", "a35971c8-81e9-477e-9b09-a094e160e498"]),
+    "cancel": (plan_cancel(POSTS), ["b594cb9e-ad3e-48c3-aa78-72d3a6201176", "67b76993-f979-4c6c-9e5d-6653c3757064"]),
+    "create": (SPRING, ["c8c2a4a0-5c0a-4f2f-9299-48c34d08e6cb"]),
+    "create of a name with signs": (
+        plan_create(SHEET, key="row_id", campaign="KW 10 – „Frühling“ … ‹’26›"), ["30461767-edf2-4e58-b40d-648e496d5b1c"]),
+    "create_one": (
+        plan_create(SHEET, key="row_id", campaign="Spring", one_by_one=True),
+        ["35eb4050-191b-4d74-b68f-5efa534ffd12", "15f0fd89-591a-4837-8331-1434a3fca361", "632ab01e-1a72-471b-a86f-8c439c6af9f3"]),
+    "redeliver": (plan_redeliver(DELIVERIES, force=True), ["1d237190-10b1-490f-b29a-78cab0b2b59c"]),
+    "update": (
+        plan_update(POSTS.assign(new_content="Bye", new_tags="b; a")), ["ed5fa22a-c552-4df1-bb92-f0a9e308f9a7", "ec7fd44b-8fee-4e3b-ab1f-f677615d5806"]),
+    "update with a name": (NAMED, ["649a88e3-0fb9-40e0-b5d9-88fca4c4bcab", "b934c8d9-15d0-4c52-b7e3-3191624c4752"]),
 }  # fmt: skip
 
 
@@ -73,11 +60,10 @@ def test_every_act_has_golden_keys():
     assert {name.partition(" ")[0] for name in GOLDEN} == set(ACTS) - {"sync"}, "whose items are of other acts"
 
 
-@pytest.mark.parametrize("name", PLANS)
-def test_golden_keys_never_change(name):
-    plan = PLANS[name]()
-    assert keys_of(plan) == GOLDEN[name]
-    assert set(plan.frame["idempotency_key"].dropna()) == set(GOLDEN[name])
+@pytest.mark.parametrize(("plan", "golden"), GOLDEN.values(), ids=GOLDEN)
+def test_golden_keys_never_change(plan, golden):
+    assert keys_of(plan) == golden
+    assert set(plan.frame["idempotency_key"].dropna()) == set(golden)
 
 
 def test_golden_marks_never_change():
@@ -89,22 +75,16 @@ def test_golden_marks_never_change():
     assert keys.change_mark("strike, monday", "content", "post_1") == "fa88d0075761f538ba0b18b650ad1400"
     assert keys.value_mark("Bye") == "b542f2ee41a753d672a5d22fe3597081"
     assert keys.value_mark(["b", "a"]) == keys.value_mark(["a", "b"]) == "db8992cf941b185a1c5bbcfbdc3f4320"
-    (first, *_) = sorted(plan_create(SHEET, key="row_id", campaign="Spring").items, key=lambda item: item.row)
+    first = min(SPRING.items, key=lambda item: item.row)
     assert asked_hash(first.body) == "6731507954adc099628c2becfe7b31f8"
     assert shown_of_body(first.body) == "18e1f36f6d83e1df1e357953a3b15d0e"
     assert fingerprint("create", "spring", "r1") == first.identity == "f93cc11edceb96613c9944100e16f324"
-    assert (
-        plan_update(POSTS.head(1), by="2h", change="Strike, Monday").items[0].identity
-        == "1f9d3a1210ea5953606d5b4cb20f8ebf"
-    )
+    assert NAMED.items[0].identity == "1f9d3a1210ea5953606d5b4cb20f8ebf"
     assert fingerprint(first.body) == fingerprint(resolved(first, {}).body) == "96ab6f8e03da7b288742a12bc46ac28c"
     assert (
         act_named("create").form([first]).body
         == b'{"dryRun":false,"posts":[{"accountIds":["acc_1","acc_2"],"content":"Gr\xc3\xbc\xc3\x9fe \xe2\x80\xa8 x","media":["media_0"],"metadata":{"voxopsAsked":"6731507954adc099628c2becfe7b31f8","voxopsCampaign":"1077fdfa2ff0fe1cbf4f4e9711608f55","voxopsChanges":{"accountIds":"8b0e36ed56d7919aabf0b264ca850464","content":"7650d88b119cf03c083aa43b97667b09","firstComment":"055539df4a0b804c58caf46c0cd2941a","media":"8e4de4e495e13f08a957a637d1252b04","scheduledFor":"afe9126d8ad3da9d284cf76ed32cc3f1","tags":"db8992cf941b185a1c5bbcfbdc3f4320"},"voxopsOp":"b3b5a2960d2b9c30f5ed344787ad1907","voxopsRow":"cd509d84aef14ba958b401f4da8a2e5e"},"scheduledFor":"2027-03-01T09:00:00Z","tags":["a","b"]}]}'
     )
-
-
-NAMES = st.text(st.characters(), max_size=6)  # halves of emoji too, as a spreadsheet may have cut them
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()))

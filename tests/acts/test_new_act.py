@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
-import pytest
 from tests.virtual import workspace
 
 from voxburst_sandbox import Sandbox
-from voxops.acts.act import PostAct, Request, Row, Subject, settled
-from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows
+from voxops.acts.act import PostAct, Subject, settled
+from voxops.acts.plan import build_plan, episode_identity, post_episode, target_rows
 from voxops.acts.table import ACTS
 from voxops.api.reasons import SENTENCES, Reason
 from voxops.model import Outcome
@@ -25,19 +20,19 @@ class Unpublish(PostAct):
     place = "POST /v1/posts/{0.id}/unpublish"
     sends = False
 
-    def became(self, request: Request, state: Any, tried: Any) -> Request | None:
+    def became(self, request, state, tried):
         """A reading shows that it is down."""
         return settled(request, Outcome.SUCCEEDED) if state.status == "unpublished" else None
 
-    def done_before(self, request: Request, state: Any, past: Any) -> Request | None:
+    def done_before(self, request, state, past):
         """It was taken down already."""
         return self.became(request, state, None)
 
 
-def plan_unpublish(posts: pd.DataFrame) -> Plan:
+def plan_unpublish(posts):
     act = ACTS["unpublish"]
 
-    def judge(row: Row) -> Any:
+    def judge(row):
         if row["status"] != "published":
             return Reason("not_live", status=row["status"]), None
         seen = post_episode(row)
@@ -48,9 +43,7 @@ def plan_unpublish(posts: pd.DataFrame) -> Plan:
     return build_plan(act, posts, map(judge, target_rows(posts)))
 
 
-def test_a_new_act_is_one_class_and_one_line_and_acts_once_however_often_its_cell_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_act_is_one_class_and_one_line_and_acts_once_however_often_its_cell_runs(tmp_path, monkeypatch):
     monkeypatch.setitem(ACTS, "unpublish", Unpublish())
     for code, sentence in (("is_live", "is live"), ("not_live", "not live, but {status}")):
         monkeypatch.setitem(SENTENCES, code, sentence)

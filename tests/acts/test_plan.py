@@ -15,12 +15,12 @@ from voxops.api.limits import BULK_POSTS
 from voxops.errors import PlanError
 
 
-def campaign(count: int, start: int = 0) -> pd.DataFrame:
+def campaign(count, start=0):
     names = [f"r{row}" for row in range(start, start + count)]
     return sheet(count, row_id=names, content=names)
 
 
-def failures(*places: tuple[str, str]) -> pd.DataFrame:
+def failures(*places):
     """Failed targets of these posts on these platforms, a cause for each platform."""
     return targets(*({"post_id": post, "platform": platform, "cause": f"rate {platform}"} for post, platform in places))
 

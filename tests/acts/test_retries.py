@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 import pytest
 from tests.acts.support import NOW, OLD, deliveries, forms, keys_of, targets
@@ -17,10 +15,6 @@ from voxops.api.reasons import Reason
 from voxops.errors import PlanError
 
 YOUNG = NOW - pd.Timedelta("3min")
-
-
-def paths(plan: Any) -> list[str]:
-    return [form.path for form in forms(plan)]
 
 
 FACEBOOK, THREADS = {"platform": "facebook"}, {"platform": "threads"}
@@ -94,15 +88,16 @@ def test_what_is_held_says_why(row, code):
     assert plan.frame[["reason", "reason_code"]].loc[0].to_list() == [str(plan.why[0]), code]
 
 
-def test_columns_that_are_missing_are_named():
-    with pytest.raises(PlanError, match=r"missing: verdict, retryable\. Use vx\.triage"):
-        plan_retry(targets({}).drop(columns=["verdict", "retryable"]))
-    with pytest.raises(PlanError, match="new_media_url"):
-        plan_fix(targets({}))
-    with pytest.raises(PlanError, match=r"ws\.posts"):
-        plan_cancel(pd.DataFrame({"post_id": ["a"]}))
-    with pytest.raises(PlanError, match=r"ws\.deliveries"):
-        plan_redeliver(pd.DataFrame({"delivery_id": ["a"]}))
+@pytest.mark.parametrize(("planner", "frame", "why"), [
+    (plan_retry, targets().drop(columns=["verdict", "retryable"]), r"missing: verdict, retryable\. Use vx\.triage"),
+    (plan_retry, targets({"outcome": "failed", "waiting_for": None}), r"^plan_retry\(\) needs current targets.* pass run\.failed\(\)"),
+    (plan_fix, targets(), "new_media_url"), (plan_cancel, pd.DataFrame({"post_id": ["a"]}), r"ws\.posts"),
+    (plan_update, pd.DataFrame({"new_content": ["x"]}), "missing: post_id"),
+    (plan_redeliver, pd.DataFrame({"delivery_id": ["a"]}), r"ws\.deliveries"),
+])  # fmt: skip
+def test_a_frame_of_other_rows_is_refused_and_the_error_says_what_to_take(planner, frame, why):
+    with pytest.raises(PlanError, match=why):
+        planner(frame)
 
 
 @pytest.mark.parametrize(("new", "reason"), [
@@ -110,7 +105,7 @@ def test_columns_that_are_missing_are_named():
     ({"new_content": "ok", "new_media_url": "http://x"}, "new_media_form"),
 ])  # fmt: skip
 def test_a_fix_that_can_t_be_asked_for_is_held(new, reason):
-    plan = plan_fix(targets({}).assign(**new))
+    plan = plan_fix(targets(new))
     assert plan.items == ()
     assert plan.frame["reason_code"][0] == reason
 
@@ -158,16 +153,11 @@ def test_what_a_receiver_rejected_is_said_where_it_is_sent_all_the_same():
 
 def test_a_delivery_tried_again_by_the_server_is_another_failure():
     first = plan_redeliver(deliveries())
-    assert paths(first) == ["/v1/webhooks/w/deliveries/d/retry"]
+    assert [form.path for form in forms(first)] == ["/v1/webhooks/w/deliveries/d/retry"]
     for change in ({"retry_count": 6}, {"latency_ms": 10}, {"status_code": 500}):
         assert keys_of(plan_redeliver(deliveries(change))) != keys_of(first)
     for same in ({"response_body": "z"}, {"error": "y"}):
         assert keys_of(plan_redeliver(deliveries(same))) == keys_of(first)
-
-
-def test_results_of_a_run_are_refused_and_the_error_says_what_to_take():
-    with pytest.raises(PlanError, match=r"^plan_retry\(\) needs current targets.* pass run\.failed\(\)"):
-        plan_retry(targets({"outcome": "failed", "waiting_for": None}))
 
 
 def test_a_change_whose_column_has_a_slip_is_warned_of():

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from tests.chaos.rig import Rig
 from tests.inprocess import InProcess
 from tests.sandbox.support import again
 
-from voxburst_sandbox import Sandbox
-
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Sandbox]:
+def server():
     with InProcess(seed=11, empty=True, rate_limit=None) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
-def rig(server: Sandbox, tmp_path: Path) -> Iterator[Rig]:
+def rig(server, tmp_path):
     rig = Rig(again(server, empty=True, recovery_rate=1.0, silent_webhooks=True), tmp_path)
     yield rig
     rig.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from tests.chaos.rig import HELD, planned, wait_for
 
@@ -16,21 +14,21 @@ from voxops.engine import execution as module
 class Seconds:
     """asyncio, but for the seconds that a monitor waits: each passes when the test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.waited: list[float] = []
         self._passes = asyncio.Semaphore(0)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name):
         return getattr(asyncio, name)
 
     @asynccontextmanager
-    async def timeout(self, seconds: float) -> AsyncIterator[None]:
+    async def timeout(self, seconds):
         self.waited.append(seconds)
         await self._passes.acquire()
         async with asyncio.timeout(0):
             yield
 
-    async def one_passes(self) -> None:
+    async def one_passes(self):
         self._passes.release()
 
 

@@ -6,6 +6,7 @@ import pytest
 from tests.chaos.rig import DAY, codes, outcomes, planned
 
 from voxburst_sandbox import Fault
+from voxops.acts.create import plan_create
 from voxops.acts.update import plan_update
 
 LATER = "2027-03-05T09:00:00Z"
@@ -52,6 +53,21 @@ def test_rule_17_a_change_that_can_not_be_made_any_more_blocks_no_row(rig, gone)
     assert outcomes(kernel.run(planned(sheet.assign(row_id="x", content="mended")))) == {"succeeded": 1}
 
 
+@pytest.mark.parametrize("ledger", ["ledger", "another"])
+@pytest.mark.parametrize("name", ["KW 1O", "KW 10!", ""])
+def test_rule_17_a_misspelt_campaign_posts_no_row_twice_and_each_row_names_the_other(rig, name, ledger):
+    sheet = rig.campaign(3)
+    created = rig.kernel().run(plan_create(sheet, key="row_id", campaign="KW 10"))
+    rig.sandbox.advance(DAY)
+    table = rig.kernel(ledger).run(plan_create(sheet, key="row_id", campaign=name))
+    assert (outcomes(table), codes(table)) == ({"blocked": 3}, {"looks_like_row"})
+    assert set(table["campaign"].fillna("")) == {name}, "shown as this sheet writes it"
+    rig.each_once(3)
+    for post, row, why in zip(created["result_id"], created["row_id"], table["waiting_for"], strict=True):
+        assert post in why
+        assert (f"row {row} of campaign 'KW 10'" in why) == (ledger == "ledger"), "another ledger finds the post alone"
+
+
 @pytest.mark.parametrize("what", ["stays", "delete", "withdraw", "back to a draft", "moved"])
 def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(rig, what):
     """The list has moved on by then."""
@@ -68,9 +84,8 @@ def test_a_row_that_was_blocked_is_posted_once_its_look_alike_is_gone_or_moved(r
         rig.sandbox.person.edit(post, scheduled_for=LATER)
     elif what != "stays":
         getattr(rig.sandbox.person, what)(post)
+    told = {"blocked": 1, "succeeded": 2} if what == "stays" else {"succeeded": 3}
     for _ in range(2):
-        assert outcomes(kernel.run(planned(sheet))) == (
-            {"blocked": 1, "succeeded": 2} if what == "stays" else {"succeeded": 3}
-        )
+        assert outcomes(kernel.run(planned(sheet))) == told
         rig.sandbox.advance(3600)
     assert rig.created()[sheet["content"][0]] == (what != "stays")

@@ -24,7 +24,7 @@ SENT = 1_772_442_000.0  # 2026-03-02T09:00Z
 BEFORE, SINCE, LATER = (f"2026-03-02T{time}+00:00" for time in ("08:00:00", "09:00:05", "11:00:00"))
 
 
-def row(name: str = "mine", attempt: int = 1, asked: int = 1, number: int = 1, campaign: str = "c", **seen: object):
+def row(name="mine", attempt=1, asked=1, number=1, campaign="c", **seen):
     one = item("create", Subject("row", name), "/v1/posts/bulk", BODY, campaign=campaign, row=name, **seen)
     return request(replace(one, attempt=attempt), number, asked=asked)
 
@@ -32,7 +32,7 @@ def row(name: str = "mine", attempt: int = 1, asked: int = 1, number: int = 1, c
 # -- what is there makes of a row that is to be created -----------------------------------------------------------------
 
 
-def seen(post: str = "p", status: str = "scheduled", attempt: int = 1, **shown: object) -> Seen:
+def seen(post="p", status="scheduled", attempt=1, **shown):
     """A post of the row as the ledger remembers it."""
     marks = {
         "op_mark": keys.mark("c", "mine", attempt),
@@ -48,7 +48,7 @@ MOVED = {"shown": "other"}
 UNMARKED = dict.fromkeys(("op_mark", "row_mark", "campaign_mark", "asked"))
 
 
-def withdrawn(attempt: int = 2, status: str = "cancelled") -> Reason:
+def withdrawn(attempt=2, status="cancelled"):
     return Reason("withdrawn_since", post="p", status=status, attempt=attempt)
 
 
@@ -101,10 +101,10 @@ def test_rule_17_a_post_that_looks_like_a_row_blocks_it(post, said, details):
 
 
 def post(
-    name: str = "p",
-    content: str | None = "Hello, you",
-    when: str | None = BODY["scheduledFor"],
-    created: str = SINCE,
+    name="p",
+    content="Hello, you",
+    when=BODY["scheduledFor"],
+    created=SINCE,
     **state,
 ):
     accounts = state.pop("accounts", ("a", "b"))
@@ -115,7 +115,7 @@ def post(
     )
 
 
-def marks(attempt: int = 1, **more: object) -> dict[str, object]:
+def marks(attempt=1, **more):
     return {
         "voxopsOp": keys.mark("c", "mine", attempt),
         "voxopsRow": keys.row_mark("c", "mine"),
@@ -141,7 +141,7 @@ def test_rule_10_a_post_with_the_mark_is_the_row(posts, says):
     assert posts_for([row()], posts) == ({} if says is None else {1: says})
 
 
-def at(seconds: float) -> str:
+def at(seconds):
     return datetime.fromtimestamp(SENT + seconds, UTC).isoformat()
 
 

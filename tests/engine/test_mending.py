@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import Kernel, Rig, outcomes, planned
+from tests.chaos.rig import outcomes, planned
 from tests.engine.steps import RETRY
 
 from voxburst_sandbox import Fault
@@ -14,15 +14,13 @@ from voxops.engine.outcome import rows_to_mend
 SINGLE = "/v1/posts**"
 
 
-def create(rig: Rig, kernel: Kernel, case: str) -> str:
+def create(rig, kernel, case):
     """A run of two rows, of which the second one becomes this, and the first one is there if it may be."""
     sheet = rig.campaign(2)
-    good, bad = sheet["content"]
     if case == "not eligible":
-        sheet["content"] = [good, ""]
+        sheet.loc[1, "content"] = ""
     elif case == "blocked":
-        row = sheet.loc[1]
-        rig.sandbox.plant_post(bad, [row["accounts"]], scheduledFor=row["scheduled_for"], status="scheduled", daysOld=0)
+        rig.by_a_tool(sheet.loc[1].to_dict())
     run = kernel.bind(planned(sheet, one_by_one=True))
     if case == "failed":
         rig.sandbox.add_fault(Fault("status", "POST", SINGLE, status=422, code="VALIDATION_ERROR", nth=2))

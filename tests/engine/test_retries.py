@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 from tests.chaos import world
-from tests.chaos.rig import DAY, Kernel, Rig, codes, outcomes
+from tests.chaos.rig import DAY, codes, outcomes
 from tests.engine.steps import RETRY, failing
 
 from voxburst_sandbox import Fault
@@ -102,16 +102,11 @@ def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
     assert rig.effects("post.retry") == tried + 1
 
 
-def failed(rig: Rig, posts: int) -> tuple[Kernel, pd.DataFrame]:
+def failed(rig, posts):
     """A kernel, and the failed targets of so many posts, two each for two of three."""
     world.plant_posts(rig.sandbox, posts)
     kernel = rig.kernel()
     return kernel, kernel.triaged()
-
-
-def fixes(rig: Rig) -> list[list[str]]:
-    """What each fix changed."""
-    return [effect["changed"] for effect in rig.sandbox.effects("target.fix")]
 
 
 def test_a_fix_sends_what_it_has_and_not_over_somebody_s_head(rig):
@@ -126,7 +121,7 @@ def test_a_fix_sends_what_it_has_and_not_over_somebody_s_head(rig):
     table = kernel.results(run)
     assert table["outcome"].to_list() == ["succeeded", "succeeded", "blocked"]
     assert codes(table) == {"changed_since_loaded"}
-    assert sorted(fixes(rig)) == [["content"], ["mediaUrl"]]
+    assert sorted(effect["changed"] for effect in rig.sandbox.effects("target.fix")) == [["content"], ["mediaUrl"]]
 
 
 def test_what_a_refused_act_leaves_is_the_target_s_own_error(rig):

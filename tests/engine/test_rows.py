@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
-import pandas as pd
 import pytest
 from tests.chaos.rig import DAY, codes, outcomes, planned
 
-import voxops as vx
 from voxburst_sandbox import Fault
-from voxops.acts.create import plan_create
-from voxops.acts.plan import Plan
 from voxops.acts.update import plan_update
 from voxops.api.timing import PROOF_AFTER
 
@@ -35,20 +29,6 @@ def test_rule_05_only_a_post_that_was_mended_as_the_sheet_was_is_as_it_asks(rig,
     assert len(rig.sandbox.world.posts) == 1
 
 
-@pytest.mark.parametrize("name", ["2026.10", "007", "TRUE"])
-def test_rule_05_a_campaign_that_a_file_has_turned_into_a_number_creates_no_row_twice(rig, name):
-    kernel = rig.kernel()
-    text = kernel.run(of(rig.campaign(4), name)).to_csv(index=False)
-    with pytest.raises(vx.errors.PlanError, match=r"column 'campaign' holds .* that a file has made of a name"):
-        of(pd.read_csv(StringIO(text)))
-    assert outcomes(kernel.run(of(pd.read_csv(StringIO(text), dtype="string")))) == {"succeeded": 4}
-    rig.each_once(4)
-
-
-def of(frame: pd.DataFrame, campaign: str | None = None) -> Plan:
-    return plan_create(frame, key="row_id", campaign=campaign)
-
-
 @pytest.mark.parametrize("was_sent", [False, True])
 def test_rule_01_a_name_stands_for_the_account_that_bears_it_when_the_plan_is_run(rig, was_sent):
     """The run has stopped before its posts were created; then the name moves to another account, and the cell is run again."""
@@ -70,3 +50,21 @@ def test_rule_01_a_name_stands_for_the_account_that_bears_it_when_the_plan_is_ru
     created = [post for post in rig.sandbox.world.posts.values() if post.content in set(sheet["content"])]
     assert [[target.account_id for target in post.targets] for post in created] == [[second.id], [second.id]]
     assert len({entry["key"] for entry in rig.acts()}) == len(rig.acts()), "other bytes have another key (rule 8)"
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize("rows", [1, 3])
+def test_rule_12_a_key_under_which_another_laptop_was_refused_leaves_no_row_pending(rig, rows, one_by_one):
+    """The API remembers the refusal under the key, and so answers a conflict; rows of a batch meet it under other keys."""
+    medium = next(each.id for each in rig.sandbox.world.media.values() if each.status == "ready")
+    sheet = rig.campaign(rows).assign(owner="Ada", media=medium)
+    first, second = rig.kernel("first", people={"owner": "owner"}), rig.kernel("second")
+    bound = [(kernel, kernel.bind(planned(sheet, one_by_one=one_by_one))) for kernel in (first, second)]
+    rig.sandbox.world.media.drop(medium)
+    first_table, table = [kernel.go(run) and kernel.results(run) for kernel, run in bound]
+    assert outcomes(first_table) == outcomes(table) == {"failed": rows}
+    alone = one_by_one or rows == 1
+    assert set(table["error_code"]) == {"IDEMPOTENCY_CONFLICT" if alone else "VALIDATION_ERROR"}
+    mended = planned(sheet.drop(columns="media").assign(attempt=2), one_by_one=one_by_one)
+    assert outcomes(second.run(mended)) == {"succeeded": rows}
+    rig.each_once(rows)

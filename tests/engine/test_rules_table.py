@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
-from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests import rules_doc
-from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call
+from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call, row_of
 
 from voxops.acts.act import blocked
 from voxops.api.error_bodies import says_absent
@@ -37,16 +36,16 @@ from voxops.model import Outcome
 
 
 EVERY = [
-    pytest.param(ask, example, id=f"{table}-{number}-{example.row or 'nothing to say'}")
-    for table, (_, examples, ask) in TABLES.items()
+    pytest.param(table, example, id=f"{table}-{number}-{example.row or 'nothing to say'}")
+    for table, (_, examples, *_) in TABLES.items()
     for number, example in enumerate(examples)
 ]
 
 
-@pytest.mark.parametrize(("ask", "example"), EVERY)
-def test_the_row_that_is_named_speaks_and_says_so(ask, example):
-    row, says = ask(example)
-    assert (row and row.name, says) == (example.row, example.says)
+@pytest.mark.parametrize(("table", "example"), EVERY)
+def test_the_row_that_is_named_speaks_and_says_so(table, example):
+    row, says = row_of(table, example), TABLES[table][-1]
+    assert (row and row.name, says(example)) == (example.row, example.says)
 
 
 HOMES = {"decide": (rules, "RULES"), "fit": (rules, "FITS"), "reduce": (answers, "CASES"), "place": (bind, "CASES")}
@@ -55,21 +54,17 @@ ROWS = [pytest.param(table, row, id=f"{table}-{row.name}") for table, (rows, *_)
 
 @pytest.mark.parametrize(("table", "row"), ROWS)
 def test_without_a_row_one_of_its_examples_is_decided_otherwise(table, row, monkeypatch):
-    rows, examples, ask = TABLES[table]
-    own = [example for example in examples if ask(example)[0] is row]
-    module, name = HOMES[table]
-    others = tuple(other for other in rows if other is not row)
-    monkeypatch.setattr(module, name, others)
-    if module is rules:
-        monkeypatch.setattr(rules, "_PLACES", rules._by_place(rules.RULES))
+    rows, examples, _, says = TABLES[table]
+    monkeypatch.setattr(*HOMES[table], tuple(other for other in rows if other is not row))
+    monkeypatch.setattr(rules, "_PLACES", rules._by_place(rules.RULES))
 
     def decided(example):
         try:
-            return ask(example)[1]
+            return says(example)
         except StopIteration:  # no other row holds
             return None
 
-    assert [example for example in own if decided(example) != example.says] != []
+    assert [one for one in examples if row_of(table, one) is row and decided(one) != one.says] != []
 
 
 def test_the_document_says_what_the_tables_say():
@@ -84,70 +79,55 @@ SECONDS = st.sampled_from(
 )
 AGO = st.none() | SECONDS.map(lambda seconds: NOW - seconds)
 BOOL = st.booleans()
-REASONS = st.sampled_from(
-    [Reason("publishing", status="pending"), Reason("post_waits", status="draft"), Reason("rate_limited")]
-)
 ABOUT = st.sampled_from(["create", "post", "delivery"])
+
+
+def maybe(*values):
+    return st.sampled_from([None, *values])
+
+
+def flags(kind):
+    """A strategy for each field of a class that is true or false."""
+    return {field.name: BOOL for field in fields(kind) if field.type == "bool"}
+
+
+REASONS = (Reason("publishing", status="pending"), Reason("post_waits", status="draft"), Reason("rate_limited"))
 CALLS = st.builds(
     lambda state, ago, answered, reason: a_call(state, ago=ago, answered=answered, reason=reason),
-    st.sampled_from(["sent", "accepted", "unknown", "limited"]), SECONDS, BOOL, st.none() | REASONS,
+    st.sampled_from(["sent", "accepted", "unknown", "limited"]), SECONDS, BOOL, maybe(*REASONS),
 )  # fmt: skip
-FOUND = (
-    st.none()
-    | st.sampled_from([DONE, FAILED, blocked(ASKED, Reason("post_gone"))])
-    | REASONS.map(lambda why: replace(ASKED, reason=why))
-)
-SAID = st.none() | st.just(DONE) | st.just(Reason("other_content", post="p"))
-UNSENT: dict[str, st.SearchStrategy[Any]] = {
-    "stopped": st.none() | st.just(Reason("paused")),
-    "create_in_doubt": BOOL, "busy": st.none() | CALLS, "busy_moves": BOOL, "busy_read": BOOL, "taking": BOOL, "read": AGO, "listed": AGO,
-    "forbidden": st.none() | st.just(Reason("post_gone")), "done": SAID, "judged": SAID,
-    "alike": st.none() | st.sampled_from([Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")]),
-    "makes": BOOL, "hidden": st.none() | st.just(Reason("lists_hide_metadata")), "first_tells": st.none() | st.sampled_from([NOW - 1, NOW + 1]), "run_acts": BOOL, "kept": st.none() | BOOL, "unusable": st.none() | st.just(Reason("account_unknown", said="s")), "passed": BOOL,
+FOUND = (DONE, FAILED, blocked(ASKED, Reason("post_gone")), *(replace(ASKED, reason=why) for why in REASONS))
+SAID = maybe(DONE, Reason("other_content", post="p"))
+DOUBTS = maybe(Reason("unmarked_post"))
+UNSENT = {
+    **flags(Facts), "now": st.just(NOW), "stopped": maybe(Reason("paused")), "busy": st.none() | CALLS, "read": AGO, "listed": AGO,
+    "forbidden": maybe(Reason("post_gone")), "done": SAID, "judged": SAID,
+    "alike": maybe(Reason("looks_like", post="p"), Reason("alike_in_flight", row="r")), "hidden": maybe(Reason("lists_hide_metadata")),
+    "first_tells": maybe(NOW - 1, NOW + 1), "kept": maybe(True, False), "unusable": maybe(Reason("account_unknown", said="s")),
 }  # fmt: skip
-DOUBTS = st.none() | st.just(Reason("unmarked_post"))
-OPEN: dict[str, st.SearchStrategy[Any]] = {
-    "call": CALLS, "looked": st.none() | SECONDS, "became": FOUND, "absent": BOOL, "doubtful": DOUBTS, "resends": BOOL,
-}  # fmt: skip
+OPEN = {"call": CALLS, "looked": st.none() | SECONDS, "became": maybe(*FOUND), "doubtful": DOUBTS}
 
 
-def facts(**drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Facts]:
-    return st.builds(Facts, now=st.just(NOW), **drawn)
-
-
-@given(ABOUT, facts(**OPEN, **UNSENT))
-def test_evidence_comes_before_everything(about, known):
-    said, found = decide(ASKED, about, known), known.became
+@given(ABOUT, st.builds(Facts, **OPEN, **UNSENT))
+def test_of_what_is_open_evidence_comes_first_and_nothing_is_sent_again_before_it_is_due(about, known):
+    """A `Wait` that does not hold ends the polling of its call; what may be sent again is read for all the same (rule 9)."""
+    said, found, call, looked = decide(ASKED, about, known), known.became, known.call, known.looked or 0.0
     proved = found is not None and (found.outcome.final or found.outcome is Outcome.BLOCKED)
     if found is not None and found.outcome.final:
         assert said == Settle(found)
     assert isinstance(said, Settle | Block) == proved
     assert isinstance(said, Release) == (known.absent and not proved)
-
-
-@given(ABOUT, facts(**OPEN, **UNSENT))
-def test_what_is_unknown_is_read_for_until_a_reading_could_prove_its_absence(about, known):
-    """A `Wait` that does not hold ends the polling of its call; what may be sent again is read for all the same."""
-    said, call, looked = decide(ASKED, about, known), known.call, known.looked or 0.0
-    assert call is not None
-    if isinstance(said, Wait) and call.state in {"unknown", "limited"} and known.became is None:
-        assert said.holds == (looked < PROOF_AFTER or known.resends)
-        assert said.holds == (said.until is not None)
     assert not isinstance(said, Read)
-
-
-@given(ABOUT, facts(**OPEN, **UNSENT))
-def test_rule_09_nothing_is_sent_again_before_it_is_due_or_against_fit(about, known):
-    call = known.call
-    assert call is not None
-    if isinstance(decide(ASKED, about, known), Send):
+    in_doubt = call.state in {"unknown", "limited"}
+    if isinstance(said, Wait) and in_doubt and found is None:
+        assert said.holds == (looked < PROOF_AFTER or known.resends) == (said.until is not None)
+    if isinstance(said, Send):
         assert known.resends
-        assert known.looked is not None
-        assert known.looked >= resend_after(call)
-        assert call.state in {"unknown", "limited"}
+        assert in_doubt
+        assert looked >= resend_after(call)
 
 
-@given(ABOUT, facts(**UNSENT))
+@given(ABOUT, st.builds(Facts, **UNSENT))
 def test_only_what_every_row_lets_go_is_sent(about, known):
     creates = about == "create"
     known = replace(known, makes=known.makes or creates)
@@ -168,64 +148,50 @@ def test_only_what_every_row_lets_go_is_sent(about, known):
     assert isinstance(decide(ASKED, about, known), Send) == clear
 
 
-FLAGS = [field.name for field in fields(CallFacts) if field.type == "bool"]
 CALL_FACTS = st.builds(
-    CallFacts, kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=st.none() | st.just(Reason("other_target_open")), doubtful=DOUBTS, tries=st.integers(0, 9),
-    **dict.fromkeys(FLAGS, BOOL),
+    CallFacts, kind=st.sampled_from(["create", "retry", "other", "resend"]), covers=maybe(Reason("other_target_open")), doubtful=DOUBTS,
+    tries=st.integers(0, 9), **flags(CallFacts),
 )  # fmt: skip
 
 
 @given(CALL_FACTS)
 def test_a_call_is_never_sent_again_of_which_a_row_may_not_be(known):
     again = replace(known, kind="resend")
-    assert isinstance(fit(again), Send) == (
-        not any(getattr(again, name) for name in (*FLAGS, "doubtful")) and again.tries < rules.RESENDS
-    )
+    forbids = any(getattr(again, name) for name in (*flags(CallFacts), "doubtful"))
+    assert isinstance(fit(again), Send) == (not forbids and again.tries < rules.RESENDS)
+
+
+def api(code, message="m", **details):
+    """An error in the API's own words."""
+    return {"error": {"code": code, "message": message, **({"details": details} if details else {})}}
 
 
 CODES = st.sampled_from(
     ["", "NO", "RATE_LIMITED", "IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS", "IDEMPOTENCY_INVALID_KEY"]
 )
-ANSWERS = (
-    st.none()
-    | st.just({})
-    | st.just([])
-    | st.just("text")
-    | CODES.map(lambda code: {"error": {"code": code, "message": "m"}})
-)
+ANSWERS = st.sampled_from([None, {}, [], "text"]) | CODES.map(api)
 STATUSES = st.sampled_from(
     [100, 200, 201, 202, 207, 302, 400, 401, 402, 403, 404, 408, 409, 413, 422, 429, 431, 500, 502, 504, 599]
 )
 EVENTS = st.builds(
-    Event, st.none() | STATUSES | st.integers(100, 599), ANSWERS, sent=st.sampled_from([True, True, True, False]), first=BOOL, batch=BOOL,
-    creates=BOOL, decodes=BOOL, polled=BOOL, page=BOOL, asks_to_wait=BOOL,
+    Event, st.none() | STATUSES | st.integers(100, 599), ANSWERS, **flags(Event) | {"sent": st.sampled_from([True, True, True, False])},
 )  # fmt: skip
 
 
-CONFLICT = {"error": {"code": "IDEMPOTENCY_CONFLICT", "message": "m"}}
-
-
-@example(Event(500, CONFLICT, creates=True, page=True))  # a fault of the server, whatever its body says
+# A fault of the server, whatever its body says.
+@example(Event(500, api("IDEMPOTENCY_CONFLICT"), creates=True, page=True))
 @given(EVENTS)
-def test_rule_12_nothing_is_taken_to_be_undone_but_by_the_api_s_own_word_on_the_first_try(event):
-    end, status = answers.reduce(event), event.status
-    if end.state not in {"unsent", "refused"} or not event.sent:
-        return
-    assert event.first
-    assert status is not None
-    assert 400 <= status < 500
-    assert not is_ambiguous(status)
-    assert event.data or event.page or event.asks_to_wait or status in answers.TOO_LARGE
-    assert not (event.batch and status in {402, 403, 429})
-    assert event.code not in answers.ABOUT_THE_KEY
-
-
-@given(EVENTS)
-def test_rule_12_only_a_2xx_that_decodes_counts(event):
-    end = answers.reduce(event)
-    if end.state in {"accepted", "answered"}:
-        assert event.status is not None
-        assert 200 <= event.status < 300
+def test_rule_12_only_a_2xx_that_decodes_counts_and_only_the_api_s_own_word_on_the_first_try_undoes(event):
+    state, status = answers.reduce(event).state, event.status
+    if state in {"unsent", "refused"} and event.sent:
+        assert event.first
+        assert 400 <= status < 500
+        assert not is_ambiguous(status)
+        assert event.data or event.page or event.asks_to_wait or status in answers.TOO_LARGE
+        assert not (event.batch and status in {402, 403, 429})
+        assert event.code not in answers.ABOUT_THE_KEY
+    if state in {"accepted", "answered"}:
+        assert 200 <= status < 300
         assert event.decodes
         assert not (event.creates and event.status == 202)
 
@@ -233,22 +199,13 @@ def test_rule_12_only_a_2xx_that_decodes_counts(event):
 # -- what else an answer says ------------------------------------------------------------------------------------------
 
 
-def api(code: str, message: str = "m", **details: Any) -> dict[str, Any]:
-    """An error in the API's own words."""
-    return {"error": {"code": code, "message": message, **({"details": details} if details else {})}}
-
-
 def test_what_an_answer_says_of_rows_and_to_people():
     event = Event(402, api("QUOTA_EXCEEDED", "x" * 501))
     assert (event.message, event.said) == ("x" * 500, Reason("answered", status=402, said=" QUOTA_EXCEEDED"))
     assert Event(403).said == Reason("answered_by_proxy", status=403)
-    assert Event(409, {"error": "CONFLICT", "message": "not now"}).code == "CONFLICT", (
-        "in every shape that the client reads"
-    )
+    assert Event(409, {"error": "CONFLICT", "message": "not now"}).code == "CONFLICT", "in each of the client's shapes"
     named = [Event(400, api("NO", **details)).row for details in ({"field": "posts[7].content"}, {})]
     assert named == [7, None], "the row that is named counts from nought"
-    end = answers.reduce(Event(None))
-    assert (end.stops, end.throttled, end.never_again) == (False, False, False)
 
 
 @pytest.mark.parametrize(("code", "runs", "may_be_there"), [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
 
 import pytest
 from tests.chaos import world
@@ -14,18 +13,14 @@ from tests.virtual import standing_still
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
-from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
-from voxops.acts.update import plan_update
 from voxops.client.client import Permit
 from voxops.errors import TransportError
 from voxops.ledger import audit
-from voxops.model import Snapshot
 
 
 @pytest.mark.parametrize(("waits", "code"), [
-    ("for another row", "alike_in_flight"), ("for another run", "subject_busy"), ("for the rate limit", "waits_for_limit"),
-    ("since it has stopped", "stopped"),
+    ("for another row", "alike_in_flight"), ("for the rate limit", "waits_for_limit"), ("since it has stopped", "stopped"),
 ])  # fmt: skip
 def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(waits, code, rig):
     """Nothing of it has reached the server meanwhile."""
@@ -33,16 +28,11 @@ def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(wai
     run = kernel.bind(planned(sheet))
     if waits == "for another row":
         kernel.caught(kernel.bind(planned(sheet.assign(row_id="other"))), "/v1/posts**")
-    elif waits == "for another run":
-        rig.planted()
-        other = kernel.bind(plan_update(kernel.posts("scheduled").assign(new_content="first")))
-        kernel.caught(other, "/v1/posts/*", method="PATCH")
-        run = kernel.bind(plan_cancel(kernel.posts("scheduled")))
-    execution = kernel.execution(run)
-    if waits == "for the rate limit":
+    elif waits == "for the rate limit":
         rig.sandbox.add_fault(Fault("retry_after", "*", "/v1/posts**", seconds=40))
-    elif waits == "since it has stopped":
+    else:
         rig.sandbox.add_fault(Fault("status", status=402, code="PLAN", path="/v1/posts**"))
+    execution = kernel.execution(run)
     before = rig.sandbox.effects()
     with standing_still(kernel.client):
         work = eventloop.submit(execution.go())
@@ -55,16 +45,14 @@ def test_rule_14_the_results_say_why_an_unsent_row_waits_as_the_monitor_does(wai
 
 
 def test_rule_15_what_was_changed_by_hand_is_never_sent(rig):
-    """A request before it was sent; a call whose only try was answered 500, with nothing done."""
+    """A call whose only try was answered 500, with nothing done; of requests before they were sent `tests/security` tells."""
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
-    creates, retry = kernel.bind(planned(rig.campaign(3))), kernel.bind(plan_retry(kernel.triaged()))
-    kernel.send_first(retry, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
-    kernel.ledger.query("UPDATE requests SET item = json_set(item, '$.path', '/v1/webhooks') WHERE id = 2")
+    run = kernel.bind(plan_retry(kernel.triaged()))
+    kernel.send_first(run, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
     kernel.ledger.query("UPDATE calls SET path = '/v1/posts/post_x/retry'")
-    for run in (creates, retry):
-        kernel.go(run)
-        assert codes(kernel.results(run)) == {"ledger_changed_by_hand"}
+    kernel.go(run)
+    assert codes(kernel.results(run)) == {"ledger_changed_by_hand"}
     assert (len(rig.acts()), rig.effects("target.requeue")) == (1, 0)
 
 
@@ -137,7 +125,7 @@ def test_cancelling_also_abandons_what_comes_back_unsent(rig, monkeypatch):
     run = kernel.bind(planned(rig.campaign(1)))
     go, asked = asyncio.Event(), list[str]()
 
-    async def unreachable(_: Any, method: str, *__: Any, **___: Any) -> Any:
+    async def unreachable(_, method, *__, **___):
         asked.append(method)
         await go.wait()
         raise TransportError("no server answers", sent=False)
@@ -149,19 +137,12 @@ def test_cancelling_also_abandons_what_comes_back_unsent(rig, monkeypatch):
     eventloop.run(execution.pause(withdraw=True))
     assert execution.snapshot.in_flight == ("r00000",)
 
-    async def answer() -> None:
+    async def answer():
         go.set()
 
     eventloop.run(answer())
     assert work.result(60).phase == "cancelled"
     assert (outcomes(kernel.results(run)), rig.acts()) == ({"blocked": 1}, [])
-
-
-class Broken:
-    """A display that always breaks."""
-
-    def notice(self, snapshot: Snapshot) -> None:
-        raise RuntimeError(snapshot.phase)
 
 
 @pytest.mark.parametrize("where", ["loop", "reading"])
@@ -171,7 +152,7 @@ def test_a_pass_that_breaks_down_says_so_everywhere(rig, monkeypatch, where):
     run = kernel.bind(plan_retry(kernel.triaged()))
     execution = kernel.execution(run)
 
-    async def broken(*_: Any, **__: Any) -> bool:
+    async def broken(*_, **__):
         raise KeyError("a bug")
 
     part, name = (kernel.engine.loop, "_look") if where == "loop" else (kernel.engine.reads, "subjects")

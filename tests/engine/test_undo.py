@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.chaos.rig import HELD, outcomes, planned, wait_for
 
 from voxburst_sandbox import Fault
-from voxops.acts.plan import Plan
 
 SINGLE = "/v1/posts"
 
@@ -46,7 +45,7 @@ def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_
     assert len(rig.acts()) == refused
 
 
-def reasons(plan: Plan) -> dict[str, str]:
+def reasons(plan):
     """Why each row of an undo goes or does not."""
     return plan.frame.assign(code=[each.code for each in plan.why]).set_index("row")["code"].to_dict()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.chaos.rig import Kernel, Rig, codes, outcomes, planned
-from tests.engine.steps import BATCH_OR_NOT, BULK
+from tests.chaos.rig import codes, outcomes, planned
+from tests.engine.steps import BULK
 
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
@@ -15,7 +15,7 @@ from voxops.errors import DecodeError
 FIRST = "row 0 of the campaign"
 
 
-@BATCH_OR_NOT
+@pytest.mark.parametrize("one_by_one", [False, pytest.param(True, marks=pytest.mark.release)])
 def test_rule_14_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_success(rig, one_by_one):
     """The posts looked wrong, were deleted, and the sheet is run from a fresh ledger: the server remembers the keys, and answers as before."""
     rig.kernel("old").run(rig.plan_rows(2, one_by_one=one_by_one))
@@ -33,15 +33,10 @@ def test_rule_14_an_answer_that_is_repeated_for_what_was_deleted_since_is_no_suc
     assert rig.scheduled(FIRST) == 1
 
 
-def two(rig: Rig) -> tuple[Kernel, str]:
-    """Two posts, and their run."""
-    kernel = rig.kernel()
-    return kernel, kernel.done(rig.plan_rows(2))
-
-
 @pytest.mark.parametrize(("body", "status"), [("html", 404), ("empty", 404), ("json", 200)])
 def test_rule_14_an_answer_that_can_not_be_read_deletes_no_post(rig, body, status):
-    kernel, run = two(rig)
+    kernel = rig.kernel()
+    run = kernel.done(rig.plan_rows(2))
     rig.sandbox.advance(PROOF_AFTER + 60)
     rig.sandbox.add_fault(Fault("garbage", "GET", "/v1/posts/*", times=None, body=body, status=status))
     with pytest.raises(DecodeError, match=r"404 came without the API's own words|whether it exists is not known"):

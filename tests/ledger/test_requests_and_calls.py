@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from tests.ledger.filled import NOW, add, change, of, row, send
 
-from voxops.acts.act import Request, blocked, settled
+from voxops.acts.act import blocked, settled
 from voxops.api.reasons import Reason
 from voxops.errors import LedgerError
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call
 from voxops.model import Outcome
 
 WHY = Reason("paused")
@@ -30,11 +29,11 @@ def call(ledger, one):
     return send(ledger, [one])
 
 
-def now(ledger: Ledger, one: Request) -> Request:
+def now(ledger, one):
     return ledger.requests.get([one.id])[one.id]
 
 
-def ended(ledger: Ledger, call: Call, state: str = "unknown", **options: object) -> bool:
+def ended(ledger, call, state="unknown", **options):
     end: dict[str, Any] = {"ended": NOW, "http_status": 500, "reply": b"{}", **options}
     return ledger.calls.end(replace(call, state=state, **end))
 
