@@ -1,13 +1,8 @@
 """What the tests of acts share: frames of every kind, the calls of a plan, and requests as a ledger has them."""
 
-from __future__ import annotations
-
-from typing import Any
-
 import pandas as pd
 
-from voxops.acts.act import Form, Item, Request, Subject
-from voxops.acts.plan import Plan
+from voxops.acts.act import Item, Request
 from voxops.acts.table import act_named
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")
@@ -15,7 +10,7 @@ OLD = NOW - pd.Timedelta("1h")
 LOADED, MONDAY = "2026-03-01T09:00:00+00:00", "2026-03-02T09:00:00+00:00"
 
 
-def _frame(rows: tuple[dict[str, Any], ...], base: dict[str, Any], **attrs: Any) -> pd.DataFrame:
+def _frame(rows, base, **attrs):
     """Rows that differ from a base as they say, as they are loaded."""
     frame = pd.DataFrame([base | row for row in rows or ({},)])
     for name in ("updated_at", "created_at", "delivered_at"):
@@ -25,7 +20,7 @@ def _frame(rows: tuple[dict[str, Any], ...], base: dict[str, Any], **attrs: Any)
     return frame
 
 
-def targets(*rows: dict[str, Any], **attrs: Any) -> pd.DataFrame:
+def targets(*rows, **attrs):
     """Failed targets, triaged."""
     base = {
         "post_id": "post_1", "platform": "twitter", "account_id": "acc", "status": "failed",
@@ -37,7 +32,7 @@ def targets(*rows: dict[str, Any], **attrs: Any) -> pd.DataFrame:
     return _frame(rows, base, **attrs)
 
 
-def deliveries(*rows: dict[str, Any]) -> pd.DataFrame:
+def deliveries(*rows):
     """Deliveries that failed some hours ago."""
     base = {
         "delivery_id": "d", "webhook_id": "w", "event_type": "post.failed", "success": False, "status_code": 503,
@@ -47,7 +42,7 @@ def deliveries(*rows: dict[str, Any]) -> pd.DataFrame:
     return _frame(rows, base)
 
 
-def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
+def posts(*statuses, **columns):
     """Posts of these statuses."""
     rows = [{"post_id": f"post_{number}", "status": status} for number, status in enumerate(statuses)]
     loaded = {
@@ -60,7 +55,7 @@ def posts(*statuses: str, **columns: Any) -> pd.DataFrame:
     return frame
 
 
-def sheet(count: int = 1, **columns: Any) -> pd.DataFrame:
+def sheet(count=1, **columns):
     """Rows of a campaign, as many as the longest list has."""
     count = max([count, *(len(value) for value in columns.values() if isinstance(value, list))])
     cells = {
@@ -72,34 +67,34 @@ def sheet(count: int = 1, **columns: Any) -> pd.DataFrame:
     )
 
 
-def calls(plan: Plan) -> list[list[Item]]:
+def calls(plan):
     """The items of each call of a plan, in the order of sending, as the engine groups them."""
-    found: list[list[Item]] = []
+    found = []
     for _, items in plan.chunks():
-        groups: dict[str, list[Item]] = {}
+        groups = {}
         for item in items:
             groups.setdefault(item.group, []).append(item)
         found += groups.values()
     return found
 
 
-def forms(plan: Plan) -> list[Form]:
+def forms(plan):
     """The calls of a plan."""
     return [act_named(items[0].act).form(items) for items in calls(plan)]
 
 
-def keys_of(plan: Plan) -> list[str]:
+def keys_of(plan):
     """The keys of the calls of a plan."""
     return [form.key for form in forms(plan)]
 
 
-def item(act: str, subject: Subject, path: str, body: dict[str, Any] | None = None, **seen: Any) -> Item:
+def item(act, subject, path, body=None, **seen):
     """A row of a plan; `seen` may have its platform and account."""
     method = "PATCH" if act == "update" else "POST"
     platform, account = (str(seen.get(name, "")) for name in ("platform", "account_id"))
     return Item(0, act, "i", 1, subject, path, seen, body, method, platform, account)
 
 
-def request(wanted: Item, number: int = 1, **details: Any) -> Request:
+def request(wanted, number=1, **details):
     """A row as a ledger has it."""
     return Request(number, wanted, **details)

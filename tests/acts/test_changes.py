@@ -1,7 +1,5 @@
 """Plans to change and move posts, and what settles them: pure decisions over every shape of a row."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import date, timedelta
 

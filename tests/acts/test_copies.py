@@ -1,7 +1,5 @@
 """Posts that are there twice, found in a frame, counted at the server (rule 19)."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from tests.chaos import world
@@ -11,36 +9,30 @@ import voxops as vx
 from voxops.acts.copies import Marked, created_twice
 
 
-@pytest.fixture
-def there(sandbox, tmp_path):
-    """A workspace that has created the rows a, b, c and d, the post of each row, and a workspace with a ledger of its own."""
+def test_rule_19_a_copy_is_withdrawn_from_any_ledger_and_what_became_another_post_stays(sandbox, tmp_path):
     rows = world.campaign(world.accounts(sandbox), 4).assign(row_id=list("abcd"))
     with workspace(sandbox, ledger=tmp_path / "first") as ws, workspace(sandbox, ledger=tmp_path / "second") as other:
         run = ws.run(vx.plan_create(rows, key="row_id", campaign="spring")).wait(60)
         made = run.made()
         sandbox.advance(60)
-        yield sandbox, run, dict(zip(made["row"], made["post_id"], strict=True)), other
-
-
-def test_rule_19_a_copy_is_withdrawn_from_any_ledger_and_what_became_another_post_stays(there):
-    sandbox, run, own, other = there
-    copy, edited, moved = (sandbox.person.post_copy(own[row]) for row in "abd")
-    sandbox.person.edit(edited, content="Another post.")
-    sandbox.person.edit(own["d"], scheduled_for="2027-04-01T09:00:00Z")
-    clone = sandbox.person.duplicate(own["c"])
-    assert sandbox.world.posts[clone].status == "draft", "nobody's"
-    loaded = other.posts(campaign="spring")
-    assert len(loaded) == 8
-    found = vx.copies(loaded)
-    assert dict(zip(found["post_id"], found["copy_of"], strict=True)) == {copy: own["a"], moved: own["d"]}
-    assert list(found.columns) == [*loaded.columns, "copy_of"]
-    assert found["copy_of"].dtype == "string"
-    for same in (pd.concat([loaded, loaded.iloc[::-1]]), loaded.set_index("created_at", drop=False)):
-        assert set(vx.copies(same)["post_id"]) == {copy, moved}
-    assert set(run.copies()["post_id"]) == {copy, moved}, "one rule for frames and ledgers"
-    other.run(vx.plan_cancel(found)).wait(60)
-    assert {effect["post"] for effect in sandbox.effects("post.cancel")} == {copy, moved}
-    assert vx.copies(other.posts(campaign="spring")).empty
+        own = dict(zip(made["row"], made["post_id"], strict=True))
+        copy, edited, moved = (sandbox.person.post_copy(own[row]) for row in "abd")
+        sandbox.person.edit(edited, content="Another post.")
+        sandbox.person.edit(own["d"], scheduled_for="2027-04-01T09:00:00Z")
+        clone = sandbox.person.duplicate(own["c"])
+        assert sandbox.world.posts[clone].status == "draft", "nobody's"
+        loaded = other.posts(campaign="spring")
+        assert len(loaded) == 8
+        found = vx.copies(loaded)
+        assert dict(zip(found["post_id"], found["copy_of"], strict=True)) == {copy: own["a"], moved: own["d"]}
+        assert list(found.columns) == [*loaded.columns, "copy_of"]
+        assert found["copy_of"].dtype == "string"
+        for same in (pd.concat([loaded, loaded.iloc[::-1]]), loaded.set_index("created_at", drop=False)):
+            assert set(vx.copies(same)["post_id"]) == {copy, moved}
+        assert set(run.copies()["post_id"]) == {copy, moved}, "one rule for frames and ledgers"
+        other.run(vx.plan_cancel(found)).wait(60)
+        assert {effect["post"] for effect in sandbox.effects("post.cancel")} == {copy, moved}
+        assert vx.copies(other.posts(campaign="spring")).empty
 
 
 def post(name, status="scheduled", created="1", mark="m", shown="s", as_requested=True):

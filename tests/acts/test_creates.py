@@ -1,7 +1,5 @@
 """Planning creates: what a row must have, what is sent for it, and when it is the same row."""
 
-from __future__ import annotations
-
 import json
 from io import StringIO
 
@@ -13,11 +11,6 @@ from tests.acts.support import forms, keys_of, sheet
 from voxops.acts.create import CREATE, plan_create, resolved
 from voxops.acts.keys import asked_hash
 from voxops.errors import PlanError
-
-
-def bodies(plan):
-    return [post for form in forms(plan) for post in json.loads(form.body)["posts"]]
-
 
 GOOD = {
     "content": "hello", "accounts": "acc_1", "first_comment": "more", "scheduled_for": "2027-01-01T10:00:00Z",
@@ -58,7 +51,7 @@ def test_the_key_of_a_row_is_known_once_its_accounts_are():
     assert ids.requested == known.items[0].requested
     assert known.frame["idempotency_key"].to_list() == keys_of(known)
     other = plan_create(sheet().drop(columns="accounts").assign(account_ids=[["acc_2", "acc_1"]]), key="row_id")
-    assert bodies(other)[0]["accountIds"] == ["acc_1", "acc_2"]
+    assert json.loads(forms(other)[0].body)["posts"][0]["accountIds"] == ["acc_1", "acc_2"]
 
 
 @pytest.mark.parametrize("name", ["2026.10", "007", "TRUE"])
@@ -77,8 +70,8 @@ def test_whom_a_sheet_names_is_sent_as_metadata_and_is_no_part_of_what_is_reques
     assert keys_of(named) == keys_of(plain)
     (item,) = named.items
     people = {"owner": "crew.owner", "campaign": "crew.campaign", "tags": "tags"}
-    forms = [CREATE.form([item], people=fields) for fields in (people, None)]
-    sent, bare = (json.loads(form.body)["posts"][0]["metadata"] for form in forms)
+    calls = [CREATE.form([item], people=fields) for fields in (people, None)]
+    sent, bare = (json.loads(call.body)["posts"][0]["metadata"] for call in calls)
     assert sent == {**bare, "crew": {"owner": "7", "campaign": "Spring  Sale"}}
     assert item.seen["people"] == {"owner": "7", "campaign": "Spring  Sale"}
     (of_call,) = plan_create(rows.assign(campaign="c  d"), key="row_id", campaign=" C  d").items

@@ -1,7 +1,5 @@
 """What must not be done once more: changes have names, a restored post is not withdrawn again, what has arrived is not sent again."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

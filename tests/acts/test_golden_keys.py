@@ -1,7 +1,5 @@
 """Golden keys and marks, written down once: a change here gives every request that was already sent a second key (rule 8)."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from io import StringIO
 

@@ -1,7 +1,5 @@
 """A new act is one class, one planner and one line in the table of acts; the engine brings it keys, readings and the ledger."""
 
-from __future__ import annotations
-
 from tests.virtual import workspace
 
 from voxburst_sandbox import Sandbox

@@ -1,7 +1,5 @@
 """Plans: pure tables of what would be sent; keys, batches, canaries and costs."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from hypothesis import given

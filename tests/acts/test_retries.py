@@ -1,7 +1,5 @@
 """Planning acts on what exists: whole posts or single targets, what is blocked and why, and what makes a failure itself."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from tests.acts.support import NOW, OLD, deliveries, forms, keys_of, targets

@@ -1,12 +1,6 @@
 """What answers and readings settle, act by act: pure decisions, over every shape and state."""
 
-from __future__ import annotations
-
-from collections import Counter
-
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from tests.acts.support import item, request
 
 from voxops.acts.act import Subject, changed_since_loaded
@@ -61,32 +55,25 @@ def test_a_2xx_must_have_the_shape_of_its_row(action, data, fits):
 
 # -- create ------------------------------------------------------------------------------------------------------------
 
-ENTRIES = st.fixed_dictionaries(
-    {"index": st.integers(-2, 8) | st.none(), "status": st.sampled_from(["created", "failed", "odd"])},
-    optional={"postId": st.text(min_size=1, max_size=4), "errors": st.just([{"issue": "X", "detail": "no"}])},
-)
+
+def made(index, post, status="created"):
+    return {"index": index, "status": status, "postId": post}
 
 
-@given(st.lists(ENTRIES, max_size=8), st.integers(1, 6))
-@example([{"index": 0, "status": "created", "postId": " "}], 1)
-@example([{"index": 0, "status": "created", "postId": "a "}], 1)
-def test_bulk_items_are_found_by_their_index_alone(entries, count):
-    items = read_items({"results": entries})
-    places = {entry["index"] for entry in entries}
-    from_one = 0 not in places
-    posts = Counter(entry.get("postId", "") for entry in entries)
-    for index in range(count):
-        found = items.get(index)
-        mine = [entry for entry in entries if entry["index"] == index]
-        if found is None:
-            post = mine[0].get("postId", "") if mine else ""
-            created = bool(mine) and mine[0]["status"] == "created" and post.strip() and posts[post] == 1
-            assert from_one or len(mine) != 1 or not (mine[0]["status"] == "failed" or created)
-        else:
-            assert len(mine) == 1, "a doubled index says nothing"
-            assert (found["outcome"] is Outcome.SUCCEEDED) is (mine[0]["status"] == "created")
-            assert not from_one
-            assert found["outcome"] is Outcome.FAILED or posts[found["result_id"]] == 1, "two rows are not one post"
+REFUSED = {"index": 1, "status": "failed", "errors": [{"code": "X"}]}
+
+
+@pytest.mark.parametrize(("entries", "found"), [
+    ([made(8, "c"), REFUSED, made(0, "a "), made(None, "d"), made(-1, "e")], {0: "a ", 1: "X", 8: "c", -1: "e"}),
+    ([made(1, "a"), made(2, "b")], {}),  # counted from one, perhaps
+    ([made(0, "a"), REFUSED, made(1, "b")], {0: "a"}),  # a doubled index says nothing
+    ([made(0, "a"), made(1, "a"), made(2, "b")], {2: "b"}),  # two rows are not one post
+    *(([made(0, post)], {}) for post in ("", " ", None)), ([made(0, "a", "odd")], {}), ([made(0, None, "failed")], {0: "FAILED"}),
+])  # fmt: skip
+def test_bulk_items_are_found_by_their_index_alone(entries, found):
+    read = read_items({"results": entries})
+    assert {index: one.get("result_id") or one["error_code"] for index, one in read.items()} == found
+    assert all((one["outcome"] is Outcome.FAILED) == ("error_code" in one) for one in read.values())
 
 
 # -- posts -------------------------------------------------------------------------------------------------------------
@@ -169,17 +156,13 @@ def test_a_redelivery_ends_as_the_log_says():
 ROW = request(item("create", Subject("row", "i"), "/v1/posts/bulk", {}))
 
 
-def items(*pairs):
-    return {"results": [{"index": index, "status": "created", "postId": post} for index, post in pairs]}
-
-
 @pytest.mark.parametrize("around", [
     lambda found: {"data": found}, lambda found: {"error": found}, lambda found: {"error": {"code": "X", "details": found}},
 ])  # fmt: skip
 @pytest.mark.parametrize("name", ["results", "items"])
 def test_rule_12_items_are_found_wherever_an_answer_has_them(around, name):
     """A refusal that shows them is about each row by itself, and some of them may have been made."""
-    found = items((0, "post_1"))["results"]
+    found = [made(0, "post_1")]
     (settled,) = CREATE.settle_refusal([ROW], around({name: found}))
     assert (settled.outcome, settled.result_id) == (Outcome.SUCCEEDED, "post_1")
     for odd in (None, [], "x", {name: None}, {name: [None, 7, "x", {}, []]}):

@@ -1,7 +1,5 @@
 """A campaign that shows its sheet: creates, changes and withdrawals of one plan, counted at the server."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter, defaultdict
 from contextlib import ExitStack

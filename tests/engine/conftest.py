@@ -1,7 +1,5 @@
 """A rig for every test of the engine: kernels with ledgers of their own against one server in this process, in virtual time."""
 
-from __future__ import annotations
-
 import pytest
 from tests.chaos.rig import Rig
 from tests.inprocess import InProcess

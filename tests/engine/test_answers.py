@@ -1,7 +1,5 @@
 """What an answer proves: items by index, refusals, pages of proxies, limits, and what stops a run (rules 8, 11 and 12)."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import datetime, timedelta

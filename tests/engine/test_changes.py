@@ -1,7 +1,5 @@
 """Posts that are changed, moved or withdrawn: once, under a name, and never over somebody's head (rules 1, 2, 5 and 14)."""
 
-from __future__ import annotations
-
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import codes, outcomes

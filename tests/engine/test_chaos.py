@@ -1,7 +1,5 @@
 """Chaos on a small scale: real processes, kills in flight, faults; and a harness that can fail."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

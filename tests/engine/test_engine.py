@@ -1,7 +1,5 @@
 """What binding a plan looks at first, and what reading its posts costs."""
 
-from __future__ import annotations
-
 from tests.chaos.rig import outcomes, planned
 from tests.engine.steps import BULK, failing
 

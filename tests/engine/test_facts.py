@@ -1,7 +1,5 @@
 """What the ledger and the readings make of calls: retry counts as evidence (rule 13)."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

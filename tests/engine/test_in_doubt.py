@@ -1,7 +1,5 @@
 """After a try of which nobody knows: reading first, when it is sent again, and what proves its absence (rules 1, 9, 11 and 17)."""
 
-from __future__ import annotations
-
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import codes, outcomes, planned

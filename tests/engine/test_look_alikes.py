@@ -1,7 +1,5 @@
 """A row that looks like a post, or like what an open call makes, is blocked or waits, whoever created that and under which name (rule 17)."""
 
-from __future__ import annotations
-
 import pytest
 from tests.chaos.rig import DAY, codes, outcomes, planned
 

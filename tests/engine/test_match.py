@@ -1,7 +1,5 @@
 """What is this post? What posts that are there make of rows, and which post is which row, by its mark or by what it shows (rules 10, 11, 14 and 17)."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,12 +19,12 @@ from voxops.model import Outcome
 
 BODY = {"content": "Hello, you", "accountIds": ["a", "b"], "scheduledFor": "2027-03-01T09:00:31+00:00"}
 SENT = 1_772_442_000.0  # 2026-03-02T09:00Z
-BEFORE, SINCE, LATER = (f"2026-03-02T{time}+00:00" for time in ("08:00:00", "09:00:05", "11:00:00"))
+SINCE, LATER = "2026-03-02T09:00:05+00:00", "2026-03-02T11:00:00+00:00"
 
 
-def row(name="mine", attempt=1, asked=1, number=1, campaign="c", **seen):
-    one = item("create", Subject("row", name), "/v1/posts/bulk", BODY, campaign=campaign, row=name, **seen)
-    return request(replace(one, attempt=attempt), number, asked=asked)
+def row(attempt=1, **seen):
+    one = item("create", Subject("row", "mine"), "/v1/posts/bulk", BODY, campaign="c", row="mine", **seen)
+    return request(replace(one, attempt=attempt), asked=attempt)
 
 
 # -- what is there makes of a row that is to be created -----------------------------------------------------------------
@@ -69,7 +67,7 @@ def withdrawn(attempt=2, status="cancelled"):
     ([seen(status="cancelled"), seen("q", created=LATER)], "q", 1),
 ])  # fmt: skip
 def test_rule_10_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
-    found = judge(row(asked=asked, attempt=asked), posts)
+    found = judge(row(asked), posts)
     if isinstance(said, str):
         assert (found.outcome, found.result_id) == (Outcome.SUCCEEDED, said)
     else:
@@ -78,7 +76,7 @@ def test_rule_10_what_is_there_is_the_row_or_forbids_it(posts, said, asked):
 
 def test_rule_10_a_copy_that_shows_something_else_is_let_be_where_the_row_is_meant_as_one_of_its_own():
     posts = [seen(status="cancelled"), seen("q", created=LATER, **MOVED)]
-    assert judge(row(twin=True, attempt=2, asked=2), posts) is None
+    assert judge(row(2, twin=True), posts) is None
 
 
 ELSE = {"op_mark": "f" * 32, "row_mark": "e" * 32}  # of another row
@@ -87,11 +85,10 @@ CAMPAIGN = {**ELSE, "campaign_mark": keys.campaign_mark("other")}
 
 @pytest.mark.parametrize(("post", "said", "details"), [
     (seen(**UNMARKED), Reason("looks_like", post="p"), {}), (seen(**UNMARKED), None, {"twin": True}),
-    (seen(status="published", **UNMARKED), Reason("looks_like", post="p"), {}),
-    (seen(attempt=3), None, {}), (seen(op_mark="d" * 32), None, {}),
+    (seen(attempt=3), None, {}),
     (seen(**CAMPAIGN), Reason("looks_like_row", post="p", of=""), {}), (seen(**CAMPAIGN), None, {"twin": True}),
     (seen(**ELSE), Reason("looks_like_row", post="p", of=""), {}),
-    *((seen(status=status, **ELSE), None, {}) for status in ("cancelled", "deleted", "draft", "failed")),
+    *((seen(status=status, **ELSE), None, {}) for status in ("cancelled", "draft")),
 ])  # fmt: skip
 def test_rule_17_a_post_that_looks_like_a_row_blocks_it(post, said, details):
     assert looks_like(row(**details), [post], []) == said
@@ -129,7 +126,7 @@ CLONE = {"status": "draft", "when": None}
 
 
 @pytest.mark.parametrize(("posts", "says"), [
-    ([], None), ([post(metadata=marks())], "p"), ([post(metadata=marks(), content="mended", **EDITED)], "p"),
+    ([], None), ([post(metadata=marks(), content="mended", **EDITED)], "p"),
     ([post(metadata=marks(voxopsAsked="d" * 32))], None),  # a colleague has created the row with another body
     ([post(metadata=marks(2))], None), ([post(metadata=marks(voxopsAsked=None))], "p"),
     # drafts without a time are clones, unless no other post bears the mark

@@ -1,7 +1,5 @@
 """How old readings are, what others do while they last, clocks that are wrong, and few requests a minute (rules 1, 7, 9, 10 and 14)."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """Redeliveries: each delivery once, and when one has ended (rule 13)."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from tests.chaos import world

@@ -1,7 +1,5 @@
 """Retries and fixes: what they cover, when they have ended, and what becomes of one that hangs (rules 2, 3, 4 and 13)."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 from tests.chaos import world

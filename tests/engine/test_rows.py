@@ -1,7 +1,5 @@
 """Who a row is, when it is created, and what blocks it: mended sheets, passed times, campaigns and accounts (rules 5, 6 and 8)."""
 
-from __future__ import annotations
-
 import pytest
 from tests.chaos.rig import DAY, codes, outcomes, planned
 

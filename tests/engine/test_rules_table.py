@@ -1,7 +1,5 @@
 """Each row of `decide`, `fit`, `reduce` and `place` by examples, and the laws that hold whatever the facts."""
 
-from __future__ import annotations
-
 from dataclasses import fields, replace
 
 import pytest

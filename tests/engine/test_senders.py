@@ -1,7 +1,5 @@
 """Sending, leases, pausing, other API keys, and how a pass ends (rules 7, 9, 14, 15 and 16)."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 

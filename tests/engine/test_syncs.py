@@ -1,7 +1,5 @@
 """Plans of creates, changes and withdrawals under kills, lagging lists and two laptops at once (rule 18), counted at the server."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import pytest

@@ -1,7 +1,5 @@
 """Runs that are undone: what they created is withdrawn, and what they never sent is never sent (rules 14 and 16)."""
 
-from __future__ import annotations
-
 from tests.chaos.rig import HELD, outcomes, planned, wait_for
 
 from voxburst_sandbox import Fault

@@ -1,7 +1,5 @@
 """Posts that were withdrawn, deleted, sent back or restored since, and rows that are created again as a next attempt (rules 10 and 14)."""
 
-from __future__ import annotations
-
 import pytest
 from tests.chaos.rig import codes, outcomes, planned
 from tests.engine.steps import BULK

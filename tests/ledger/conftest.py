@@ -1,7 +1,5 @@
 """A ledger for the tests that need no server."""
 
-from __future__ import annotations
-
 import pytest
 
 from voxops.ledger.ledger import Ledger

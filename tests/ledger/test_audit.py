@@ -1,7 +1,5 @@
 """What the ledger can tell of itself: the trail and the runs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 

@@ -1,7 +1,5 @@
 """The ledger's file: transactions, group commit, locks, its name, its copies, whose it is, and what is refused before anything is sent."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import shutil

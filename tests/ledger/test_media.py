@@ -1,7 +1,5 @@
 """The receipts of uploads and imports."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from voxops.ledger.records import Medium

@@ -1,9 +1,6 @@
 """Requests and calls: their states, leases and answers; each write changes the cells that it is about, and no other."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from tests.ledger.filled import NOW, add, change, of, row, send
@@ -34,7 +31,7 @@ def now(ledger, one):
 
 
 def ended(ledger, call, state="unknown", **options):
-    end: dict[str, Any] = {"ended": NOW, "http_status": 500, "reply": b"{}", **options}
+    end = {"ended": NOW, "http_status": 500, "reply": b"{}", **options}
     return ledger.calls.end(replace(call, state=state, **end))
 
 

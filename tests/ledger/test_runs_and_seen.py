@@ -1,7 +1,5 @@
 """Runs, their rows, and posts as they were seen: what each verb writes, finds and leaves alone."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest
