@@ -295,6 +295,7 @@ def test_what_can_not_be_planned_is_an_error_and_a_part_of_a_sheet_withdraws_not
     sheet, posts = desk.sheet(a="A"), desk.posts()
     (undated := posts.copy()).attrs.pop("fetched_at")
     run = desk.laptops["a"].run(desk.plan(sheet)).wait(60)
+    assert desk.plan(desk.sheet(b="B"), one_by_one=True).items[0].act == "create_one"
     for wrong, why in (
         ({"campaign": " "}, "must name the campaign"), ({"posts": undated}, "do not say when they were loaded"), ({"key": "post"}, "missing: post"), ({"posts": posts[["post_id"]]}, "missing: status"),
         ({"sheet": run.results()}, "pass the whole sheet"), ({"sheet": sheet.head(0)}, "would withdraw the whole campaign"),

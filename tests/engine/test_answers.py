@@ -83,9 +83,7 @@ def test_rule_12_a_row_on_an_expired_account_lets_no_other_wait_ten_seconds(rig,
 def test_rule_12_a_batch_that_is_always_refused_fails_within_ninety_seconds(rig, rows):
     """Refused together and each by itself: told at once, as the server counts its time."""
     kernel, begun = rig.kernel(), rig.sandbox.now()
-    rig.sandbox.add_fault(
-        Fault(action="status", status=400, code="VALIDATION_ERROR", method="POST", path=BULK, times=60)
-    )
+    rig.sandbox.add_fault(Fault("status", "POST", BULK, status=400, code="VALIDATION_ERROR", times=60))
     assert outcomes(kernel.run(rig.plan_rows(rows))) == {"failed": rows}
     assert rig.sandbox.now() - begun <= timedelta(seconds=90)
     assert len(rig.acts()) == rows + 1
@@ -97,7 +95,7 @@ BATCH = 50
 
 def test_rule_12_a_429_on_one_of_three_batches_is_pending_and_the_others_do_not_wait_for_its_proof(rig):
     """Rule 12: of a batch it proves nothing, so this one is resent as after any answer; the others go on at Retry-After."""
-    rig.sandbox.add_fault(Fault(action="retry_after", seconds=5, method="POST", path=BULK))
+    rig.sandbox.add_fault(Fault("retry_after", "POST", BULK, seconds=5))
     kernel, sheet, begun = rig.kernel(), rig.campaign(3 * BATCH), rig.sandbox.now()
     run = kernel.bind(planned(sheet))
     work = kernel.start(run)
@@ -142,7 +140,7 @@ def test_rule_11_a_list_with_an_error_proves_no_absence(rig, answers, body):
     """The run ends, and says so; nothing is created again."""
     rig.sandbox.set_switches(forget_key_on_5xx=True)
     kernel = rig.kernel()
-    rig.sandbox.add_fault(Fault(action="status", when="after", method="POST", path=BULK, status=500))
+    rig.sandbox.add_fault(Fault("status", "POST", BULK, when="after", status=500))
     answers(lambda call: body if (call.method, call.path) == ("GET", "/v1/posts") and rig.created() else None)
     run = kernel.bind(rig.plan_rows(3))
     assert kernel.go(run).phase in {"stopped", "done"}

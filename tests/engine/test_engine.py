@@ -1,7 +1,9 @@
 """What binding a plan looks at first, and what reading its posts costs."""
 
 from tests.chaos.rig import outcomes, planned
-from tests.engine.steps import BULK, failing
+from tests.engine.steps import BULK
+
+from voxburst_sandbox import Fault
 
 
 def test_a_bind_looks_at_the_open_call_of_a_row_that_is_not_its_first(rig):
@@ -9,7 +11,7 @@ def test_a_bind_looks_at_the_open_call_of_a_row_that_is_not_its_first(rig):
     sheet = rig.campaign(2)
     _, second = planned(sheet).items  # in the order of their identities
     kernel = rig.kernel()
-    kernel.send_first(kernel.bind(planned(sheet)), *failing({"action": "drop", "when": "before"}, path=BULK))
+    kernel.send_first(kernel.bind(planned(sheet)), Fault("drop", "POST", BULK, when="before"))
     kernel.kill()
     rig.sandbox.advance(1000)
     kernel = rig.kernel()

@@ -3,7 +3,7 @@
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import codes, outcomes, planned
-from tests.engine.steps import BULK, HOUR, RETRY, failing
+from tests.engine.steps import BULK, HOUR, RETRY
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
@@ -14,7 +14,7 @@ def test_rule_09_a_retry_sent_again_without_proof_says_so(rig):
     rig.sandbox.set_switches(queue_hold_seconds=400.0)
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "drop", "when": "after"}, path=RETRY))
+    rig.sandbox.add_fault(Fault("drop", "POST", RETRY, when="after"))
     table = kernel.run(plan_retry(kernel.triaged()))
     assert table["notice"].str.contains("may have gone out twice").all()
     assert rig.effects("post.retry") == 1, "the server knew the key"
@@ -27,7 +27,7 @@ def test_rule_11_a_row_of_which_nobody_can_tell_keeps_no_other(rig):
     rig.sandbox.advance(200)
     sheet = rig.campaign(4)
     plan = planned(sheet)
-    rig.sandbox.add_fault(Fault("status", method="POST", path=BULK, status=402, code="LIMIT_EXCEEDED"))
+    rig.sandbox.add_fault(Fault("status", "POST", BULK, status=402, code="LIMIT_EXCEEDED"))
     for number in range(4):
         table = rig.kernel("mine").run(plan)
         rig.sandbox.advance(HOUR * number)

@@ -67,7 +67,7 @@ def test_of_retries_those_in_doubt_for_ten_minutes_are_to_mend_and_what_an_analy
     run = kernel.bind(plan_retry(kernel.triaged()))
     rig.sandbox.set_switches(queue_hold_seconds=1e6)
     if hangs == "in doubt":
-        kernel.send_first(run, Fault("status", status=500, method="POST", path=RETRY, when="before"))
+        kernel.send_first(run, Fault("status", "POST", RETRY, status=500, when="before"))
     else:
         kernel.go(run)
     execution = kernel.execution(run)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import DAY, Rig, outcomes, planned
-from tests.engine.steps import BULK, HOUR, failing
+from tests.engine.steps import BULK, HOUR
 
 from voxburst_sandbox import Fault, Sandbox
 from voxops.acts.cancel import plan_cancel
@@ -37,7 +37,7 @@ def test_rule_09_acts_are_bound_upon_a_reading_that_is_as_old_as_its_first_page(
 
     mine.client.pages = watched
     seconds = {"advance": HOUR, "retry_after": 300.0}[action]
-    rig.sandbox.add_fault(Fault(action=action, method="GET", path="/v1/posts", nth=2, seconds=seconds))
+    rig.sandbox.add_fault(Fault(action, "GET", "/v1/posts", nth=2, seconds=seconds))
     assert outcomes(mine.run(plan)) == {"succeeded": 129, "blocked": 1}
     assert rig.sandbox.world.posts[top].status == "scheduled"
 
@@ -47,7 +47,7 @@ def test_rule_09_acts_go_out_where_lists_take_longer_than_a_reading_holds(rig):
     mine = rig.kernel("mine")
     rig.planted(110)
     plan = plan_cancel(mine.posts("scheduled"))
-    rig.sandbox.add_fault(Fault(action="advance", method="GET", path="/v1/posts", times=None, seconds=CLEARED_FOR))
+    rig.sandbox.add_fault(Fault("advance", "GET", "/v1/posts", times=None, seconds=CLEARED_FOR))
     run = mine.bind(plan)
     rig.edit(plan.frame["post_id"].iloc[7])
     mine.go(run)
@@ -62,8 +62,8 @@ def test_rows_are_not_created_again_upon_a_list_that_was_begun_too_early(rig, ac
     kernel.run(rig.plan_rows(120))  # more than one page
     rig.sandbox.advance(60)
     run = kernel.bind(plan_create(rig.campaign(5, start=500), key="row_id"))
-    held_up = Fault(action=action, method="GET", path="/v1/posts", nth=2, seconds=seconds)
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "after"}, path=BULK), held_up)
+    held_up = Fault(action, "GET", "/v1/posts", nth=2, seconds=seconds)
+    rig.sandbox.add_fault(Fault("status", "POST", BULK, status=500, when="after"), held_up)
     kernel.go(run)
     rig.each_once(125)
     assert outcomes(kernel.results(run)) == {"succeeded": 5}
@@ -93,7 +93,7 @@ def test_rule_11_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, wh
     world.plant_posts(rig.sandbox, 1)
     plan = rig.plan_rows(2) if what == "create" else plan_retry(kernel.triaged())
     rig.sandbox.set_switches(list_lag_seconds=60.0, queue_hold_seconds=30.0)
-    rig.sandbox.add_fault(*failing({"action": "status", "status": 500, "when": "after", "forget_key": True}))
+    rig.sandbox.add_fault(Fault("status", "POST", "/v1/**", status=500, when="after", forget_key=True))
     run = kernel.bind(plan)
     kernel.send_once(run)
     rig.sandbox.set_switches(date_ahead_seconds=ahead)

@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import outcomes
-from tests.engine.steps import REDELIVER, failing
+from tests.engine.steps import REDELIVER
 
+from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.redeliver import plan_redeliver
 
@@ -18,7 +19,7 @@ def test_rule_13_a_redelivery_that_may_have_been_queued_is_not_sent_again(rig, r
         rig.sandbox.receiver(status=receiver, latency_ms=1200)
     world.plant_deliveries(rig.sandbox, 3)
     kernel = rig.kernel()
-    rig.sandbox.add_fault(*failing({"action": "status", "when": "after", "times": 3}, path=REDELIVER))
+    rig.sandbox.add_fault(Fault("status", "POST", REDELIVER, when="after", times=3))
     assert set(kernel.run(plan_redeliver(kernel.deliveries()))["outcome"]) <= outcome
     assert rig.effects("delivery.resend") == 3
 

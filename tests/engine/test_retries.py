@@ -80,7 +80,7 @@ def test_rule_13_a_retry_of_which_nobody_knows_is_abandoned_for_a_next_attempt(r
     kernel = rig.kernel()
     rig.sandbox.set_switches(recovery_rate=0.0, forget_key_on_5xx=forgets)
     (post,) = world.plant_posts(rig.sandbox, 1, targets=1)
-    lost = Fault("status", status=500, method="POST", path=RETRY, when=when)
+    lost = Fault("status", "POST", RETRY, status=500, when=when)
     run = kernel.send_first(kernel.bind(plan_retry(kernel.triaged())), lost)
     kernel.kill()
     rig.sandbox.advance(DAY / 2)
@@ -125,7 +125,7 @@ def test_a_fix_sends_what_it_has_and_not_over_somebody_s_head(rig):
 def test_what_a_refused_act_leaves_is_the_target_s_own_error(rig):
     """Planned again it is retried; the API's word of a skipped target counts instead, and it can be mended once it is loaded again."""
     kernel, rows = failed(rig, 1)
-    conflict = Fault("status", method="POST", path="/v1/posts/**", status=409, code="CONFLICT", when="before")
+    conflict = Fault("status", "POST", "/v1/posts/**", status=409, code="CONFLICT", when="before")
     rig.sandbox.add_fault(conflict)
     run = kernel.done(plan_retry(rows))
     assert set(kernel.results(run)["error_code"]) == {"CONFLICT"}

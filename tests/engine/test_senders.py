@@ -6,7 +6,7 @@ import math
 import pytest
 from tests.chaos import world
 from tests.chaos.rig import HELD, codes, outcomes, planned, wait_for
-from tests.engine.steps import RETRY, failing
+from tests.engine.steps import RETRY
 from tests.virtual import standing_still
 
 from voxburst_sandbox import Fault
@@ -47,7 +47,7 @@ def test_rule_15_what_was_changed_by_hand_is_never_sent(rig):
     world.plant_posts(rig.sandbox, 1, targets=1)
     kernel = rig.kernel()
     run = kernel.bind(plan_retry(kernel.triaged()))
-    kernel.send_first(run, *failing({"action": "status", "status": 500, "when": "before"}, path=RETRY))
+    kernel.send_first(run, Fault("status", "POST", RETRY, status=500, when="before"))
     kernel.ledger.query("UPDATE calls SET path = '/v1/posts/post_x/retry'")
     kernel.go(run)
     assert codes(kernel.results(run)) == {"ledger_changed_by_hand"}
@@ -60,8 +60,8 @@ def test_pause_returns_when_reading_breaks_while_a_request_is_in_flight(rig):
     rig.clock.speed = 50
     run = kernel.bind(plan_retry(kernel.triaged()))
     rig.sandbox.add_fault(
-        Fault(action="delay", method="POST", path=RETRY, seconds=HELD, nth=3),
-        Fault(action="status", method="GET", path="/v1/posts**", status=400, code="BAD_REQUEST", times=None),
+        Fault("delay", "POST", RETRY, seconds=HELD, nth=3),
+        Fault("status", "GET", "/v1/posts**", status=400, code="BAD_REQUEST", times=None),
     )
     execution = kernel.execution(run)
     work = eventloop.submit(execution.go())

@@ -32,7 +32,7 @@ def test_a_run_that_is_undone_while_it_sends_leaves_nothing_live(rig):
 
 def test_a_run_that_stopped_after_5_failures_stays_stopped_when_another_process_resumes_it(rig):
     """Rule 16: `stop_after_failures` stands in the ledger and binds every later resume."""
-    rig.sandbox.add_fault(Fault("status", status=422, code="VALIDATION_ERROR", method="POST", path=SINGLE, times=None))
+    rig.sandbox.add_fault(Fault("status", "POST", SINGLE, status=422, code="VALIDATION_ERROR", times=None))
     kernel = rig.kernel()
     run = kernel.done(planned(rig.campaign(100), one_by_one=True), failures=5)
     refused = len(rig.acts())
