@@ -85,13 +85,26 @@ def test_rule_10_a_post_of_the_future_hides_no_others(rig):
     rig.each_once(151)
 
 
-@pytest.mark.parametrize("what", ["create", "retry"])
+BOTH = pytest.mark.parametrize("what", ["create", "retry"])
+
+
+def about_to_send(rig, what):
+    """A kernel, and what it is about to send: two creates, or a retry of two targets."""
+    world.plant_posts(rig.sandbox, 1)
+    kernel = rig.kernel()
+    return kernel, rig.plan_rows(2) if what == "create" else plan_retry(kernel.triaged())
+
+
+def all_done(rig, what, kernel, run):
+    assert outcomes(kernel.results(run)) == {"succeeded": 2}
+    assert rig.effects("post.create" if what == "create" else "target.requeue") == 2
+
+
+@BOTH
 @pytest.mark.parametrize(("ahead", "fresh"), [(290.0, False), (290.0, True), (-100.0, False), (-100.0, True)])
 def test_rule_11_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, what, ahead, fresh):
     """What answers reads is ahead of what was sent to, which keeps no key after a 500; lists lag, and a queue shows nothing at first."""
-    kernel = rig.kernel()
-    world.plant_posts(rig.sandbox, 1)
-    plan = rig.plan_rows(2) if what == "create" else plan_retry(kernel.triaged())
+    kernel, plan = about_to_send(rig, what)
     rig.sandbox.set_switches(list_lag_seconds=60.0, queue_hold_seconds=30.0)
     rig.sandbox.add_fault(Fault("status", "POST", "/v1/**", status=500, when="after", forget_key=True))
     run = kernel.bind(plan)
@@ -101,8 +114,25 @@ def test_rule_11_where_clocks_of_the_server_differ_nothing_is_sent_early(rig, wh
         kernel.kill()
         kernel = rig.kernel()
     kernel.go(run)
-    assert outcomes(kernel.results(run)) == {"succeeded": 2}
-    assert rig.effects("post.create" if what == "create" else "target.requeue") == 2
+    all_done(rig, what, kernel, run)
+
+
+@BOTH
+def test_rule_14_a_time_far_ahead_on_one_answer_leaves_nothing_unknown_for_ever(rig, what):
+    """How old its key is, nobody knows (rule 9): creates are proved absent, a retry is tried as its next attempt."""
+    kernel, plan = about_to_send(rig, what)
+    rig.sandbox.add_fault(Fault("status", "POST", "/v1/**", status=500))
+    run = kernel.bind(plan)
+    rig.sandbox.set_switches(date_ahead_seconds=200 * DAY)
+    kernel.send_once(run)
+    rig.sandbox.set_switches(date_ahead_seconds=0.0)
+    kernel = rig.kernel()
+    kernel.go(run)
+    if what == "retry":
+        assert set(kernel.results(run)["reason_code"]) == {"resend_key_forgotten"}
+        rig.sandbox.advance(601)
+        run = kernel.done(plan_retry(kernel.triaged().assign(attempt=2)))
+    all_done(rig, what, kernel, run)
 
 
 def test_rule_07_a_date_of_the_year_9999_does_no_harm(rig):
