@@ -1,6 +1,6 @@
 """Lenient reading of answers: all kinds of JSON, errors, and all envelopes of lists.
 
-The shapes of error bodies: `tests/api/test_errors.py`.
+The shapes of error bodies: `tests/api/test_error_bodies.py`.
 """
 
 from __future__ import annotations
