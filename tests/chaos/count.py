@@ -7,16 +7,12 @@ a delivery that is sent again.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from voxops import Plan
 from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, LEAVES_WITHIN
 
 Thing = tuple[str, str, str]
-Effect = Mapping[str, Any]
 
 LAG = 60.0  # seconds by which lists are behind
 # Seconds after an effect in which another ledger may repeat it: it has not shown, or what was read before may still be acted on.
@@ -31,12 +27,12 @@ _KINDS = {
 }  # fmt: skip
 
 
-def expected(plan: Plan) -> set[Thing]:
+def expected(plan):
     """The things that carrying a plan out does, each once."""
     return {thing_of(plan.action, item) for item in plan.items}
 
 
-def thing_of(action: str, item: Any) -> Thing:
+def thing_of(action, item):
     """What one planned row does."""
     if action == "create":
         return ("create", item.body["content"], "")
@@ -44,7 +40,7 @@ def thing_of(action: str, item: Any) -> Thing:
     return (kind, item.label, item.account if kind == "requeue" else "")
 
 
-def happened(effects: Iterable[Effect], owners: Mapping[str, str]) -> list[tuple[Thing, Effect]]:
+def happened(effects, owners):
     """The things that happened, in order, with their entry; `owners` maps target ids to account ids."""
     found = []
     for effect in effects:
@@ -69,14 +65,12 @@ class Count:
     lost: list[Thing]
 
     @property
-    def holds(self) -> bool:
+    def holds(self):
         """Whether each thing happened once."""
         return not (self.duplicates or self.strays or self.lost)
 
 
-def count(
-    wanted: set[Thing], effects: Iterable[Effect], owners: Mapping[str, str], *, unsettled: set[Thing] = frozenset()
-) -> Count:
+def count(wanted, effects, owners, *, unsettled=frozenset()):
     """Compare what was wanted with what happened."""
     times = Counter(thing for thing, _ in happened(effects, owners))
     return Count(
@@ -88,14 +82,12 @@ def count(
     )
 
 
-def sender_of(request: Mapping[str, Any]) -> str:
+def sender_of(request):
     """Who sent a request: each reaches the server under a name of its own."""
     return "b" if request["host"].startswith("localhost") else "a"
 
 
-def broken(
-    thing: Thing, effects: Sequence[Effect], requests: Mapping[int, Mapping[str, Any]], *, ledgers: int
-) -> str | None:
+def broken(thing, effects, requests, *, ledgers):
     """Why the promise says that a thing must not have happened so often; None for what two ledgers did at the same moment.
 
     `effects` are this thing's, in order; `requests` are the server's record, by number.
@@ -113,5 +105,5 @@ def broken(
     return None
 
 
-def _seconds(before: str, after: str) -> float:
+def _seconds(before, after):
     return (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()

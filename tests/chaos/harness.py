@@ -15,11 +15,10 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tests.chaos import sender, world
 from tests.chaos import server as servers
-from tests.chaos.count import LAG, Count, Effect, Thing, broken, count, expected, happened, sender_of
+from tests.chaos.count import LAG, Count, Thing, broken, count, expected, happened, sender_of
 from tests.chaos.rig import loaded, logs_of
 from tests.processes import MEMORY, Process, serving
 
@@ -60,17 +59,17 @@ class Chaos:
     never: dict[Thing, str]
     unreported: list[Thing]
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config, folder):
         self.config = config
         self.folder = folder
         self.rng = random.Random(config.seed)
         self.kills = self.in_flight = self.rushed = 0
-        self.problems: list[str] = []
+        self.problems = []
         self._effects = self._done = 0  # of the server's record, as far as it was read: entries, things that happened
         self._since = dict.fromkeys("ab", 0)  # requests that the server had received when a sender was started
 
     @property
-    def line(self) -> str:
+    def line(self):
         """The one line to read."""
         found = self.count
         return (
@@ -81,11 +80,11 @@ class Chaos:
         )
 
     @property
-    def holds(self) -> bool:
+    def holds(self):
         """Whether the promise was kept, and the run was what it should be."""
         return not (self.never or self.count.strays or self.count.lost or self.unreported or self.problems)
 
-    def run(self) -> None:
+    def run(self):
         """Run and count."""
         config, began = self.config, time.monotonic()
         setting = {
@@ -107,7 +106,7 @@ class Chaos:
             self._count(remote, facts["owners"], wanted)
         self.seconds = time.monotonic() - began
 
-    def _count(self, remote: Remote, owners: dict[str, str], wanted: set[Thing]) -> None:
+    def _count(self, remote, owners, wanted):
         rows = [row for name in "ab" for row in sender.states(self.folder, name, self.config.ledgers)]
         unknown, pending, reported = (
             {thing for outcome, thing, _ in rows if outcome == kind} for kind in ("unknown", "pending", "reported")
@@ -115,7 +114,7 @@ class Chaos:
         self.unknown = len(unknown)
         requests, effects = {entry["seq"]: entry for entry in remote.requests(acting=True)}, remote.effects()
         self.count = found = count(wanted, effects, owners, unsettled=unknown | pending)
-        done: dict[Thing, list[Effect]] = {thing: [] for thing in found.duplicates}
+        done = {thing: [] for thing in found.duplicates}
         for thing, effect in happened(effects, owners):
             if thing in done:
                 done[thing].append(effect)
@@ -136,7 +135,7 @@ class Chaos:
         ]
         self.faults = sum(fault["struck"] for fault in remote.faults() if fault["seconds"] != self.config.pace)
 
-    async def _save(self, facts: dict[str, Any]) -> None:
+    async def _save(self, facts):
         """Load what is to be acted on, as an analyst does, and save it for the senders."""
         async with AsyncClient(API_KEY, url=facts["url"]) as client:
             failed, scheduled = [
@@ -150,10 +149,10 @@ class Chaos:
         for name, frame in zip(sender.FRAMES, frames, strict=True):
             frame.to_pickle(self.folder / f"{name}.pickle")
 
-    def _faults(self) -> list[Fault]:
+    def _faults(self):
         """What goes wrong by itself, drawn by the seed."""
         late = self.config.timeout + 0.4
-        acts: list[dict[str, Any]] = [
+        acts = [
             {"action": "status", "status": 503, "code": "SERVICE_UNAVAILABLE", "chance": 0.02},
             {"action": "status", "status": 500, "when": "after", "chance": 0.02},
             {"action": "status", "status": 502, "code": "", "when": "after", "chance": 0.005}, {"action": "drop", "chance": 0.015},
@@ -178,7 +177,7 @@ class Chaos:
 
     # -- the senders ------------------------------------------------------------------------------------------------
 
-    def _start(self, name: str, url: str, until: float, *, again: bool = False, reads: bool = False) -> Process:
+    def _start(self, name, url, until, *, again=False, reads=False):
         """Start a sender, or one that only `reads`; each has a name of its own for the server, so that the record tells them apart."""
         if name == "b":
             url = url.replace("127.0.0.1", "localhost")
@@ -186,7 +185,7 @@ class Chaos:
         wanted = {**asdict(self.config), "name": name, "url": url, "folder": self.folder, "again": again, "reads": reads, "seconds": left}  # fmt: skip
         return Process(sender.main, wanted)
 
-    def _drive(self, remote: Remote, url: str, total: int, until: float) -> None:
+    def _drive(self, remote, url, total, until):
         """Let the senders work, and kill as the work goes on: three of four in flight, the others at any instant."""
         senders = {name: self._start(name, url, until, again=True) for name in "ab"}
         try:
@@ -210,7 +209,7 @@ class Chaos:
             for one in senders.values():
                 one.kill()
 
-    def _kill(self, sought: bool, remote: Remote, url: str, until: float, senders: dict[str, Process]) -> None:
+    def _kill(self, sought, remote, url, until, senders):
         """Kill a sender and start it again: all over, or taking up its runs."""
         held = next(filter(None, (self._held(remote) for _ in range(5))), None) if sought else None
         name = self.rng.choice("ab") if held is None else sender_of(held)
@@ -224,7 +223,7 @@ class Chaos:
         self._since[name] = remote.state()["counts"]["requests"]
         senders[name] = self._start(name, url, until, again=self.kills % 10 == 0)
 
-    def _held(self, remote: Remote) -> dict[str, Any] | None:
+    def _held(self, remote):
         """An act that the server holds up and has not answered; None if none comes, or another fault answers it at once."""
         seen = remote.state()["counts"]["requests"]
         when, seconds = self.rng.choice(["before", "after"]), self.config.timeout * 0.9
@@ -239,7 +238,7 @@ class Chaos:
         return None
 
 
-def run(config: Config) -> Chaos:
+def run(config):
     """Run chaos in a folder of its own; once more at a slower server where a busy machine came too late to kill."""
     for pace in (config.pace, config.pace * 3):
         with tempfile.TemporaryDirectory(prefix="voxops-chaos-", dir=MEMORY) as folder:

@@ -10,15 +10,12 @@ import json
 import os
 import time
 import warnings
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from tests.chaos.count import Thing, thing_of
+from tests.chaos.count import thing_of
 from tests.chaos.rig import Silent
 from tests.chaos.world import FAR
 
@@ -39,7 +36,7 @@ PATIENCE = 4  # of these without any change, until what hangs is tried anew
 FRAMES = ("triaged", "deliveries", "campaign", "scheduled")
 
 
-def plans(folder: Path, name: str = "a") -> list[Plan]:
+def plans(folder, name="a"):
     """The plans in the order in which a sender runs them; made of the frames that were saved before anything was sent."""
     failed, deliveries, campaign, scheduled = (pd.read_pickle(folder / f"{each}.pickle") for each in FRAMES)
     made = [
@@ -51,7 +48,7 @@ def plans(folder: Path, name: str = "a") -> list[Plan]:
     return made if name == "a" else made[::-1]
 
 
-async def work(wanted: dict[str, Any]) -> None:
+async def work(wanted):
     """Run the plans, however often that takes; or read what became of them, as ``ws.reconcile`` does."""
     clock = SystemClock(wanted["speed"])
     client = AsyncClient(API_KEY, url=wanted["url"], _clock=clock, timeout=wanted["timeout"], concurrency=6)
@@ -67,17 +64,17 @@ async def work(wanted: dict[str, Any]) -> None:
     ledger.close()
 
 
-async def _send(wanted: dict[str, Any], works: Engine, clock: SystemClock) -> None:
+async def _send(wanted, works, clock):
     """Bind the plans, or take up the runs, and drive these until nothing is left or the time is over."""
     folder, name, ledger = wanted["folder"], wanted["name"], works.ledger
     noted = _noted(folder, name)
 
-    async def bind() -> list[str]:
+    async def bind():
         runs = [await _again(partial(works.bind, plan, name)) for plan in plans(folder, name)]
         noted.write_text(json.dumps(runs), "utf-8")
         return runs
 
-    def left(*outcomes: str) -> list[int]:
+    def left(*outcomes):
         counts = [audit.tally(ledger, run).counts for run in runs]
         return [sum(found for (_, outcome), found in each.items() if outcome in outcomes) for each in counts]
 
@@ -103,7 +100,7 @@ async def _send(wanted: dict[str, Any], works: Engine, clock: SystemClock) -> No
         runs, still = await bind(), 0
 
 
-def _anew(hung: Execution) -> Plan | None:
+def _anew(hung):
     """A plan of the next attempt at what nobody knows of; None where there is no such thing."""
     outcomes, plan = hung.results()["outcome"], hung.plan
     stuck = hung.failed(stuck=True)
@@ -114,7 +111,7 @@ def _anew(hung: Execution) -> Plan | None:
     return anew
 
 
-async def _again(cell: Callable[[], Awaitable[Any]]) -> Any:
+async def _again(cell):
     """Run a cell, and again where it could not reach the API, as an analyst does; a busy machine answers late for a while."""
     for _ in range(PASSES):
         with suppress(TransportError):
@@ -122,9 +119,9 @@ async def _again(cell: Callable[[], Awaitable[Any]]) -> Any:
     return await cell()
 
 
-def states(folder: Path, name: str, ledgers: int) -> list[tuple[str, Thing, str]]:
+def states(folder, name, ledgers):
     """What a sender's ledger says of the rows of its runs: outcome, thing and why; and which were ``reported`` as done twice."""
-    found: list[tuple[str, Thing, str]] = []
+    found = []
     if not _noted(folder, name).exists():  # it ended before that, which the harness reports
         return found
     ledger = Ledger(ledger_path(folder, name, ledgers))
@@ -143,22 +140,22 @@ def states(folder: Path, name: str, ledgers: int) -> list[tuple[str, Thing, str]
     return found
 
 
-def ledger_path(folder: Path, name: str, ledgers: int) -> Path:
+def ledger_path(folder, name, ledgers):
     """A sender's ledger."""
     return folder / (f"ledger-{name}.sqlite" if ledgers == 2 else "ledger.sqlite")
 
 
-def _noted(folder: Path, name: str) -> Path:
+def _noted(folder, name):
     """Where a sender notes its runs."""
     return folder / f"{name}.runs"
 
 
-def errors(folder: Path, name: str) -> Path:
+def errors(folder, name):
     """What a sender complained of."""
     return folder / f"{name}.errors"
 
 
-def main(wanted: dict[str, Any]) -> None:
+def main(wanted):
     """Run."""
     with errors(wanted["folder"], wanted["name"]).open("w") as file:
         os.dup2(file.fileno(), 2)

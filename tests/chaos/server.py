@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from tests.chaos import world
 
@@ -12,7 +10,7 @@ from voxburst_sandbox import Sandbox, Switches
 
 
 @contextmanager
-def chaos(wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def chaos(wanted):
     """Serve; `wanted` are seed, speed, posts, deliveries, scheduled and switches. Yields url, accounts, and owners of targets."""
     calm = {"silent_webhooks": True, "recovery_rate": 0.9, **wanted["switches"]}
     sandbox = Sandbox(

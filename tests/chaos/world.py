@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import pandas as pd
 
-from voxburst_sandbox import Sandbox
 from voxburst_sandbox.store import Delivery, Post, Target
 
 PLATFORMS = ("twitter", "linkedin", "facebook", "bluesky", "threads")
@@ -14,12 +13,12 @@ HOUR = 3_600_000
 FAR = datetime(2027, 3, 1, 9, tzinfo=UTC)  # later than any jump of the clock
 
 
-def accounts(sandbox: Sandbox) -> dict[str, str]:
+def accounts(sandbox):
     """An active account per platform."""
     return {a.platform: a.id for a in reversed(list(sandbox.world.accounts.values())) if a.status == "active"}
 
 
-def plant_posts(sandbox: Sandbox, count: int, *, targets: int = 2, name: str = "f") -> list[str]:
+def plant_posts(sandbox, count, *, targets=2, name="f"):
     """Posts of which every target failed for a passing reason; every third has one target only."""
     world, owners, made = sandbox.world, accounts(sandbox), [f"post_{name}{number:05d}" for number in range(count)]
     for number, post in enumerate(made):
@@ -37,7 +36,7 @@ def plant_posts(sandbox: Sandbox, count: int, *, targets: int = 2, name: str = "
     return made
 
 
-def plant_deliveries(sandbox: Sandbox, count: int, *, name: str = "d") -> list[str]:
+def plant_deliveries(sandbox, count, *, name="d"):
     """Deliveries that failed hours ago and are given up; retrying them reaches a receiver that is well again."""
     world, made = sandbox.world, [f"del_{name}{number:05d}" for number in range(count)]
     webhooks = list(world.webhooks.values())
@@ -49,7 +48,7 @@ def plant_deliveries(sandbox: Sandbox, count: int, *, name: str = "d") -> list[s
     return made
 
 
-def plant_scheduled(sandbox: Sandbox, count: int) -> None:
+def plant_scheduled(sandbox, count):
     """Posts that wait to go out, later than any jump of the clock, and can be moved."""
     account = next(iter(accounts(sandbox).values()))
     for number in range(count):
@@ -58,7 +57,7 @@ def plant_scheduled(sandbox: Sandbox, count: int) -> None:
         )
 
 
-def campaign(owners: dict[str, str], count: int, *, start: int = 0, when: datetime = FAR) -> pd.DataFrame:
+def campaign(owners, count, *, start=0, when=FAR):
     """Rows to create, each with a text of its own."""
     platforms = list(PLATFORMS)
     rows = range(start, start + count)

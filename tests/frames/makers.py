@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-import pandas as pd
-
 from voxops.frames.records import build
 
 UTC_US = "datetime64[us, UTC]"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 
 
-def columns(*texts: str, **others: str) -> dict[str, str]:
+def columns(*texts, **others):
     """The dtypes of columns of text, and of others."""
     return dict.fromkeys(texts, "string") | others
 
@@ -44,11 +42,11 @@ ODD = [
 ]  # fmt: skip
 
 
-def dtypes(frame: pd.DataFrame) -> dict[str, str]:
+def dtypes(frame):
     return {name: str(dtype) for name, dtype in frame.dtypes.items()}
 
 
-def some_posts(count: int = 700) -> pd.DataFrame:
+def some_posts(count=700):
     """Posts with none to three targets, of which some have failed and some are under way."""
     names, states = ("twitter", "threads", "bluesky"), ("published", "failed", "publishing")
     return build("posts", [

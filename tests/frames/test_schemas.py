@@ -144,7 +144,7 @@ def test_an_error_object_of_a_delivery_is_one_line():
 
 
 def test_a_text_nested_a_thousand_deep_is_no_reason_to_fail():
-    deep: list = []
+    deep = []
     for _ in range(1000):
         deep = [deep]
     posts = build("posts", [{"id": deep, "content": deep, "status": deep, "platforms": [{"error": deep}, deep]}])

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import datetime
-from pathlib import Path
-from typing import Any
-
-import pandas as pd
 import xlsxwriter
 
 from voxops.frames.records import build
@@ -17,10 +11,9 @@ from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile
 from voxops.sheets.rules import sheet_rows
 
 AS_THEY_ARE = {"strings_to_formulas": False, "strings_to_urls": False, "default_date_format": "dd.mm.yyyy hh:mm:ss"}
-Table = list[list[Any]]
 
 
-def workbook(path: Path, sheets: dict[str, Table], *, hidden: str = "", merged: Iterable[tuple[str, str]] = ()) -> Path:
+def workbook(path, sheets, *, hidden="", merged=()):
     """A workbook; ``FORMULA =1+1 -> 2`` is a formula with its result, and areas of the first sheet are merged."""
     with xlsxwriter.Workbook(str(path), AS_THEY_ARE) as book:
         for name, rows in sheets.items():
@@ -39,12 +32,12 @@ def workbook(path: Path, sheets: dict[str, Table], *, hidden: str = "", merged: 
     return path
 
 
-def findings(sheet: pd.DataFrame, now: datetime | None = None, folder: Path | None = None) -> pd.DataFrame:
+def findings(sheet, now=None, folder=None):
     """As ``ws.check(sheet, ask=False)``, by a clock of one's own or by none."""
     return findings_table(sheet, by_rules(sheet, sheet_rows(sheet, reads=True, folder=folder), now))
 
 
-def uploaded(sheet: pd.DataFrame) -> pd.DataFrame:
+def uploaded(sheet):
     """As ``ws.upload(sheet)`` where no upload fails; the id of a medium tells its source."""
     rows = sheet_rows(sheet, reads=True)
     found = [one.source if isinstance(one, MediaFile) else one for row in rows for one in row["found"].values()]
@@ -53,7 +46,7 @@ def uploaded(sheet: pd.DataFrame) -> pd.DataFrame:
     return sheet.assign(**{name: [cell[at] for cell in cells] for at, name in enumerate(UPLOAD_COLUMNS)})
 
 
-def listed(*accounts: tuple[str, str, str, str]) -> pd.DataFrame:
+def listed(*accounts):
     """Platform, username, id and status of accounts, as the API lists them."""
     records = [dict(zip(("platform", "username", "id", "status"), account, strict=True)) for account in accounts]
     return build("accounts", records, whole=True)

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from tests.security.workbooks import tables
-from tests.sheets.offline import Table, findings, workbook
+from tests.sheets.offline import findings, workbook
 
 import voxops as vx
 from voxburst_sandbox import Fault, Sandbox
@@ -38,7 +38,7 @@ def resaved(path, change=len):
 
 def sheet_of(path, rows, heads, tz="Europe/Berlin"):
     """The campaign of a workbook with these heads; a row's time is its date and hour where the sheet has two columns."""
-    lines: Table = [[*heads]]
+    lines = [[*heads]]
     for row in rows:
         when = row["Termin"]
         day, hour = (when.date(), when.time()) if isinstance(when, datetime) else (when, None)
