@@ -193,7 +193,7 @@ def test_a_state_is_read_by_its_shape(archive):
 
 
 @pytest.mark.parametrize(("name", "values"), [
-    ("created_at", pa.array([7.5])), ("targets", pa.array(["x"])), ("content", pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())),
+    ("created_at", pa.array([7.5])), ("failed_targets", pa.array(["many"])), ("targets", pa.array(["x"])), ("content", pa.array([b"\xff\xfe"], pa.binary()).view(pa.string())),
 ])  # fmt: skip
 def test_a_part_with_other_types_is_named(archive, name, values):
     part = archive.files("posts")[0]
