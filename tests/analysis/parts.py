@@ -1,4 +1,4 @@
-"""What the page docs/how-to/long-history.md counts elsewhere: its code, a log with every kind of gap in files, and what pandas says of it."""
+"""What the page docs/how-to/long-history.md counts elsewhere: its code, a log in files, and what pandas says of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pandas as pd
-from tests.analysis.makers import history
 
 import voxops as vx
 
@@ -15,22 +14,12 @@ COUNTS = ["deliveries", "succeeded", "attempts", "success_rate"]
 SHARES = [0.5, 0.95, 0.99]
 
 
-def blocks(language: str) -> list[str]:
+def blocks(language):
     """The code of the page in this language, such as ``{code-cell}``."""
     return re.findall(rf"^```{re.escape(language)}\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 
 
-def gappy() -> pd.DataFrame:
-    """Deliveries in flight, with and without a latency, with a negative one, and without a receiver, a retry count or a time."""
-    log = history(6_000, days=12).copy()
-    log["latency_ms"] -= 60
-    log.loc[log.index % 7 == 0, "url"] = pd.NA
-    log.loc[log.index % 11 == 0, "retry_count"] = pd.NA
-    log.loc[log.index % 2000 == 1999, "created_at"] = pd.NaT
-    return log
-
-
-def write(log: pd.DataFrame, folder: Path) -> list[Path]:
+def write(log, folder):
     """Write a log as an archive does: a folder for each day."""
     files = []
     for day, rows in log.groupby(log["created_at"].dt.strftime("%Y-%m-%d").fillna("unknown")):
@@ -40,18 +29,18 @@ def write(log: pd.DataFrame, folder: Path) -> list[Path]:
     return files
 
 
-def by_url(table: pd.DataFrame) -> pd.DataFrame:
+def by_url(table):
     """The counts of each receiver, in one order and with one dtype."""
     rows = table.assign(url=table["url"].astype("object").where(table["url"].notna(), "none")).set_index("url")
     return rows[COUNTS].astype("float64").sort_index()
 
 
-def same_counts(found: pd.DataFrame, log: pd.DataFrame) -> None:
+def same_counts(found, log):
     """Fail unless the counts and rates are those of pandas, to the last digit."""
     expected = by_url(vx.deliveries.stats(log, by="endpoint"))
     pd.testing.assert_frame_equal(by_url(found), expected, check_exact=True, check_index_type=False)
 
 
-def latencies(log: pd.DataFrame) -> pd.Series:
+def latencies(log):
     """Those that count: neither missing nor negative."""
     return log["latency_ms"][(log["latency_ms"] >= 0).fillna(False)].astype("float64")

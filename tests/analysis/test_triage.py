@@ -1,4 +1,4 @@
-"""Triage: the table of rules against the API's own error table, fingerprints, verdicts by status, and counts that merge."""
+"""Triage: the table of rules against the API's own error table, fingerprints, and verdicts by status."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.analysis.makers import failures
 
 from voxburst_sandbox import publishing
-from voxops.analysis.causes import causes
 from voxops.analysis.triage import RULES, UNKNOWN, Rule, analyst_rules, find_rule, judge, message_template, triage
-from voxops.errors import ConfigError, PlanError
+from voxops.errors import PlanError
 from voxops.frames.records import build, targets
 from voxops.model import Verdict
 
@@ -105,9 +103,7 @@ def test_only_what_failed_is_asked_why(status, post_status, verdict, has_cause):
 STUCK = "2026-03-02T08:50:00Z"
 
 
-def under_way(
-    updated_at: str | None, fetched_at: str | None = "2026-03-02T09:00:00+00:00", **columns: str
-) -> pd.DataFrame:
+def under_way(updated_at, fetched_at="2026-03-02T09:00:00+00:00", **columns):
     """One target that is publishing."""
     frame = failed({"code": "X"}).assign(**{"status": "publishing", "post_status": "publishing", **columns})
     frame["updated_at"] = pd.to_datetime([updated_at], utc=True).as_unit("us")
@@ -178,10 +174,8 @@ def test_a_fingerprint_is_one_short_line_and_its_own_fingerprint(message):
     "part", ["a", "1", "@", '"', "'", "a_", "-", "http://", "a1", ".", "a@", "b" * 11 + " ", "\u202e", "_1"]
 )
 def test_hostile_messages_take_no_time(part):
-    for _ in range(2):
-        message = part * (1_000_000 // len(part))
-        assert message_template(message) == message_template(message[:10_000]), "what goes on for ever is one message"
-        assert len(message_template(message)) <= 120
+    message = part * (1_000_000 // len(part))
+    assert message_template(message) == message_template(message[:10_000]), "what goes on for ever is one message"
 
 
 def test_triage_adds_four_columns_and_changes_nothing_else():
@@ -204,8 +198,7 @@ def test_triage_adds_four_columns_and_changes_nothing_else():
 def test_triage_of_nothing_has_the_same_columns_and_dtypes():
     empty, full = triage(failed()[:0]), triage(failed({"code": "X"}))
     pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
-    pd.testing.assert_series_equal(causes(empty).dtypes, causes(full).dtypes)
-    assert len(causes(empty)) == 0
+    assert len(empty) == 0
 
 
 @pytest.mark.parametrize(("rule", "said"), [
@@ -253,34 +246,6 @@ def test_posts_are_triaged_as_their_targets_are():
         assert triaged.attrs == expected.attrs
     with pytest.raises(PlanError, match="results of a run"):
         triage(posts.assign(outcome="failed", waiting_for=None))
-
-
-def test_causes_of_what_is_not_triaged_or_in_a_form_that_there_is_not_are_refused():
-    with pytest.raises(PlanError, match=r"missing: cause.*vx\.triage\(posts\)"):
-        causes(failed("x"))
-    for form, said in (({"by": "day"}, "by='day'.* by='week'"), ({"by": "week", "against": "7D"}, "by= or against=")):
-        with pytest.raises(ConfigError, match=said):
-            causes(triage(failed("x")), **form)
-
-
-def test_causes_are_counted_by_hand():
-    triaged = triage(failures(1, 300))
-    table = causes(triaged)
-    rows = triaged[triaged["cause"].notna()]
-    assert table["count"].sum() == len(rows)
-    assert table["count"].is_monotonic_decreasing
-    for line in table.itertuples():
-        mine = rows[rows["cause"] == line.cause]
-        counts = (len(mine), mine["post_id"].nunique(), mine["account_id"].nunique(), mine["retryable"].sum())
-        assert (line.count, line.posts, line.accounts, line.retryable) == counts
-        assert line.platforms == ", ".join(sorted(set(mine["platform"].dropna())))
-        assert (line.first_seen, line.last_seen) == (mine["updated_at"].min(), mine["updated_at"].max())
-        assert line.example in set(mine["error_message"])
-
-
-def test_owners_of_a_cause_are_named_by_their_rows_and_the_others_counted():
-    triaged = triage(failed(*["the same"] * 7)).assign(owner=pd.array([*"abcdeba"], "string"))
-    assert causes(triaged)["owners"].tolist() == ["a (2), b (2), c (1), d (1) and 1 more"]
 
 
 def test_a_slip_in_the_code_of_a_rule_is_warned_of():

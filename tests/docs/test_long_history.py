@@ -8,7 +8,7 @@ import sys
 
 import pandas as pd
 import pytest
-from tests.analysis.parts import gappy
+from tests.analysis.makers import gappy
 from tests.docs import DOCS
 
 import voxops as vx

@@ -14,7 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.analysis.parts import SHARES, blocks, gappy, latencies, same_counts, write
+from tests.analysis.makers import gappy
+from tests.analysis.parts import SHARES, blocks, latencies, same_counts, write
 
 PLACE = "/data/voxburst/deliveries"  # of the archive, as the page names it
 
