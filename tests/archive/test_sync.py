@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 from tests.virtual import let_pages_be_small
@@ -202,6 +202,8 @@ PAGES_AHEAD = [[*KNOWN, come(6, 12 * HOUR)], HOUR_LATER]
 SET_BACK = [[*KNOWN, come(12)], [("set back", HOUR), *[come(4), ("advance", MINUTE)] * 4]]
 
 
+@pytest.mark.timeout(900)  # on a busy machine
+@settings(max_examples=settings.default.max_examples // 2)  # each is many syncs
 @example(AHEAD)
 @example(PAGES_AHEAD)
 @example(SET_BACK)
