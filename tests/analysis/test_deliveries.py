@@ -6,7 +6,7 @@ import random
 
 import pandas as pd
 import pytest
-from tests.analysis.makers import BAD, FLIGHT, OK, gappy, log_of
+from tests.analysis.makers import BAD, FLIGHT, OK, log_of
 
 import voxops as vx
 from voxops import deliveries
@@ -36,7 +36,7 @@ def test_without_a_trace_of_attempts_what_did_not_succeed_has_failed():
 
 @pytest.mark.parametrize("by", BY)
 def test_empty_and_single_row_logs_have_the_same_columns_and_dtypes(by):
-    log = gappy()
+    log = log_of(OK, BAD, FLIGHT, {"url": None})
     full, empty, single = (deliveries.stats(part, by) for part in (log, log[:0], log[1:2]))
     pd.testing.assert_series_equal(empty.dtypes, full.dtypes)
     pd.testing.assert_series_equal(single.dtypes, full.dtypes)

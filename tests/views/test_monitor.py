@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import SimpleQueue
-from types import SimpleNamespace
-from typing import Any, cast
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock, call
 
 import pandas as pd
 import pytest
+from tests.views.buttons import press
 from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
 
 import voxops as vx
-from voxops.acts.plan import Plan
 from voxops.engine.progress import Progress
 from voxops.errors import LedgerError
 from voxops.model import Cell, Outcome, PaceInfo, Snapshot, Transition
@@ -28,7 +25,7 @@ from voxops.views.snapshot import render_html, render_text
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
 
-def snapshot(**more: Any) -> Snapshot:
+def snapshot(**more):
     """A run in the middle: three platforms, all four outcomes, waits, transitions, a pace and a note."""
     counts = [("linkedin", Outcome.SUCCEEDED, 40), ("linkedin", Outcome.FAILED, 4), ("linkedin", Outcome.PENDING, 16)]
     counts += [("threads", Outcome.PENDING, 9), ("twitter", Outcome.SUCCEEDED, 20), ("twitter", Outcome.UNKNOWN, 1)]
@@ -41,85 +38,43 @@ def snapshot(**more: Any) -> Snapshot:
     waits = {"the platform's queue": 16, "rate limit": 9}
     cells = tuple(Cell(*count) for count in counts)
     heads = ("8c1f02", "retry", "Retry what failed", "sending", NOON, at)
-    more = {"seconds_left": 26.0, **more}
-    return replace(Snapshot(*heads, cells, 8, waits, changes, 12, pace, "Going well.", "ticket 7", "anna"), **more)
+    shown = Snapshot(*heads, cells, 8, waits, changes, 12, pace, "Going well.", "ticket 7", "anna")
+    return replace(shown, **{"seconds_left": 26.0, **more})
 
 
-def of(*counts: tuple[Outcome, int], **more: Any) -> Snapshot:
+def of(*counts, **more):
     """A run on one platform."""
     return snapshot(cells=tuple(Cell("a", *count) for count in counts), **more)
 
 
-def numbered(index: int, **more: Any) -> Snapshot:
-    return snapshot(note=f"state {index}", **more)
-
-
-class Fake:
-    """A run that only says that it was told something; `plans` are the answers to who plans what failed."""
-
-    id, tz, plan = "8c1f02", "UTC", None
-
-    def __init__(self, shown: Snapshot, *plans: Any) -> None:
-        self.snapshot, self.told, self._plans, self._observers = shown, list[str](), list(plans), list[Any]()
-        self.pause, self.resume, self.cancel = (self._note(name) for name in ("pause", "resume", "cancel"))
-
-    def _note(self, name: str) -> Callable[[], None]:
-        return lambda: self.told.append(name)
-
-    def observe(self, observer: Any) -> None:
-        self._observers.append(observer)
-        observer.notice(self.snapshot)
-
-    def notice(self, shown: Snapshot) -> None:
-        self.snapshot = shown
-        for observer in self._observers:
-            observer.notice(shown)
-
-    def replan(self) -> Any:
-        self.told.append("plan")
-        answer = self._plans.pop(0) if self._plans else None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-
-class Workspace:
-    """A workspace that starts fake runs."""
-
-    def __init__(self) -> None:
-        self.aio, self.began = self, list[tuple[Plan, str]]()
-
-    async def run(self, plan: Plan, *, reason: str) -> Any:
-        self.began.append((plan, reason))
-        return Fake(snapshot())
-
-
 class Desk:
-    """A monitor of a fake run, and a record of what was published; a painter that draws only when a test lets it."""
+    """A monitor of a run that does nothing; `plans` are the answers to who plans what failed. A painter draws only when a test lets it."""
 
-    def __init__(self, shown: Snapshot | None = None, *plans: Any) -> None:
-        self.run, self.workspace = Fake(shown or snapshot(), *plans), Workspace()
-        self.published: list[tuple[bool, dict[str, Any]]] = []
-        self.asked = 0
-        publish = lambda bundle, _, update: self.published.append((update, bundle))  # noqa: E731
-        self.live = Live(lambda: render_text(self.run.snapshot), cast("Any", self), publish)
-        self.live.hold(Monitor(self.run, self.workspace, cast("Any", self.live.ask)))
-        self.monitor = cast("Monitor", self.live.part)
+    def __init__(self, shown, *plans):
+        self.run, self.workspace, self.painter, self.publish = (
+            Mock(id="8c1f02", tz="UTC", snapshot=shown),
+            Mock(),
+            Mock(),
+            Mock(),
+        )
+        self.run.replan.side_effect = plans
+        self.workspace.aio.run = AsyncMock(return_value=self.run)
+        self.live = Live(lambda: render_text(self.run.snapshot), self.painter, self.publish)
+        self.monitor = Monitor(self.run, self.workspace, self.live.ask)
+        self.live.hold(self.monitor)
         self.live.html()
 
-    def ask(self, _: Live) -> None:
-        self.asked += 1
+    def notice(self, **more):
+        """The run tells who observes it of a new state."""
+        self.run.snapshot = snapshot(**more)
+        self.run.observe.call_args.args[0].notice(self.run.snapshot)
 
-    def press(self, name: str) -> None:
-        """Press a button, as a page does, and wait for its thread."""
-        self.monitor.buttons[name].click()
-        for thread in threading.enumerate():
-            if thread.name == "voxops-button":
-                thread.join(60)
+    def press(self, name):
+        press(self.monitor.buttons[name])
         self.live.draw()
 
     @property
-    def shown(self) -> str:
+    def shown(self):
         return Reader.of(self.live.html()).text
 
 
@@ -197,111 +152,84 @@ def test_hostile_text_is_only_ever_text(text):
 
 
 def test_showing_publishes_a_widget_and_beside_it_a_static_copy():
-    desk = Desk()
-    desk.run.notice(numbered(1))
-    assert (desk.published, desk.asked) == ([], 0), "nothing before it is shown"
+    desk = Desk(snapshot())
+    desk.notice()
+    desk.publish.assert_not_called()
+    desk.painter.ask.assert_not_called()
     desk.live.show()
-    (_, live), (_, copy) = desk.published
+    live, copy = (call.args[0] for call in desk.publish.call_args_list)
     assert set(live) == {"text/plain", "application/vnd.jupyter.widget-view+json"}
-    assert copy == {"text/html": desk.live.html(), "text/plain": render_text(numbered(1))}
+    assert copy == {"text/html": desk.live.html(), "text/plain": TEXT}
     assert "ws.attach('8c1f02') shows the present state." in desk.shown
     # What the page hides while the widget lives, and what it hides when it does not.
     assert f".{desk.live.id}-live:not(.jupyter-widgets-disconnected)" in desk.shown
     assert f"{desk.live.id}-live" in desk.live.box._dom_classes
     assert_only_text(desk.live.html())
-    desk.run.notice(numbered(2))
-    assert (len(desk.published), desk.asked) == (2, 1), "the painter draws it"
-    desk.run.notice(numbered(3, phase="done"))  # tools that run cell by cell drop what comes after the cell
-    assert len(desk.published) == 3, "the end is drawn at once"
-    assert "state 3" in desk.published[-1][1]["text/html"]
+    desk.notice(note="state 2")
+    assert (desk.publish.call_count, desk.painter.ask.call_count) == (2, 1), "the painter draws it"
+    desk.notice(note="state 3", phase="done")  # tools that run cell by cell drop what comes after the cell
+    assert desk.publish.call_count == 3, "the end is drawn at once"
+    assert "state 3" in desk.publish.call_args.args[0]["text/html"]
     assert "shows the present state" not in desk.shown
 
 
 def test_one_thread_draws_all_displays_twice_a_second_at_most(caplog):
-    rests, permits, drawn = SimpleQueue[float](), SimpleQueue[None](), SimpleQueue[str]()
+    rests, permits, drawn = SimpleQueue(), SimpleQueue(), SimpleQueue()
 
-    def rest(seconds: float) -> None:
+    def rest(seconds):
         rests.put(seconds)
         permits.get()  # the thread outlives the test
 
-    def breaks() -> None:
-        raise RuntimeError("the page is gone")
-
     painter = Painter(rest)
-    live: list[Any] = [Mock(draw=lambda name=name: drawn.put(name)) for name in "ab"]
-    broken: Any = Mock(draw=breaks)
-    painter.ask(live[0])
+    first, second = (Mock(**{"draw.side_effect": lambda name=name: drawn.put(name)}) for name in "ab")
+    broken = Mock(**{"draw.side_effect": RuntimeError("the page is gone")})
+    painter.ask(first)
     for _ in range(3):
         assert rests.get(timeout=60) == INTERVAL
         assert drawn.get(timeout=60) == "a"
         assert drawn.empty(), "nothing is drawn while it rests"
         for _ in range(50):
             painter.ask(broken)
-            painter.ask(live[0])
+            painter.ask(first)
         permits.put(None)
     assert rests.get(timeout=60) == INTERVAL
-    painter.ask(live[1])
+    painter.ask(second)
     permits.put(None)
     assert {drawn.get(timeout=60), drawn.get(timeout=60)} == {"a", "b"}
     assert "a display could not be drawn" in caplog.text
 
 
-class Standing:
+def standing(_):
     """A job that does nothing: it stands where it began."""
-
-    id, over = "run_1", True
-
-    def __init__(self) -> None:
-        self.snapshot = snapshot()
-
-    async def go(self) -> Snapshot:
-        return self.snapshot
-
-
-class Follower:
-    """What follows a run: records each phase, after `first` at the beginning; `breaks` at the end."""
-
-    def __init__(self, first: Callable[[], object] = lambda: None, *, breaks: bool = False) -> None:
-        self.first, self.breaks, self.heard = first, breaks, list[str]()
-
-    def notice(self, state: Snapshot) -> None:
-        if not self.heard:
-            self.first()
-        if self.breaks and state.phase == "done":
-            raise RuntimeError("the page is gone")
-        self.heard.append(state.phase)
+    return Mock(id="run_1", over=True, snapshot=snapshot())
 
 
 def test_followers_hear_the_end_last_whoever_breaks(caplog):
     """Also an end that comes while somebody begins to follow."""
-    run = Run(cast("Any", lambda _: Standing()))
+    run, heard = Run(standing), []
     racing = threading.Thread(target=lambda: run.notice(snapshot(phase="done")))
 
-    def race() -> None:
-        racing.start()
-        racing.join(0.1)  # it ends in no time, unless it is made to wait
+    def follow(state):
+        if not heard:
+            racing.start()
+            racing.join(0.1)  # it ends in no time, unless it is made to wait
+        heard.append(state.phase)
 
-    broken, fine = Follower(breaks=True), Follower(race)
-    run.observe(broken)
-    run.observe(fine)
+    run.observe(Mock(**{"notice.side_effect": [None, RuntimeError("the page is gone")]}))
+    run.observe(Mock(notice=follow))
     racing.join(60)
-    assert (broken.heard, fine.heard) == (["sending"], ["sending", "done"])
+    assert heard == ["sending", "done"]
     assert f"what follows {snapshot().run_id} broke" in caplog.text
     assert "the page is gone" in caplog.text
 
 
 def test_an_end_is_promised_once_three_states_are_known_and_by_their_median():
-    now = NOON
-    client = SimpleNamespace(now=lambda: now, pace=PaceInfo())
+    client = Mock(pace=PaceInfo())
+    client.now.return_value = NOON
     began = Snapshot("run_1", "retry", "", "sending", NOON, NOON, (Cell("a", Outcome.PENDING, 60),))
-    progress, left = Progress(cast("Any", client), Follower(), began), []
-    for seconds, done in (
-        (10, 10),
-        (20, 12),
-        (30, 30),
-        (40, 40),
-    ):  # at this pace it ends after 60, 100, 60 and 60 seconds
-        now = NOON + timedelta(seconds=seconds)
+    progress, left = Progress(client, Mock(), began), []
+    for seconds, done in ((10, 10), (20, 12), (30, 30), (40, 40)):  # at this pace it ends after 60, 100, 60 and 60 s
+        client.now.return_value = NOON + timedelta(seconds=seconds)
         cells = (Cell("a", Outcome.SUCCEEDED, done), Cell("a", Outcome.PENDING, 60 - done))
         left.append(progress.show(replace(progress.snapshot, cells=cells)).seconds_left)
     assert left == [None, None, pytest.approx(30), pytest.approx(20)]
@@ -331,13 +259,14 @@ QUEUED = {"phase": "watching", "waits": {"queued": 5}}
     ],
 )
 def test_only_buttons_that_make_sense_can_be_pressed(more, expected):
-    more = dict(more)
-    desk = Desk(of((more.pop("open", Outcome.PENDING), 5), (Outcome.FAILED, more.pop("failed", 0)), **more))
+    more = {"open": Outcome.PENDING, "failed": 0, **more}
+    desk = Desk(of((more.pop("open"), 5), (Outcome.FAILED, more.pop("failed")), **more))
     desk.live.draw()
     assert {name for name, button in desk.monitor.buttons.items() if not button.disabled} == expected
     for name in desk.monitor.buttons:  # a page may press what it should not
         desk.press(name)
-    assert set(desk.run.told) == expected
+    told = {call[0] for call in desk.run.method_calls}
+    assert told - {"observe"} == {{"plan": "replan"}.get(name, name) for name in expected}
 
 
 def test_a_plan_of_what_failed_runs_by_its_own_button_once_and_for_a_reason():
@@ -352,22 +281,22 @@ def test_a_plan_of_what_failed_runs_by_its_own_button_once_and_for_a_reason():
     (second,) = desk.monitor.plans.boxes
     assert "the ledger was closed" not in desk.shown and desk.shown.count("Plan to create") == 1
     second._begin()
-    assert "needs a reason" in desk.shown and desk.workspace.began == []
+    assert "needs a reason" in desk.shown
+    desk.workspace.aio.run.assert_not_called()
     for box, reason in ((second, "ticket 8"), (first, "ticket 9")):  # the other tab still shows the first
         box._reason.value = reason
         for _ in range(2):
             box._begin()
-    assert desk.workspace.began == [(plans[1], "ticket 8"), (plans[0], "ticket 9")], (
-        "each button runs its own plan, once"
-    )
-    assert "Retry what failed" in desk.shown, "its monitor stands below"
+    began = [call(plans[1], reason="ticket 8"), call(plans[0], reason="ticket 9")]
+    assert desk.workspace.aio.run.await_args_list == began, "each button runs its own plan, once"
+    assert desk.shown.count("Retry what failed") == 2, "its monitor stands below"
     desk.press("plan")
     assert "Nothing here can be planned again" in desk.shown
     assert_only_text(desk.live.html())
 
 
 def test_a_run_is_shown_once_in_a_cell(monkeypatch):
-    run, cell, shown = Run(cast("Any", lambda _: Standing())), 1, list[int]()
+    run, cell, shown = Run(standing), 1, []
     monkeypatch.setattr("voxops.run.running_cell", lambda: cell)
     monkeypatch.setattr(Live, "show", lambda _: shown.append(cell))
     run.show().show()._ipython_display_()
