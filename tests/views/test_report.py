@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 import pytest
+from tests.analysis.makers import BAD, FLIGHT, OK, log_of
 from tests.views.payloads import Reader, assert_only_text
 
 import voxops as vx
@@ -46,7 +46,7 @@ def made(triaged, run, after):
     return vx.report(triaged, run=run, after=after)
 
 
-def facts(report: Any) -> dict[str, int]:
+def facts(report):
     return {fact.label: fact.count for fact in report.facts if fact.count}
 
 
@@ -114,10 +114,11 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left(made, run, triaged, 
 
 
 def test_nothing_to_report_is_a_report_too(triaged):
-    for nothing in (triaged[triaged["cause"].isna()], triaged.head(0)):
+    for nothing in (triaged[triaged["cause"].isna()], triaged.head(0), troubled().head(0)):
         report = vx.report(nothing)
         assert report.headline == "nothing to report"
-        assert "Nothing to report." in report._drawn("report.html") and "<svg" not in report._drawn("report.html")
+        markup = report._drawn("report.html")
+        assert report.subject == "deliveries" or ("Nothing to report." in markup and "<svg" not in markup)
 
 
 def test_tickets_are_one_per_account_one_per_owner_and_one_for_support(triaged):
@@ -163,6 +164,71 @@ def test_a_run_of_creates_says_what_went_what_did_not_and_who_acts(ws, tmp_path)
     assert "2027-01-01 11:00" in Reader.of(moved._drawn("report.html")).text
     with pytest.raises(PlanError, match="tickets"):
         report.tickets()
+
+
+# -- deliveries ---------------------------------------------------------------------------------------------------------------
+
+
+def shop(*rows):
+    """A log of one receiver, whose address has a secret."""
+    return log_of(*({"url": "https://shop.example/in?token=s3cret", **row} for row in rows))
+
+
+def troubled():
+    """Six fine; one rejected; four lost, two of them without an answer; two that failed lately; one in flight."""
+    rejected, silent = ({**BAD, "statusCode": code, "error": None} for code in (422, None))
+    times = [*range(6), 500, *range(1000, 1004), 2820, 2821, 2879]
+    rows = [*[OK] * 6, rejected, BAD, BAD, silent, silent, BAD, BAD, FLIGHT]
+    return shop(*({**row, "at": at} for row, at in zip(rows, times, strict=True)))
+
+
+def test_the_numbers_of_deliveries_are_those_of_the_log():
+    made = vx.report(troubled())
+    assert made.headline == "6 arrived (46.2 %), 7 failed, 5 never arrived, 1 in flight"
+    assert made.frames["lost"]["delivery_id"].nunique() == 5
+    stats = made.frames["endpoints"].iloc[0]
+    assert (stats["deliveries"], stats["succeeded"], stats["failed"], stats["in_flight"]) == (14, 6, 7, 1)
+    tasks = made.actions.set_index("what")
+    assert tasks["rows"].to_dict() == {"receiver failed": 2, "no answer": 2, "rejected": 1}
+    assert tasks.loc["rejected", "who"] == "the developers of the receiver"
+    assert all(re.fullmatch(r"shop\.example/…#\w{8} \(\d\)", where) for where in tasks["where"])
+    assert not any("s3cret" in str(frame.to_dict()) for frame in made.frames.values())
+    markup = made._drawn("report.html")
+    assert "<image" not in markup, "its own policy would refuse it"
+    assert markup.count("<svg") == 3
+    twice = pd.concat([troubled(), troubled().head(4)])
+    twice.attrs = troubled().attrs
+    assert facts(vx.report(twice)) == facts(made), "loads that overlap are reported as one"
+
+
+def test_an_endpoint_that_has_not_recovered_is_somebody_s_task_unless_the_log_ends_before():
+    falling = shop(*[OK] * 6, *({**BAD, "at": 2870 + n} for n in range(9)))
+    assert vx.report(falling).actions.set_index("what").loc["down now", "rows"] == 9
+    falling.attrs["filters"] = {"until": falling.attrs["fetched_at"]}
+    assert "down now" not in set(vx.report(falling).actions["what"])
+
+
+def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(ws):
+    before = ws.deliveries(since="30D")
+    lost = vx.deliveries.lost(before)
+    run = ws.run(vx.plan_redeliver(lost[lost["reason_code"] != "rejected"]), reason="report").wait(60)
+    results, made = run.results(), vx.report(before, run=run)
+    back = results.loc[results["outcome"].isin(["succeeded", "pending"]), "delivery_id"]
+    assert set(made.frames["lost"]["delivery_id"]) == set(lost["delivery_id"]) - set(back)
+    assert len(back) > 0
+    counts = results["outcome"].value_counts()
+    assert f"{counts['succeeded']} succeeded after the redelivery" in made.headline
+    assert len(made.frames["results"]) == len(results)
+
+
+def test_other_frames_are_refused():
+    filtered = troubled()
+    filtered.attrs["filters"] = {"success": False}
+    for frame, words in ((troubled().drop(columns="error"), "missing: error"), (filtered, "success=")):
+        with pytest.raises(PlanError, match=words):
+            vx.report(frame)
+    with pytest.raises(PlanError, match="needs the run of a plan"):
+        vx.report(troubled(), run=object())
 
 
 # -- its files ----------------------------------------------------------------------------------------------------------------
