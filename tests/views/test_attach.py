@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import pytest
+from tests.views.steps import let_all_be_retried
 
 import voxops as vx
-from voxburst_sandbox import Fault, Sandbox
+from voxburst_sandbox import Fault
 from voxops.views.snapshot import render_html
 
 
@@ -16,17 +16,8 @@ def ws(sandbox, tmp_path):
         yield workspace
 
 
-def triaged(ws: vx.Workspace) -> pd.DataFrame:
+def triaged(ws):
     return vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
-
-
-def refused(sandbox: Sandbox, nth: int) -> None:
-    """The API refuses the key at the nth retry, upon which a run stops."""
-    for target in (target for post in sandbox.world.posts.values() for target in post.targets):
-        target.retry_count = 0
-    sandbox.set_switches(recovery_rate=1.0)
-    fault = Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=nth)
-    sandbox.add_fault(fault)
 
 
 def test_an_attached_run_shows_its_whole_history(sandbox, tmp_path):
@@ -54,7 +45,10 @@ def test_an_attached_run_shows_its_whole_history(sandbox, tmp_path):
 
 
 def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends_and_says_once_why_it_stopped(sandbox, tmp_path):
-    refused(sandbox, 2)
+    """The API refuses the key at the second retry, upon which the run stops."""
+    let_all_be_retried(sandbox)
+    sandbox.set_switches(recovery_rate=1.0)
+    sandbox.add_fault(Fault("status", method="POST", path="/v1/posts/*/retry", status=401, code="UNAUTHORIZED", nth=2))
     with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as ws:
         run = ws.run(vx.plan_retry(triaged(ws))).wait(60)
         watched = ws.attach(run.id).wait(60)

@@ -11,8 +11,8 @@ from unittest.mock import AsyncMock, Mock, call
 
 import pandas as pd
 import pytest
-from tests.views.buttons import press
 from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
+from tests.views.steps import press
 
 import voxops as vx
 from voxops.engine.progress import Progress
