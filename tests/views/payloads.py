@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import Self
 
 # The number in a name is the place in this list; test_hostile shows these in a real browser.
 BROWSER = (
@@ -55,6 +54,9 @@ PAYLOADS = (
     "\t=1+1",
     "",
 )
+TEXTS = [
+    text for text in PAYLOADS if not {"\ud800", "\ud83d"} & set(text)
+]  # a column of strings has no half of an emoji
 INVISIBLE = frozenset("\x00\x07\x08\x1b\u202e\u2066\u200f\ud800\ud83d")  # what a terminal or a page would obey
 
 # Tags of our own; `a` is for a published post alone.
@@ -66,28 +68,28 @@ TAGS, PAGE_TAGS = frozenset(_OURS.split()), frozenset({"html", "head", "meta", "
 class Reader(HTMLParser):
     """What a browser would make of some markup."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(convert_charrefs=True)
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str]] = []
+        self.tags = []
+        self.attributes = []
         self.text = ""
 
     @classmethod
-    def of(cls, markup: str) -> Self:
+    def of(cls, markup):
         page = cls()
         page.feed(f"{markup}")  # plain text, not Markup
         page.close()
         return page
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         self.attributes += [(name, value or "") for name, value in attrs]
 
-    def handle_data(self, data: str) -> None:
+    def handle_data(self, data):
         self.text += data
 
 
-def assert_only_text(markup: str, *, links: bool = False, page: bool = False) -> Reader:
+def assert_only_text(markup, *, links=False, page=False):
     """Assert that some HTML has our own tags alone, fetches nothing, runs nothing and reorders nothing; return it as read."""
     found = Reader.of(markup)
     strange = set(found.tags) - TAGS - ({"a"} if links else set()) - (PAGE_TAGS if page else set())

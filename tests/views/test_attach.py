@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 from tests.views.steps import let_all_be_retried
 
 import voxops as vx
 from voxburst_sandbox import Fault
 from voxops.views.snapshot import render_html
-
-
-@pytest.fixture
-def ws(sandbox, tmp_path):
-    with vx.connect(sandbox=sandbox, ledger=tmp_path / "ledger.sqlite") as workspace:
-        yield workspace
 
 
 def triaged(ws):
@@ -30,10 +23,8 @@ def test_an_attached_run_shows_its_whole_history(sandbox, tmp_path):
         run, listed = ws.attach(first.id).wait(60), ws.runs().loc[first.id]
         shown, results = run.snapshot, run.results()
         assert shown.acts == acts > 0
-        assert (
-            f"started {listed['created_at']:%Y-%m-%d %H:%M:%S} by {listed['who']} · reason: Monday's failures"
-            in repr(run)
-        )
+        began = f"{listed['created_at']:%Y-%m-%d %H:%M:%S} by {listed['who']}"
+        assert f"started {began} · reason: Monday's failures" in repr(run)
         last = results.sort_values("settled_at", kind="stable").iloc[-1]
         assert [shown.recent[0].at, len(shown.recent)] == [last["settled_at"], 8]
         ended = results.set_index("post_id")["outcome"]
@@ -59,7 +50,8 @@ def test_a_run_that_is_only_watched_leaves_its_state_to_who_sends_and_says_once_
             assert "not sent yet" not in repr(held)
 
 
-def test_what_is_in_no_ledger_is_not_to_be_attached(ws):
-    watched = ws.watch(ws.posts(status="scheduled").head(2)).wait(60)
-    assert watched.snapshot.phase == "stopped"
-    assert "ws.attach" not in repr(watched) + render_html(watched.snapshot)
+def test_what_is_in_no_ledger_is_not_to_be_attached(sandbox):
+    with vx.connect(sandbox=sandbox) as ws:
+        watched = ws.watch(ws.posts(status="scheduled").head(2)).wait(60)
+        assert watched.snapshot.phase == "stopped"
+        assert "ws.attach" not in repr(watched) + render_html(watched.snapshot)

@@ -11,17 +11,13 @@ import zipfile
 from html import unescape
 
 import pandas as pd
-from tests.views.payloads import INVISIBLE, PAYLOADS, assert_only_text
+from tests.views.payloads import INVISIBLE, PAYLOADS, TEXTS, assert_only_text
 
 import voxops as vx
 from voxops.views.excel import write_csv
 
-TEXTS = [
-    text for text in PAYLOADS if not {"\ud800", "\ud83d"} & set(text)
-]  # a column of strings has no half of an emoji
 
-
-def spoiled(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
+def spoiled(frame, *names):
     """A frame whose rows have all the payloads in these columns."""
     evil = frame.reset_index(drop=True)
     assert len(evil) >= len(TEXTS)
@@ -31,9 +27,22 @@ def spoiled(frame: pd.DataFrame, *names: str) -> pd.DataFrame:
     return evil
 
 
-def assert_harmless(text: str) -> None:
-    """Assert that a terminal obeys nothing in a text."""
-    assert not INVISIBLE & set(text)
+def assert_harmless(shown, **allowed):
+    """Assert that a display is only text where a page shows it, and that a terminal obeys nothing in it."""
+    assert_only_text(shown._repr_html_(), **allowed)
+    assert not INVISIBLE & set(repr(shown))
+
+
+def cells_of(report, folder):
+    """The texts in the files of a report."""
+    with zipfile.ZipFile(report.to_excel(folder / "r.xlsx")) as parts:
+        pages = "".join(parts.read(name).decode() for name in parts.namelist() if "/worksheets/" in name)
+        texts = re.findall(r"<t[^>]*>([^<]*)</t>", parts.read("xl/sharedStrings.xml").decode())
+    assert not re.search("<f>|<hyperlink|externalReference", pages)
+    yield from map(unescape, texts)
+    for path in report.to_csv(folder):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        yield from (*table.columns, *table.to_numpy().ravel())
 
 
 def test_a_payload_is_text_in_every_display_and_medium(sandbox, tmp_path):
@@ -46,49 +55,28 @@ def test_a_payload_is_text_in_every_display_and_medium(sandbox, tmp_path):
         log["success"] = pd.array([row % 3 > 0 for row in range(len(log))], dtype="boolean")
         plan = vx.plan_retry(evil.assign(verdict="retry", retryable=True, platform=failed["platform"].iloc[0]))
         title = " ".join(PAYLOADS[:8])
-        reports = [vx.report(evil, title=title), vx.report(log, title=title)]
-        owned = evil.assign(owner=evil["content"], verdict="fix content")
-        for shown in (
-            evil,
-            log,
-            evil[["content"]],
-            evil.rename(columns={"content": PAYLOADS[0]}),
-            plan.frame,
-            vx.causes(evil),
-        ):
-            view = vx.view(shown, rows=100)
-            assert_only_text(view._repr_html_(), links=True)
-            assert_harmless(repr(view))
-        assert_only_text(plan._repr_html_())
-        assert_harmless(repr(plan))
-        for report in reports:
+        renamed = evil.rename(columns={"content": PAYLOADS[0]})
+        for shown in (evil, log, evil[["content"]], renamed, plan.frame, vx.causes(evil)):
+            assert_harmless(vx.view(shown, rows=100), links=True)
+        for report in (vx.report(evil, title=title), vx.report(log, title=title)):
             assert_only_text(report._drawn("report.html"), page=True, links=True)
-            assert_harmless(repr(report))
-            book = report.to_excel(tmp_path / "r.xlsx")
-            with zipfile.ZipFile(book) as parts:
-                pages = "".join(parts.read(name).decode() for name in parts.namelist() if "/worksheets/" in name)
-                texts = re.findall(r"<t[^>]*>([^<]*)</t>", parts.read("xl/sharedStrings.xml").decode())
-            assert not re.search("<f>|<hyperlink|externalReference", pages)
-            files = [pd.read_csv(path, dtype=str, keep_default_na=False) for path in report.to_csv(tmp_path / "csv")]
-            cells = [
-                *map(unescape, texts),
-                *(cell for table in files for cell in [*table.columns, *table.to_numpy().ravel()]),
+            assert_harmless(report, links=True)
+            begun = [
+                cell for cell in cells_of(report, tmp_path) if cell.startswith(("=", "+", "-", "@", "\t", "\uff1d"))
             ]
-            begun = [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\uff1d"))]
             assert all(re.fullmatch(r"-[\d.]+", cell) for cell in begun), "a spreadsheet would run it"
+        owned = evil.assign(owner=evil["content"], verdict="fix content")
         for name, text in vx.report(owned, title=title).tickets().items():
-            assert_harmless(name + text)
+            assert not INVISIBLE & set(name + text)
             assert all(line.startswith("    ") for line in text.split("\n") if line), "Markdown shows it as it is"
         for panel in (ws.panel(evil), ws.panel(log)):
             panel._failed(PAYLOADS[0])
             panel._plan(panel.frame)
-            assert_only_text(panel._repr_html_())
-            assert_harmless(repr(panel))
+            assert_harmless(panel)
             assert not INVISIBLE & set(json.dumps(panel._rows.table["cells"], ensure_ascii=False))
         run = ws.run(vx.plan_retry(failed.head(2)), reason=PAYLOADS[0]).wait(60)
-        for shown in (run, ws.panel(), vx.view(ws.runs()), vx.view(ws.ledger()), ws):
-            assert_only_text(shown._repr_html_())
-            assert_harmless(repr(shown))
+        for shown in (plan, run, ws.panel(), vx.view(ws.runs()), vx.view(ws.ledger()), ws):
+            assert_harmless(shown)
 
 
 def test_half_an_emoji_where_an_api_has_cut_a_text_breaks_no_display_and_no_file(tmp_path):
