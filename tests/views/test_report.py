@@ -57,18 +57,16 @@ def test_its_numbers_are_those_of_the_frames(triaged):
     report = vx.report(triaged)
     failed = triaged[triaged["cause"].notna()]
     retry, wait = failed["retryable"].astype(bool), failed["verdict"].isin(["wait", "nothing to do"])
-    numbers = {"failed or hang": len(failed), "can be retried": retry.sum(), "need a person to act first": (~retry & ~wait).sum(), "resolve by waiting": (~retry & wait).sum()}  # fmt: skip
-    assert facts(report) == {name: count for name, count in numbers.items() if count}
+    assert facts(report) == {
+        "failed or hang": len(failed), "can be retried": retry.sum(),
+        "need a person to act first": (~retry & ~wait).sum(), "resolve by waiting": (~retry & wait).sum(),
+    }  # fmt: skip
     assert report.headline.startswith(f"{len(failed)} failed or hang, {retry.sum()} can be retried, ")
     pd.testing.assert_frame_equal(report.frames["failures"], failed)
     pd.testing.assert_frame_equal(report.frames["causes"], vx.causes(triaged).copy())
     page = Reader.of(report._drawn("report.html"))
-    for text in (
-        "Who must do what",
-        "times in Europe/Berlin",
-        f"{len(failed)} rows, the first 50 are shown",
-    ):
-        assert text in page.text, text
+    for text in ("Who must do what", "times in Europe/Berlin", f"{len(failed)} rows, the first 50 are shown"):
+        assert text in page.text
     assert repr(report).splitlines()[1] == report.headline
 
 
@@ -95,20 +93,13 @@ def test_after_a_run_what_is_to_be_done_is_what_it_has_left(made, run, triaged, 
     assert not left.set_index(keys).index.intersection(done).size
     assert len(left) == triaged["cause"].notna().sum() - len(done)
     again = run.failed().set_index(keys)["error_code"]
-    assert left.set_index(keys).loc[again.index, "error_code"].tolist() == again.tolist(), (
-        "the new error, not the old one"
-    )
+    assert left.set_index(keys).loc[again.index, "error_code"].tolist() == again.tolist(), "not the old error"
     counts = results["outcome"].value_counts()
     assert f"{counts['succeeded']} succeeded after the run, {counts['failed']} failed after the run" in made.headline
-    assert len(made.frames["results"]) == len(results)
     published = made.frames["published"].set_index(keys)
     assert set(done) <= set(published.index)
-    links = [
-        value
-        for name, value in Reader.of(made._drawn("report.html")).attributes
-        if name == "href" and value.startswith("https")
-    ]
-    assert set(published["platform_post_url"].dropna()) <= set(links), "links to the live posts"
+    links = {("href", link) for link in published["platform_post_url"].dropna()}
+    assert links <= set(Reader.of(made._drawn("report.html")).attributes), "links to the live posts"
     alone = vx.report(run)
     assert facts(alone) == facts(vx.report(triaged[triaged["post_id"].isin(run.plan.frame["post_id"])], run=run))
 
@@ -130,7 +121,6 @@ def test_tickets_are_one_per_account_one_per_owner_and_one_for_support(triaged):
     listed = {name: re.findall(r"^    (post_\w+) ·", text, re.MULTILINE) for name, text in tickets.items()}
     assert sorted(post for posts in listed.values() for post in posts) == sorted(failed["post_id"])
     assert sorted(listed["maria.k"]) == sorted(failed[~account & ~support & (failed["owner"] == "maria.k")]["post_id"])
-    assert all(line.startswith("    ") for text in tickets.values() for line in text.splitlines() if line)
     mine = failed[~account & ~support].head(4).reset_index(drop=True)
     many = pd.concat([mine.head(1)] * 53, ignore_index=True).assign(post_id=[f"post_{number}" for number in range(53)])
     (text,) = vx.report(many).tickets().values()
@@ -151,7 +141,7 @@ def test_a_run_of_creates_says_what_went_what_did_not_and_who_acts(ws, tmp_path)
     counts = results["outcome"].value_counts()
     blocked = len(created.plan.frame) - len(results)
     assert report.title == "Campaign spring"
-    assert facts(report) == {**counts.to_dict(), **({"not eligible": blocked} if blocked else {})}
+    assert facts(report) == {**counts, "not eligible": blocked}
     left = report.frames["left"]
     assert report.actions["rows"].sum() == len(left) == 4 - counts["succeeded"]
     assert all("bob (" in who for who in report.actions["who"])
@@ -218,7 +208,6 @@ def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(ws):
     assert len(back) > 0
     counts = results["outcome"].value_counts()
     assert f"{counts['succeeded']} succeeded after the redelivery" in made.headline
-    assert len(made.frames["results"]) == len(results)
 
 
 def test_other_frames_are_refused():
