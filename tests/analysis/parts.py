@@ -21,12 +21,10 @@ def blocks(language):
 
 def write(log, folder):
     """Write a log as an archive does: a folder for each day."""
-    files = []
     for day, rows in log.groupby(log["created_at"].dt.strftime("%Y-%m-%d").fillna("unknown")):
-        files.append(folder / f"day={day}" / "part-0.parquet")
-        files[-1].parent.mkdir(parents=True)
-        rows.to_parquet(files[-1], index=False)
-    return files
+        place = folder / f"day={day}"
+        place.mkdir()
+        rows.to_parquet(place / "part-0.parquet", index=False)
 
 
 def by_url(table):

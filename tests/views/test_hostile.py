@@ -89,6 +89,13 @@ def lab(tmp_path_factory):
         yield running
 
 
+def assert_untouched(page):
+    """Assert that nothing has executed, and that the page is seen and no wider than its window."""
+    assert page.evaluate(HITS) == []
+    assert page.evaluate("() => getComputedStyle(document.body).display") != "none"
+    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+
+
 HITS = "() => Object.keys(window).filter(name => name.startsWith('hit_')).map(name => Number(name.slice(4))).sort((a, b) => a - b)"
 
 
@@ -120,17 +127,10 @@ def test_nothing_executes_and_nothing_breaks(lab):
     assert book.at(3).area.locator(".vx-rows tr").count() > 50, "the panels were not drawn"
     book.at(3).area.locator(".vx-rows td[title]").first.hover()
     assert book.page.locator("mjx-container").count() == 0
-    assert book.page.evaluate(HITS) == []
-    assert book.page.evaluate("() => getComputedStyle(document.body).display") != "none"
-    assert (
-        book.page.evaluate(
-            "() => document.querySelectorAll('.jp-OutputArea [onmouseover], .jp-OutputArea [onerror], .jp-OutputArea [onload]').length"
-        )
-        == 0
-    )
+    assert_untouched(book.page)
+    assert book.page.locator(".jp-OutputArea :is([onmouseover], [onerror], [onload])").count() == 0
     wide = [text for text in book.overflow() if "voxops" in text or "settled" in text or "Failures" in text]
     assert wide == []
-    assert book.page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
     assert lab.fetched_elsewhere == []
     book.pictures(Path(__file__).parents[2] / "build" / "screens", "hostile")
     book.save()
@@ -140,19 +140,17 @@ def test_nothing_executes_and_nothing_breaks(lab):
     for cell in range(7):
         again.page.locator(".jp-Notebook .jp-Cell").nth(cell).scroll_into_view_if_needed()
     again.page.wait_for_timeout(500)
-    assert again.page.evaluate(HITS) == []
+    assert_untouched(again.page)
     again.page.close()
 
     page = lab.export("hostile.ipynb")
     page.wait_for_timeout(300)
     assert page.locator(".voxops-copy:visible").count() >= 4
-    assert page.evaluate(HITS) == []
-    assert page.evaluate("() => getComputedStyle(document.body).display") != "none"
+    assert_untouched(page)
     page.context.close()
 
     page = lab.show(lab.root / "report.html")
     page.wait_for_timeout(300)
-    assert page.evaluate(HITS) == []
-    assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
+    assert_untouched(page)
     assert lab.fetched_elsewhere == []
     page.context.close()

@@ -57,10 +57,11 @@ def test_its_numbers_are_those_of_the_frames(triaged):
     report = vx.report(triaged)
     failed = triaged[triaged["cause"].notna()]
     retry, wait = failed["retryable"].astype(bool), failed["verdict"].isin(["wait", "nothing to do"])
-    assert facts(report) == {
+    numbers = {
         "failed or hang": len(failed), "can be retried": retry.sum(),
         "need a person to act first": (~retry & ~wait).sum(), "resolve by waiting": (~retry & wait).sum(),
     }  # fmt: skip
+    assert facts(report) == {name: count for name, count in numbers.items() if count}
     assert report.headline.startswith(f"{len(failed)} failed or hang, {retry.sum()} can be retried, ")
     pd.testing.assert_frame_equal(report.frames["failures"], failed)
     pd.testing.assert_frame_equal(report.frames["causes"], vx.causes(triaged).copy())
