@@ -19,7 +19,7 @@ from tests.proof import ROOT, state_of_sources
 NOT_DONE = 3  # exit status: nothing was red so far, and the next call goes on
 
 
-def burn() -> None:
+def burn():
     """Keep one processor busy, in bursts, so that threads are suspended where they seldom are."""
     while True:
         end = time.perf_counter() + 0.05
@@ -28,7 +28,7 @@ def burn() -> None:
         time.sleep(0.03)
 
 
-def main() -> int:
+def main():
     """Run what the environment names, by the command in the arguments, which lacks the folder."""
     until = time.monotonic() + 60 * float(os.environ.get("MINUTES") or "25")
     times = int(os.environ.get("N") or "20")

@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -37,7 +36,7 @@ SIZES = {
 }  # fmt: skip
 
 
-def frames(options: argparse.Namespace) -> Iterator[Line]:
+def frames(options):
     """Records to a typed frame."""
     for kind, count, target in (("posts", options.posts, 2.8), ("deliveries", options.records, 2.2)):
         path = MATERIAL / f"{kind}-{count}.jsonl"
@@ -51,7 +50,7 @@ def frames(options: argparse.Namespace) -> Iterator[Line]:
         yield Line("frames", f"{what}: peak memory against json_normalize", memory, "%", ("<=", 60.0))
 
 
-def loading(options: argparse.Namespace) -> Iterator[Line]:
+def loading(options):
     """Loading posts over HTTP, end to end."""
     for latency, near in ((0.0, 1.8), (0.03, 1.2)):
         with serving(seeded, options.load, 0.0, latency) as (url, key):
@@ -68,7 +67,7 @@ def loading(options: argparse.Namespace) -> Iterator[Line]:
         yield Line("loading", f"{what}: times bare httpx pages", floor, "×", ("<=", near), taken)
 
 
-def watching(options: argparse.Namespace) -> Iterator[Line]:
+def watching(options):
     """Following posts to their end, on the virtual clock."""
     measured = run_python("jobs", "watching", str(options.watch))
     late, each = measured["known_after_s"] - measured["bound_known_after_s"], f"watching {options.watch:,} posts"
@@ -76,7 +75,7 @@ def watching(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("watching", f"{each}: last outcome after the bound", late, "s", ("<=", measured["longest_interval_s"]))
 
 
-def pacing(options: argparse.Namespace) -> Iterator[Line]:
+def pacing(options):
     """A retry of many posts under a rate limit, on the virtual clock; all calls counted."""
     measured = run_python("jobs", "pacing", str(options.retries))
     share, what = 100 * measured["share_of_ceiling"], f"{options.retries:,} retries under 1,000 a minute"
@@ -84,7 +83,7 @@ def pacing(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("pacing", f"{what}: refused by 429", measured["refused_429"], "", ("<=", 1.0))
 
 
-def running(options: argparse.Namespace) -> Iterator[Line]:
+def running(options):
     """What a run over loopback costs its own process, the ledger included."""
     turns = [run_python("jobs", "retries", str(options.retries)) for _ in range(options.turns)]
     assert min(turn["found"] for turn in turns) >= options.retries, "too few failures to retry"
@@ -93,7 +92,7 @@ def running(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("running", what, each, "ms", ("<=", 5.5), {"ours": turns})
 
 
-def imports(options: argparse.Namespace) -> Iterator[Line]:
+def imports(options):
     """Import time."""
     # as pip leaves every package; a checkout is compiled when it is first imported, and not even then if Python was asked not to
     compileall.compile_dir(str(Path(voxops.__file__).parent), quiet=1)
@@ -103,7 +102,7 @@ def imports(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("start", "import voxops, times import pandas, httpx", times, "×", ("<=", 1.3), taken)
 
 
-def history(options: argparse.Namespace) -> Iterator[Line]:
+def history(options):
     """Delivery statistics over millions of rows on disk."""
     with tempfile.TemporaryDirectory(prefix="voxops-history-") as folder:
         write(Path(folder), options.history, 3)
@@ -117,19 +116,17 @@ def history(options: argparse.Namespace) -> Iterator[Line]:
     yield Line("history", f"{what}: faster than plain pandas", faster, "×", (">=", 1.0))
 
 
-def monday(options: argparse.Namespace) -> Iterator[Line]:
+def monday(options):
     """The second Monday of an archive, in requests."""
     found = mondays(options.load, 5 * options.load)
     what = f"{options.load:,} posts and {5 * options.load:,} deliveries: requests of the second sync, of the first"
     yield Line("monday", what, 100 * found["second"] / found["first"], "%", ("<=", 10.0), found)
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Iterator[Line]]] = {
-    part.__name__: part for part in (frames, loading, watching, pacing, running, imports, history, monday)
-}
+PARTS = {part.__name__: part for part in (frames, loading, watching, pacing, running, imports, history, monday)}
 
 
-def show(lines: list[Line]) -> str:
+def show(lines):
     """The table."""
     rows = [("", "what", "measured", "target", "")]
     for line in lines:
@@ -142,7 +139,7 @@ def show(lines: list[Line]) -> str:
     )
 
 
-def main() -> int:
+def main():
     """Measure what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--only", nargs="*", choices=list(PARTS), default=list(PARTS), help="only these parts")

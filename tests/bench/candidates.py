@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import httpx
 import msgspec
@@ -24,8 +23,8 @@ from voxops.loading.loader import Loader, Settings
 # Records to a frame.
 
 
-def frame_ours(path: str, kind: str) -> dict[str, Any]:
-    def work() -> int:
+def frame_ours(path, kind):
+    def work():
         columns = Columns(kind)
         for page in pages(Path(path)):
             columns.extend(decode(page)["data"])
@@ -34,11 +33,11 @@ def frame_ours(path: str, kind: str) -> dict[str, Any]:
     return measured(work)
 
 
-def frame_peer(path: str, kind: str) -> dict[str, Any]:
+def frame_peer(path, kind):
     """``json`` and ``json_normalize``: what people write."""
 
-    def work() -> int:
-        records: list[Any] = []
+    def work():
+        records = []
         for page in pages(Path(path)):
             records += json.loads(page)["data"]
         return len(pd.json_normalize(records))
@@ -49,8 +48,8 @@ def frame_peer(path: str, kind: str) -> dict[str, Any]:
 # Loading over HTTP.
 
 
-def load_ours(url: str, key: str) -> dict[str, Any]:
-    async def load() -> dict[str, Any]:
+def load_ours(url, key):
+    async def load():
         async with AsyncClient(key, url=url) as client:
             await client.identity()
             loader = Loader(client, url, Settings())
@@ -62,7 +61,7 @@ def load_ours(url: str, key: str) -> dict[str, Any]:
     return asyncio.run(load())
 
 
-def load_peer(url: str, key: str) -> dict[str, Any]:
+def load_peer(url, key):
     """A loop of ``requests`` and ``json_normalize``."""
     import requests
 
@@ -70,9 +69,9 @@ def load_peer(url: str, key: str) -> dict[str, Any]:
         session.headers["Authorization"] = f"Bearer {key}"
         session.get(f"{url}/v1/auth/me", timeout=30)
 
-        def work() -> int:
-            records: list[Any] = []
-            cursor: str | None = None
+        def work():
+            records = []
+            cursor = None
             while True:
                 answer = session.get(
                     f"{url}/v1/posts", params={"status": "all", "limit": 100, "cursor": cursor}, timeout=30
@@ -85,10 +84,10 @@ def load_peer(url: str, key: str) -> dict[str, Any]:
         return measured(work)
 
 
-def load_floor(url: str, key: str) -> dict[str, Any]:
+def load_floor(url, key):
     """Bare pages by httpx, dropped."""
 
-    async def load() -> int:
+    async def load():
         count, cursor = 0, None
         async with httpx.AsyncClient(
             base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30, trust_env=False
@@ -107,7 +106,7 @@ def load_floor(url: str, key: str) -> dict[str, Any]:
 # Importing.
 
 
-def importing(statement: str) -> dict[str, Any]:
+def importing(statement):
     """A fresh interpreter, since this one has imported everything."""
     return measured(lambda: subprocess.run([sys.executable, "-c", statement], check=True).returncode)
 

@@ -6,9 +6,7 @@ Days are written by DuckDB, as `archive.sync` would have: same schema, order and
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pandas as pd
@@ -25,7 +23,7 @@ FROM {deliveries} GROUP BY ALL ORDER BY ALL
 """
 
 
-def write(root: Path, rows: int, endpoints: int) -> None:
+def write(root, rows, endpoints):
     """A history of 30 days: most deliveries fast and at once, some retried, some lost, latencies with a long tail."""
     rows //= DAYS
     with duckdb.connect() as connection:
@@ -58,7 +56,7 @@ def write(root: Path, rows: int, endpoints: int) -> None:
     store.save({**store.state(), "read_at": {"deliveries": "2026-01-31T00:00:00+00:00"}})
 
 
-def by_duckdb(root: Path) -> Any:
+def by_duckdb(root):
     """DuckDB's own answer, as one would ask it."""
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -66,7 +64,7 @@ def by_duckdb(root: Path) -> Any:
         return [list(row[2:]) for row in connection.sql(QUESTION.format(deliveries=files)).fetchall()]
 
 
-def by_plain_pandas(root: Path) -> Any:
+def by_plain_pandas(root):
     """What people write: load the columns that are needed, group, count, take quantiles."""
     log = pd.read_parquet(root / "deliveries", columns=["url", "success", "latency_ms", "retry_count", "created_at"])
     groups = log.groupby([log["created_at"].dt.floor("D"), "url"])
@@ -76,16 +74,16 @@ def by_plain_pandas(root: Path) -> Any:
     return [int(table["deliveries"].sum()), int(table["succeeded"].sum())]
 
 
-def by_archive(root: Path) -> Any:
+def by_archive(root):
     """The same query over the archive's table."""
     found = Archive(root).sql(QUESTION.format(deliveries="deliveries"))
     return [[int(value) for value in row[2:]] for row in found.itertuples(index=False)]
 
 
-TASKS: dict[str, Callable[[Path], Any]] = {"duckdb": by_duckdb, "plain": by_plain_pandas, "archive": by_archive}
+TASKS = {"duckdb": by_duckdb, "plain": by_plain_pandas, "archive": by_archive}
 
 
-def ask(task: str, root: str) -> dict[str, Any]:
+def ask(task, root):
     """What a question takes; imports, and a question about nothing, come before."""
     with tempfile.TemporaryDirectory() as nothing:
         Store(Path(nothing)).save(Store(Path(nothing)).state())

@@ -7,11 +7,9 @@ import math
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
 
 import httpx
 import pandas as pd
@@ -27,7 +25,7 @@ ENDS = ("target.publish", "target.fail")
 
 
 @contextmanager
-def seeded(posts: int, speed: float, latency: float = 0.0) -> Iterator[tuple[str, str]]:
+def seeded(posts, speed, latency=0.0):
     """Serve so many seeded posts without a rate limit; url and key."""
     with Sandbox(posts=posts, deliveries=0, rate_limit=None, speed=speed) as sandbox:
         if latency:
@@ -35,7 +33,7 @@ def seeded(posts: int, speed: float, latency: float = 0.0) -> Iterator[tuple[str
         yield sandbox.url, sandbox.api_key
 
 
-def watching(count: int) -> dict[str, Any]:
+def watching(count):
     """Publish so many posts at once and follow them until each has ended."""
     switches = Switches(publish_on_create=True)
     with Sandbox(rate_limit=None, empty=True, switches=switches) as sandbox, workspace(sandbox) as ws:
@@ -44,7 +42,7 @@ def watching(count: int) -> dict[str, Any]:
         run = ws.watch(posts)
         run.wait()
         requests = sandbox.requests()[before:]
-        ended: dict[str, datetime] = {}
+        ended = {}
         for effect in sandbox.effects():
             if effect["kind"] in ENDS:
                 ended[effect["post"]] = max(_at(effect), ended.get(effect["post"], _at(effect)))
@@ -65,12 +63,12 @@ def watching(count: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
+def _publish(sandbox, ws, count):
     """Create posts that publish at once."""
     accounts = ws.accounts()
     publishes = (accounts["status"] == "active") & (accounts["platform"] != "instagram")  # without media
     active = list(accounts.loc[publishes, "account_id"])
-    posts: list[str] = []
+    posts = []
     with httpx.Client(base_url=sandbox.url, headers={"Authorization": f"Bearer {sandbox.api_key}"}, timeout=60) as http:
         for start in range(0, count, 50):
             items = [
@@ -83,7 +81,7 @@ def _publish(sandbox: Sandbox, ws: vx.Workspace, count: int) -> list[str]:
     return posts
 
 
-def pacing(count: int) -> dict[str, Any]:
+def pacing(count):
     """Retry so many posts under a rate limit; every call counts, watching included."""
     with Sandbox(rate_limit=LIMIT, posts=count * 8, deliveries=0) as sandbox, workspace(sandbox) as ws:
         plan = _retry_of(ws, count)
@@ -102,7 +100,7 @@ def pacing(count: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def retries(count: int) -> dict[str, Any]:
+def retries(count):
     """Retry so many posts over loopback without a limit, the server in a process of its own."""
     with (
         serving(seeded, count * 8, 1.0) as (url, key),
@@ -113,7 +111,7 @@ def retries(count: int) -> dict[str, Any]:
         return measured(lambda: len(ws.run(plan).wait().results()))
 
 
-def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:
+def _retry_of(ws, count):
     """A plan that retries so many posts, whatever their cause."""
     triaged = vx.triage(vx.targets(ws.posts(status=["failed", "partial"])))
     triaged["retryable"] = True
@@ -122,7 +120,7 @@ def _retry_of(ws: vx.Workspace, count: int) -> vx.Plan:
     return vx.plan_retry(triaged[triaged["post_id"].isin(eligible)])
 
 
-def _at(entry: dict[str, Any]) -> datetime:
+def _at(entry):
     """When something happened, in virtual time."""
     return datetime.fromisoformat(entry["at"])
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import msgspec
 
 PAGE = 100
@@ -16,7 +13,7 @@ ERRORS = (
 )
 
 
-def write_pages(path: Path, kind: str, count: int) -> None:
+def write_pages(path, kind, count):
     """Write pages of records, one page a line; kept if it is there."""
     if path.exists():
         return
@@ -31,7 +28,7 @@ def write_pages(path: Path, kind: str, count: int) -> None:
     aside.replace(path)
 
 
-def pages(path: Path) -> Iterator[bytes]:
+def pages(path):
     """The bytes of each page, as they would come from the network: one in memory at a time.
 
     Read in large pieces, since what reading costs is nobody's merit and would make all candidates more alike.
@@ -40,13 +37,13 @@ def pages(path: Path) -> Iterator[bytes]:
         yield from file
 
 
-def _time(number: int) -> str:
+def _time(number):
     """An instant within 30 days."""
     minute, second = number * 7 % 60, number * 13 % 60
     return f"2026-02-{number % 28 + 1:02d}T{number * 3 % 24:02d}:{minute:02d}:{second:02d}.{number % 1000:03d}Z"
 
 
-def _post(number: int) -> dict[str, object]:
+def _post(number):
     """A post with two or three targets."""
     targets = []
     for at in range(2 + number % 2):
@@ -77,7 +74,7 @@ def _post(number: int) -> dict[str, object]:
     }
 
 
-def _delivery(number: int) -> dict[str, object]:
+def _delivery(number):
     """A delivery."""
     failed = number % 23 == 0
     return {

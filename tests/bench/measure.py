@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,34 +33,34 @@ class Line:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def met(self) -> bool:
+    def met(self):
         """Whether the target is met."""
         sign, bound = self.target
         return self.value >= bound if sign == ">=" else self.value <= bound
 
 
-def in_turns(candidates: Mapping[str, Sequence[Any]], turns: int) -> Taken:
+def in_turns(candidates, turns):
     """Run candidates of `candidates.py` by turns, each in a process of its own; name -> (candidate, arguments)."""
-    taken: Taken = {name: [] for name in candidates}
+    taken = {name: [] for name in candidates}
     for _ in range(turns):
         for name, (candidate, *arguments) in candidates.items():
             taken[name].append(run_python("candidates", candidate, json.dumps(arguments)))
     return taken
 
 
-def ratio(slow: Turns, fast: Turns, what: str = "seconds") -> float:
+def ratio(slow, fast, what="seconds"):
     """How many times more the first takes: the median of the ratios of turns, which share the machine's mood."""
     return statistics.median(a[what] / b[what] for a, b in zip(slow, fast, strict=True))
 
 
-def run_python(module: str, *arguments: str) -> dict[str, Any]:
+def run_python(module, *arguments):
     """Run a module of this folder in a process of its own; what it prints, which is JSON."""
     command = [sys.executable, "-m", f"tests.bench.{module}", *arguments]
-    measured: dict[str, Any] = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
+    measured = json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout)
     return measured
 
 
-def measured(work: Callable[[], Any]) -> dict[str, Any]:
+def measured(work):
     """Seconds of a piece of work, those of the processor, its peak memory, and how far that lies above what was in use before.
 
     Not by `resource.getrusage`: on Linux its ``ru_maxrss`` begins with the peak of the process that started this one, which may
@@ -76,7 +76,7 @@ def measured(work: Callable[[], Any]) -> dict[str, Any]:
     return {"seconds": seconds, "processor_s": processor, "peak_mb": peak, "megabytes": more, "found": found}
 
 
-def _megabytes(name: str) -> float:
+def _megabytes(name):
     """A line of this process's status in megabytes; 0 on systems without one."""
     path = Path("/proc/self/status")
     found = re.search(rf"{name}:\s+(\d+) kB", path.read_text()) if path.exists() else None

@@ -7,19 +7,16 @@ that were being tried again arrive, and the failures of one outage are sent agai
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 from unittest.mock import patch
 
 import pandas as pd
 
 import voxops as vx
 from voxburst_sandbox import Sandbox
-from voxburst_sandbox.store import Delivery
 from voxops.archive import sync
 
 _MINUTE, _HOUR, _DAY = 60_000, 3_600_000, 86_400_000
@@ -27,7 +24,7 @@ SHARE = 0.05  # of all records on the second Monday, those that are new or were 
 _FINAL = {"published", "cancelled", "unpublished", "archived"}
 
 
-def mondays(posts: int, deliveries: int) -> dict[str, Any]:
+def mondays(posts, deliveries):
     """Requests of a sync, the first and the second time, and of the weekly check; frames are compared with those of loads."""
     rng, new_posts, new_deliveries = Random(7), round(posts * SHARE / 2), round(deliveries * SHARE / 2)
     with tempfile.TemporaryDirectory() as folder, Sandbox(seed=7, speed=0, rate_limit=None, posts=posts, deliveries=deliveries) as sandbox:  # fmt: skip
@@ -37,7 +34,7 @@ def mondays(posts: int, deliveries: int) -> dict[str, Any]:
             patch.object(sync, "CHECK_AFTER", timedelta(days=8)),  # so that the weekly check is measured by itself
         ):
             archive = ws.archive(f"{folder}/history")
-            found: dict[str, Any] = {"first": _counted(sandbox, archive.sync)}
+            found = {"first": _counted(sandbox, archive.sync)}
             _week(sandbox, ws, new_posts, new_deliveries, rng)
             found["second"] = _counted(sandbox, archive.sync)
             for stored, loaded in ((archive.posts(), ws.posts()), (archive.deliveries(), ws.deliveries())):
@@ -46,14 +43,14 @@ def mondays(posts: int, deliveries: int) -> dict[str, Any]:
     return found
 
 
-def _counted(sandbox: Sandbox, call: Callable[[], object]) -> int:
+def _counted(sandbox, call):
     """The requests of a call."""
     before = len(sandbox.requests())
     call()
     return len(sandbox.requests()) - before
 
 
-def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random) -> None:
+def _settle(sandbox, open_posts, open_deliveries, rng):
     """Let all posts but so many have been published, and so many deliveries of the last week have failed."""
     world = sandbox.world
     ranked = sorted(world.posts.values(), key=lambda post: (-post.created_at, -post.ordinal))
@@ -86,7 +83,7 @@ def _settle(sandbox: Sandbox, open_posts: int, open_deliveries: int, rng: Random
     world.reindex()
 
 
-def _week(sandbox: Sandbox, ws: vx.Workspace, new_posts: int, new_deliveries: int, rng: Random) -> None:
+def _week(sandbox, ws, new_posts, new_deliveries, rng):
     """A week goes by."""
     world = sandbox.world
     accounts = ws.accounts()
@@ -106,7 +103,7 @@ def _week(sandbox: Sandbox, ws: vx.Workspace, new_posts: int, new_deliveries: in
         )  # fmt: skip
         world.deliveries.save(delivery)
     came = sum(each.created_at >= world.now() - 7 * _DAY for each in world.deliveries.values())
-    models: list[Delivery] = rng.sample(list(world.deliveries.values()), max(new_deliveries - came, 0))
+    models = rng.sample(list(world.deliveries.values()), max(new_deliveries - came, 0))
     for number, model in enumerate(models):
         at = world.now() - rng.randrange(_MINUTE, 7 * _DAY)
         world.add_delivery(replace(model, id=f"del_new{number:06d}", ordinal=world.ordinal(), created_at=at))

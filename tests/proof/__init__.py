@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def state_of_sources() -> str:
+def state_of_sources():
     """What the results are about: every file of the packages and of the tests."""
     whole = hashlib.sha256()
     for path in sorted([*(ROOT / "src").rglob("*"), *(ROOT / "tests").rglob("*")]):

@@ -12,10 +12,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.exhaustive.__main__ import NOT_DONE, searches
 from tests.exhaustive.protections import REMOVALS
@@ -52,7 +51,7 @@ class Unit:
     goes_on: bool = False
 
 
-def units() -> Iterator[Unit]:
+def units():
     """All there are, the longest part first."""
     depth = os.environ.get("DEPTH", "").split()
     for name in searches():
@@ -80,12 +79,12 @@ class Proof:
         When the call ends, by `time.monotonic`.
     """
 
-    def __init__(self, folder: Path, until: float) -> None:
+    def __init__(self, folder, until):
         self._folder = folder
         self._until = until
         folder.mkdir(parents=True, exist_ok=True)
 
-    def run(self, unit: Unit) -> str:
+    def run(self, unit):
         """Run a unit, unless it is green; its colour."""
         kept = self._folder / f"{unit.part} {unit.name}.txt".replace(" ", "_").replace("/", "-")
         if kept.exists():
@@ -108,7 +107,7 @@ class Proof:
         return colour
 
 
-def main() -> int:
+def main():
     """Run the parts that were chosen: 0 if all is green, 1 if a unit is red, 3 if some are left for the next call."""
     every = list(units())
     chosen = os.environ.get("PARTS", "").split() or list(dict.fromkeys(unit.part for unit in every))
