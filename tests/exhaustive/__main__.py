@@ -15,7 +15,6 @@ import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tests.exhaustive.model import IGNORED, LAG, LAG_FORGET, PLAIN, QUEUED, READINGS, Case, Reading
 from tests.exhaustive.search import Search
@@ -34,9 +33,9 @@ OF_ACT = {
 }
 
 
-def searches() -> dict[str, tuple[Case, int]]:
+def searches():
     """All searches by name, and how deep they go."""
-    found: dict[str, tuple[Case, int]] = {}
+    found = {}
     for act, names in OF_ACT.items():
         for name in names:
             case = Case(act, reading=READINGS[name])
@@ -58,12 +57,12 @@ FEW = ("ok", "lost", "unanswered", "500 before", "500 after", "400")
 SLOW = (*FEW, "slow")
 
 
-def _one(act: str, *more: str, **how: Any) -> Case:
+def _one(act, *more, **how):
     """A case with further events, and few fates."""
     return Case(act, more=more, **{"fates": FEW, **how})
 
 
-def special() -> dict[str, tuple[Case, int]]:
+def special():
     """Histories of which there are too many with everything else."""
     rows = _one("create", rows=2, people=False, reading=LAG)
     # Not over a night: what is refused and not remembered is rule 19's.
@@ -76,8 +75,8 @@ def special() -> dict[str, tuple[Case, int]]:
     undo, struck = replace(rows, more=("undo",)), replace(rows, more=("part", "another"), last=True)
     stuck = _one("retry", "stuck", "still", reading=QUEUED, fates=SLOW, waits=(100.0, 320.0, 700.0))
     filtered = _one("retry", "filtered", targets=2, fates=SLOW)
-    found: dict[str, Case | tuple[Case, int]] = {
-        "limits": replace(rows, more=("limits",), fates=(*FEW, "partial", "429 middle", "402 middle")),
+    found = {
+        "limits": replace(rows, fates=(*FEW, "partial", "429 middle", "402 middle")),
         "limits forget": replace(rows, reading=LAG_FORGET, fates=(*FEW, "partial", "429 middle", "402 middle")),
         "refusals": replace(rows, fates=("ok", "400", "400 names", "401", "403", "409", "lost", "500 before")),
         "swapped": replace(rows, reading=PLAIN, fates=("ok", "swapped", "lost", "500 before", "unread")),
@@ -136,17 +135,17 @@ def special() -> dict[str, tuple[Case, int]]:
     return {name: one if isinstance(one, tuple) else (one, 4) for name, one in found.items()}
 
 
-def kept(path: Path, depth: int, case: Case) -> Search:
+def kept(path, depth, case):
     """The search as its last part has left it."""
     if path.exists():
-        found: Search = pickle.loads(path.read_bytes())
+        found = pickle.loads(path.read_bytes())
         if found.case == case:
             found.depth = depth
             return found
     return Search(case, depth, stops=False)
 
 
-def report(name: str, one: Search, seconds: float) -> None:
+def report(name, one, seconds):
     """Say what a search has found."""
     state = "done" if one.done else f"at {one.at} of {len(one.level)} of length {one.length}"
     print(
@@ -154,7 +153,7 @@ def report(name: str, one: Search, seconds: float) -> None:
         f"{len(one.wrong)} violations, {seconds:.0f} s",
         flush=True,
     )
-    told: Counter[tuple[str, ...]] = Counter()
+    told = Counter()
     for history, problems in one.wrong:
         told[problems] += 1
         if told[problems] <= 2:
@@ -166,7 +165,7 @@ def report(name: str, one: Search, seconds: float) -> None:
         print(f"    {code}: {history}")
 
 
-def main() -> int:
+def main():
     """Search what is named, for as long as a part lasts."""
     warnings.simplefilter("ignore", ResourceWarning)
     known = searches()

@@ -13,11 +13,9 @@ import json
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -28,7 +26,6 @@ from voxops.acts import keys
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create
 from voxops.acts.keys import asked_hash
-from voxops.acts.plan import Plan
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.sync import plan_sync
@@ -37,6 +34,7 @@ from voxops.analysis.triage import triage
 from voxops.api.states import PostState, TargetState
 from voxops.api.timing import LIST_DISORDER, RESEND_UNANSWERED, WALK_HOLDS_FOR
 from voxops.client import Listing
+from voxops.client.answer import Answer
 from voxops.engine import engine
 from voxops.engine.execution import Execution
 from voxops.engine.lists import Listed, Walk
@@ -89,7 +87,6 @@ READINGS = {
 # What becomes of a request. "slow": it arrives, and its caller has gone before it ends.
 FATES = ("ok", "lost", "unanswered", "500 before", "500 after", "garbled", "page", "400", "429", "slow")
 FATES_OF_TWO = ("partial", "unread")
-LIMITS = ("429 middle", "402 middle")  # a limit breaks a batch off in its middle
 # A moment, until a look; longer than a request and a reading's age; longer than absence needs.
 WAITS = (7.0, 100.0, 320.0)
 CHANGES = frozenset({"update", "move", "cancel"})
@@ -121,12 +118,11 @@ class Case:
     begin: str = "run 0"  # the first events that are counted
 
     @property
-    def may_meet(self) -> tuple[str, ...]:
+    def may_meet(self):
         """What may become of a request."""
         if self.fates:
             return self.fates
-        two = self.act in {"create", "sync"} and self.rows > 1
-        return FATES + (FATES_OF_TWO if two else ()) + (LIMITS if two and "limits" in self.more else ())
+        return FATES + FATES_OF_TWO * (self.act in {"create", "sync"} and self.rows > 1)
 
 
 @dataclass(eq=False)
@@ -148,7 +144,7 @@ class Post:
     seen: list[tuple[float, PostState | None]] = field(default_factory=list)  # what lists will show, and since when
 
     @property
-    def shown(self) -> str:
+    def shown(self):
         """Status of the whole."""
         if IN_FLIGHT_STATUSES.intersection(self.status):
             return "publishing"
@@ -157,12 +153,12 @@ class Post:
         return "partial" if "published" in self.status else self.status[0]
 
     @property
-    def is_live(self) -> bool:
+    def is_live(self):
         """Whether people see it, or will."""
         return self.shown not in {"cancelled", "draft", "failed"}
 
 
-def scheduled(post: str, content: str, at: float, when: str, metadata: dict[str, Any]) -> Post:
+def scheduled(post, content, at, when, metadata):
     """A post that was created for a row and waits to go out."""
     return Post(post, content, at, at, ["scheduled"], [0], ["published"], when, metadata, born=content)
 
@@ -194,22 +190,12 @@ class Flight:
     ended: frozenset[str] = frozenset()  # texts of rows whose run was ended when it left
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What a caller gets."""
-
-    status: int
-    body: bytes
-    headers: dict[str, str] = field(default_factory=dict)
-    broken: str = ""
-
-
-def error(code: str, message: str = "?") -> dict[str, Any]:
+def error(code, message="?"):
     """An error as the API words it."""
     return {"error": {"code": code, "message": message}}
 
 
-REFUSALS: dict[str, tuple[int, Any]] = {
+REFUSALS = {
     "400": (400, error("VALIDATION_ERROR", "no")),
     "400 names": (400, {"error": {"code": "VALIDATION_ERROR", "message": "no", "details": {"posts[0].content": "too long"}}}),
     "402": (402, error("QUOTA_EXCEEDED")), "401": (401, error("UNAUTHORIZED")), "403": (403, error("FORBIDDEN")),
@@ -217,7 +203,7 @@ REFUSALS: dict[str, tuple[int, Any]] = {
 }  # fmt: skip
 
 # What is answered instead, although it has taken effect.
-ANSWERED_SO: dict[str, tuple[int, Any]] = {
+ANSWERED_SO = {
     "500 after": (500, error("INTERNAL_ERROR")), "429 middle": (429, error("RATE_LIMITED", "slow down")),
     "402 middle": (402, error("QUOTA_EXCEEDED", "no more")), "garbled": (200, b"<html>"),
 }  # fmt: skip
@@ -226,27 +212,27 @@ ANSWERED_SO: dict[str, tuple[int, Any]] = {
 class Server:
     """The API: posts, keys, and what was done twice."""
 
-    def __init__(self, world: World, case: Case) -> None:
-        self.world = world
+    def __init__(self, world):
+        self.world, case = world, world.case
         self.reading = case.reading
-        self.posts: dict[str, Post] = {}
-        self.gone: list[Post] = []  # deleted, and perhaps still in lists
-        self.deliveries: dict[str, Delivery] = {}
-        self.stored: dict[tuple[str, str], tuple[float, Any, tuple[int, Any]]] = {}
-        self.running: set[tuple[str, str]] = set()
-        self.executed: Counter[str] = Counter()
-        self.created: Counter[str] = Counter()
-        self.rows: Counter[str] = Counter()  # posts of each row, whatever they say
+        self.posts = {}
+        self.gone = []  # deleted, and perhaps still in lists
+        self.deliveries = {}
+        self.stored = {}  # API key and key -> when, the request, the answer
+        self.running = set()
+        self.executed = Counter()
+        self.created = Counter()
+        self.rows = Counter()  # posts of each row, whatever they say
         self.numbered = 0  # posts ever created
-        self.deleted: set[str] = set()  # marks of the attempts whose posts were deleted
-        self.violations: list[str] = []
-        self.events: list[tuple[float, int, Callable[[], None]]] = []
+        self.deleted = set()  # marks of the attempts whose posts were deleted
+        self.violations = []
+        self.events = []  # when, a number that grows, what happens
         for number in range(case.rows if case.act == "retry" else 1):  # one shows that posts have metadata
             count = case.targets or 1 + number % 2
-            ends = [["published"], ["failed", "published"], ["published"]][number]
+            ends = [["published"], ["failed", "published"]][number]
             failed = ["failed"] * count
             post = Post(f"post_{number}", f"failed {number}", START - 3600, START - 3000, failed, [0] * count, ends)
-            self._put(post, START - 3000)
+            self._put(post)
         for number in range(case.rows * (case.act in CHANGES)):
             content = f"row {number}"
             asked = {"content": content, "accountIds": ["acc"], "scheduledFor": FAR}
@@ -254,30 +240,26 @@ class Server:
                 "voxopsOp": keys.mark("", f"r{number}", 1), "voxopsRow": keys.row_mark("", f"r{number}"),
                 "voxopsCampaign": keys.campaign_mark(""), "voxopsAsked": asked_hash(asked),
             }  # fmt: skip
-            self._put(scheduled(f"post_s{number}", content, START - 3600, FAR, marks), START - 3600)
+            self._put(scheduled(f"post_s{number}", content, START - 3600, FAR, marks))
         for number in range(case.rows * (case.act == "redeliver")):
             self.deliveries[f"del_{number}"] = Delivery({
                 "delivery_id": f"del_{number}", "webhook_id": "hook", "success": False, "status_code": 503, "latency_ms": 9,
                 "retry_count": 5, "error": "receiver answered 503", "delivered_at": None,
             })  # fmt: skip
 
-    def _put(self, post: Post, at: float) -> None:
+    def _put(self, post):
         """A post comes into being."""
         self.posts[post.id] = post
-        post.seen.append((at, self.state(post, "list")))
+        post.seen.append((post.updated, self.state(post, "list")))
 
-    def _note(self, post: Post) -> None:
-        """A post has changed: lists show it after their lag."""
+    def touch(self, post):
+        """A post has changed now; lists show it after their lag."""
+        post.updated = max(self.world.time, post.updated + 0.001)
         post.seen.append((self.world.time, self.state(post, "list")))
         del post.seen[:-8]
-
-    def touch(self, post: Post) -> None:
-        """A post has changed now."""
-        post.updated = max(self.world.time, post.updated + 0.001)
-        self._note(post)
         self._look_for_twins()
 
-    def _look_for_twins(self) -> None:
+    def _look_for_twins(self):
         """Two posts that would go out with one text (rule 17)."""
         shown = Counter(post.content for post in self.posts.values() if post.born and post.is_live)
         if self.world.case.act == "sync" and max(shown.values(), default=0) > 1:
@@ -285,7 +267,7 @@ class Server:
 
     # Requests.
 
-    def arrive(self, flight: Flight) -> None:
+    def arrive(self, flight):
         """Take a request in: answer it from memory, or let it run."""
         if flight.stage != "leaving":
             return
@@ -304,7 +286,7 @@ class Server:
         else:
             self.running.add(name)
 
-    def execute(self, flight: Flight, part: int | None = None) -> None:
+    def execute(self, flight, part=None):
         """Let a running request take effect; `part` creates only so many items and breaks off."""
         if flight.stage != "running":
             return
@@ -321,7 +303,7 @@ class Server:
             if self.executed[flight.key] > 1:
                 self.violations.append(f"{flight.path} was carried out twice under the key {flight.key[:8]}")
 
-    def _bulk(self, flight: Flight, part: int | None) -> tuple[int, Any]:
+    def _bulk(self, flight, part):
         """Create posts."""
         results = []
         for index, item in enumerate(json.loads(flight.body or b"{}")["posts"]):
@@ -335,7 +317,7 @@ class Server:
                 self.violations.append(f"{item['content']} was struck from the sheet, and went out")
             if item["content"] in flight.ended:
                 self.violations.append(f"{item['content']} went out after its run was ended")
-            self._put(scheduled(post_id, item["content"], now, item["scheduledFor"], item["metadata"]), now)
+            self._put(scheduled(post_id, item["content"], now, item["scheduledFor"], item["metadata"]))
             row = item["metadata"].get("voxopsRow", item["content"])
             self.created[item["content"]] += 1
             self.rows[row] += 1
@@ -347,7 +329,7 @@ class Server:
             results.append({"index": index, "status": "created", "postId": post_id})
         return 201, {"results": results}
 
-    def delete(self, post: Post) -> None:
+    def delete(self, post):
         """A person deletes a post that was created; asking for it again is no second one then."""
         del self.posts[post.id]
         post.seen.append((self.world.time, None))
@@ -356,29 +338,29 @@ class Server:
         self.deleted.add(post.metadata.get("voxopsOp", ""))
         self.executed.clear()
 
-    def _forget(self, post: Post) -> None:
+    def _forget(self, post):
         """A post that was created is none any more."""
         if post.born in self.created:
             self.created[post.born] -= 1
             self.rows[post.metadata["voxopsRow"]] -= 1
 
-    def write(self, post: Post) -> None:
+    def write(self, post):
         """A person writes another text into a post."""
         post.content = post.hand = f"{post.content}, by hand"
         self.touch(post)
 
-    def move(self, post: Post) -> None:
+    def move(self, post):
         """A person sets another time."""
         post.scheduled = "2027-02-01T00:00:00+00:00"
         self.touch(post)
 
-    def withdraw(self, post: Post) -> None:
+    def withdraw(self, post):
         """A person withdraws a post; its row's next attempt is no second one then."""
         self._forget(post)
         post.status = ["cancelled"] * len(post.status)
         self.touch(post)
 
-    def _resend(self, flight: Flight) -> tuple[int, Any]:
+    def _resend(self, flight):
         """Send a delivery again; the second one in a row fails as the first did, so that only its count tells."""
         name = flight.path.split("/")[5]
         delivery = self.deliveries[name]
@@ -388,7 +370,7 @@ class Server:
         self._at(QUEUE, lambda: self._delivered(delivery, well=name == "del_0"))
         return 202, {"id": name, "status": "queued"}
 
-    def _delivered(self, delivery: Delivery, *, well: bool) -> None:
+    def _delivered(self, delivery, *, well):
         """End a delivery's attempt."""
         delivery.queued -= 1
         delivery.seen = {**delivery.seen, "retry_count": delivery.seen["retry_count"] + 1}
@@ -396,7 +378,7 @@ class Server:
             delivered = {"success": True, "status_code": 200, "error": None, "delivered_at": _iso(self.world.time)}
             delivery.seen |= delivered
 
-    def _change(self, flight: Flight) -> tuple[int, Any]:
+    def _change(self, flight):
         """Change a post under its version, or withdraw it."""
         post, withdraws = self.posts.get(flight.path.split("/")[3]), flight.method != "PATCH"
         if post is None:
@@ -405,7 +387,7 @@ class Server:
             return 409, error("CONFLICT", f"the post is {post.shown}" if withdraws else "another version")
         if withdraws:
             self.withdraw(post)
-            return 200, self.record(post)
+            return 200, self.record(self.state(post))
         body = json.loads(flight.body or b"{}")
         if "content" in body:
             if post.hand and not body["content"].startswith(post.hand):
@@ -422,9 +404,9 @@ class Server:
                 self.violations.append(f"{post.id} lost its marks")
             post.metadata = body["metadata"]
         self.touch(post)
-        return 200, self.record(post)
+        return 200, self.record(self.state(post))
 
-    def _retry(self, flight: Flight) -> tuple[int, Any]:
+    def _retry(self, flight):
         """Queue what is not published again, or the one target that a fix names."""
         parts = flight.path.split("/")
         post = self.posts[parts[3]]
@@ -448,17 +430,17 @@ class Server:
             return 202, {"success": True, "platformId": parts[5], "status": "pending"}
         return 202, {"id": post.id, "status": post.shown, "retriedPlatforms": [], "skippedPlatforms": []}
 
-    def _at(self, seconds: float, work: Callable[[], None]) -> None:
+    def _at(self, seconds, work):
         """Let something happen later."""
         heapq.heappush(self.events, (self.world.time + seconds, len(self.events) + self.world.tick(), work))
 
-    def _enter(self, post: Post, place: int, status: str) -> None:
+    def _enter(self, post, place, status):
         """Show a target in another status."""
         if post.status[place] != "published":
             post.status[place] = status
             self.touch(post)
 
-    def _end(self, post: Post, place: int) -> None:
+    def _end(self, post, place):
         """End a publication."""
         post.jobs[place] -= 1
         end = post.outcomes[0]
@@ -466,9 +448,7 @@ class Server:
             post.outcomes.pop(0)
         self._enter(post, place, end)
 
-    def finish(
-        self, flight: Flight, status: int | None = None, data: Any = None, *, answered: bool = True, page: bool = False
-    ) -> None:
+    def finish(self, flight, status=None, data=None, *, answered=True, page=False):
         """End a request: remember it under its key, and tell the caller, or not; a `page` is a proxy's, of which the server knows nothing."""
         if flight.stage not in {"running", "executed"}:
             return
@@ -484,25 +464,27 @@ class Server:
         else:
             self._drop(flight)
 
-    def _answer(self, flight: Flight, status: int, data: Any) -> None:
+    def _answer(self, flight, status, data):
         """Answer, if anybody still waits."""
         flight.stage = "over"
         if flight.waited and not flight.reply.done():
-            flight.reply.set_result(Reply(status, data if isinstance(data, bytes) else json.dumps(data).encode()))
+            flight.reply.set_result(
+                Answer("", status, {}, data if isinstance(data, bytes) else json.dumps(data).encode())
+            )
         flight.waited = False
 
-    def _drop(self, flight: Flight) -> None:
+    def _drop(self, flight):
         """Close the connection without an answer."""
         flight.stage = "over"
         self.give_up(flight)
 
-    def give_up(self, flight: Flight) -> None:
+    def give_up(self, flight):
         """The caller's connection is gone, whatever the server does."""
         if flight.waited and not flight.reply.done():
             flight.reply.set_exception(TransportError("no answer"))
         flight.waited = False
 
-    def meet(self, flight: Flight, fate: str) -> None:
+    def meet(self, flight, fate):
         """Decide what becomes of a request."""
         bulk = flight.path.endswith("/bulk")
         if fate.endswith(" middle") and (not bulk or len(json.loads(flight.body or b"{}")["posts"]) < 2):
@@ -543,7 +525,7 @@ class Server:
 
     # Reads.
 
-    def state(self, post: Post, source: str = "single") -> PostState:
+    def state(self, post, source="single"):
         """A post as a read shows it."""
         updated, rows = _iso(post.updated), []
         for place, status in enumerate(post.status):
@@ -559,11 +541,10 @@ class Server:
         return PostState(
             post.id, post.shown, updated, _iso(post.created), post.scheduled, post.content if self.reading.texts else None,
             metadata if shows else None, tuple(rows), source, (), updated,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
 
-    def record(self, post: Post, shown: PostState | None = None) -> dict[str, Any]:
-        """A post as the wire has it, now or as a list shows it."""
-        shown = shown or self.state(post)
+    def record(self, shown):
+        """A post as the wire has it."""
         platforms = [
             {
                 "id": target.target_id, "platform": target.platform, "accountId": target.account_id, "status": target.status,
@@ -572,12 +553,12 @@ class Server:
             for target in shown.targets
         ]  # fmt: skip
         return {
-            "id": post.id, "status": shown.status, "content": shown.content, "scheduledFor": shown.scheduled_for,
+            "id": shown.post_id, "status": shown.status, "content": shown.content, "scheduledFor": shown.scheduled_for,
             "createdAt": shown.created_at, "updatedAt": shown.updated_at, "metadata": shown.metadata, "platforms": platforms,
             "tags": [],
         }  # fmt: skip
 
-    def listed(self) -> dict[str, PostState]:
+    def listed(self):
         """Posts as the list shows them now."""
         until = self.world.time - self.reading.lag
         found = {}
@@ -588,14 +569,9 @@ class Server:
         return found
 
 
-def _iso(at: float) -> str:
+def _iso(at):
     """A time as the frames tell it."""
     return datetime.fromtimestamp(round(at, 3), UTC).isoformat()
-
-
-def _times(texts: pd.Series) -> pd.Series:
-    """A column of times as frames have it."""
-    return pd.to_datetime(texts, utc=True, format="ISO8601").astype("datetime64[us, UTC]")
 
 
 class Client:
@@ -603,8 +579,8 @@ class Client:
 
     pace = PaceInfo()
 
-    def __init__(self, world: World, kernel: Kernel, api_key: str) -> None:
-        self.world = world
+    def __init__(self, kernel, api_key):
+        self.world = kernel.world
         self.kernel = kernel
         self.api_key = api_key
         self._clock = kernel
@@ -613,18 +589,18 @@ class Client:
             mock.Mock(list=lambda path=path, **query: Listing(lambda: self.pages(path, query)))
             for path in ("/v1/posts", "/v1/accounts")
         )
-        self._offset = world.time - kernel.monotonic()
+        self.learn()
 
-    def learn(self) -> None:
+    def learn(self):
         """An answer came: it tells the server's time."""
         self._offset = self.world.time - self.kernel.monotonic()
 
-    def now(self) -> datetime:
+    def now(self):
         """The server's time as far as it is known."""
         return datetime.fromtimestamp(self.kernel.monotonic() + self._offset, UTC)
 
     @asynccontextmanager
-    async def _permit(self) -> AsyncIterator[Client]:
+    async def _permit(self):
         """The right to one try, when the pace allows."""
         while not self.open:
             await self.world.change()
@@ -632,14 +608,14 @@ class Client:
 
     async def send(
         self,
-        method: str,
-        path: str,
+        method,
+        path,
         *,
-        body: bytes | None,
-        key: str,
-        may_go: Callable[[], bool],
-        version: str | None = None,
-    ) -> Reply:
+        body,
+        key,
+        may_go,
+        version=None,
+    ):
         """Send once; the world decides what becomes of it. A drowsy kernel falls asleep when the connection stands."""
         if self.kernel.drowsy:
             self.kernel.drowsy, self.kernel.asleep = False, True
@@ -653,12 +629,12 @@ class Client:
         self.learn()
         return reply
 
-    async def pages(self, path: str, query: Any) -> AsyncIterator[Any]:
+    async def pages(self, path, query):
         """The one page of the list of posts, or of accounts."""
         await asyncio.sleep(0)
         self.learn()
         server = self.world.server
-        shown = [server.record(server.posts[name]) for name in server.listed() if name in server.posts]
+        shown = [server.record(server.state(server.posts[name])) for name in server.listed() if name in server.posts]
         records = [{"id": "acc", "status": "active"}] if path == "/v1/accounts" else shown
         yield mock.Mock(records=records, cursor=None, says_more=True)
 
@@ -668,32 +644,32 @@ class Reader:
 
     pages = 0
 
-    def __init__(self, world: World, client: Client) -> None:
-        self._server = world.server
+    def __init__(self, client):
+        self._server = client.world.server
         self._client = client
-        self.created = CreatedList(self, world.server, client)
+        self.created = CreatedList(self)
 
-    async def posts(self, ids: Iterable[str], _: Sequence[str] = ()) -> dict[str, PostState | None]:
+    async def posts(self, ids, _=()):
         await self.learn_time()
         posts = {name: self._server.posts.get(name) for name in ids}
         return {name: None if post is None else self._server.state(post) for name, post in posts.items()}
 
     follow = posts
 
-    async def post(self, post_id: str) -> PostState | None:
+    async def post(self, post_id):
         return (await self.posts([post_id]))[post_id]
 
-    async def single(self, post_id: str) -> tuple[Any, PostState] | None:
+    async def single(self, post_id):
         state = await self.post(post_id)
-        return None if state is None else (self._server.record(self._server.posts[post_id]), state)
+        return None if state is None else (self._server.record(state), state)
 
-    async def deliveries(self, webhook_id: str, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    async def deliveries(self, webhook_id, ids):
         await self.learn_time()
         return {
             name: one.seen | {"created_at": CREATED} for name, one in self._server.deliveries.items() if name in ids
         }
 
-    async def learn_time(self) -> None:
+    async def learn_time(self):
         await self._client.kernel.awake()
         await asyncio.sleep(0)
         self._client.learn()
@@ -704,17 +680,16 @@ class CreatedList:
 
     knows_what_waits = True  # what it would read again besides the top is left out: the least that the engine may see
 
-    def __init__(self, reader: Reader, server: Server, client: Client) -> None:
+    def __init__(self, reader):
         self._reader = reader
-        self._server = server
-        self._client = client
         self.walk = self._walked = (-math.inf, -math.inf)
 
-    async def read(self, since: datetime, *, on_top: bool = False, **_: Any) -> Listed:
+    async def read(self, since, *, on_top=False, **_):
         """All that lists show; of what a walk of a short time ago has shown, nothing again where the top is enough."""
         await self._reader.learn_time()
-        listed = Listed(read=self._client.now().timestamp())
-        now, shown = self._server.world.time, self._server.listed()
+        client, server = self._reader._client, self._reader._server
+        listed = Listed(read=client.now().timestamp())
+        now, shown = client.world.time, server.listed()
         times = {name: datetime.fromisoformat(state.created_at or "").timestamp() for name, state in shown.items()}
         began, newest = self.walk
         if on_top and now - began <= WALK_HOLDS_FOR:
@@ -727,7 +702,7 @@ class CreatedList:
         listed.walk = Walk(began, 0.0, since, since, frozenset())
         return listed
 
-    def learnt(self, _: Listed) -> None:
+    def learnt(self, _):
         self.walk = self._walked
 
 
@@ -736,10 +711,10 @@ class Writer:
 
     unwritten = 0
 
-    def __init__(self, kernel: Kernel) -> None:
+    def __init__(self, kernel):
         self._kernel = kernel
 
-    async def commit(self, work: Callable[[], Any]) -> Any:
+    async def commit(self, work):
         if self._kernel.dead:
             raise asyncio.CancelledError
         (result,) = self._kernel.ledger.in_one_commit([work])
@@ -752,36 +727,36 @@ class Writer:
 
     note = commit
 
-    def close(self) -> None:
+    def close(self):
         """Nothing to close."""
 
 
 class Mean(random.Random):
     """Jitter without chance, so that histories meet in the same states."""
 
-    def uniform(self, a: float, b: float) -> float:
+    def uniform(self, a, b):
         return (a + b) / 2
 
 
 class Kernel:
     """One Python kernel with its engine and the runs that it drives; its client's clock, too."""
 
-    def __init__(self, world: World, path: Path, api_key: str) -> None:
+    def __init__(self, world, path, api_key):
         self.world = world
         self.path = path
         self.dead = self.asleep = self.paused = False
         self.sleepy = False  # falls asleep between its next commit of a call and the send
         self.drowsy = False  # falls asleep when the connection of its next send stands
-        self.client = Client(world, self, api_key)
+        self.client = Client(self, api_key)
         self.ledger = Ledger(path)
         self.ledger._db.execute("PRAGMA synchronous=OFF")
         self.ledger._db.execute("PRAGMA journal_mode=MEMORY")  # a kernel dies here without its machine
-        self.ledger._check_file = lambda: None  # type: ignore[method-assign]
+        self.ledger._check_file = lambda: None
         if world.server.reading.metadata and world.server.reading.list_metadata:  # as after a first create
             self.ledger.seen.note_metadata(shown=True)
         with (
             mock.patch.object(engine, "Writer", lambda _: Writer(self)),
-            mock.patch.object(engine, "Reader", lambda client: Reader(world, client)),
+            mock.patch.object(engine, "Reader", Reader),
         ):
             self.engine = engine.Engine(
                 self.client,
@@ -790,27 +765,26 @@ class Kernel:
                 retention=86_400.0,
                 alone=world.server.reading.alone,
                 rng=Mean(),
-            )  # type: ignore[arg-type]
-        self._tasks: list[asyncio.Task[Any]] = []
-        self._executions: list[Execution] = []
-        self.failures: list[str] = []
+            )
+        self._tasks = []
+        self._executions = []
 
     # The clock of its client.
 
-    def monotonic(self) -> float:
+    def monotonic(self):
         """Elapsed seconds, as clients see them."""
         return self.world.elapsed if self.world.server.reading.clock_stops else self.world.time - START
 
-    def wall(self) -> float:
+    def wall(self):
         """The calendar's clock, which goes on while a laptop sleeps."""
         return self.world.time
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds):
         """Wait until so much time has passed."""
         await self.world.sleep(seconds)
         await self.awake()
 
-    async def awake(self) -> None:
+    async def awake(self):
         """Go on only if the kernel lives and does not sleep."""
         while self.asleep and not self.dead:
             await self.world.change()
@@ -819,23 +793,23 @@ class Kernel:
 
     # Cells.
 
-    async def _silent(self, current: Any) -> None:
+    async def _silent(self, current):
         """Nobody watches."""
 
-    def start(self, work: Coroutine[Any, Any, Any]) -> None:
+    def start(self, work):
         """Let the kernel do something."""
         self._tasks.append(self.world.loop.create_task(work))
         self.world.settle()
 
-    async def run(self, plan: Plan) -> None:
+    async def run(self, plan):
         """Bind a plan and drive it."""
         await self.drive(await self.engine.bind(plan, None))
 
-    async def drive(self, run: str) -> None:
+    async def drive(self, run):
         """Drive a run."""
         await self.execution(run).go()
 
-    async def resume(self, run: str) -> None:
+    async def resume(self, run):
         """Resume a run, whatever paused it."""
         living = next((one for one in self._executions if one.id == run and not one.over), None)
         await (living or self.execution(run)).allow()
@@ -844,34 +818,34 @@ class Kernel:
         else:
             living.resume()
 
-    def execution(self, run: str) -> Execution:
+    def execution(self, run):
         """A run about to be executed."""
         execution = Execution(self.engine, run, Silent())
-        execution._keep_refreshing = self._silent  # type: ignore[method-assign]
+        execution._keep_refreshing = self._silent
         self._executions.append(execution)
         return execution
 
-    def runs(self) -> list[str]:
+    def runs(self):
         """All runs of the ledger, oldest first."""
         return [run for (run,) in self.ledger.query("SELECT id FROM runs ORDER BY created, rowid")]
 
-    def drive_all(self, *, last: bool = False) -> None:
+    def drive_all(self):
         """Drive every run of the ledger, or the last: they are resumed."""
-        for run in self.runs()[-1:] if last else self.runs():
+        for run in self.runs()[-1:] if self.world.case.last else self.runs():
             self.start(self.resume(run))
 
-    async def undo(self, run: str) -> None:
+    async def undo(self, run):
         """Withdraw what a run created."""
         frame = await self.execution(run).made()
-        plan = plan_cancel(Made(run, frame))  # type: ignore[arg-type]
+        plan = plan_cancel(Made(run, frame))
         await self.run(plan)
 
-    async def copies(self, run: str) -> None:
+    async def copies(self, run):
         """Plan to withdraw the duplicates of what a run created; it is run later."""
         frame = await self.execution(run).made(copies=True)
         self.world.loaded = plan_cancel(frame) if len(frame) else None
 
-    async def retry_stuck(self, run: str) -> None:
+    async def retry_stuck(self, run):
         """Retry what hangs, as the next attempt."""
         frame = self.execution(run).failed(stuck=True)
         if len(frame):
@@ -880,21 +854,20 @@ class Kernel:
             if plan.eligible:
                 await self.run(plan)
 
-    async def pause(self) -> None:
+    async def pause(self):
         """Pause whatever is being driven, at once: each waits for what of it is under way."""
         await asyncio.gather(*(execution.pause() for execution in self._executions if not execution.over))
 
     @property
-    def busy(self) -> bool:
+    def busy(self):
         """Whether anything is still being driven."""
         return any(not task.done() for task in self._tasks)
 
-    def kill(self) -> None:
+    def kill(self):
         """SIGKILL: nothing more is written or sent. What left the machine has left."""
-        self.broken()
         self.dead, self.asleep = True, False
         for execution in self._executions:
-            execution._finish = lambda _, one=execution: one.snapshot  # type: ignore[method-assign, misc]
+            execution._finish = lambda _, one=execution: one.snapshot
         loop = self.engine.loop
         for _ in range(50):
             mine = [*self._tasks, *loop._senders, *loop._readers.values(), *filter(None, [loop._task])]
@@ -904,48 +877,40 @@ class Kernel:
             for task in left:
                 task.cancel()
             self.world.settle()
-        for task in self._tasks:
-            if task.done() and not task.cancelled():
-                task.exception()
+        self.broken()
         self.ledger.close()
 
-    def broken(self) -> list[str]:
+    def broken(self):
         """What broke down in this kernel."""
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (failure := task.exception()) is not None:
-                said = f"a cell broke down: {type(failure).__name__}: {failure}"
-                if said not in self.failures:
-                    self.failures.append(said)
-        return self.failures
+        ended = [task for task in self._tasks if task.done() and not task.cancelled()]
+        failures = [failure for task in ended if (failure := task.exception())]
+        return [f"a cell broke down: {type(failure).__name__}: {failure}" for failure in failures]
 
 
 class World:
     """The server, the kernels and time."""
 
-    def __init__(self, folder: Path, case: Case) -> None:
+    def __init__(self, folder, case):
         self.folder = folder
         self.case = case
         self.time = START
         self.elapsed = 0.0
         self.loop = asyncio.new_event_loop()
-        self.server = Server(self, case)
-        self.flights: list[Flight] = []
-        self.kernels: list[Kernel] = []
-        self.loaded: Plan | None = None  # what was planned from a frame of some time ago
-        self.struck: dict[str, float] = {}  # texts of rows that no run wants any more -> since when
-        self.undone: set[str] = set()  # texts of rows that are to be withdrawn with their run
-        self.ended: set[str] = set()  # the same texts, once their run was ended
-        self.undoing: set[tuple[Path, str]] = (
-            set()
-        )  # ledgers and runs whose undo a person runs until nothing is pending
+        self.server = Server(self)
+        self.flights = []
+        self.kernels = []
+        self.loaded = None  # what was planned from a frame of some time ago
+        self.struck = {}  # texts of rows that no run wants any more -> since when
+        self.undone = set()  # texts of rows that are to be withdrawn with their run, which was ended
+        self.undoing = set()  # ledgers and runs whose undo a person runs until nothing is pending
         self.hangs = False  # whether a cell went on for hours
         self._name = 0
         self._ticks = 0
-        self.timers: list[tuple[float, int, asyncio.Future[None]]] = []
-        self._changes: list[asyncio.Future[None]] = []
+        self.timers = []
+        self._changes = []
         self.api_key = "key a"  # of kernels that are started from now on
 
-    def close(self) -> None:
+    def close(self):
         """End everything."""
         for kernel in self.kernels:
             if not kernel.dead:
@@ -954,24 +919,24 @@ class World:
 
     # Time.
 
-    def tick(self) -> int:
+    def tick(self):
         """A number that grows."""
         self._ticks += 1
         return self._ticks
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds):
         """Wait until so much time has passed."""
         done = self.loop.create_future()
         heapq.heappush(self.timers, (self.elapsed + max(0.01, seconds), self.tick(), done))
         await done
 
-    async def change(self) -> None:
+    async def change(self):
         """Wait until something outside has been decided."""
         done = self.loop.create_future()
         self._changes.append(done)
         await done
 
-    def settle(self) -> None:
+    def settle(self):
         """Let every engine run until it waits for the network or for time."""
         changes, self._changes = self._changes, []
         for done in changes:
@@ -980,19 +945,19 @@ class World:
         for _ in range(SPINS):
             self.loop.call_soon(self.loop.stop)
             self.loop.run_forever()
-            if not self.loop._ready:  # type: ignore[attr-defined]
+            if not self.loop._ready:
                 break
         else:
             raise RuntimeError("an engine spins")
         while self.timers and self.timers[0][2].done():
             heapq.heappop(self.timers)
 
-    def run_events(self) -> None:
+    def run_events(self):
         """Let happen what is due at the server."""
         while self.server.events and self.server.events[0][0] <= self.time + 1e-3:
             heapq.heappop(self.server.events)[2]()
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds):
         """Let time pass, with everything that falls due in it."""
         end = self.time + seconds
         for _ in range(SPINS):
@@ -1012,7 +977,7 @@ class World:
                 return
         raise RuntimeError("an engine never rests")
 
-    def _happen(self) -> None:
+    def _happen(self):
         """What is due now."""
         self.run_events()
         for flight in list(self.flights):
@@ -1027,57 +992,59 @@ class World:
                 done.set_result(None)
         self.settle()
 
-    def night(self, seconds: float = 26 * 3600.0) -> None:
+    def night(self):
         """The laptop sleeps: what it waits for stands still. Requests under way end meanwhile."""
         for flight in list(self.flights):
             if flight.stage != "over":
                 self.server.meet(flight, "unanswered")
-        self.time += seconds
+        self.time += 26 * 3600.0
         self.run_events()
         self.settle()
 
     # Kernels.
 
     @property
-    def alive(self) -> list[Kernel]:
+    def alive(self):
         """Kernels that run."""
         return [kernel for kernel in self.kernels if not kernel.dead]
 
-    def kernel(self) -> Kernel:
-        """Start a kernel on the present ledger."""
-        kernel = Kernel(self, self.folder / f"ledger{self._name}.sqlite", self.api_key)
+    @property
+    def path(self):
+        """The present ledger."""
+        return self.folder / f"ledger{self._name}.sqlite"
+
+    def kernel(self, path=None):
+        """Start a kernel on a ledger, the present one by default."""
+        kernel = Kernel(self, path or self.path, self.api_key)
         self.kernels.append(kernel)
         return kernel
 
-    async def launch(self, flight: Flight) -> Any:
+    async def launch(self, flight):
         """Put a request on its way and wait for its answer."""
-        flight.ended = frozenset(self.ended)
+        flight.ended = frozenset(self.undone)
         self.flights.append(flight)
         try:
             return await flight.reply
         finally:
             flight.waited = False
 
-    def open_flights(self) -> list[Flight]:
+    def open_flights(self):
         """Requests whose fate is open, oldest first."""
         self.flights = [flight for flight in self.flights if flight.stage != "over"]
         return self.flights
 
-    def meet(self, flight: Flight, fate: str) -> None:
+    def meet(self, flight, fate):
         """Decide what becomes of a request, and let everybody react."""
         self.server.meet(flight, fate)
         self.settle()
 
     # Plans.
 
-    def creates(self, what: str) -> Plan:
+    def creates(self, what):
         """A plan for the rows of the one campaign; `what` as in `search.planned`."""
         case, soon = self.case, _iso(START + SOON)
-        rows, prefix, mended = (
-            range(case.rows - (what == "part")),
-            "s" if what == "renamed" else "r",
-            " mended" * (what == "changed"),
-        )
+        rows, prefix = range(case.rows - (what == "part")), "s" if what == "renamed" else "r"
+        mended = " mended" * (what == "changed")
         frame = pd.DataFrame({
             "row_id": [f"{prefix}{row}" for row in rows], "content": [f"row {0 if case.equal else row}{mended}" for row in rows],
             "accounts": ["acc"] * len(rows), "scheduled_for": [soon if row in case.soon else FAR for row in rows],
@@ -1086,11 +1053,10 @@ class World:
             frame["attempt"] = 2
         return plan_create(frame, key="row_id")
 
-    def syncs(self, kernel: Kernel, texts: Mapping[str, str]) -> Plan:
+    def syncs(self, kernel, texts):
         """A plan that gives rows these texts, and withdraws the others, by the list of posts as it is loaded now."""
         server = self.server
-        posts = {post.id: post for post in (*server.posts.values(), *server.gone)}
-        records = [server.record(posts[name], state) for name, state in server.listed().items()]
+        records = list(map(server.record, server.listed().values()))
         frame = build("posts", records, fetched_at=_iso(self.time))
         frame = with_rows(frame, rows_of(kernel.ledger, list(map(str, frame["post_id"]))))
         sheet = pd.DataFrame({"row_id": list(texts), "content": list(texts.values())}).assign(
@@ -1100,16 +1066,16 @@ class World:
             sheet, frame, key="row_id", campaign="c", withdraw=any(record["metadata"] for record in records)
         )
 
-    def redeliveries(self) -> Plan:
+    def redeliveries(self):
         """A plan for every delivery that has not succeeded."""
         frame = pd.DataFrame([one.seen for one in self.server.deliveries.values()])
         frame = frame.assign(event_type="post.failed", created_at=CREATED)
         for name in ("delivered_at", "created_at"):
-            frame[name] = _times(frame[name])
+            frame[name] = pd.to_datetime(frame[name], utc=True, format="ISO8601").astype("datetime64[us, UTC]")
         frame.attrs["fetched_at"] = _iso(self.time)
         return plan_redeliver(frame)
 
-    def retries(self, *, filtered: bool = False) -> Plan | None:
+    def retries(self, *, filtered=False):
         """A plan for whatever shows as failed now; `filtered` to one platform, so that targets are fixed one by one."""
         frame = self._loaded(lambda post: not post.metadata and "failed" in post.status)
         if frame is None:
@@ -1117,12 +1083,13 @@ class World:
         frame = triage(targets(frame))
         return plan_retry(frame[frame["platform"] == "p0"] if filtered else frame)
 
-    def _loaded(self, wanted: Callable[[Post], bool]) -> pd.DataFrame | None:
+    def _loaded(self, wanted):
         """Posts as the analyst loads them."""
-        records = [self.server.record(post) for post in self.server.posts.values() if wanted(post)]
+        server = self.server
+        records = [server.record(server.state(post)) for post in server.posts.values() if wanted(post)]
         return build("posts", records, fetched_at=_iso(self.time)) if records else None
 
-    def changes(self, act: str) -> Plan | None:
+    def changes(self, act):
         """A plan that withdraws, changes or moves the posts that wait to go out."""
         frame = self._loaded(lambda post: post.shown == "scheduled")
         if frame is None:
@@ -1135,7 +1102,7 @@ class World:
 
     # The end.
 
-    def heal(self, *, last: bool = False) -> None:
+    def heal(self):
         """Let the network be well and somebody resume all runs, or the last of each ledger, until nothing moves any more."""
         for kernel in self.alive:
             kernel.asleep = kernel.drowsy = kernel.sleepy = kernel.paused = False
@@ -1146,25 +1113,21 @@ class World:
         for _ in range(6 if self.server.reading.metadata else 1):  # without, what is unknown stays so
             self.go_on()
             for kernel in self.alive:
-                kernel.drive_all(last=last)
+                kernel.drive_all()
             self.go_on()
             for kernel in self.alive:
                 for run in (run for path, run in self.undoing if path == kernel.path):
                     kernel.start(kernel.undo(run))
             self.go_on()
-            if not self.unsettled():
+            open_ones = "SELECT count(*) FROM requests WHERE outcome = '' AND NOT blocked"
+            if not any(kernel.ledger.query(open_ones)[0][0] for kernel in self.alive):
                 break
         self.advance(RESEND_UNANSWERED)  # what was sent last shows in the lists
         for kernel in self.alive:
             kernel.start(kernel.engine.reconcile())
         self.go_on()
 
-    def unsettled(self) -> bool:
-        """Whether a request is open in the ledger of a kernel that runs."""
-        question = "SELECT count(*) FROM requests WHERE outcome = '' AND NOT blocked"
-        return any(kernel.ledger.query(question)[0][0] for kernel in self.alive)
-
-    def go_on(self) -> None:
+    def go_on(self):
         """Answer everything, and let time pass while anybody works."""
         for _ in range(400):
             for flight in list(self.open_flights()):

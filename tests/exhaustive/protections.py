@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ from uuid import uuid4
 
 from tests.exhaustive import model
 from tests.exhaustive.model import IGNORED, LAG, LAG_FORGET, QUEUED, Case, Reading
-from tests.exhaustive.search import Search, in_events, in_words, judged, search
+from tests.exhaustive.search import in_events, in_words, judged, search
 
 from voxops.acts import create, retry, update
 from voxops.api.evidence import Fate
@@ -26,7 +26,7 @@ from voxops.engine import answers, bind, facts, match, polling, read, rules, sen
 from voxops.ledger import seen as seen_module
 from voxops.ledger.calls import Calls
 from voxops.ledger.ledger import Ledger
-from voxops.ledger.records import Call, Seen
+from voxops.ledger.records import Seen
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
@@ -34,16 +34,16 @@ Patch = Callable[[], AbstractContextManager[Any]]
 # Patches of one row, and of one fact.
 
 
-def constant(place: Any, name: str, value: Any) -> Patch:
+def constant(place, name, value):
     """A patch of one name."""
     return lambda: mock.patch.object(place, name, value)
 
 
-def all_of(*patches: Patch) -> Patch:
+def all_of(*patches):
     """Several patches at once."""
 
     @contextmanager
-    def together() -> Iterator[None]:
+    def together():
         with ExitStack() as stack:
             for patch in patches:
                 stack.enter_context(patch())
@@ -52,35 +52,35 @@ def all_of(*patches: Patch) -> Patch:
     return together
 
 
-def rule(name: str) -> Patch:
+def rule(name):
     """`decide` without the rows that demand this."""
     left = tuple(row for row in rules.RULES if name not in row.name)
     assert len(left) < len(rules.RULES), name
     return constant(rules, "_PLACES", rules._by_place(left))
 
 
-def fit(name: str) -> Patch:
+def fit(name):
     """`fit` without the row that demands this."""
     left = tuple(row for row in rules.FITS if name not in row.name)
     assert len(left) < len(rules.FITS), name
     return constant(rules, "FITS", left)
 
 
-def ending(*names: str) -> Patch:
+def ending(*names):
     """`reduce` without these cases."""
     left = tuple(row for row in answers.CASES if row.name not in names)
     assert len(left) == len(answers.CASES) - len(names), names
     return constant(answers, "CASES", left)
 
 
-def verdict(name: str, instead: Callable[[bind.Planned], bind.Verdict] | None = None) -> Patch:
+def verdict(name, instead=None):
     """`place` without this case, or with another verdict of it."""
     assert any(row.name == name for row in bind.CASES), name
     changed = [replace(row, verdict=instead) if instead and row.name == name else row for row in bind.CASES]
     return constant(bind, "CASES", tuple(row for row in changed if instead or row.name != name))
 
 
-def nothing(*_: Any, **__: Any) -> None:
+def nothing(*_, **__):
     """Nothing is done."""
 
 
@@ -90,20 +90,20 @@ def nothing(*_: Any, **__: Any) -> None:
 class _KeySavedAfterTheSend(Calls):
     """Nothing is on disk while the request is under way, and the key is made when it leaves."""
 
-    def send(self, form: Any, *args: Any, **options: Any) -> Call:
+    def send(self, form, *args, **options):
         call = super().send(replace(form, key=str(uuid4())), *args, **options)
         self._set(call, "closed", None)
         return call
 
-    def end(self, call: Call, *args: Any, **options: Any) -> bool:
+    def end(self, call, *args, **options):
         self._set(call, "sent", call.id)
         return super().end(call, *args, **options)
 
-    def unsend(self, call: Call) -> None:
+    def unsend(self, call):
         self._set(call, "sent", call.id)
         super().unsend(call)
 
-    def _set(self, call: Call, state: str, named: int | None) -> None:
+    def _set(self, call, state, named):
         with self._store.atomic() as db:
             db.execute("UPDATE calls SET state = ? WHERE id = ?", (state, call.id))
             db.execute(
@@ -113,12 +113,12 @@ class _KeySavedAfterTheSend(Calls):
 
 
 class KeySavedAfterTheSend(Ledger):
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.calls = _KeySavedAfterTheSend(self)
 
 
-def anybody(self: Any, group: Any, gate: Any) -> Any:
+def anybody(self, group, gate):
     """Whoever has decided to send sends, whatever has happened since."""
     requests = sorted(self._ledger.requests.get(group.ids).values(), key=lambda one: one.item.identity)
     subject = requests[0].item.subject
@@ -131,14 +131,14 @@ def anybody(self: Any, group: Any, gate: Any) -> Any:
 
 
 @contextmanager
-def decided_before() -> Iterator[None]:
+def decided_before():
     """The transaction that sends does not decide again."""
     with mock.patch.object(send.Sender, "take", anybody):
         yield
 
 
 @contextmanager
-def any_page_speaks() -> Iterator[None]:
+def any_page_speaks():
     """A page that stands in the place of an answer is taken for the API's own."""
     with (
         mock.patch.object(answers.Event, "spoken", True),
@@ -148,7 +148,7 @@ def any_page_speaks() -> Iterator[None]:
 
 
 @contextmanager
-def nothing_shown() -> Iterator[None]:
+def nothing_shown():
     """Lists show no create, and their silence proves nothing."""
     with (
         mock.patch.object(match, "posts_for", lambda *_, **__: {}),
@@ -159,18 +159,18 @@ def nothing_shown() -> Iterator[None]:
         yield
 
 
-def status_trusted(target: Any, *_: Any) -> Fate:
+def status_trusted(target, *_):
     """A terminal status settles before the post has moved."""
     return {"failed": Fate.FAILED, "published": Fate.SUCCEEDED}.get(target.status, Fate.MOVING)
 
 
-def own_calls_only(self: Any, calls: Any, subjects: Any = ()) -> None:
+def own_calls_only(self, calls, subjects=()):
     """The open calls that a run of this kernel may send again, and no others'."""
     self._take_of_all([call for call in calls if self._sends(call.id)], subjects)
 
 
 @contextmanager
-def others_calls_unread() -> Iterator[None]:
+def others_calls_unread():
     with (
         mock.patch.object(polling.OpenCalls, "_take_of_all", polling.OpenCalls.take, create=True),
         mock.patch.object(polling.OpenCalls, "take", own_calls_only),
@@ -178,7 +178,7 @@ def others_calls_unread() -> Iterator[None]:
         yield
 
 
-def metadata_unchecked(item: Any, state: Any) -> dict[str, Any] | None:
+def metadata_unchecked(item, state):
     """The metadata that a named change writes, whether or not the reading shows every mark whole."""
     shown = dict(state.metadata or {})
     if not item.seen.get("change") or not shown:
@@ -191,7 +191,7 @@ def metadata_unchecked(item: Any, state: Any) -> dict[str, Any] | None:
     return {**shown, "voxopsChanges": {**before, **marks}}
 
 
-def fit_for_everybody(frame: Any, names: Any, meant: Any) -> Any:
+def fit_for_everybody(frame, names, meant):
     """Rows that look like each other are let into one plan."""
     rows = create.sheet_rows(frame)
     judged = create.errors_of_all(rows, names, [True] * len(rows))
@@ -216,7 +216,7 @@ class Removal:
     unsettled: bool = True
 
 
-def calm(act: str, **how: Any) -> Case:
+def calm(act, **how):
     """A case in which everything is well, and nobody does anything else."""
     return Case(act, people=False, **{"fates": ("ok",), **how})
 
@@ -337,7 +337,6 @@ REMOVALS = (
     Removal(
         "no post may be a row of what is sent again", "run 0; meet 0 500 after; write",
         Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no unmarked post may be one of its rows"),
-        unsettled=False,
     ),
     Removal(
         "every row of what is sent again is wanted", "run 0; kill 0; another; run 0 part; meet 0 lost",
@@ -459,25 +458,25 @@ REMOVALS = (
 
 
 @contextmanager
-def taken_away(removal: Removal, *, removed: bool) -> Iterator[None]:
+def taken_away(removal, *, removed):
     """Without what stands beside a protection, and without that itself if it is `removed`."""
     with removal.standing(), removal.patch() if removed else nullcontext():
         yield
 
 
-def wrong(removal: Removal, *, removed: bool) -> list[str]:
+def wrong(removal, *, removed):
     """What is wrong with a protection's shortest history, where it is removed and where it is not."""
     with taken_away(removal, removed=removed):
         return judged(replace(removal.case, opening=""), in_events(removal.shortest), unsettled=removal.unsettled)
 
 
-def searched(removal: Removal, *, removed: bool) -> Search:
+def searched(removal, *, removed):
     """Search without a protection, which must find a history, or with it, which must find nothing."""
     with taken_away(removal, removed=removed):
         return search(removal.case, removal.depth, unsettled=removal.unsettled)
 
 
-def main() -> int:
+def main():
     """Say what is found without each protection, and that nothing is found with it; 1 if that is not what its row says."""
     warnings.simplefilter("ignore", ResourceWarning)
     names, good = sys.argv[1:], True

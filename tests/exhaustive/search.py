@@ -23,14 +23,12 @@ import sqlite3
 import tempfile
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 from tests.exhaustive import model
-from tests.exhaustive.model import CHANGES, Case, Kernel, Post, Server, World
+from tests.exhaustive.model import CHANGES, Server, World
 from tests.processes import MEMORY
 
 from voxops._support.canonical import fingerprint
@@ -47,20 +45,18 @@ from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome
 
 FRESH = "fresh.sqlite"
-Event = tuple[Any, ...]
-History = tuple[Event, ...]
 
-_KNOWN: dict[Any, Any] = {}
+_KNOWN = {}
 
 
-def _once(asked: Any, make: Callable[[], Any]) -> Any:
+def _once(asked, make):
     """What was made of this before: planning is pure, so that the same frames give the same plan."""
     if asked not in _KNOWN:
         _KNOWN[asked] = make()
     return _KNOWN[asked]
 
 
-def _once_of(work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _once_of(work):
     """Work that is done once for each object; those live as long as what is known of them."""
     return lambda thing: _once((work, id(thing)), lambda: (thing, work(thing)))[1]
 
@@ -69,15 +65,15 @@ _STORE, _TABLE = _once_of(store), _once_of(Plan._stored_table)
 
 
 @contextmanager
-def universe(case: Case) -> Iterator[Callable[[], World]]:
+def universe(case):
     """Make worlds of a case, each in a folder of its own; the same events give the same history."""
     folder = Path(tempfile.mkdtemp(prefix="voxops-exhaustive-", dir=MEMORY))
     fresh = folder / FRESH
     Ledger(fresh).close()
     numbers = itertools.count()
-    names: Any = itertools.count()
+    names = itertools.count()
 
-    def make() -> World:
+    def make():
         nonlocal names
         names = itertools.count()
         place = folder / str(next(numbers))
@@ -98,20 +94,20 @@ def universe(case: Case) -> Iterator[Callable[[], World]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def open_ledger(world: World) -> None:
+def open_ledger(world):
     """Start a kernel on a ledger of its own, which is empty: copied, since making one takes longer than a whole history."""
-    shutil.copy(world.folder.parent / FRESH, world.folder / f"ledger{world._name}.sqlite")
+    shutil.copy(world.folder.parent / FRESH, world.path)
     world.kernel()
 
 
-def sheet_of(case: Case, what: str = "") -> dict[str, str]:
+def sheet_of(case, what=""):
     """Row -> text of a sheet to be synced; ``up``: the first row was deleted, and the others, which have numbers, have moved up."""
     texts = [f"row {row}" for row in range(case.rows)]
     rows = texts[1:] if what == "up" else texts[: -1 if what == "part" else None]
     return {f"r{number}": text + " mended" * (what == "changed") for number, text in enumerate(rows)}
 
 
-def planned(world: World, what: str = "", which: int = 0) -> Plan | None:
+def planned(world, what="", *, which=0):
     """What there is to do, as a notebook's cell plans it now.
 
     `what` is another cell than the case's own: ``changed`` (somebody has mended the sheet's texts), ``part`` (the sheet without its last
@@ -126,26 +122,17 @@ def planned(world: World, what: str = "", which: int = 0) -> Plan | None:
     if act != "create":
         asked = str((asked, world.time, shown, [one.seen for one in server.deliveries.values()]))
 
-    def make() -> Plan | None:
+    def make():
         if act in CHANGES:
             return world.changes(act)
         if act == "create":
             return world.creates(what)
         return world.redeliveries() if act == "redeliver" else world.retries(filtered=what == "filtered")
 
-    plan: Plan | None = _once(asked, make)
-    return plan
+    return _once(asked, make)
 
 
-def start(world: World, which: int, what: str = "") -> None:
-    """Plan what there is to do and run it, as a notebook's cell does."""
-    plan = planned(world, what, which)
-    if plan is not None:
-        kernel = world.alive[which]
-        kernel.start(kernel.run(plan))
-
-
-def ours(world: World) -> list[Post]:
+def ours(world):
     """Posts that were created for rows, the oldest first."""
     return [post for post in world.server.posts.values() if post.born]
 
@@ -156,18 +143,19 @@ HANDS = {
 }  # fmt: skip
 
 
-def play(world: World, event: Event) -> None:
+def play(world, event):
     """Let one event happen."""
     case, server = world.case, world.server
-    kernel: Any = world.alive[event[1]] if len(event) > 1 and event[0] not in {"meet", "wait"} else None
+    kernel = world.alive[event[1]] if len(event) > 1 and event[0] not in {"meet", "wait"} else None
     match event:
-        case ("run", which):
-            world.struck.clear()
-            start(world, which)
-        case ("run", which, what):
-            if what == "part" and case.last and len(world.alive) == 1 and not kernel.busy:
+        case ("run", which, *what):
+            if not what:
+                world.struck.clear()
+            elif what == ["part"] and case.last and len(world.alive) == 1 and not kernel.busy:
                 world.struck.setdefault(f"row {case.rows - 1}", world.time)
-            start(world, which, what)
+            plan = planned(world, *what, which=which)
+            if plan is not None:
+                kernel.start(kernel.run(plan))
         case ("load",):
             world.loaded = planned(world)
         case ("run loaded", _):
@@ -179,7 +167,6 @@ def play(world: World, event: Event) -> None:
             kernel.start(kernel.undo(run))
             world.undone |= {f"row {row}" for row in range(case.rows)}
             world.undoing.add((kernel.path, run))
-            world.ended |= world.undone
         case ("stuck", _):
             for run in kernel.runs()[-1:]:
                 kernel.start(kernel.retry_stuck(run))
@@ -197,7 +184,7 @@ def play(world: World, event: Event) -> None:
             world.night()
         case ("edit",):
             server.touch(next(iter(server.posts.values())))
-        case (("edit tags" | "write" | "set time" | "withdraw" | "delete") as name,):
+        case (name,) if name in HANDS:
             HANDS[name](server, ours(world)[0])
         case ("hold", _):
             kernel.client.open = False
@@ -207,7 +194,7 @@ def play(world: World, event: Event) -> None:
         case ("kill", _):
             kernel.kill()
         case ("restart",):
-            world.kernel().drive_all(last=case.last)
+            world.kernel().drive_all()
         case ("another",):
             world.kernel()
         case ("other key",):
@@ -237,21 +224,21 @@ def play(world: World, event: Event) -> None:
         case ("lose",):
             for kernel in world.alive:
                 kernel.kill()
-            (world.folder / f"ledger{world._name}.sqlite").unlink()
+            world.path.unlink()
             world._name += 1
             open_ledger(world)
         case _:
             raise ValueError(event)
 
 
-def kinds_of(event: Event) -> Iterator[str]:
+def kinds_of(event):
     """What an event is, and which cell it runs, if that is not the case's own."""
     yield event[0]
     if event[0] == "run":
         yield from event[2:]
 
 
-def events(world: World, past: History) -> Iterator[Event]:
+def events(world, past):
     """What may happen next."""
     only = set(world.case.only)
     for event in _events(world, past):
@@ -259,7 +246,7 @@ def events(world: World, past: History) -> Iterator[Event]:
             yield event
 
 
-def _events(world: World, past: History) -> Iterator[Event]:
+def _events(world, past):
     case, flights, alive, more = world.case, world.open_flights(), world.alive, set(world.case.more)
     kinds = {kind for event in past for kind in kinds_of(event)}
     live = [post for post in ours(world) if post.is_live]
@@ -325,20 +312,18 @@ def _events(world: World, past: History) -> Iterator[Event]:
     beside = "load copies" in kinds and (flights or "run loaded" in kinds)
     if case.people and live and "delete" not in kinds and case.act == "create" and not beside:
         yield ("delete",)
-    for name in ("edit tags", "write", "set time", "withdraw"):
-        if name in more and live and name not in kinds:
-            yield (name,)
+    yield from ((name,) for name in HANDS if name in more and live and name not in kinds)
 
 
-def digest(world: World) -> str:
+def digest(world):
     """What decides about everything to come: equal digests, equal futures."""
     now, elapsed = world.time, world.elapsed
     server = world.server
 
-    def ago(at: float) -> float:
+    def ago(at):
         return round(now - at, 2)
 
-    state: list[Any] = [
+    state = [
         [
             (
                 p.id, p.content, p.born, p.hand, p.moved, p.scheduled, str(p.metadata), p.status, p.jobs, p.outcomes, ago(p.created),
@@ -353,7 +338,7 @@ def digest(world: World) -> str:
         sorted(round(timer[0] - elapsed, 2) for timer in world.timers if not timer[2].done()),
         [(f.path, f.key, str(f.body), f.stage, f.waited, f.changed, sorted(f.ended), ago(f.sent)) for f in world.open_flights()],
         [_of_kernel(kernel) for kernel in world.alive],
-        id(world.loaded), world.loaded is None, sorted(world.undone), sorted(world.struck), sorted(world.ended), world.api_key,
+        id(world.loaded), sorted(world.undone), sorted(world.struck), world.api_key,
     ]  # fmt: skip
     if world.case.soon:
         state.append(round(now - model.START, 2))
@@ -369,11 +354,11 @@ _SKIPPED = {
 }  # fmt: skip
 
 
-def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
+def _of_ledger(path, ago):
     """The rows of a ledger; runs by their order, times by their age."""
-    runs: dict[str, str] = {}
+    runs = {}
 
-    def told(value: Any) -> Any:
+    def told(value):
         if isinstance(value, float) and value > 1e9:
             return ago(value)
         if isinstance(value, bytes):
@@ -399,27 +384,22 @@ def _of_ledger(path: Path, ago: Callable[[float], float]) -> Iterator[Any]:
                 yield table, [told(value) for value in row]
 
 
-def _of_kernel(kernel: Kernel) -> list[Any]:
+def _of_kernel(kernel):
     """What a kernel remembers."""
     world, engine_, loop = kernel.world, kernel.engine, kernel.engine.loop
     now, elapsed, readings = engine_.shared.now, kernel.monotonic(), kernel.engine.shared.readings
 
-    def moment(one: Any) -> Any:
+    def moment(one):
         return None if one is None else (round(now - one.at, 2), round(elapsed - one.elapsed, 2))
 
-    def posts(some: Any) -> Any:
-        return sorted(
-            (name, None if one is None else (one.status, one.updated_at, one.content)) for name, one in some.items()
-        )
-
     runs = {run: number for number, run in enumerate(kernel.runs())}
-    reader: Any = engine_.reads.reader
-    opened: Any = loop._open
+    reader = engine_.reads.reader
+    opened = loop._open
     return [
         kernel.path.name, kernel.asleep, kernel.sleepy, kernel.drowsy, kernel.busy, kernel.client.open,
         round(kernel.client._offset - world.time + elapsed, 2),
         [round(elapsed - min(each, elapsed + 1) if each != float("-inf") else -1.0, 2) for each in reader.created.walk],
-        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), posts(readings.window), readings.foreign_mark, readings.read_singly,
+        moment(readings.listed), moment(readings.walked), round(now - readings.since, 2), sorted((name, one and (one.status, one.updated_at, one.content)) for name, one in readings.window.items()), readings.foreign_mark, readings.read_singly,
         sorted((name, str(one), moment(at)) for name, (one, at) in readings.subjects.items()),
         sorted((call, round(elapsed - over, 2)) for (call, _), over in readings._over.items() if call in opened.calls),
         [
@@ -442,7 +422,7 @@ def _of_kernel(kernel: Kernel) -> list[Any]:
 _OF_EVENTS = {"_senders", "run", "transitions", "idle", "done", "acts", "failure"}
 
 
-def _plain(value: Any, now: float) -> Any:
+def _plain(value, now):
     """What a kernel remembers, as text; times by their age."""
     if isinstance(value, float) and value > 1e9:
         return round(now - value, 2)
@@ -455,7 +435,7 @@ def _plain(value: Any, now: float) -> Any:
     return str(value)
 
 
-def replay(make: Callable[[], World], history: History) -> World:
+def replay(make, history):
     """A world in which a history has happened."""
     world = make()
     for event in (*in_events(world.case.opening), *history):
@@ -463,47 +443,38 @@ def replay(make: Callable[[], World], history: History) -> World:
     return world
 
 
-def in_events(words: str) -> History:
+def in_events(words):
     """A history from its words, as `in_words` writes them."""
     return tuple(_event(each) for each in words.split("; ") if each)
 
 
-def _event(words: str) -> Event:
-    name = next((name for name in _TWO_WORDS if words.startswith(name)), words.partition(" ")[0])
-    first, _, rest = words.removeprefix(name).strip().partition(" ")
-    number = (float(first) if "." in first else int(first),) if first else ()
-    return name, *number, *([rest] if rest else [])
+def _event(words):
+    name, number, rest = re.fullmatch(r"(\D+?)(?: ([\d.]+)(?: (.+))?)?", words).groups()
+    return name, *([json.loads(number)] if number else []), *([rest] if rest else [])
 
 
-_TWO_WORDS = ("other ledger", "edit tags", "set time", "load copies", "run loaded", "let go", "other key")
-
-
-def in_words(history: History) -> str:
+def in_words(history):
     """A history in words."""
     return "; ".join(" ".join(map(str, event)) for event in history)
 
 
-def verdict(world: World) -> list[str]:
+def verdict(world):
     """Play a world to its end, where every ledger has somebody who goes on with it, and say what is wrong with it."""
-    case, current = world.case, world._name
-    for number in range(current + 1):
-        path = world.folder / f"ledger{number}.sqlite"
-        if path.exists() and all(kernel.path != path for kernel in world.alive):
-            world._name = number
-            world.kernel()
-    world._name = current
-    world.heal(last=case.last)
-    ends = ["a cell never ends"] if world.hangs else []
+    case = world.case
+    for path in sorted(world.folder.glob("*.sqlite")):
+        if all(kernel.path != path for kernel in world.alive):
+            world.kernel(path)
+    world.heal()
     return [
-        *(unreported(world) if case.reports else world.server.violations),
         *lost(world),
-        *ends,
+        *(["a cell never ends"] if world.hangs else []),
         *(unlike(world) if case.act == "sync" else ()),
+        *(unreported(world) if case.reports else world.server.violations),
         *(said for kernel in world.alive for said in kernel.broken()),
     ]
 
 
-def unlike(world: World) -> Iterator[str]:
+def unlike(world):
     """What the server shows otherwise than the sheet, once its owner has loaded and synced it until nothing is left to send.
 
     What a person has changed or withdrawn stays, and so does what another ledger has withdrawn.
@@ -520,16 +491,15 @@ def unlike(world: World) -> Iterator[str]:
     live = Counter(post.content for post in ours(world) if post.is_live)
     if live != Counter(sheet_of(world.case).values()):
         yield f"the sheet is not shown, but {dict(live)}"
-    yield from world.server.violations
 
 
-def wrong_in(world: World, *, unsettled: bool = True) -> list[str]:
+def wrong_in(world, *, unsettled=True):
     """What is wrong with a world: what was done twice and, where that counts, what is left open or said wrongly at its end."""
     said = ([] if world.case.reports else list(world.server.violations)) or verdict(world)
     return said if unsettled else list(world.server.violations)
 
 
-def unreported(world: World) -> list[str]:
+def unreported(world):
     """Rows for an attempt at which there are two live posts, and no ledger tells of it (rule 19)."""
     told = {request.item.row_mark for kernel in world.alive for request, _ in duplicates(kernel.ledger)}
     posts = Counter((post.metadata["voxopsRow"], post.metadata["voxopsOp"]) for post in ours(world) if post.is_live)
@@ -540,7 +510,7 @@ def unreported(world: World) -> list[str]:
     ]
 
 
-def judged(case: Case, history: History, *, unsettled: bool = True) -> list[str]:
+def judged(case, history, *, unsettled=True):
     """What is wrong with a history."""
     with universe(case) as make:
         try:
@@ -550,9 +520,9 @@ def judged(case: Case, history: History, *, unsettled: bool = True) -> list[str]
             return [str(failure)]
 
 
-def lost(world: World) -> list[str]:
+def lost(world):
     """What a ledger says and is not so: created and not there, failed and there, or left open where the API shows what there is."""
-    problems: list[str] = []
+    problems = []
     case, server, reading = world.case, world.server, world.server.reading
     ledgers = {kernel.path: kernel.ledger for kernel in world.alive}
     alone = len(ledgers) == 1 and not world._name  # what a lost ledger has sent may arrive later
@@ -612,7 +582,7 @@ def lost(world: World) -> list[str]:
     return problems
 
 
-def _not_so(world: World, subject: str, platform: str, act: str, item: Any) -> Iterator[str]:
+def _not_so(world, subject, platform, act, item):
     """What an act is said to have done, and has not."""
     server = world.server
     kind, _, name = subject.partition(":")
@@ -633,9 +603,9 @@ def _not_so(world: World, subject: str, platform: str, act: str, item: Any) -> I
         yield f"{name} is said to be changed and is not"
 
 
-def blocked(world: World) -> Counter[str]:
+def blocked(world):
     """Codes of why rows are blocked or left open at the end, over all ledgers."""
-    found: Counter[str] = Counter()
+    found = Counter()
     for kernel in world.alive:
         rows = kernel.ledger.query(
             """SELECT act, blocked, coalesce(nullif(run_rows.reason, ''), requests.reason) AS why FROM run_rows JOIN requests ON requests.id = request
@@ -650,22 +620,22 @@ def blocked(world: World) -> Counter[str]:
 class Search:
     """A search that may be interrupted and taken up again."""
 
-    def __init__(self, case: Case, depth: int, *, unsettled: bool = True, stops: bool = True) -> None:
+    def __init__(self, case, depth, *, unsettled=True, stops=True):
         self.case, self.depth, self.unsettled, self.stops = case, depth, unsettled, stops
         self.histories = 0
-        self.level: list[History] = [in_events(case.begin)]
+        self.level = [in_events(case.begin)]
         self.length = len(self.level[0])
-        self.seen: set[str] = set()
+        self.seen = set()
         self.at = 0
-        self.following: list[History] = []
-        self.wrong: list[tuple[History, tuple[str, ...]]] = []
-        self.told: dict[str, History] = {}  # why rows were blocked or left open at the end -> the shortest history
+        self.following = []
+        self.wrong = []
+        self.told = {}  # why rows were blocked or left open at the end -> the shortest history
 
     @property
-    def done(self) -> bool:
+    def done(self):
         return self.length > self.depth or (self.stops and bool(self.wrong))
 
-    def go(self, seconds: float = float("inf")) -> bool:
+    def go(self, seconds=float("inf")):
         """Search for so long; whether it is done."""
         until = time.monotonic() + seconds
         with universe(self.case) as make:
@@ -677,9 +647,9 @@ class Search:
                 self._look(make, history)
         return self.done
 
-    def _look(self, make: Callable[[], World], history: History) -> None:
+    def _look(self, make, history):
         self.histories += 1
-        branches: list[History] = []
+        branches = []
         try:
             world = replay(make, history)
         except RuntimeError as failure:
@@ -706,7 +676,7 @@ class Search:
             self.following += branches
 
 
-def search(case: Case, depth: int, *, unsettled: bool = True) -> Search:
+def search(case, depth, *, unsettled=True):
     """Play every history of so many events; ends at the first, and so shortest, that breaks the promise."""
     one = Search(case, depth, unsettled=unsettled)
     one.go()
