@@ -210,6 +210,8 @@ def test_of_a_delivery_that_was_read_twice_the_later_attempt_counts():
         assert once[["success", "retry_count"]].to_numpy().tolist() == [[True, 2], [False, 3]]
     unknown = log_of(OK, OK).assign(delivery_id=pd.array([None, None], dtype="string"))
     assert len(deduplicate(unknown)) == 2, "it is unknown whether they are one"
+    nameless = unknown.drop(columns="delivery_id")
+    assert deduplicate(nameless) is nameless
 
 
 def test_success_may_be_text_as_a_csv_file_read_as_text_has_it():
