@@ -40,6 +40,14 @@ def test_causes_are_counted_the_commonest_first():
     pd.testing.assert_series_equal(vx.causes(rows.head(0)).dtypes, table.dtypes)
 
 
+@pytest.mark.parametrize("asked", [{}, {"by": "week"}, {"against": "7D"}])
+def test_a_failure_that_is_in_the_frame_twice_is_counted_once(asked):
+    rows = failures(("A", 1), ("A", 8), ("B", 2)).assign(account_id="a", retryable=True, error_message="x")
+    twice = pd.concat([rows, rows], ignore_index=True)
+    twice.attrs = rows.attrs
+    pd.testing.assert_frame_equal(vx.causes(twice, **asked), vx.causes(rows, **asked))
+
+
 def test_owners_of_a_cause_are_named_by_their_rows_and_the_others_counted():
     rows = failures(*[("A", 1)] * 7).assign(owner=[*"abcdeba"], account_id="a", retryable=True, error_message="x")
     assert vx.causes(rows)["owners"].tolist() == ["a (2), b (2), c (1), d (1) and 1 more"]

@@ -71,6 +71,15 @@ def test_its_numbers_are_those_of_the_frames(triaged):
     assert repr(report).splitlines()[1] == report.headline
 
 
+def test_what_resolves_by_waiting_needs_nobody(triaged):
+    failed = triaged[triaged["cause"].notna()]
+    waits = failed["verdict"] == "fix content"
+    report = vx.report(failed.assign(verdict=failed["verdict"].mask(waits, "wait")))
+    asked = ~failed["retryable"].astype(bool) & ~waits
+    assert 0 < facts(report)["resolve by waiting"] == waits.sum()
+    assert 0 < facts(report)["need a person to act first"] == asked.sum()
+
+
 def test_who_must_do_what_has_a_row_per_account_to_reconnect_and_names_owners(triaged):
     failed = triaged[triaged["cause"].notna()]
     lost = failed["verdict"] == "reconnect account"
@@ -202,6 +211,8 @@ def test_an_endpoint_that_has_not_recovered_is_somebody_s_task_unless_the_log_en
 def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(ws):
     before = ws.deliveries(since="30D")
     lost = vx.deliveries.lost(before)
+    with pytest.raises(vx.PlanError, match=r"report\(\) needs successes"):
+        vx.report(ws.deliveries(since="30D", success=False))
     run = ws.run(vx.plan_redeliver(lost[lost["reason_code"] != "rejected"]), reason="report").wait(60)
     results, made = run.results(), vx.report(before, run=run)
     back = results.loc[results["outcome"].isin(["succeeded", "pending"]), "delivery_id"]
