@@ -211,7 +211,7 @@ def test_an_endpoint_that_has_not_recovered_is_somebody_s_task_unless_the_log_en
 def test_after_a_redelivery_what_is_to_be_done_is_what_it_has_left(ws):
     before = ws.deliveries(since="30D")
     lost = vx.deliveries.lost(before)
-    with pytest.raises(vx.PlanError, match=r"report\(\) needs successes"):
+    with pytest.raises(PlanError, match=r"report\(\) needs successes"):
         vx.report(ws.deliveries(since="30D", success=False))
     run = ws.run(vx.plan_redeliver(lost[lost["reason_code"] != "rejected"]), reason="report").wait(60)
     results, made = run.results(), vx.report(before, run=run)
