@@ -74,7 +74,7 @@ def test_what_can_not_be_synced_is_refused(archive, ws, tmp_path):
 
 def test_a_second_sync_reads_the_head_and_what_is_open_and_writes_nothing(unfilled, ws, monkeypatch):
     # else the whole list has fewer pages than there are lists of what is open
-    let_pages_be_small(monkeypatch, 10)
+    let_pages_be_small(monkeypatch, 25)
     first = unfilled.sync()
     files = {path: path.stat().st_mtime_ns for path in unfilled._store.root.rglob("*.parquet")}
     second, full = unfilled.sync(), unfilled.sync(full=True)
@@ -243,10 +243,10 @@ def test_a_kill_in_the_middle_loses_and_doubles_nothing(unfilled, ws, sandbox, r
 
 def test_a_failed_sync_goes_on_where_it_was(unfilled, ws, sandbox, monkeypatch):
     log = ws.deliveries()
-    let_pages_be_small(monkeypatch, 10)
-    monkeypatch.setattr(sync, "BLOCK", 20)
+    let_pages_be_small(monkeypatch, 25)
+    monkeypatch.setattr(sync, "BLOCK", 50)
     longest = log["webhook_id"].value_counts().index[0]
-    sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=5))
+    sandbox.add_fault(Fault("repeat_cursor", "GET", f"/v1/webhooks/{longest}/deliveries", nth=4))
     with pytest.raises(DecodeError):
         unfilled.sync()
     kept = unfilled.deliveries(webhook=longest)
@@ -256,7 +256,7 @@ def test_a_failed_sync_goes_on_where_it_was(unfilled, ws, sandbox, monkeypatch):
     unfilled.sync()
     again = [each for each in sandbox.requests()[before:] if longest in each["path"]]
     holds_what_the_api_shows(unfilled, ws)
-    assert len(again) < len(log[log["webhook_id"] == longest]) / 10 - 2  # the blocks on disk were not read again
+    assert len(again) < len(log[log["webhook_id"] == longest]) / 25 - 2  # the blocks on disk were not read again
 
 
 HOSTILE = [

@@ -8,6 +8,7 @@ from tests.analysis.parts import blocks, same_counts
 BEGINNING, *_, FILES, COUNTS, PERCENTILES = blocks("{code-cell}")
 # Warnings of Dask's own start and stop, not ours.
 pytestmark = [
+    pytest.mark.release,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),

@@ -101,13 +101,13 @@ asyncio.run(main())
 def test_a_small_answer_of_many_values_takes_little_memory():
     """In a process of its own: the memory is that of the whole client, measured."""
     bodies = []
-    for value in (b"{}", b'"ab"', b'{"a":1}'):
+    for value in (b'"ab"', b'{"a":1}'):
         values = b",".join([value] * ((limits.ANSWER_BYTES - 100) // (len(value) + 1)))
         bodies.append(gzip.compress(b'{"data":[' + values + b"]}", 4))
     assert max(map(len, bodies)) < 600_000
     with serve(lambda *_: iter([answer(bodies.pop(), Content_Encoding="gzip")])) as server:
-        *said, megabytes = lines_of(READ, *[server.url] * 3)
-    assert ["more than 2,000,000 values" in each for each in said] == [True] * 3
+        *said, megabytes = lines_of(READ, *[server.url] * 2)
+    assert ["more than 2,000,000 values" in each for each in said] == [True] * 2
     assert int(megabytes) < 250
 
 

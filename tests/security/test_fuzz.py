@@ -24,9 +24,9 @@ sys.exit(fuzz.run(name, 1, most=most) > 0)
 @pytest.mark.parametrize(
     ("kind", "most", "broken"),
     [
-        ("files", 200, False),
-        ("archives", 12, False),
-        ("ledgers", 40, False),
+        ("files", 100, False),
+        ("archives", 6, False),
+        ("ledgers", 20, False),
         ("files", 3, True),
     ],
 )
