@@ -235,7 +235,7 @@ class Run:
             self._future.result()
         elif raises and timeout is not None and self._future is not None:
             left, rows = self._snapshot.total - self._snapshot.settled, safe.many(self._snapshot.total, "row")
-            message = f"{self.id} still runs after {timeout:g} s: {left} of {rows} not settled; run.wait() waits on"
+            message = f"{self.id} still runs after {timeout:g} s: {left} of {rows} not settled; call run.wait() again"
             raise WaitTooLong(message, seconds=timeout)
 
     async def _is_over(self) -> bool:
@@ -461,7 +461,7 @@ class Run:
     async def made(self) -> pd.DataFrame:
         """Return the posts that a run created, as they are now; ``vx.plan_cancel(run)`` withdraws them.
 
-        What a run of `plan_sync` changed or withdrew is not among them, and stays so.
+        Posts that a run of `plan_sync` changed or withdrew are not among them, and stay changed or withdrawn.
 
         Returns
         -------

@@ -543,7 +543,7 @@ class Workspace:
         return Archive(path, self.client, workspace=self.id, acted=acted, tz=tz, people=people)
 
     def panel(self, frame: pd.DataFrame | None = None) -> Panel:
-        """Show a panel for the same jobs by clicking: of failures, of webhook deliveries, or of the runs.
+        """Show a panel that does the same jobs by clicking, for failures, webhook deliveries or runs.
 
         Facets, a search and days filter in the kernel; rows are ticked by id. A plan of all that match, or of the ticked rows, says what
         would be sent and why the rest would not. Nothing is sent before a person gives a reason and presses that plan's own *Run*.

@@ -139,10 +139,11 @@ def test_files_with_other_columns_are_asked_like_the_others(archive, place):
 
 def test_filters_and_columns_are_read_as_those_of_the_workspace(archive, ws):
     hook = archive.deliveries()["webhook_id"].iloc[0]
+    ten, three, two = (ws.client.now() - timedelta(days=days) for days in (10, 3, 2))  # a span counts from each call
     for kind, filters in (
-        ("deliveries", {"since": "10D", "until": "3D", "success": True}), ("deliveries", {"webhook": hook, "event_type": ["POST.FAILED"]}),
+        ("deliveries", {"since": ten, "until": three, "success": True}), ("deliveries", {"webhook": hook, "event_type": ["POST.FAILED"]}),
         ("deliveries", {"webhook": []}), ("deliveries", {"event_type": []}),
-        ("posts", {"since": "2D", "status": ["Failed", "PARTIAL"]}), ("posts", {"status": "all"}), ("posts", {"status": []}),
+        ("posts", {"since": two, "status": ["Failed", "PARTIAL"]}), ("posts", {"status": "all"}), ("posts", {"status": []}),
     ):  # fmt: skip
         found = getattr(archive, kind)(**filters)
         same(found, getattr(ws, kind)(**filters))

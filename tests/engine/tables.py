@@ -99,7 +99,7 @@ _LIST = "the list was read within 10 s (15 s as it is sent), if it creates a pos
 _SUBJECT = "its subject was read within 60 s (120 s as it is sent)"
 _THERE = "no live or withdrawn post has the mark of this row"
 _ALIKE = "no other live post or open call has the same accounts, minute and text"
-_DONE = "its subject is not as requested already, and the name of the change (change=) was not used before"
+_DONE = "its subject is not already as requested, and the name of the change (change=) was not used before"
 _KEPT = "the post to keep is live and as requested, if this withdraws a duplicate"
 
 DECIDES = (
@@ -171,11 +171,11 @@ FITS = (
     _fits("it acts on exactly what was chosen", "retry", _block("other_target_open"), covers=Reason("other_target_open")),
     _fits("all its rows are still in it", "resend", _wait("resend_partly_done", holds=False), left=True),
     _fits("no reading has found one of its rows", "resend", _wait("resend_partly_done", holds=False), seen=True),
-    _fits("no unmarked post may be one of its rows, and its subject is unchanged since the try", "resend", _wait("changed_in_doubt", holds=False), doubtful=Reason("changed_in_doubt")),
+    _fits("no post without a mark could be one of its rows, and its subject is unchanged since the try", "resend", _wait("changed_in_doubt", holds=False), doubtful=Reason("changed_in_doubt")),
     _fits("every row is wanted by a run that this kernel sends", "resend", _wait("resend_unwanted", holds=False), unwanted=True),
     _fits("none of its scheduled times has passed", "resend", _wait("resend_time_passed", holds=False), passed=True),
     _fits("the server remembers its key", "resend", _wait("resend_key_forgotten", holds=False), forgotten=True),
-    _fits("it is the same API key", "resend", _wait("resend_other_key", holds=False), other_key=True),
+    _fits("the API key is the one that sent it first", "resend", _wait("resend_other_key", holds=False), other_key=True),
     _fits("its key was not refused", "resend", _wait("resend_refused", holds=False), refused=True),
     _fits("no other post has the mark of one of its rows, or looks like one", "resend", _wait("resend_stands", holds=False), stands=True),
     _fits(_OFTEN, "resend", _wait("tried_often", holds=False, times=6), tries=6),

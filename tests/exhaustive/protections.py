@@ -310,7 +310,7 @@ REMOVALS = (
     Removal(
         "a change is made once under its name", "run 0; meet 0 ok; other ledger; run 1",
         calm("move", ledgers=2, at_once=False, runs=1), 4,
-        rule("not as requested already"),
+        rule("not already as requested"),
     ),
     Removal(
         "unchanged since it was loaded", "load; write; run loaded 0",
@@ -336,7 +336,7 @@ REMOVALS = (
     ),
     Removal(
         "no post may be a row of what is sent again", "run 0; meet 0 500 after; write",
-        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no unmarked post may be one of its rows"),
+        Case("create", reading=Reading(metadata=False, forget_on_5xx=True), more=("write",), fates=("500 after", "ok")), 3, fit("no post without a mark could be one of its rows"),
     ),
     Removal(
         "every row of what is sent again is wanted", "run 0; kill 0; another; run 0 part; meet 0 lost",
@@ -348,7 +348,7 @@ REMOVALS = (
     ),
     Removal(
         "what is sent again goes out under the same API key", "run 0; kill 0; other key",
-        calm("retry", reading=QUEUED, more=("other key",), fates=("unanswered",), runs=1), 5, fit("it is the same API key"),
+        calm("retry", reading=QUEUED, more=("other key",), fates=("unanswered",), runs=1), 5, fit("the API key is the one that sent it first"),
     ),
     Removal(
         "no other post stands for a row of what is sent again", "run 0; meet 0 lost; kill 0; other ledger; run 0 changed",

@@ -1,5 +1,5 @@
-"""An API that carries out a request, forgets its key, and takes more than a minute to list the result. Posted twice:
-possible; creates are reported.
+"""An API that carries out a request, forgets its idempotency key, and takes more than a minute to list the result. Posted
+twice: possible; duplicate creates are reported.
 """
 
 from __future__ import annotations

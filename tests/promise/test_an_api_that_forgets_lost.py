@@ -1,5 +1,5 @@
-"""An API that carries out a request, forgets its key, and takes more than a minute to list the result. Lost: never:
-`unknown`, and a person decides.
+"""An API that carries out a request, forgets its idempotency key, and takes more than a minute to list the result. Lost:
+never: the row is `unknown`, and a person decides.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A second ledger, or a new one after a loss, once the API shows what the first one sent: creates within a minute, a retry
-when its post's status changes.
+"""A second ledger, or a new one after a loss, once the API shows what the first one sent (creates: within a minute; retries:
+when the post's status changes).
 Posted twice: never. Lost: never.
 """
 

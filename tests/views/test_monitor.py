@@ -233,6 +233,20 @@ def test_an_end_is_promised_once_three_states_are_known_and_by_their_median():
         left.append(progress.show(replace(progress.snapshot, cells=cells)).seconds_left)
     assert left == [None, None, pytest.approx(30), pytest.approx(20)]
     assert progress.show(replace(progress.snapshot, phase="paused")).seconds_left is None
+    for seconds, done in ((1_000, 40), (1_010, 41)):  # what was promised before the pause counts no more
+        client.now.return_value = NOON + timedelta(seconds=seconds)
+        cells = (Cell("a", Outcome.SUCCEEDED, done), Cell("a", Outcome.PENDING, 60 - done))
+        assert progress.show(replace(progress.snapshot, phase="sending", cells=cells)).seconds_left is None
+
+
+def test_the_eight_newest_changes_are_kept_the_newest_first():
+    client = Mock(pace=PaceInfo())
+    client.now.return_value = NOON
+    progress = Progress(client, Mock(), Snapshot("run_1", "retry", "", "sending", NOON, NOON))
+    for first in (0, 6):
+        moves = [Transition(NOON + timedelta(seconds=first + n), f"{first + n}", "", "", "queued") for n in range(6)]
+        progress.show(progress.snapshot, moves)
+    assert [move.item for move in progress.snapshot.recent] == [f"{n}" for n in range(11, 3, -1)]
 
 
 # -- buttons ------------------------------------------------------------------------------------------------------------------

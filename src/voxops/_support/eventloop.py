@@ -180,7 +180,7 @@ def run(coro: Coroutine[Any, Any, T], tick: Callable[[], object] = lambda: None)
     try:
         if _private.is_current():
             raise RuntimeError(
-                "this is the thread of voxops's own event loop, where a blocking call would deadlock; await ws.aio instead"
+                "this code runs in voxops's own event loop, where a blocking call would deadlock; await the same method of ws.aio"
             )
         if in_loop() and kernel_shell() is None:  # a notebook's own loop is meant to wait for the cell
             _warn_once()

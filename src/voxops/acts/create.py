@@ -231,9 +231,7 @@ def plan_create(sheet: pd.DataFrame, *, key: str, campaign: str | None = None, o
     )
     need(sheet, [key], "plan_create() needs the key column", "key= names the column that tells the rows apart.")
     if key in _FILLED:
-        raise PlanError(
-            f"key={key!r} names a column that plans and results fill themselves; give it another name first"
-        )
+        raise PlanError(f"key={key!r} names a column that plans and results fill themselves; rename the column first")
     warn_of_typos(sheet, OPTIONAL)
     written = _campaign_of(sheet, campaign)
     name = keys.campaign_name(written)
@@ -301,8 +299,8 @@ def _campaign_in(value: Any) -> str:
     """The campaign in a cell; a number there is one that a file has made of a name, such as 2026.1 of 2026.10 (rule 5)."""
     if value is not None and not isinstance(value, str):
         raise PlanError(
-            f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name, and another name "
-            "posts every row again; pass campaign=, or read the column as text"
+            f"column 'campaign' holds {str(value)[:40]}, a {type(value).__name__} that a file has made of a name; under another name, "
+            "every row would be posted again; pass campaign=, or read the column as text"
         )
     return _in_one_line(value or "")
 

@@ -235,12 +235,12 @@ def plan_sync(
         )
     created = plan_create(sheet, key=key, campaign=campaign, one_by_one=one_by_one)
     if "outcome" in sheet.columns or "run" in sheet.attrs:
-        raise PlanError("these are rows of a run, and rows that a sheet does not have are gone; pass the whole sheet")
+        raise PlanError("these are rows of a run; rows that are missing would count as deleted; pass the whole sheet")
     if withdraw and not len(sheet):
         raise PlanError("the sheet has no rows: withdraw=True would withdraw the whole campaign; use vx.plan_cancel")
     if withdraw and len(posts) and not any(metadata_value(value, []) for value in plain_values(posts, "metadata")):
         raise PlanError(
-            "no post of the frame shows metadata, so nothing tells which row each is; leave out withdraw=True, or use vx.plan_cancel"
+            "no post of the frame shows metadata, so nothing tells which row each belongs to; leave out withdraw=True, or use vx.plan_cancel"
         )
     labels = row_names(sheet, key)
     marks = [keys.row_mark(name, label) for label in labels]

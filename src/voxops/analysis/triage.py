@@ -344,7 +344,7 @@ def judge(
         remedy = f"It is {state}: let it finish; after 10 minutes look at the dashboard, it may be stuck."
         return Judgement(_label(f"still {state}", platform, ""), Verdict.WAIT, remedy)
     if state in IN_FLIGHT_STATUSES | WAITING_STATUSES:
-        return Judgement(None, Verdict.WAIT, f"The post is {post_status or state}: a person or a later time moves it.")
+        return Judgement(None, Verdict.WAIT, f"The post is {post_status or state}: it waits for its time or a person.")
     if state not in {"failed", "partial"}:
         remedy = (
             f"voxops does not know the status {state!r}: look at the post."

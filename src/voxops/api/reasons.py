@@ -23,7 +23,7 @@ NEED_NOBODY = frozenset({
 })  # fmt: skip
 _ONCE_MORE = "set the column 'again' to True for one run of the cell"
 _LIKE = "write it like 2026-03-04T10:00:00+01:00"
-_LOST = "merge(), join() and CSV files drop frame.attrs, which contain it"
+_LOST = "merge(), join() and CSV files drop frame.attrs, which voxops needs here"
 # Rows of one kind may differ in these parameters, taken from their own cells; any other difference is another kind.
 _DETAILS = frozenset({"count", "names", "new", "old", "other", "text", "time", "units", "value"})
 _EXAMPLES = 2  # shown of each kind
@@ -38,7 +38,7 @@ SENTENCES: dict[str, str] = {
     "comment_not_text": "the first comment is {value!r}, not text; leave the cell empty for none",
     "comment_too_long": "the first comment has {count:,} characters; the limit is {most:,}",
     "content_near_limit": (
-        "the content has {count:,} characters, but {units:,} where an emoji counts as two; {platform} allows {most:,}"
+        "the content has {count:,} characters, or {units:,} if an emoji counts as two; {platform} allows {most:,}"
     ),
     "content_not_text": "the content is of type {kind}, not text",
     "content_required": "no content",
@@ -54,16 +54,16 @@ SENTENCES: dict[str, str] = {
         "vx.read_campaign, such as 'cp1250' or 'mac_roman'"
     ),
     "in_blackout": "{time} is in the blackout {span}",
-    "layout_hidden": "a hidden sheet of this workbook reads {value}; if that is wrong, pass columns= and tz= to vx.read_campaign",
+    "layout_hidden": "a hidden sheet of this workbook tells voxops to read {value}; if that is wrong, pass columns= and tz= to vx.read_campaign",
     "list_form": "{value!r} is a Python list; separate its parts by semicolons",
     "list_written_missing": "{value!r} looks like a missing value; leave the cell empty",
-    "media_address": "{value!r} is not an https address without a user name; media are imported only from such addresses",
+    "media_address": "{value!r} can't be imported; the address of media must begin with https:// and have no user name",
     "media_changed": "the file {value!r} has changed since it was uploaded or read; upload it: sheet = ws.upload(sheet)",
     "media_empty": "the file {value!r} is empty",
     "media_failed": "the API did not take {value!r}: {said}; ws.upload tries once more",
-    "media_folder": "the folder of this sheet, with {value!r} in it, is not known here; pass folder=, or read the sheet again",
+    "media_folder": "the folder of this sheet is not known here, so {value!r} can't be found; pass folder=, or read the sheet again",
     "media_form": "{value!r} is not a media id; separate media by a semicolon",
-    "media_imported": "ws.upload imports addresses; whether {value!r} holds a picture or a film shows only then",
+    "media_imported": "whether {value!r} is a picture or a film is unknown until ws.upload imports it",
     "media_kind": "the file {value!r} is {kind}, which is not what its name says; rename it, or save it again",
     "media_missing": "there is no file {value!r} in the folder of the sheet; if it is elsewhere: vx.read_campaign(path, folder=…)",
     "media_outside": "{value!r} is not in the folder of the sheet; move it, or name the folder: vx.read_campaign(path, folder=…)",
@@ -71,22 +71,22 @@ SENTENCES: dict[str, str] = {
     "media_not_uploaded": "{value!r} is not uploaded{said}; upload it: sheet = ws.upload(sheet)",
     "media_not_ready": "the media {value} is {status}, and only ready media can be attached",
     "media_unknown": "the workspace has no media {value!r}",
-    "media_too_large": "the file {value!r} has {count:,} bytes; the API takes {most:,} of {kind}",
+    "media_too_large": "the file {value!r} has {count:,} bytes; the API takes at most {most:,} for {kind}",
     "media_type": "the file {value!r} is of a kind that the API does not take; it takes jpg, png, gif, webp, mp4, mov, avi, webm and pdf",
     "media_unreadable": "the file {value!r} can't be read ({said})",
-    "media_unread": "this key may not read media, so those of the sheet are not checked",
-    "not_valid": "the API does not report it as valid, and gives no reason",
+    "media_unread": "this API key may not read media, so the media of the sheet are not checked",
+    "not_valid": "the API does not report the row as valid, and gives no reason",
     "media_required": "Instagram requires an image or a video",
-    "picture_shape": "{value!r} has {text} pixels; {platform} takes from {least} to {most} times as wide as high",
-    "picture_too_large": "{value!r} has {count:,} bytes; {platform} takes {most:,} of a picture",
-    "picture_too_small": "{value!r} is {count} pixels wide; {platform} takes {least} and more",
+    "picture_shape": "{value!r} has {text} pixels; for {platform} the width must be {least} to {most} times the height",
+    "picture_too_large": "{value!r} has {count:,} bytes; {platform} takes at most {most:,} for a picture",
+    "picture_too_small": "{value!r} is {count} pixels wide; {platform} needs at least {least}",
     "row_id_differs": "{count} rows have the key {value!r}, but differ in {fields}; correct them, or give each its own key",
     "row_id_doubled": "{count} equal rows have the key {value!r}; keep one, as sheet.drop_duplicates() does",
     "row_id_missing": "the row has no key; every row needs one that never changes",
     "rows_skipped": "headings merged over the whole row are not read: {value}",
     "same_text": "the same text goes out on {account} within a day, as {other}",
-    "too_close": "{time} minutes from {other} on {account}; the minimum is {least}",
-    "too_many_a_day": "post number {count} on {account} on {time}, after {other}; the limit is {most}",
+    "too_close": "this row is {time} minutes from {other} on {account}; the minimum is {least}",
+    "too_many_a_day": "this row is post number {count} on {account} on {time}, after {other}; the limit is {most} a day",
     "item_unreadable": "the response does not say whether the row was created",
     "tag_form": "{value!r} will be one tag; separate tags by a semicolon",
     "time_ambiguous": "the time {value!r} is ambiguous; " + _LIKE + ", or pass tz= and dayfirst= to vx.read_campaign",
@@ -111,7 +111,7 @@ SENTENCES: dict[str, str] = {
     "already_published": "already published",
     "as_analyst_says": "publish the failed platforms again, as retryable is set to True (verdict: {verdict})",
     "by_verdict": "{verdict}: {remedy}",
-    "in_flight": "still {status}; wait until it is 10 minutes old",
+    "in_flight": "still {status}; wait 10 minutes, then load the posts again",
     "in_flight_age_unknown": "still {status}, and its age is unknown; load the posts again (" + _LOST + ")",
     "in_flight_stuck": "still {status}; if it is stuck, set retryable to True",
     "new_media_form": "new_media_url must start with https://",
@@ -173,12 +173,12 @@ SENTENCES: dict[str, str] = {
         "{post} shows other values of {fields} than were last requested, or does not tell; a column override (True) lets the sheet win"
     ),
     "sync_failed": "{post} is {status}; vx.triage says whether to retry or to fix it",
-    "sync_gone": "the sheet has no such row any more: one of {many} of the campaign's {of} posts that are withdrawn",
-    "sync_held": "{post} shows the same, and can't make room: withdraw=True would resolve {count} rows",
+    "sync_gone": "the sheet has no such row any more, so its post is withdrawn: one of {many} of the campaign's {of} posts",
+    "sync_held": "{post} shows the same as this row and stays in its way; withdraw=True would free {count} rows",
     "sync_moved": "a run has changed {fields} since the post was created; the sheet still says otherwise",
     "sync_open": "an earlier act on {post} has not ended; run the cell again",
     "sync_out": "the sheet has no such row any more, and the post is already {status}",
-    "sync_returns": "back in the sheet: a sync withdrew {post}; created again as attempt {attempt}",
+    "sync_returns": "the row is back in the sheet: a sync withdrew {post}, so the row is created again as attempt {attempt}",
     "sync_stale": "{post} is not as the frame shows it; load the posts again{soon}",
     "sync_too_late": "already {status}, with other values of {fields}",
     "withdraw_not_asked": "the sheet has no such row any more; withdraw=True withdraws {many} of the campaign's {of} posts",
@@ -200,29 +200,30 @@ SENTENCES: dict[str, str] = {
     "being_sent": "being sent",
     "queued": "queued",
     "looks_as_before": "looks as before; it may still be queued",
-    "never_ended": "accepted long ago, and still not ended; look at the dashboard, or plan its next attempt, in a column attempt",
-    "unresolved": "no usable answer; voxops keeps reading",
+    "never_ended": "the API accepted it long ago, but it has not ended; look at the dashboard, or set a column attempt one higher",
+    "unresolved": "no usable answer; voxops keeps reading from the API until the outcome is known",
     "no_answer_came": "no answer came",
     "answer_unreadable": "the answer is not what this call returns",
     "answer_without_row": "the answer has no result for this row",
     "answered": "the API answered {status}{said}",
-    "answered_by_proxy": "{status} is not in the API's format; it may come from a proxy",
-    "rate_limited": "a rate limit may have interrupted the request; voxops reads the list, then sends it again",
+    "answered_by_proxy": "the answer {status} is not in the API's format; it may come from a proxy",
+    "rate_limited": "the API may have stopped partway, as at a rate limit; voxops reads what took effect before it sends anything again",
     "still_executing": "the server is still working on it",
-    "key_conflict": "the API answered {status}{said}: something else was sent under its key; a next attempt has another key",
+    "key_conflict": "the API answered {status}{said}: another request was sent under its idempotency key; a next attempt has another key",
     "unmarked_post": "{post} has no mark and may be this row; look at it, and if it is not, set a column attempt to {attempt}",
     "changed_in_doubt": (
-        "unknown whether it took effect, and changed afterwards; look at the dashboard, or plan its next attempt, in a column attempt"
+        "it changed after the request was sent, and nothing shows whether the request did that; look at the dashboard, "
+        "or set a column attempt one higher"
     ),
     "not_found": "the API named a post that does not exist; to create it again, set a column attempt one higher",
     # A call, where it is not sent again.
     "resend_partly_done": "some of its rows exist; the others wait until a later reading proves that they do not",
     "resend_unwanted": "not sent again, because no running plan contains all of its rows; voxops keeps reading",
     "resend_time_passed": "unknown whether it took effect, and its time has passed",
-    "resend_key_forgotten": "the server may have forgotten its key; look at the dashboard whether it took effect",
+    "resend_key_forgotten": "the server may have forgotten the key of the request; check in the dashboard whether it took effect",
     "resend_other_key": "it was first sent with another API key; continue with that key, or look at the dashboard",
-    "resend_refused": "the API refused its key; a later reading must prove that it was not created",
-    "resend_stands": "unknown whether it was created, and another post has the mark of a row or looks like it",
+    "resend_refused": "its last answer was a refusal; voxops sends it again only after a reading proves that it had no effect",
+    "resend_stands": "unknown whether it was created; another post has the mark of one of its rows, or looks like it",
     "tried_often": "tried {times} times without a usable answer; look at the dashboard, then run.resume()",
     "ledger_changed_by_hand": "somebody has changed this ledger by hand; nothing of it is sent",
     # A request, where it waits or is blocked.
@@ -239,35 +240,35 @@ SENTENCES: dict[str, str] = {
     "subject_busy": "another request on this post is open; wait for its outcome",
     "subject_unknown": "another request on this post never ended; run.failed(stuck=True) of its run lists it, to be planned again",
     "looks_like": "looks like {post}, created by hand or elsewhere; " + TWIN,
-    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + ", or swap by a third value",
+    "looks_like_row": "shows the same accounts, minute and text as {post}{of}; " + TWIN + "; to swap two rows, give one a temporary text first",
     "alike_in_flight": "the same post is in flight as row {row}; wait for its outcome",
-    "kept_is_gone": "the post to keep is not live and as requested, so its duplicate stays",
+    "kept_is_gone": "the post to keep is no longer live or no longer as requested, so its duplicate stays",
     "account_unknown": "{said}",
     "time_passed": "its time has passed",
     "withdrawn_since": "created as {post}, which is {status} now; to create it again, set a column attempt to {attempt}",
     "duplicate_of": (
-        "{post}, a duplicate of {own} (now {status}), shows something else; a column twin (True) says that it is another "
-        "post, attempt {attempt} creates the row again"
+        "{post}, a duplicate of {own} (now {status}), shows something else; if it is another post, set a column twin to True; "
+        "to create the row again, set attempt to {attempt}"
     ),
     "shows_it_now": "{post} shows this now, but was created with another text, tags or media; change the post itself",
     "other_content": "already created as {post} with other content, accounts or time; use vx.plan_update",
     "open_otherwise": "an attempt with other values of {fields} is still open; wait for its outcome",
     "created_otherwise": "already created as {post}, with other values of {fields}; change the post in the dashboard",
     "created_otherwise_update": "already created as {post}, with other values of {fields}; use vx.plan_update",
-    "done_otherwise": "done before, with other values of {fields}; load it again, or give a change a new name",
+    "done_otherwise": "done before, with other values of {fields}; load it again, or, for a change, pass a new name as change=",
     # A run, where it has stopped.
-    "broke_down": "the run broke down; what was sent is on record",
+    "broke_down": "the run broke down; what was sent is on record, and the run can be resumed",
     "stopped_after_failures": "stopped after {failures}, as requested; see run.failed(), then run the plan again to continue",
     "api_refused": "{said}. Nothing more is sent; fix that, then run.resume() goes on",
-    "rate_limit_persists": "the API keeps refusing for its rate limit; run.resume() goes on later",
+    "rate_limit_persists": "the API keeps refusing requests because of its rate limit; run.resume() goes on later",
     "too_few_requests": (
-        "what is read is too old when its turn comes: too few requests are let through; run.resume() goes on"
+        "too few requests are let through: what voxops reads is out of date before it can send; run.resume() goes on"
     ),
     "stopped_by_outage": "{said}; run.resume() goes on when the server is back",
     "stopped_by_error": "{said}; run.resume() goes on",
     "duplicates_found": "{rows} of these rows have duplicates: run.copies() lists what to withdraw",
     # A run, where it waits for others.
-    "not_a_canary": "not among the canaries; run the whole plan afterwards",
+    "not_a_canary": "not among the few rows that are tried first; run the whole plan afterwards",
     # An account, and what to do about it.
     "account_lacks_permissions": "it lacks permissions",
     "account_lacks_permissions_as_told": "it lacks permissions: {message}",
@@ -310,7 +311,7 @@ FOR_READERS: dict[str, str] = {
     "other_content": "already created with other content, accounts or time; change the post",
     "paused": "the run is paused",
     "people_not_sent": "its owner can't be sent",
-    "rate_limit_persists": "the API keeps refusing for its rate limit",
+    "rate_limit_persists": "the API keeps refusing requests because of its rate limit",
     "stopped_after_failures": "the run was stopped after several failures, as requested",
     "subject_unknown": "another request on this post never ended",
     "sync_account": "its account is unknown; name it by its id",

@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox = commands.add_parser("sandbox", help="serve the API on this machine")
     sandbox.add_argument("--port", type=_port, default=8765, help="port of the API, 0 for a free one (default: 8765)")
     sandbox.add_argument(
-        "--seed", type=int, default=7, help="another campaign; the same seed gives the same one (default: 7)"
+        "--seed", type=int, default=7, help="number of a campaign; the same one gives the same campaign (default: 7)"
     )
     sandbox.add_argument("--state", type=Path, help="keep the state in this file")
     sandbox.add_argument("--speed", type=_speed, default=1.0, help="virtual seconds per second (default: 1)")
@@ -111,10 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         "--rate-limit", type=_count, default=500, help="requests a minute, 0 for no limit (default: 500)"
     )
     sandbox.add_argument("--posts", type=_count, default=500, help="size of the seeded campaign (default: 500)")
-    sandbox.add_argument("--deliveries", type=_count, default=4500, help="webhook deliveries of it (default: 4500)")
+    sandbox.add_argument("--deliveries", type=_count, default=4500, help="number of deliveries in it (default: 4500)")
     sandbox.add_argument(
         "--switch", type=_switch, action="append", default=[], metavar="NAME=VALUE", dest="switches",
-        help="another reading of the contract, such as list_lag_seconds=20; may be repeated",
+        help="change how the sandbox behaves, such as list_lag_seconds=20; may be repeated",
     )  # fmt: skip
     sandbox.add_argument("--storage-port", type=_port, default=0, help="port of the presigned storage")
     sandbox.add_argument("--receiver-port", type=_port, default=0, help="port of the webhook receiver")
@@ -134,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     retry = commands.add_parser("retry", help="try again what failed and can succeed", epilog=_RUN_STATUS)
     retry.add_argument(
         "--canary", type=_count, metavar="N",
-        help="first N rows of each cause, and the rest only if half of these succeed; with --yes",
+        help="send the first N rows of each cause, and the rest only if at least half of these succeed; needs --yes",
     )  # fmt: skip
     retry.set_defaults(run_command="retry")
 
@@ -158,7 +158,7 @@ def _parser() -> argparse.ArgumentParser:
         "sync", help="fetch what is new or still open"
     )
     sync.add_argument("path", type=Path, help="folder of the archive")
-    sync.add_argument("--since", help="leave out deliveries before it: 90D or ISO text with an offset")
+    sync.add_argument("--since", help="leave out deliveries before this time: 90D or ISO text with an offset")
     sync.add_argument("--full", action="store_true", help="read everything again")
     sync.set_defaults(run_command="archive_sync")
 
@@ -179,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
     campaign.add_argument(
         "--header", type=_count, metavar="N", help="number of the row with the column headers, from 1"
     )
-    campaign.add_argument("--dayfirst", action="store_true", default=None, help="dates such as 3/4/2026 are days first")
+    campaign.add_argument("--dayfirst", action="store_true", default=None, help="read 3/4/2026 as 3 April")
     campaign.add_argument("--folder", type=Path, help="folder of the media that the sheet names (default: its own)")
     campaign.add_argument("--key", required=True, help="the column with each row's permanent id")
     campaign.add_argument("--campaign", required=True, help="name of the campaign")
@@ -190,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument(
             "--yes", action="store_true", help="do it; without this the plan is shown and nothing is sent"
         )
-        each.add_argument("--reason", help="why, for the audit trail; with --yes")
+        each.add_argument("--reason", help="reason for the audit trail; needs --yes")
     campaign.set_defaults(run_command="sync")
 
     campaign.add_argument(

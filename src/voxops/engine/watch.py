@@ -71,7 +71,7 @@ def things_of(things: Any, kind: str) -> dict[Polled, str]:
     if not all(isinstance(value, str) for value in ids):
         raise ConfigError("ws.watch takes a frame, ids, or what an asynchronous call of ws.client returned")
     if kind == "delivery":
-        raise ConfigError("a delivery is followed by its row of ws.deliveries(); an id alone names no webhook")
+        raise ConfigError("to watch a delivery, pass its row of ws.deliveries(); an id alone does not name the webhook")
     return {Polled(kind, (value,)): "" for value in ids}  # type: ignore[arg-type]
 
 

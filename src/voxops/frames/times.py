@@ -128,7 +128,7 @@ def _instant(name: str, value: When, now: datetime, tz: str) -> pd.Timestamp | N
     if is_missing(value):
         # Not an open side, which would load everything.
         raise ConfigError(
-            f"{name}={value!r} is not a time, such as the maximum of no rows; omit {name}= for all of them."
+            f"{name}={value!r} is not a time; it may be the maximum of no rows. Omit {name}= to set no limit."
         )
     text = value.strip() if isinstance(value, str) else ""
     if text.lower() in _DAYS_AGO:

@@ -226,7 +226,9 @@ def _notice(row: Mapping[str, Any], copies: Sequence[str]) -> str | None:
     """What a reader of the results must know besides the outcome (rules 9 and 19)."""
     notices = []
     if row["resent"] and act_named(row["act"]).about == "post" and not act_named(row["act"]).reverts:
-        notices.append("may have gone out twice: nobody answered, nothing showed, and it was sent again under its key")
+        notices.append(
+            "may have gone out twice: no answer came, no reading showed it, so it was sent again under its key"
+        )
     if copies:
         notices.append(f"duplicates exist: {', '.join(copies)}; run.copies() lists them")
     return "; ".join(notices) or None

@@ -182,7 +182,7 @@ def _check_owner(path: Path) -> None:
 _TROUBLES = (
     ("locked|busy", "is locked by another program; close it, or give another file (ledger= or --ledger)"),
     ("full", "can't grow: the disk is full; free some space and run the cell again, nothing is lost"),
-    ("closed database", "was closed with its workspace; call vx.connect() again, and take the run up with ws.attach"),
+    ("closed database", "was closed with its workspace; call vx.connect() again, and continue the run with ws.attach(run_id).resume()"),
     ("disk I/O", "can't be read or written: its disk fails, or a quota is used up; see to that and run the cell again, nothing is lost"),
     ("readonly|read-only", "is read-only; make it writable, or give another file (ledger= or --ledger)"),
     ("^(Value|Type|Key|Index|JSONDecode)Error", "holds what voxops never wrote; somebody has changed it by hand"),

@@ -175,9 +175,7 @@ class PostFilters:
         status = self.words.get("status", [])
         warn_of_unknown("post", "status", status, POST_STATUSES)
         if set(status) == {"scheduled"} and end is not None and end <= client.now():
-            reason = (
-                f"no scheduled post: until={until!r} is {end:%Y-%m-%dT%H:%MZ}, in the past, and they are in the future"
-            )
+            reason = f"no scheduled post: until={until!r} is {end:%Y-%m-%dT%H:%MZ}, in the past, but scheduled posts are in the future"
             warnings.warn(f"{reason}. Put a plus before a future span, such as until='+3D'", stacklevel=2)
         for name in self.words.keys() & set(HERE[1:]):
             known = {folded: word for own in self._words_of(posts, name) for folded, word in own.items()}

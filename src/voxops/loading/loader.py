@@ -457,7 +457,7 @@ class Loader:
         Examples
         --------
         >>> ws.check(sheet)["message"].to_list()
-        ['0 minutes from row a on ...; the minimum is 10.']
+        ['This row is 0 minutes from row a on ...; the minimum is 10.']
         """
         lists = None
         if true_or_false("ask", ask):

@@ -53,7 +53,7 @@ def names_of(read: Sheet, path: str | Path, columns: Mapping[str, str]) -> tuple
         meant = None if _tidy(ours) in _OURS else near(_tidy(ours), _OURS)
         if meant:  # any other name is a further column
             raise PlanError(
-                f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? It reads {', '.join(_OURS)}."
+                f"columns= names {ours!r}, which is not a column of voxops; did you mean {meant!r}? voxops reads {', '.join(_OURS)}."
             )
     wanted = {_tidy(theirs): _tidy(ours) for theirs, ours in columns.items()}
     # Column headers of our own workbook that were not renamed; a renamed column is read by its new name.
@@ -312,7 +312,7 @@ class _Reader:
         width = len(self.names)
         if any(str(cell).strip() for cell in row[width:]):
             raise PlanError(
-                f"{self.path}: row {number} has more cells than there are columns; is a text with a delimiter not quoted?"
+                f"{self.path}: row {number} has more cells than there are columns; put texts that contain a delimiter in quotation marks."
             )
         cells = [*row[:width], *[""] * (width - len(row))]
         named = [*zip(self.names, range(width), cells, strict=True)]
