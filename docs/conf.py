@@ -59,11 +59,7 @@ html_copy_source = False
 templates_path = ["_templates"]
 copybutton_exclude = ".linenos, .gp, .go"
 html_sidebars = {"**": ["sidebars/localtoc.html"]}
-html_theme_options = {
-    "accent_color": "blue",
-    "show_ai_links": False,
-    "globaltoc_expand_depth": 1,
-}
+html_theme_options = {"accent_color": "blue", "show_ai_links": False, "globaltoc_expand_depth": 1}
 
 
 class WithStatuses(SearchEnglish):

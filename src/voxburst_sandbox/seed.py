@@ -410,18 +410,8 @@ _PER_EVENT = 1.385  # deliveries that an event makes, on average over the three 
 # Host, from, until (both from the start of the world), share of failing attempts. Retries outlast the first; no retry
 # outlasts the last, a working day.
 _OUTAGES = (
-    (
-        "ingest.northpeak.example",
-        -6 * _DAY + 5 * _HOUR,
-        -6 * _DAY + 6 * _HOUR + 10 * _MINUTE,
-        0.93,
-    ),
-    (
-        "hooks.aldercoffee.example",
-        -17 * _DAY - 6 * _HOUR,
-        -17 * _DAY - 6 * _HOUR + 20 * _MINUTE,
-        0.6,
-    ),
+    ("ingest.northpeak.example", -6 * _DAY + 5 * _HOUR, -6 * _DAY + 6 * _HOUR + 10 * _MINUTE, 0.93),
+    ("hooks.aldercoffee.example", -17 * _DAY - 6 * _HOUR, -17 * _DAY - 6 * _HOUR + 20 * _MINUTE, 0.6),
     ("hooks.aldercoffee.example", -12 * _DAY - _HOUR, -12 * _DAY + 11 * _HOUR, 0.98),
 )
 _SLOWNESS = {"hooks.aldercoffee.example": 1.0, "ingest.northpeak.example": 2.4, "alerts.aldercoffee.example": 0.6}

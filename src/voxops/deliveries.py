@@ -240,12 +240,7 @@ def _copies(rows: pd.DataFrame, keys: list[str], evidence: str) -> list[dict[str
     return [dict(zip(found, row, strict=True)) for row in zip(*found.values(), strict=True)]
 
 
-def lost(
-    log: pd.DataFrame,
-    *,
-    now: datetime | None = None,
-    older_than: str | timedelta = "24h",
-) -> pd.DataFrame:
+def lost(log: pd.DataFrame, *, now: datetime | None = None, older_than: str | timedelta = "24h") -> pd.DataFrame:
     """Return the failed deliveries that the API will not retry, for redelivery.
 
     Deliveries younger than `older_than` are left out, because the API may still retry them (its schedule is not published). So are

@@ -103,9 +103,9 @@ def test_a_sighting_is_a_status_on_its_way_that_was_not_before(before, now, seen
     assert sighted(None, MOVING)
 
 
-@pytest.mark.parametrize("now", [
-    post(updated=AFTER), post(OTHER), post(status="publishing"), post(target(), FACEBOOK), post(GONE),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "now", [post(updated=AFTER), post(OTHER), post(status="publishing"), post(target(), FACEBOOK), post(GONE)]
+)
 def test_only_a_post_without_any_sign_is_untouched(now):
     """An error that is gone is a sign, though no evidence: nothing is sent again."""
     before = Baseline.of(post())

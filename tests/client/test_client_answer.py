@@ -119,9 +119,7 @@ def at(cursor: Any) -> dict[str, Any]:
     return {"data": ROWS, "pagination": {"nextCursor": cursor}}
 
 
-@pytest.mark.parametrize("body", [
-    ROWS, {"data": ROWS}, {"webhooks": ROWS}, {"posts": ROWS, "warnings": []},
-])  # fmt: skip
+@pytest.mark.parametrize("body", [ROWS, {"data": ROWS}, {"webhooks": ROWS}, {"posts": ROWS, "warnings": []}])
 def test_records_are_found_in_every_envelope_and_none_of_these_reports_its_end(body):
     page = read_page(reply(body))
     assert (page.records, page.cursor, page.says_more) == (ROWS, None, False)

@@ -14,13 +14,7 @@ from voxops._support.canonical import canonical
 from voxops.client import AsyncClient
 from voxops.client import client as client_module
 from voxops.connection import _identity
-from voxops.errors import (
-    ApiError,
-    RateLimitError,
-    ServerError,
-    TransportError,
-    WaitTooLong,
-)
+from voxops.errors import ApiError, RateLimitError, ServerError, TransportError, WaitTooLong
 from voxops.loading.accounts import check_up
 
 KEY = "00000000-0000-4000-8000-000000000001"

@@ -80,7 +80,7 @@ BREAKS = {
     "items without a number": (numbers("missing"), [11, 12], "items", "numbered"),
     "two items of one number": (numbers("double"), [11], "items", "numbered"),
     "a forged signature": (lambda made, _: setattr(made, "secret", "another"), [1], "events", "wrong signature"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("name", "row"), [(name, row) for name, (_, rows, *_) in BREAKS.items() for row in rows])

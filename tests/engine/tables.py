@@ -16,18 +16,7 @@ from voxops.api.reasons import Reason
 from voxops.engine import answers, bind, rules
 from voxops.engine.answers import Ending, Event
 from voxops.engine.bind import Join, New, Planned, Refuse, Renew, place
-from voxops.engine.rules import (
-    Block,
-    CallFacts,
-    Facts,
-    Read,
-    Release,
-    Send,
-    Settle,
-    Wait,
-    decide,
-    fit,
-)
+from voxops.engine.rules import Block, CallFacts, Facts, Read, Release, Send, Settle, Wait, decide, fit
 from voxops.ledger.records import Call, Seen
 from voxops.model import Outcome
 

@@ -97,13 +97,7 @@ def test_rule_17_a_post_that_looks_like_a_row_blocks_it(post, said, details):
 # -- which post a row of an unknown call is ----------------------------------------------------------------------------
 
 
-def post(
-    name="p",
-    content="Hello, you",
-    when=BODY["scheduledFor"],
-    created=SINCE,
-    **state,
-):
+def post(name="p", content="Hello, you", when=BODY["scheduledFor"], created=SINCE, **state):
     accounts = state.pop("accounts", ("a", "b"))
     targets = tuple(TargetState("twitter", account, "scheduled") for account in accounts)
     known = {"status": "scheduled", "updated_at": created, "source": "single", **state}

@@ -14,19 +14,7 @@ from voxops.api.reasons import Reason
 from voxops.api.timing import PROOF_AFTER, is_ambiguous
 from voxops.engine import answers, bind, rules
 from voxops.engine.answers import Event
-from voxops.engine.rules import (
-    Block,
-    CallFacts,
-    Facts,
-    Read,
-    Release,
-    Send,
-    Settle,
-    Wait,
-    decide,
-    fit,
-    resend_after,
-)
+from voxops.engine.rules import Block, CallFacts, Facts, Read, Release, Send, Settle, Wait, decide, fit, resend_after
 from voxops.errors import NotFoundError
 from voxops.model import Outcome
 

@@ -606,16 +606,7 @@ class Client:
             await self.world.change()
         yield self
 
-    async def send(
-        self,
-        method,
-        path,
-        *,
-        body,
-        key,
-        may_go,
-        version=None,
-    ):
+    async def send(self, method, path, *, body, key, may_go, version=None):
         """Send once; the world decides what becomes of it. A drowsy kernel falls asleep when the connection stands."""
         if self.kernel.drowsy:
             self.kernel.drowsy, self.kernel.asleep = False, True
@@ -754,10 +745,7 @@ class Kernel:
         self.ledger._check_file = lambda: None
         if world.server.reading.metadata and world.server.reading.list_metadata:  # as after a first create
             self.ledger.seen.note_metadata(shown=True)
-        with (
-            mock.patch.object(engine, "Writer", lambda _: Writer(self)),
-            mock.patch.object(engine, "Reader", Reader),
-        ):
+        with mock.patch.object(engine, "Writer", lambda _: Writer(self)), mock.patch.object(engine, "Reader", Reader):
             self.engine = engine.Engine(
                 self.client,
                 self.ledger,

@@ -59,7 +59,7 @@ def seen(ledger, *posts):
         ({"began": NOW - 1}, False),  # of two readings of one kind the later one
         ({"source": "answer", "began": NOW - 1}, True),
     ],
-)  # fmt: skip
+)
 def test_a_state_replaces_an_older_one(ledger, later, wins):
     after = replace(POST, status="cancelled", **later)
     found = seen(ledger, POST, after)

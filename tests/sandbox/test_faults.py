@@ -151,9 +151,7 @@ def test_a_request_that_was_running_at_a_reset_comes_to_nothing(sandbox, create,
     assert [effect["content"] for effect in sandbox.effects("post.create")] == ["new"]
 
 
-@pytest.mark.parametrize(("how", "indexes"), [
-    ("double", [0, 1, 0]), ("missing", [0, 1]), ("unknown", [0, 1, 10_000]),
-])  # fmt: skip
+@pytest.mark.parametrize(("how", "indexes"), [("double", [0, 1, 0]), ("missing", [0, 1]), ("unknown", [0, 1, 10_000])])
 def test_items_of_a_bulk_are_corrupted_on_the_wire_only(sandbox, api, how, indexes):
     """That a bulk breaks off: `tests/engine/test_answers.py`."""
     sandbox.add_fault(Fault(f"bulk_{how}_index", path="/v1/posts/bulk"))

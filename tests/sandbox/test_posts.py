@@ -213,9 +213,9 @@ def test_a_stuck_target_is_requeued_and_a_fresh_one_is_not(sandbox, api, retry):
     assert [entry["reason"] for entry in skipped] == ["publishing"]
 
 
-@pytest.mark.parametrize(("act", "status"), [
-    ("publish", "published"), ("retry", "draft"), ("cancel", "published"), ("unpublish", "draft"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("act", "status"), [("publish", "published"), ("retry", "draft"), ("cancel", "published"), ("unpublish", "draft")]
+)
 def test_a_state_that_does_not_permit_it_is_409(sandbox, api, act, status):
     post = api.read("/posts", status=status)["data"][0]["id"]
     assert refusal(api.post(f"/posts/{post}/{act}")) == (409, "CONFLICT")

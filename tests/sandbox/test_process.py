@@ -61,10 +61,7 @@ SWITCHED = {
 
 
 def test_a_sandbox_starts_under_the_readings_that_it_is_given():
-    with (
-        process(*(word for setting in SWITCHED for word in ("--switch", setting))) as (_, remote),
-        Api(remote) as api,
-    ):
+    with process(*(word for setting in SWITCHED for word in ("--switch", setting))) as (_, remote), Api(remote) as api:
         changed = {setting.partition("=")[0]: value for setting, value in SWITCHED.items()}
         assert remote.switches == replace(Switches(), **changed)
         assert set(api.read("/posts")["pagination"]) == {"has_more", "next_cursor", "limit"}

@@ -21,9 +21,9 @@ def test_a_connects_with_the_platform_in_the_body(sandbox, api):
     assert (made["platform"], made["status"]) == ("mastodon", "active")
 
 
-@pytest.mark.parametrize(("more", "status"), [
-    ({}, "publishing"), ({"scheduledAt": THEN}, "scheduled"), ({"draft": True}, "draft"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("more", "status"), [({}, "publishing"), ({"scheduledAt": THEN}, "scheduled"), ({"draft": True}, "draft")]
+)
 def test_a_posts_by_platform_under_the_switch(sandbox, api, more, status):
     sandbox.set_switches(legacy=True)
     made = api.post("/posts", json={"content": "Hello", "platforms": ["TWITTER"], **more}).json()
@@ -68,9 +68,7 @@ def test_a_reads_webhooks_by_their_name_and_active(api):
     assert (changed["active"], changed["enabled"]) == (False, False)
 
 
-UPGRADE = {
-    "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA==",
-}  # fmt: skip
+UPGRADE = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "eA=="}
 
 
 @pytest.mark.parametrize("headers", [{}, UPGRADE], ids=["plain", "upgrade"])
@@ -171,9 +169,9 @@ def post(sandbox):
 def test_the_figures_of_a_post_as_a_b_and_c_read_them(api, post, query):
     answer = api.read(post, **query)
     assert answer["period"]  # A
-    assert {
-        "postId", "platform", "platformPostUrl", "dataAvailable", "collectedAt", "periodStart", "periodEnd",
-    } <= set(answer)  # B  # fmt: skip
+    assert {"postId", "platform", "platformPostUrl", "dataAvailable", "collectedAt", "periodStart", "periodEnd"} <= set(
+        answer
+    )  # B
     for record in answer["data"]:  # C
         assert {"postId", "platform", "metrics", "collectedAt"} <= set(record)
         assert record["impressions"] == record["metrics"]["impressions"]

@@ -210,9 +210,9 @@ def test_a_control_call_that_makes_no_sense_is_refused_and_changes_nothing(sandb
     assert sandbox.state() == before
 
 
-@pytest.mark.parametrize("wrong", [
-    {"posts": -1}, {"deliveries": -1}, {"speed": -0.5}, {"speed": float("nan")}, {"rate_limit": 0},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong", [{"posts": -1}, {"deliveries": -1}, {"speed": -0.5}, {"speed": float("nan")}, {"rate_limit": 0}]
+)
 def test_sizes_and_speeds_that_make_no_sense_are_refused_by_name(wrong):
     with pytest.raises(ValueError, match=f"^{next(iter(wrong))}="):
         Sandbox(**wrong)

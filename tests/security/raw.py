@@ -63,13 +63,7 @@ def serve(handler, tls=None):
     return Raw((lambda *_: iter([handler])) if isinstance(handler, bytes) else handler, tls)
 
 
-def asked(
-    url,
-    use=AsyncClient.identity,
-    key="vb_live_a_key_of_a_test",
-    timeout=30.0,
-    **settings,
-):
+def asked(url, use=AsyncClient.identity, key="vb_live_a_key_of_a_test", timeout=30.0, **settings):
     """What a client gets that tries nothing twice."""
 
     async def main():

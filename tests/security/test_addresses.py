@@ -163,9 +163,9 @@ def test_a_message_of_a_platform_keeps_its_words_and_the_place_and_loses_what_op
     assert without_queries(shown) == shown
 
 
-@pytest.mark.parametrize("text", [
-    "Why? a=b", "100 % of C# = fine?", "see https://shop.example/spring.", "mail a@shop.example?", "is a=b?c",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text", ["Why? a=b", "100 % of C# = fine?", "see https://shop.example/spring.", "mail a@shop.example?", "is a=b?c"]
+)
 def test_a_message_that_opens_nothing_stays(text):
     assert without_queries(text) == text
 

@@ -141,7 +141,7 @@ def test_rules_and_api_say_each_thing_once_and_name_the_account_that_was_meant(s
         ["twice", "", "warning", "account_doubled"],
         ["typo", "twitter", "error", "account_unknown"],
         ["copy", "", "error", "duplicate_post"],
-    ]  # fmt: skip
+    ]
     said = found["message"].to_list()
     assert "280 allowed" in said[0]
     assert "did you mean twitter:@aldercoffee?" in said[3]

@@ -85,10 +85,7 @@ SHEET = (
 
 @pytest.mark.parametrize(
     ("configured", "logged"),
-    [
-        ("", ""),
-        ("import logging\nlogging.basicConfig()\n", " of 400 rows not settled; connect again: ws.attach('run_"),
-    ],
+    [("", ""), ("import logging\nlogging.basicConfig()\n", " of 400 rows not settled; connect again: ws.attach('run_")],
 )
 def test_rule_16_a_run_of_a_workspace_that_nobody_holds_is_ended_with_the_interpreter(ledger, configured, logged):
     code = (

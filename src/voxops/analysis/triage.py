@@ -233,10 +233,7 @@ RULES: tuple[Rule, ...] = (
 # fmt: on
 
 UNKNOWN = Rule(
-    (),
-    _SUPPORT,
-    "This failure is unknown: read the message, and retry it if the failure was temporary.",
-    source="none",
+    (), _SUPPORT, "This failure is unknown: read the message, and retry it if the failure was temporary.", source="none"
 )
 
 

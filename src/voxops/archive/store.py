@@ -98,29 +98,26 @@ def bounded(source: str, types: Mapping[str, str], files: Iterable[Path]) -> str
 _FETCHED: list[tuple[re.Pattern[str], str, Callable[[Any, Any], Any]]] = [
     (re.compile("TIMESTAMP.+ZONE"), "epoch_us({})", lambda values, missing: _times(values, missing).tz_localize("UTC")),
     (re.compile("TIMESTAMP.*|DATE"), "epoch_us({}::TIMESTAMP)", _times),
-    (
-        re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT",
-        _numbers,
-    ),
-    (
-        re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE",
-        _numbers,
-    ),
+    (re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|DECIMAL\(\d+,0\)"), "{}::BIGINT", _numbers),
+    (re.compile(r"FLOAT|DOUBLE|DECIMAL.*"), "{}::DOUBLE", _numbers),
     (re.compile("BOOLEAN"), "{}", _numbers),
     (re.compile(re.escape(_TARGETS)), "{}", _targets),
     (
-        re.compile(re.escape(_LIST)), "{}",
+        re.compile(re.escape(_LIST)),
+        "{}",
         lambda values, missing: LIST.array([tuple(cell or ()) for cell in _cells(values, missing)]),
     ),
     (
-        re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL), "{}",
+        re.compile(r".*\]|STRUCT.*|MAP.*", re.DOTALL),
+        "{}",
         lambda values, missing: pd.Series(_cells(values, missing), dtype=object),
     ),
     (
-        re.compile(".*", re.DOTALL), "{}::VARCHAR",
+        re.compile(".*", re.DOTALL),
+        "{}::VARCHAR",
         lambda values, missing: pd.array(_cells(values, missing), dtype=STRING_DTYPE),
     ),
-]  # fmt: skip
+]
 
 
 def isin(column: str, parameter: str) -> str:

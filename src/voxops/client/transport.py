@@ -160,12 +160,7 @@ class Transport:
         return outcome
 
     async def _exchange(
-        self,
-        request: httpx.Request,
-        endpoint: str,
-        seconds: float,
-        size: int,
-        may_go: Callable[[], bool] | None = None,
+        self, request: httpx.Request, endpoint: str, seconds: float, size: int, may_go: Callable[[], bool] | None = None
     ) -> Answer | BaseException:
         """Send the request; the only place that does. Failures are returned, because a traceback from here would contain the key.
 

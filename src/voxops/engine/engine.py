@@ -94,15 +94,7 @@ class Engine:
         """Read what the plan is about, write the run, and return its id. Nothing acts."""
         run = f"run_{secrets.token_hex(5)}"
         await self._read(plan)
-        head = RunHead(
-            run,
-            plan.action,
-            plan.campaign,
-            plan.key,
-            plan.blocked,
-            self.shared.now,
-            failures=failures,
-        )
+        head = RunHead(run, plan.action, plan.campaign, plan.key, plan.blocked, self.shared.now, failures=failures)
         try:
             await self.commit(lambda: Binder(self.shared, plan).bind(head, reason))
             for other in self.ledger.runs.others_unsent(run) if plan.compared else ():

@@ -26,12 +26,7 @@ from voxops.api.evidence import (
 )
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import (
-    COUNT_SETTLES_AFTER,
-    CREATED_WITHIN,
-    PROOF_AFTER,
-    SKEW,
-)
+from voxops.api.timing import COUNT_SETTLES_AFTER, CREATED_WITHIN, PROOF_AFTER, SKEW
 from voxops.engine import match
 from voxops.engine.answers import decoded
 from voxops.engine.rules import CallFacts, Facts

@@ -70,13 +70,7 @@ class Loop:
     """
 
     def __init__(
-        self,
-        client: AsyncClient,
-        shared: SharedState,
-        reads: Reads,
-        sender: Sender,
-        commit: Commit,
-        rng: random.Random,
+        self, client: AsyncClient, shared: SharedState, reads: Reads, sender: Sender, commit: Commit, rng: random.Random
     ) -> None:
         self._client = client
         self._ledger = shared.ledger

@@ -170,8 +170,8 @@ class Sender:
         post = state if isinstance(state, PostState) else None
         form = act.form([request.item for request in requests], post, self._people)
         return ledger.calls.send(
-            form, requests, run=group.run, baseline=_baseline(state), credential=shared.credential, now=shared.now,
-        )  # fmt: skip
+            form, requests, run=group.run, baseline=_baseline(state), credential=shared.credential, now=shared.now
+        )
 
     def take_again(self, number: int, gate: Permission) -> Call | None:
         """Ask `decide` and `fit` again, and write a further try; None if it must not be sent now."""

@@ -19,15 +19,7 @@ from voxops.client import Answer, Followed, Kind, Polled, read_record
 from voxops.engine.lists import Reader
 from voxops.engine.polling import interval, rest
 from voxops.engine.progress import Progress, cells_of
-from voxops.errors import (
-    ConfigError,
-    DecodeError,
-    PlanError,
-    ServerError,
-    TransportError,
-    ValidationError,
-    VoxopsError,
-)
+from voxops.errors import ConfigError, DecodeError, PlanError, ServerError, TransportError, ValidationError, VoxopsError
 from voxops.frames.checks import plain_values
 from voxops.frames.records import build, platforms_in
 from voxops.model import WAITING_STATUSES, WATCH, Cell, Observer, Outcome, Snapshot, Transition

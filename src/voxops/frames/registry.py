@@ -16,11 +16,7 @@ import pandas as pd
 from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT
 
 LOOKS = {"outcome": OUTCOME, "platform": PLATFORM, "status": STATUS, "verdict": VERDICT, "what": VERDICT}  # of columns
-_ONE = {
-    "causes in weeks": "cause in a week",
-    "deliveries": "delivery",
-    "rows to mend": "row to mend",
-}
+_ONE = {"causes in weeks": "cause in a week", "deliveries": "delivery", "rows to mend": "row to mend"}
 
 
 class Column(NamedTuple):
@@ -394,11 +390,7 @@ KINDS: tuple[Kind, ...] = (
         "post_id target_id platform",
         "status error_code error_message platform account_name owner campaign content scheduled_for updated_at retry_count post_id",
     ),
-    _kind(
-        "uploads",
-        "path name media_id reused",
-        "status error_code error_message name bytes reused media_id",
-    ),
+    _kind("uploads", "path name media_id reused", "status error_code error_message name bytes reused media_id"),
     _kind(
         "created posts", "row created_by_run post_id", "row status content targets scheduled_for created_by_run post_id"
     ),

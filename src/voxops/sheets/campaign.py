@@ -24,14 +24,7 @@ from voxops.frames.times import zone
 from voxops.model import PLATFORMS
 from voxops.sheets.files import Layout, Places, Sheet, letters, places, read_sheet
 from voxops.sheets.media import UPLOAD_COLUMNS, keep_folder
-from voxops.sheets.rules import (
-    depends_on_dayfirst,
-    hour_of,
-    iso_time,
-    joined_time,
-    platforms_with_texts,
-    readable_time,
-)
+from voxops.sheets.rules import depends_on_dayfirst, hour_of, iso_time, joined_time, platforms_with_texts, readable_time
 
 CAMPAIGN_COLUMNS = ("row_id", "content", "accounts", "scheduled_for", "media", "first_comment", "tags")
 NEEDED = CAMPAIGN_COLUMNS[:4]

@@ -14,12 +14,7 @@ import pandas as pd
 
 from voxops._support.arguments import near
 from voxops._support.canonical import as_read, in_calendar, is_well_formed, row_key, typed_time
-from voxops.api.limits import (
-    COMMENT_CHARACTERS,
-    CONTENT_CHARACTERS,
-    METADATA_TEXT_CHARACTERS,
-    PLATFORM_CHARACTERS,
-)
+from voxops.api.limits import COMMENT_CHARACTERS, CONTENT_CHARACTERS, METADATA_TEXT_CHARACTERS, PLATFORM_CHARACTERS
 from voxops.api.reasons import Reason
 from voxops.api.states import account_spelling
 from voxops.errors import PlanError

@@ -23,12 +23,7 @@ from voxops.frames.times import shown_zone
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "causes_by_platform",
-    "delivery_volume",
-    "endpoint_heatmap",
-    "latency_bands",
-]
+__all__ = ["causes_by_platform", "delivery_volume", "endpoint_heatmap", "latency_bands"]
 
 _RESULTS = {
     "succeeded": OUTCOME["succeeded"].colour,

@@ -30,16 +30,7 @@ _TERMINAL = 200  # characters of a cell in text
 _ORDER = [Outcome.FAILED, Outcome.UNKNOWN, Outcome.BLOCKED, Outcome.PENDING, Outcome.SUCCEEDED]  # of reading
 _SHEET_TIMES = ("scheduled_for", "new_scheduled_for")  # text in a sheet
 # Columns that may have addresses of webhooks and media, which may open them.
-_SECRETS = (
-    "url",
-    "error",
-    "response_body",
-    "symptom",
-    "media",
-    "media_sha256",
-    "media_uploaded",
-    "new_media_url",
-)
+_SECRETS = ("url", "error", "response_body", "symptom", "media", "media_sha256", "media_uploaded", "new_media_url")
 # Columns that may quote a platform or the API.
 _MESSAGES = (
     "error_message",
