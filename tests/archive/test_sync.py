@@ -204,7 +204,7 @@ SET_BACK = [[*KNOWN, come(12)], [("set back", HOUR), *[come(4), ("advance", MINU
 
 
 @pytest.mark.timeout(900)  # on a busy machine
-@settings(max_examples=settings.default.max_examples // 3)  # each is many syncs
+@settings(max_examples=settings.default.max_examples // 6)  # each is many syncs
 @example(AHEAD)
 @example(PAGES_AHEAD)
 @example(SET_BACK)

@@ -205,6 +205,7 @@ def run_dags(script, monkeypatch):
     return done
 
 
+@pytest.mark.release
 def test_a_dag_whose_worker_is_killed_posts_nothing_twice(sandbox, machine, monkeypatch):
     monkeypatch.setenv("VOXBURST_API_KEY", sandbox.api_key)
     left = left_half_done(sandbox, "farewell", machine / "ledger.sqlite")

@@ -12,17 +12,11 @@ from tests.exhaustive.search import blocked, digest, in_words, judged, replay, s
 
 ACTS = ("create", "retry", "redeliver", "update", "move", "cancel")
 TWO = {f"two {act}": Case(act, rows=2, kernels=2, ledgers=2) for act in ("create", "retry", "redeliver")}
-TWO["two create no-metadata"] = Case(
-    "create", rows=2, kernels=2, reading=READINGS["no-metadata"]
-)  # what is in doubt ends no wait
+# A doubt ends no wait here.
+TWO["two create no-metadata"] = Case("create", rows=2, kernels=2, reading=READINGS["no-metadata"])
 NAMED = {name: case for name, (case, _) in special().items()}
-WIDE = {
-    "sync people",
-    "sync loaded",
-    "sync lag",
-    "sync forget",
-    "two create no-metadata",
-}  # so many histories that they are proof's
+# They have so many histories that only the proof plays them.
+WIDE = {"sync", "sync people", "sync loaded", "sync lag", "sync forget", "two create no-metadata"}
 
 
 @pytest.mark.parametrize(("case", "depth"), [
@@ -45,11 +39,8 @@ def test_the_searches_can_fail():
 
 
 ENDLESS = {"what is open is not sent anew"}  # without them a cell goes on for hours
-GUARDS = [
-    pytest.param(one, marks=[pytest.mark.release] * (one.name in ENDLESS), id=one.name)
-    for one in REMOVALS
-    if one.shortest
-]
+MARKED = [(one, [pytest.mark.release] * (one.name in ENDLESS)) for one in REMOVALS if one.shortest]
+GUARDS = [pytest.param(one, marks=marks, id=one.name) for one, marks in MARKED]
 
 
 @pytest.mark.parametrize("removal", GUARDS)

@@ -23,7 +23,7 @@ sys.exit(fuzz.run(name, 1, most=most) > 0)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.parametrize(
     ("kind", "most", "broken"),
-    [("files", 100, False), ("archives", 6, False), ("ledgers", 20, False), ("files", 3, True)],
+    [("files", 100, False), ("archives", 3, False), ("ledgers", 10, False), ("files", 3, True)],
 )
 def test_what_is_altered_at_random_is_read_or_refused(kind, most, broken, tmp_path):
     command = [sys.executable, "-c", FUZZ, kind, str(most), str(tmp_path), str(broken)]
