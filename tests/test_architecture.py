@@ -135,9 +135,8 @@ def test_all_sql_stands_in_the_ledger():
 def test_tools_that_no_test_runs_can_be_imported():
     """Benchmarks and proofs are run seldom; that they find what they import is seen here."""
     for path in sorted(TESTS.rglob("*.py")):
-        if (
-            not path.name.startswith(("test_", "conftest", "__init__")) and path.parent.name != "spark"
-        ):  # which wants Spark
+        if not path.name.startswith(("test_", "conftest", "__init__")) and path.parent.name != "spark":
+            # Only `make spark` has pyspark.
             importlib.import_module(f"tests.{'.'.join(path.relative_to(TESTS).with_suffix('').parts)}")
 
 

@@ -32,9 +32,8 @@ def names(tmp_path_factory):
         vx.connect(sandbox=sandbox) as ws,
     ):
         posts = ws.posts(status=["failed", "partial"])
-        log = ws.deliveries(
-            since="30D"
-        )  # before the runs: reading on after them moves the clock, and more is delivered
+        # Before the runs: reading on after them moves the clock, and more is delivered.
+        log = ws.deliveries(since="30D")
         triaged = vx.triage(vx.targets(posts))
         owner = next(a.id for a in sandbox.world.accounts.values() if a.status == "active" and a.platform == "twitter")
         sheet = pd.DataFrame({"row_id": ["a", "b"], "content": ["Hello", "Bye"]})

@@ -108,9 +108,8 @@ def outages(log: pd.DataFrame, *, at_least: int = 5, gap: str | timedelta = "6h"
     rows["lost"] = state == "failed"
     rows = rows[(state != "in flight") & rows["url"].notna() & rows["at"].notna()]
     rows = rows.sort_values(["url", "at"], kind="stable")
-    rows["recovered_at"] = (
-        rows["at"].where(~rows["bad"]).groupby(rows["url"], observed=True).bfill()
-    )  # for a failure, the time of the next success
+    # For a failure, the time of the next success.
+    rows["recovered_at"] = rows["at"].where(~rows["bad"]).groupby(rows["url"], observed=True).bfill()
     rows["piece"] = (rows["at"].groupby(rows["url"], observed=True).diff() > longest).cumsum()
     keys = ["url", "piece"]
     pieces = rows[rows.groupby(keys, observed=True)["bad"].transform("sum") >= at_least].groupby(keys, observed=True)

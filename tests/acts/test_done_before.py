@@ -40,10 +40,8 @@ def marked(name, **values):
 
 
 A, B, AT_TWO, AT_FOUR = {"content": "A"}, {"content": "B"}, {"scheduledFor": TWO}, {"scheduledFor": FOUR}
-AGAIN, MOVED = (
-    change(AT_FOUR, "strike", by=True),
-    done(AT_TWO, "strike"),
-)  # each run loads afresh, and so asks for another time
+# Each run loads afresh, and so asks for another time.
+AGAIN, MOVED = (change(AT_FOUR, "strike", by=True), done(AT_TWO, "strike"))
 BOTH, BLOCKED = change(AT_TWO | B, "strike"), change(A, outcome=Outcome.BLOCKED)
 UNSURE = done(AT_TWO, "strike", outcome=Outcome.UNKNOWN)
 REFUSED, TAKEN = (done(AT_TWO, "strike", outcome=Outcome.FAILED, error_code=code) for code in ("NO", NOT_AS_ASKED))

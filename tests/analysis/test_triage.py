@@ -254,6 +254,5 @@ def test_a_slip_in_the_code_of_a_rule_is_warned_of():
         with pytest.warns(UserWarning, match=f"{typo}, .*did you mean {meant}\\?") as caught:
             triage(frame, rules={typo: "retry"})
         assert "\x1b" not in str(caught[0].message), "an untrusted code steers no terminal"
-    triage(
-        frame, rules={"RATE_LIMITED": "wait", "E_4711_OURS": "retry", "NOBODY_KNOWS": "retry"}
-    )  # warnings are errors
+    # Warnings are errors.
+    triage(frame, rules={"RATE_LIMITED": "wait", "E_4711_OURS": "retry", "NOBODY_KNOWS": "retry"})

@@ -91,9 +91,8 @@ def keep(name: str, parts: list[bytes]) -> None:
     for image in images:
         whole.paste(image, (0, top))
         top += image.height
-    palette = whole.quantize(
-        COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-    )  # small marks keep their colours
+    # Small marks keep their colours.
+    palette = whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     palette.save(IMAGES / f"{name}.png", optimize=True)
 
 

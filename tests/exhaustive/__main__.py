@@ -46,9 +46,8 @@ def searches():
             found[f"{act} two {name}"] = two, 3
             if name == "assumed":
                 found[f"{act} kernels"] = replace(case, kernels=2), 4
-                if (
-                    act != "update"
-                ):  # without a name, what is computed of a text is another change once that text has changed
+                if act != "update":
+                    # Without a name, what is computed of a text is another change once that text has changed.
                     found[f"{act} ledgers"] = replace(case, ledgers=2), 4
     return found | special()
 

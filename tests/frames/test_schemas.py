@@ -69,9 +69,8 @@ def test_what_is_no_time_is_nat_and_its_neighbours_are_read(text):
     assert build("posts", [{"createdAt": text if text is not pd.NaT else "x"}]).attrs["unread"] == {"created_at": 1}
 
 
-@example(
-    [datetime(2048, 10, 25, 3, tzinfo=ZoneInfo("Europe/Kiev"))]
-)  # an hour that comes twice equals no time of another zone
+# An hour that comes twice equals no time of another zone.
+@example([datetime(2048, 10, 25, 3, tzinfo=ZoneInfo("Europe/Kiev"))])
 @given(st.lists(st.none() | st.datetimes(timezones=st.just(UTC) | st.timezones()), max_size=20))
 def test_any_time_that_python_can_write_is_read_back(times):
     found = parse_times([None if time is None else time.isoformat() for time in times])

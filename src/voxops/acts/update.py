@@ -389,9 +389,8 @@ def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Rea
     if "scheduledFor" in body:
         raw["scheduled_for"] = row["new_scheduled_for"]
     reason = why_unfit(now, **raw)
-    if reason or (
-        row["status"] == "draft" and "scheduledFor" in body
-    ):  # a draft with the time that it has gets scheduled
+    if reason or (row["status"] == "draft" and "scheduledFor" in body):
+        # A draft with the time that it has gets scheduled.
         return reason
     is_same = {
         "content": shown["content"] == body.get("content"),

@@ -142,9 +142,8 @@ class SharedState:
         self.accounts_read = False  # since this kernel began, or a run was resumed
         self.media: dict[str, str | None] = {}  # id -> status as it was read; None for one that does not exist
         self.sending: Callable[[], Iterable[str]] = lambda: ()  # the runs that this kernel sends
-        self.tries: Counter[int] = (
-            Counter()
-        )  # request -> tries without a usable answer, after its run was begun or resumed
+        # Request -> tries without a usable answer, after its run was begun or resumed.
+        self.tries: Counter[int] = Counter()
 
     @property
     def now(self) -> float:

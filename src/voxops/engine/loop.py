@@ -456,9 +456,8 @@ class Loop:
         if any(decision.reason.code in {"subject_busy", "alike_in_flight"} for decision in waits):
             until = min(until or math.inf, self._shared.now + PATIENCE)
         seconds = until - self._shared.now
-        self._later(
-            current, group, seconds if seconds > 0 else PATIENCE
-        )  # what has come, and changed nothing, is not asked again immediately
+        # What has come, and changed nothing, is not asked again immediately.
+        self._later(current, group, seconds if seconds > 0 else PATIENCE)
 
     def _later(self, current: RunState, group: Group, seconds: float) -> None:
         current.timed += 1

@@ -125,9 +125,8 @@ def judge(request: Request, posts: Sequence[Seen]) -> Request | Reason | None:
         if post.op_mark is not None:
             first.setdefault(post.op_mark, post)
 
-    def is_copy(
-        post: Seen,
-    ) -> bool:  # somebody has duplicated the row's post, marks and all, and made something else of it
+    # Somebody has duplicated the row's post, marks and all, and made something else of it.
+    def is_copy(post: Seen) -> bool:
         return first.get(post.op_mark or "", post) is not post and post.shown not in {None, shown}
 
     # What is there comes first: it may be another attempt at the row. What may be a duplicate comes later, what was withdrawn last.

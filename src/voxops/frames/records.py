@@ -332,9 +332,8 @@ def latest_targets(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if not isinstance(frame, pd.DataFrame) or not {*TARGET_KEY, "updated_at"} <= set(frame.columns):
         return frame  # a missing column is reported where it is needed
-    known = frame.loc[:, ~frame.columns.duplicated()].reset_index(
-        drop=True
-    )  # a duplicate is refused where it is needed
+    # A duplicate is refused where it is needed.
+    known = frame.loc[:, ~frame.columns.duplicated()].reset_index(drop=True)
     names = known[list(TARGET_KEY)].astype(object)
     if "target_id" in known.columns:  # which lists may omit: one load may have it for a target, and another not
         names["account_id"] = names["account_id"].fillna(known["target_id"].astype(object))

@@ -95,9 +95,8 @@ def _renamed(read: Sheet, wanted: Mapping[str, str], missing: Sequence[str]) -> 
     """Return a hint for the error: how to map a head to the missing column."""
     names = dict(zip(_named(read.header, wanted)[0], map(_shown, read.header), strict=True))
     left = [head[:60] for name, head in names.items() if name and name not in _OURS]
-    left.sort(
-        key=set(map(_shown, read.layout.columns.values())).__contains__
-    )  # what our own workbook had not is renamed
+    # What our own workbook had not is renamed.
+    left.sort(key=set(map(_shown, read.layout.columns.values())).__contains__)
     absent = [name for name in missing if name != "row_id"]
     said = ""
     if left and absent:

@@ -245,9 +245,8 @@ def _sensible(snapshot: Snapshot) -> set[str]:
     phase, watches, moves = snapshot.phase, snapshot.action == WATCH, snapshot.phase in MOVES and snapshot.sends
     waits = snapshot.count(Outcome.UNKNOWN) or snapshot.waits.keys() - {_ACCEPTED}
     stoppable = moves and (phase == "sending" or watches or waits)  # what the API has accepted is not
-    idle = phase == "paused" or (
-        phase == "watching" and not snapshot.sends
-    )  # attached: watched until it is resumed here
+    # Attached: watched until it is resumed here.
+    idle = phase == "paused" or (phase == "watching" and not snapshot.sends)
     sensible = {
         "pause": stoppable,
         "resume": idle or phase == "stopped",
