@@ -14,7 +14,6 @@ from tests.sandbox.support import again
 
 from voxburst_sandbox import Sandbox
 from voxops._support import eventloop
-from voxops.api import reasons
 from voxops.client import AsyncClient, SteppedClock
 
 # What makes the reference is there; it is tested, and has every public frame.
@@ -43,17 +42,6 @@ class SandboxClock(SteppedClock):
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         await super().sleep(seconds)
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--codes``: every sentence of the catalogue is its code, so that what searches a sentence fails."""
-    parser.addoption("--codes", action="store_true", help="run with codes in the place of their sentences")
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Take the sentences out of the catalogue."""
-    if config.getoption("--codes"):
-        reasons.SENTENCES.update({code: code for code in reasons.SENTENCES})
 
 
 @pytest.fixture(scope="session")
@@ -108,10 +96,6 @@ LONG = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Begin with the long files, so that the workers end at about the same time; leave golden texts out where there are none."""
+    """Begin with the long files, so that the workers end at about the same time."""
     place = {f"tests/{name}": number for number, name in enumerate(LONG)}
     items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(LONG)))
-    if config.getoption("--codes"):
-        for item in items:
-            if item.get_closest_marker("golden"):
-                item.add_marker(pytest.mark.skip(reason="it reads sentences, and there are codes in their places"))

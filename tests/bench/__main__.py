@@ -23,7 +23,6 @@ from tests.bench.history import TASKS, write
 from tests.bench.jobs import seeded
 from tests.bench.makers import write_pages
 from tests.bench.measure import ROOT, Line, in_turns, ratio, run_python
-from tests.bench.monday import mondays
 from tests.processes import serving
 
 import voxops
@@ -116,14 +115,7 @@ def history(options):
     yield Line("history", f"{what}: faster than plain pandas", faster, "×", (">=", 1.0))
 
 
-def monday(options):
-    """The second Monday of an archive, in requests."""
-    found = mondays(options.load, 5 * options.load)
-    what = f"{options.load:,} posts and {5 * options.load:,} deliveries: requests of the second sync, of the first"
-    yield Line("monday", what, 100 * found["second"] / found["first"], "%", ("<=", 10.0), found)
-
-
-PARTS = {part.__name__: part for part in (frames, loading, watching, pacing, running, imports, history, monday)}
+PARTS = {part.__name__: part for part in (frames, loading, watching, pacing, running, imports, history)}
 
 
 def show(lines):

@@ -105,11 +105,10 @@ def test_links_inside_the_repository_lead_somewhere(page):
         assert not anchor or path.suffix != ".md" or anchor in heading_anchors(path), target
 
 
-@pytest.mark.parametrize(
-    "page",
-    [HOME / "CONTRIBUTING.md", DOCS / "explanation" / "architecture.md", DOCS / "explanation" / "decisions.md"],
-    ids=lambda p: p.stem,
-)
+MAPS = [HOME / "CONTRIBUTING.md", *(DOCS / "explanation" / f"{name}.md" for name in ("architecture", "decisions"))]
+
+
+@pytest.mark.parametrize("page", MAPS, ids=lambda page: page.stem)
 def test_the_map_names_files_that_are_there(page):
     named = {path for path in re.findall(r"`([\w/]+(?:\.\w+|/))`", page.read_text("utf-8")) if "/" in path}
     assert len(named) > 15

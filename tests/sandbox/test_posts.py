@@ -6,7 +6,7 @@ import re
 
 import httpx
 import pytest
-from tests.sandbox.support import again, create, draft, failed_post, fields, refusal, target
+from tests.sandbox.support import create, draft, failed_post, fields, refusal, target
 
 SANDBOX = {"posts": 500, "deliveries": 0}
 SWITCHES = {"failure_rate": 0.0, "recovery_rate": 1.0, "silent_webhooks": True}
@@ -220,21 +220,3 @@ def test_a_state_that_does_not_permit_it_is_409(sandbox, api, act, status):
     post = api.read("/posts", status=status)["data"][0]["id"]
     assert refusal(api.post(f"/posts/{post}/{act}")) == (409, "CONFLICT")
     assert sandbox.effects() == []
-
-
-@pytest.mark.release
-def test_outcomes_depend_on_seed_and_subject_not_on_order(sandbox, api):
-    posts = sorted(post.id for post in sandbox.world.posts.values() if post.status in ("failed", "partial"))
-
-    def codes(posts, between):
-        again(sandbox, recovery_rate=0.5, silent_webhooks=True)
-        for post in posts:
-            api.post(f"/posts/{post}/retry")
-            sandbox.advance(between)
-        sandbox.advance(120)
-        after = [target for post in posts for target in sandbox.world.posts[post].targets]
-        return {target.id: target.error and target.error["code"] for target in after}
-
-    forwards = codes(posts, 0)
-    assert forwards == codes(posts[::-1], 1.5)
-    assert {None, "RATE_LIMITED"} <= set(forwards.values())

@@ -235,12 +235,8 @@ def test_a_person_copies_posts_with_their_marks(sandbox, api, scheduled, listed)
     copy, posted = sandbox.person.duplicate(key), sandbox.person.post_copy(key)
     at_once = sandbox.person.post_copy(sandbox.plant_post("Old", [account(api, "facebook")], metadata=MARK))
     records = listed()
-    assert [records[name]["status"] for name in (key, copy, posted, at_once)] == [
-        "scheduled",
-        "draft",
-        "scheduled",
-        "publishing",
-    ]
+    statuses = [records[name]["status"] for name in (key, copy, posted, at_once)]
+    assert statuses == ["scheduled", "draft", "scheduled", "publishing"]
     assert all(records[name]["metadata"] == MARK for name in (copy, posted, at_once))
     assert records[posted]["scheduledFor"] == records[key]["scheduledFor"]
     assert records[copy]["tags"] == ["spring"]

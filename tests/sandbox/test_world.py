@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
-from tests.sandbox.support import KEY, Api, draft, fields, refusal, walk
+from tests.sandbox.support import KEY, Api, draft, refusal, walk
 from tests.virtual import until
 
 from voxburst_sandbox import Fault, Sandbox
@@ -103,21 +103,6 @@ def test_each_start_has_its_own_workspace_but_the_same_campaign():
     assert one.workspace_id != two.workspace_id
     assert one.posts == two.posts
     assert other.posts.keys().isdisjoint(one.posts)
-
-
-@pytest.mark.release
-def test_two_starts_answer_with_the_same_bytes():
-    def run():
-        with Sandbox(seed=11, posts=60, deliveries=100, workspace="ws_same") as sandbox, Api(sandbox) as api:
-            retried = api.post(f"/posts/{api.read('/posts', status='partial')['data'][0]['id']}/retry")
-            created = api.post("/posts", json=fields(api, "twitter", scheduledFor="2026-03-02T09:01:00Z"))
-            sandbox.advance(120)
-            paths = ("/posts?limit=100", f"/webhooks/{api.read('/webhooks')['data'][1]['id']}/deliveries", "/none")
-            answers = [(each.content, dict(each.headers)) for each in (retried, created, *map(api.get, paths))]
-            requests = [request | {"host": ""} for request in sandbox.requests()]  # the port is not drawn from the seed
-            return answers, requests, sandbox.effects(), sandbox.received()
-
-    assert run() == run()
 
 
 def test_a_reset_is_the_beginning_again(sandbox, api):
