@@ -1,4 +1,4 @@
-"""A second ledger, or a new one after a loss, once the API shows what the first one sent (creates: within a minute; retries:
+"""A second or replacement ledger, once the API shows what the first one sent (creates: within a minute; retries:
 when the post's status changes).
 Posted twice: never. Lost: never.
 """

@@ -1,4 +1,4 @@
-"""A second ledger, or a new one after a loss, before the API shows what the first one sent, or while both send. Posted
+"""A second or replacement ledger, while both send or before the API shows what the first one sent. Posted
 twice: creates: never, if both plans request the same for a row and pass `one_by_one=True`, and the API still
 remembers the idempotency key. Otherwise possible; the next run, attach or `ws.reconcile()` reports the duplicate. Retries and redeliveries:
 never for the same targets under the same API key, otherwise possible.

@@ -1,4 +1,4 @@
-"""A second ledger, or a new one after a loss, before the API shows what the first one sent, or while both send. Lost:
+"""A second or replacement ledger, while both send or before the API shows what the first one sent. Lost:
 never, unless two people withdraw the same duplicate within seconds: then possible, and reported.
 """
 
