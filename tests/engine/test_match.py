@@ -125,6 +125,7 @@ CLONE = {"status": "draft", "when": None}
     ([post(metadata=marks(voxopsAsked=None))], "p"),
     # drafts without a time are clones, unless no other post bears the mark
     ([post(metadata=marks(), **CLONE)], "p"), ([post(metadata=marks(), **CLONE), post("q", metadata=marks())], "q"),
+    ([post("e", metadata=marks(), **CLONE), post("l", created=LATER, metadata=marks(), **CLONE)], "l"),
     ([post()], None),  # the same content, accounts and time, without a mark
     ([post("l", created=LATER, metadata=marks()), post("e", when=None, status="published", metadata=marks())], "e"),
 ])  # fmt: skip
@@ -147,7 +148,7 @@ FINE = {"created": at(5.25), "updated_at": at(5.25)}  # stamps with milliseconds
     (post(metadata=marks(2), **EDITED), False, False), (post("claimed", **EDITED), False, False),
     (post(metadata=marks(voxopsOp="ab…"), **EDITED), True, True),
     (post(created=at(-300), updated_at=at(9)), True, True), (post(created=at(-301), updated_at=at(9)), False, False),
-    (post(created=at(601), updated_at=at(900)), False, False),
+    (post(created=at(600), updated_at=at(900)), True, True), (post(created=at(601), updated_at=at(900)), False, False),
     (post(created=None, updated_at=None), True, True),
 ])  # fmt: skip
 def test_rule_11_a_post_without_our_marks_may_be_the_row(state, unknown, known):
