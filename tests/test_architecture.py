@@ -21,7 +21,7 @@ TESTS = Path(__file__).parent
 
 # The rooms in the order in which data flows. Files at the top of the package are rooms of one.
 ROOMS = (
-    "errors", "model", "nested_loops", "_support", "api", "frames", "client", "webhooks", "sheets", "analysis", "deliveries", "acts", "ledger", "loading",
+    "errors", "model", "_support", "api", "frames", "client", "webhooks", "sheets", "analysis", "deliveries", "acts", "ledger", "loading",
     "engine", "views", "archive", "run", "workspace", "connection", "demo", "cli", "__main__", "__init__",
 )  # fmt: skip
 MAY_START_A_SANDBOX = {"workspace", "connection", "demo", "cli"}

@@ -57,15 +57,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from voxops import errors
-from voxops._support.display import Displayed
 from voxops.errors import VoxopsError
+from voxops.model import Displayed
 
 if TYPE_CHECKING:
     from voxops import deliveries, webhooks
+    from voxops._support.eventloop import allow_nested_loops
     from voxops.acts.cancel import plan_cancel
-    from voxops.acts.copies import copies
     from voxops.acts.create import plan_create
     from voxops.acts.plan import Plan
+    from voxops.acts.posts import copies
     from voxops.acts.redeliver import plan_redeliver
     from voxops.acts.retry import plan_fix, plan_retry
     from voxops.acts.sync import plan_sync
@@ -77,12 +78,11 @@ if TYPE_CHECKING:
     from voxops.connection import aconnect, connect
     from voxops.frames.records import targets
     from voxops.frames.registry import columns
-    from voxops.nested_loops import allow_nested_loops
     from voxops.run import Run
     from voxops.sheets.campaign import read_campaign
     from voxops.views import plots
     from voxops.views.excel import to_excel
-    from voxops.views.reports import report
+    from voxops.views.report import report
     from voxops.views.view import view
     from voxops.workspace import Workspace
 
@@ -126,11 +126,11 @@ __all__ = [
 # Loaded when they are first asked for: pandas takes a second, matplotlib longer, and `voxops --version` needs neither.
 _LATER = {
     "AsyncClient": "client", "Plan": "acts.plan", "Rule": "analysis.triage", "Run": "run", "Workspace": "workspace",
-    "aconnect": "connection", "allow_nested_loops": "nested_loops", "causes": "analysis.causes", "columns": "frames.registry",
-    "connect": "connection", "copies": "acts.copies", "deliveries": "deliveries", "matrix": "api.matrix", "plan_cancel": "acts.cancel",
+    "aconnect": "connection", "allow_nested_loops": "_support.eventloop", "causes": "analysis.causes", "columns": "frames.registry",
+    "connect": "connection", "copies": "acts.posts", "deliveries": "deliveries", "matrix": "api.matrix", "plan_cancel": "acts.cancel",
     "plan_create": "acts.create", "plan_fix": "acts.retry", "plan_redeliver": "acts.redeliver", "plan_retry": "acts.retry",
     "plan_sync": "acts.sync", "plan_update": "acts.update", "plots": "views.plots", "read_campaign": "sheets.campaign",
-    "report": "views.reports", "targets": "frames.records", "to_excel": "views.excel", "triage": "analysis.triage", "view": "views.view",
+    "report": "views.report", "targets": "frames.records", "to_excel": "views.excel", "triage": "analysis.triage", "view": "views.view",
     "webhooks": "webhooks",
 }  # fmt: skip
 

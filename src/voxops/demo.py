@@ -14,7 +14,7 @@ from voxops.client import AsyncClient, SteppedClock
 from voxops.connection import SANDBOX_SPEED, open_workspace
 from voxops.loading.loader import Settings
 from voxops.model import OUTCOMES
-from voxops.views.reports import report
+from voxops.views.report import report
 from voxops.workspace import Resources
 
 if TYPE_CHECKING:

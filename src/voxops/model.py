@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 # What may be passed as a status of posts, an outcome or a verdict. The API may add statuses.
 PostStatus = Literal[
@@ -232,3 +232,12 @@ def paused(run: str) -> str:
     """Return the effect of an interrupt on a run, and how to continue."""
     how = f"ws.attach({run!r}).resume()" if run.startswith("run_") else "its resume()"
     return f"{run} is paused, and nothing more is sent; {how} goes on"
+
+
+class Displayed:
+    """Base of what a notebook cell shows as ``vx.view`` does: by the views, which are loaded at the first display."""
+
+    _view: ClassVar[staticmethod[[Any], Any]]  # set by the package
+
+    def _repr_html_(self) -> str:
+        return str(self._view(self)._repr_html_())

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from voxops._support import eventloop, safe
 from voxops._support.arguments import did_you_mean, list_of_text, true_or_false
-from voxops._support.display import running_cell
-from voxops._support.eventloop import awaitable, blocking
+from voxops._support.eventloop import awaitable, blocking, running_cell
 from voxops.engine.execution import begin
-from voxops.engine.progress import REFRESH, notify
+from voxops.engine.run_state import REFRESH, notify
 from voxops.errors import ConfigError, Interrupted, LedgerError, WaitTooLong
 from voxops.frames.times import say_zone
 from voxops.model import OUTCOMES, WATCH, WENT_THROUGH, Observer, OutcomeName, Snapshot, Transition, paused
@@ -482,12 +481,12 @@ class Run:
         return say_zone(await self._job.made(), self._tz)
 
     def __repr__(self) -> str:
-        from voxops.views.snapshot import render_text  # imported only for a display, which a script does not have
+        from voxops.views.view import render_text  # imported only for a display, which a script does not have
 
         return render_text(self._snapshot, tz=self._tz)
 
     def _repr_html_(self) -> str:
-        from voxops.views.snapshot import render_html
+        from voxops.views.view import render_html
 
         return render_html(self._snapshot, tz=self._tz)
 

@@ -610,7 +610,7 @@ class Workspace:
         limit = self.client.pace.limit
         pace = "not known yet" if limit is None else f"{safe.many(limit, 'request')} a minute"
         address = where + ("" if self in _open_workspaces else ", closed")
-        from voxops.views.pages import draw  # imported only for a display, which a script does not have
+        from voxops.views.table import draw  # imported only for a display, which a script does not have
 
         rows = {"address": address, "ledger": self._ledger_place(), "rate limit": pace}
         return draw("workspace.html", name="workspace", title=self.name or self.id or "of unknown identity", rows=rows)

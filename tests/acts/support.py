@@ -2,8 +2,8 @@
 
 import pandas as pd
 
+from voxops.acts import act_named
 from voxops.acts.act import Item, Request
-from voxops.acts.table import act_named
 
 NOW = pd.Timestamp("2026-03-02T09:00:00Z")
 OLD = NOW - pd.Timedelta("1h")

@@ -6,7 +6,7 @@ from tests.chaos import world
 from tests.virtual import workspace
 
 import voxops as vx
-from voxops.acts.copies import Marked, created_twice
+from voxops.acts.posts import Marked, created_twice
 
 
 def test_rule_19_a_copy_is_withdrawn_from_any_ledger_and_what_became_another_post_stays(sandbox, tmp_path):

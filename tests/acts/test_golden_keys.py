@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 from tests.acts.support import deliveries, keys_of, posts, targets
 
 from voxops._support.canonical import fingerprint
-from voxops.acts import keys
+from voxops.acts import ACTS, act_named, keys
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.create import plan_create, resolved, row_names
 from voxops.acts.keys import asked_hash, shown_of_body
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_fix, plan_retry
-from voxops.acts.table import ACTS, act_named
 from voxops.acts.update import plan_update
 
 OLD = pd.Timestamp("2026-03-01T09:00:00.123456Z")

@@ -3,9 +3,9 @@
 from tests.virtual import workspace
 
 from voxburst_sandbox import Sandbox
+from voxops.acts import ACTS
 from voxops.acts.act import PostAct, Subject, settled
 from voxops.acts.plan import build_plan, episode_identity, post_episode, target_rows
-from voxops.acts.table import ACTS
 from voxops.api.reasons import SENTENCES, Reason
 from voxops.model import Outcome
 

@@ -3,12 +3,12 @@
 import pytest
 from tests.acts.support import item, request
 
+from voxops.acts import ACTS
 from voxops.acts.act import Subject, changed_since_loaded
 from voxops.acts.cancel import CANCEL
 from voxops.acts.create import CREATE, CREATE_ONE, read_items
 from voxops.acts.redeliver import REDELIVER
 from voxops.acts.retry import FIX, RETRY
-from voxops.acts.table import ACTS
 from voxops.api.evidence import Attempted, Baseline
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState

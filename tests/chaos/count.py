@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, LEAVES_WITHIN
+from voxops.api.limits import CLEARED_FOR, CREATES_CLEARED_FOR, LEAVES_WITHIN
 
 Thing = tuple[str, str, str]
 

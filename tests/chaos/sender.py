@@ -21,8 +21,8 @@ from tests.chaos.world import FAR
 
 from voxburst_sandbox import API_KEY
 from voxops import Plan, plan_create, plan_redeliver, plan_retry, plan_update
-from voxops.acts.table import act_named
-from voxops.api.timing import STUCK_AFTER
+from voxops.acts import act_named
+from voxops.api.limits import STUCK_AFTER
 from voxops.client import AsyncClient, SystemClock
 from voxops.engine import execution
 from voxops.engine.engine import Engine

@@ -12,8 +12,7 @@ from tests.conformance.bench import ROWS
 from voxops._support import eventloop
 from voxops.api import assumptions
 from voxops.client import Answer, Listing
-from voxops.client.answer import items_of
-from voxops.client.jobs import job_of
+from voxops.client.answer import items_of, job_of
 from voxops.errors import ConfigError, ConflictError, DecodeError, ValidationError
 from voxops.model import Outcome
 

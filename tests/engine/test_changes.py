@@ -8,7 +8,7 @@ from voxburst_sandbox import Fault
 from voxops.acts.cancel import plan_cancel
 from voxops.acts.retry import plan_retry
 from voxops.acts.update import plan_update
-from voxops.api.timing import PROOF_AFTER
+from voxops.api.limits import PROOF_AFTER
 
 
 def person(rig, post, **body):

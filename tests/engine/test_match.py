@@ -10,9 +10,9 @@ from tests.acts.support import item, request
 from voxops.acts import keys
 from voxops.acts.act import Subject
 from voxops.acts.keys import asked_hash, shown_of_body
+from voxops.api.limits import CREATED_WITHIN, SKEW
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
-from voxops.api.timing import CREATED_WITHIN, SKEW
 from voxops.engine.match import is_remembered, judge, looks_like, posts_for, strangers
 from voxops.ledger.records import Seen
 from voxops.model import Outcome

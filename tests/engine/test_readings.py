@@ -15,7 +15,7 @@ from voxops.acts.create import plan_create
 from voxops.acts.redeliver import plan_redeliver
 from voxops.acts.retry import plan_retry
 from voxops.acts.sync import plan_sync
-from voxops.api.timing import CLEARED_FOR, CREATES_CLEARED_FOR, PROOF_AFTER, SKEW
+from voxops.api.limits import CLEARED_FOR, CREATES_CLEARED_FOR, PROOF_AFTER, SKEW
 from voxops.engine.facts import Moment, Readings
 
 

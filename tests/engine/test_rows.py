@@ -5,7 +5,7 @@ from tests.chaos.rig import DAY, codes, outcomes, planned
 
 from voxburst_sandbox import Fault
 from voxops.acts.update import plan_update
-from voxops.api.timing import PROOF_AFTER
+from voxops.api.limits import PROOF_AFTER
 
 LATER = "2027-03-05T09:00:00Z"
 

@@ -10,8 +10,8 @@ from tests.engine.tables import ASKED, DONE, FAILED, NOW, TABLES, a_call, row_of
 
 from voxops.acts.act import blocked
 from voxops.api.error_bodies import says_absent
+from voxops.api.limits import PROOF_AFTER, is_ambiguous
 from voxops.api.reasons import Reason
-from voxops.api.timing import PROOF_AFTER, is_ambiguous
 from voxops.engine import answers, bind, rules
 from voxops.engine.answers import Event
 from voxops.engine.rules import Block, CallFacts, Facts, Read, Release, Send, Settle, Wait, decide, fit, resend_after

@@ -7,7 +7,7 @@ from tests.engine.steps import BULK
 from voxburst_sandbox import Fault
 from voxops._support import eventloop
 from voxops.acts.create import plan_create
-from voxops.api.timing import PROOF_AFTER
+from voxops.api.limits import PROOF_AFTER
 from voxops.errors import DecodeError
 
 FIRST = "row 0 of the campaign"

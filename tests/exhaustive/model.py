@@ -31,8 +31,8 @@ from voxops.acts.retry import plan_retry
 from voxops.acts.sync import plan_sync
 from voxops.acts.update import plan_update
 from voxops.analysis.triage import triage
+from voxops.api.limits import LIST_DISORDER, RESEND_UNANSWERED, WALK_HOLDS_FOR
 from voxops.api.states import PostState, TargetState
-from voxops.api.timing import LIST_DISORDER, RESEND_UNANSWERED, WALK_HOLDS_FOR
 from voxops.client import Listing
 from voxops.client.answer import Answer
 from voxops.engine import engine

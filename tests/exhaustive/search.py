@@ -34,12 +34,12 @@ from tests.processes import MEMORY
 from voxops._support.canonical import fingerprint
 from voxops.acts import plan as plans
 from voxops.acts.plan import Plan
+from voxops.api.limits import SKEW
 from voxops.api.reasons import read_reason
-from voxops.api.timing import SKEW
 from voxops.engine import engine
 from voxops.engine.facts import Permission
 from voxops.engine.send import Group
-from voxops.frames.stored import store
+from voxops.frames.schemas import store
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome

@@ -9,7 +9,7 @@ import pytest
 
 import voxops as vx
 from voxops.frames.records import build
-from voxops.loading.people import with_people
+from voxops.loading.filters import with_people
 
 SETTINGS = {"owner_field": "metadata.owner", "campaign_field": "campaign"}
 

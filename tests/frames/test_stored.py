@@ -13,7 +13,7 @@ from tests.frames.makers import PROMISED, dtypes
 
 from voxops.errors import LedgerError
 from voxops.frames.records import build
-from voxops.frames.stored import restore, store
+from voxops.frames.schemas import restore, store
 
 
 @pytest.mark.parametrize("kind", PROMISED)

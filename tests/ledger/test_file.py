@@ -17,8 +17,7 @@ from tests.ledger.filled import START, add, row, send
 from voxops.errors import ConfigError, LedgerError
 from voxops.ledger import file as ledger_file
 from voxops.ledger import store
-from voxops.ledger.ledger import Ledger
-from voxops.ledger.writer import Writer
+from voxops.ledger.ledger import Ledger, Writer
 
 LOCK = """
 import sqlite3, sys

@@ -14,7 +14,7 @@ from tests.engine.steps import BULK, HOUR, RETRY, failing
 
 from voxburst_sandbox import Fault
 from voxops.acts.retry import plan_retry
-from voxops.api.timing import PROOF_AFTER
+from voxops.api.limits import PROOF_AFTER
 
 
 @pytest.mark.parametrize("jump", [0.0, 26 * HOUR])

@@ -13,7 +13,7 @@ from tests.engine.steps import BULK
 
 import voxops as vx
 from voxops.acts.retry import plan_retry
-from voxops.api.timing import PROOF_AFTER
+from voxops.api.limits import PROOF_AFTER
 
 
 @pytest.mark.parametrize(("count", "one_by_one"), [(6, True), (60, False)])

@@ -20,7 +20,7 @@ from voxops._support.safe import redact_address, redact_addresses, without_queri
 from voxops.cli import main
 from voxops.errors import ApiError
 from voxops.model import Transition
-from voxops.views.snapshot import render_html, render_text
+from voxops.views.view import render_html, render_text
 
 TOKEN = "kGz9XW3vTq1LwYb7RmN2pQsD"
 ADDRESSES = [

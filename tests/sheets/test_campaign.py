@@ -17,11 +17,10 @@ from voxops._support import eventloop
 from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, PlanError
 from voxops.frames.records import build
+from voxops.loading.accounts import AccountNames
 from voxops.loading.check import check
-from voxops.loading.names import AccountNames
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS
-from voxops.sheets.collisions import Limits
-from voxops.sheets.rules import split_list
+from voxops.sheets.rules import Limits, split_list
 
 SHEET = Path(__file__).parents[2] / "data" / "campaign.csv"
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)

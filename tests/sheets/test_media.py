@@ -15,7 +15,7 @@ from voxops import plan_create, read_campaign
 from voxops.acts.create import resolved
 from voxops.api import limits
 from voxops.api.reasons import Reason
-from voxops.loading.names import AccountNames
+from voxops.loading.accounts import AccountNames
 from voxops.sheets import media
 from voxops.sheets.media import MediaFile, content_type_of, look_at
 

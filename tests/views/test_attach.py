@@ -6,7 +6,7 @@ from tests.views.steps import let_all_be_retried
 
 import voxops as vx
 from voxburst_sandbox import Fault
-from voxops.views.snapshot import render_html
+from voxops.views.view import render_html
 
 
 def triaged(ws):

@@ -15,12 +15,11 @@ from tests.views.payloads import INVISIBLE, PAYLOADS, Reader, assert_only_text
 from tests.views.steps import press
 
 import voxops as vx
-from voxops.engine.progress import Progress
+from voxops.engine.run_state import Progress
 from voxops.errors import LedgerError
 from voxops.model import Cell, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
-from voxops.views.monitor import INTERVAL, Live, Monitor, Painter
-from voxops.views.snapshot import render_html, render_text
+from voxops.views.monitor import INTERVAL, Live, Monitor, Painter, render_html, render_text
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import pytest
 import voxops as vx
 from voxops.acts.retry import plan_fix
 from voxops.acts.update import plan_update
-from voxops.views.plan import plan_parts
+from voxops.views.view import plan_parts
 
 
 @pytest.fixture

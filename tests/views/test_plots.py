@@ -13,7 +13,7 @@ from tests.analysis.makers import BAD, FLIGHT, OK, log_of
 from tests.views.payloads import INVISIBLE, TEXTS
 
 from voxops.errors import PlanError
-from voxops.frames.palette import PLATFORM
+from voxops.frames.registry import PLATFORM
 from voxops.views import plots
 
 

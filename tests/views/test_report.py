@@ -250,6 +250,6 @@ def test_the_same_frames_give_the_same_bytes_in_a_file_that_needs_nothing_else(m
 
 def test_importing_views_loads_no_drawing_library():
     names = "{'matplotlib', 'ipywidgets', 'anywidget', 'IPython'}"
-    code = f"import sys, voxops.views.reports, voxops.views.view; print({names} & set(sys.modules))"
+    code = f"import sys, voxops.views.report, voxops.views.view; print({names} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

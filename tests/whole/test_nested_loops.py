@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import voxops as vx
-from voxops import nested_loops
+from voxops._support import eventloop
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def install(monkeypatch):
 
         applied: list[str] = []
         there = lambda name: (name in packages or None) if name.startswith("nest_") else spec(name)  # noqa: E731
-        monkeypatch.setattr(nested_loops, "version", version)
+        monkeypatch.setattr(eventloop, "version", version)
         monkeypatch.setattr(importlib.util, "find_spec", there)
         for name in packages:
             monkeypatch.setitem(sys.modules, name, SimpleNamespace(apply=partial(applied.append, name)))

@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import importlib
+import importlib.util
 import inspect
 import math
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -21,9 +24,9 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from concurrent import futures
 from concurrent.futures import Future
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from voxops._support.display import kernel_shell
 from voxops.errors import ConfigError, Interrupted
 
 T = TypeVar("T")
@@ -31,6 +34,8 @@ T = TypeVar("T")
 TICK = 0.2  # seconds between two polls: an idle loop, or a lock that no signal wakes, would never notice an interrupt
 GRACE = 2.0  # seconds that an interrupted caller waits for the outcome of the cancelled work
 JUST_NOW = GRACE + 1.0  # seconds within which a cancel comes of an interrupt
+P = ParamSpec("P")
+_LOSES_CELLS = (7, 1)  # from this ipykernel on, nest_asyncio 1.6 silently drops the cells queued behind a blocking one
 
 
 class _Private:
@@ -292,9 +297,6 @@ async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-P = ParamSpec("P")
-
-
 def blocking(
     method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], wait: Callable[[Coroutine[Any, Any, T]], T] = run
 ) -> Callable[Concatenate[Any, P], T]:
@@ -398,3 +400,64 @@ def collector_paused() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def allow_nested_loops() -> str:
+    """Let *your own* code call ``asyncio.run`` and ``run_until_complete`` inside a cell.
+
+    Returns
+    -------
+    str
+        The applied package: ``"nest_asyncio2"`` if it is importable, else ``"nest_asyncio"``.
+
+    Raises
+    ------
+    ConfigError
+        If neither package is installed, or ``nest_asyncio`` would be applied to ipykernel 7.1 or newer, where it silently loses
+        queued cells. Also if it was applied there already, which can't be undone.
+
+    Examples
+    --------
+    >>> vx.allow_nested_loops()  # doctest: +SKIP
+    """
+    try:
+        loses = tuple(map(int, version("ipykernel").split(".")[:2])) >= _LOSES_CELLS
+    except PackageNotFoundError:
+        loses = False
+    patched_by_old = getattr(asyncio, "_nest_patched", False) and not getattr(asyncio, "_nest_asyncio2", False)
+    if patched_by_old and loses:
+        raise ConfigError(
+            "nest_asyncio has been applied in this kernel already, and with ipykernel 7.1 or newer it loses the cells queued "
+            "behind a blocking one. Take nest_asyncio.apply() out of the notebook and restart the kernel."
+        )
+    name = next((each for each in ("nest_asyncio2", "nest_asyncio") if importlib.util.find_spec(each)), None)
+    if loses and name != "nest_asyncio2":
+        raise ConfigError(
+            "nest_asyncio loses cells that are queued behind a blocking one with ipykernel 7.1 or newer; "
+            "install nest_asyncio2 and call this again. voxops' own calls need neither."
+        )
+    if name is None:
+        raise ConfigError(
+            "neither nest_asyncio2 nor nest_asyncio is installed; install nest_asyncio2 and call this again"
+        )
+    importlib.import_module(name).apply()
+    return name
+
+
+def kernel_shell() -> Any:
+    """Return IPython's shell in a notebook's kernel, else None; this does not import IPython."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell if hasattr(shell, "kernel") else None
+
+
+def running_cell() -> int | None:
+    """Return the number of the running notebook cell, None outside a kernel."""
+    shell = kernel_shell()
+    return None if shell is None else int(shell.execution_count)
+
+
+def publish(bundle: Mapping[str, Any], display_id: str, update: bool) -> None:
+    """Show a MIME bundle in the running cell, or replace it; outside a kernel nothing is shown."""
+    if (shell := kernel_shell()) is not None:
+        shell.display_pub.publish(data=bundle, metadata={}, transient={"display_id": display_id}, update=update)

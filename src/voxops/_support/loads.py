@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from voxops._support import display, eventloop, safe
+from voxops._support import eventloop, safe
 from voxops.errors import Interrupted
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ def run(noun: str, work: Coroutine[Any, Any, T], kept: str = "nothing was change
 
 def _line() -> Callable[[str | None], object]:
     """Return what shows a line in place of the last one."""
-    if display.kernel_shell() is not None:
+    if eventloop.kernel_shell() is not None:
         return _notebook_line()
     return _terminal_line if sys.stderr.isatty() else lambda _: None
 
@@ -121,7 +121,7 @@ def _notebook_line() -> Callable[[str | None], object]:
 
     def show(line: str | None) -> None:
         if line is not None:
-            display.publish({"text/plain": line}, place, bool(shown))
+            eventloop.publish({"text/plain": line}, place, bool(shown))
             shown.append(line)
 
     return show

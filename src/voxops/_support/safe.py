@@ -1,7 +1,7 @@
 """Sanitize untrusted text, and write numbers and times for people.
 
 Post contents, error messages and names are untrusted. `plain` makes them harmless in a terminal, `cell` in a spreadsheet; in HTML the
-templates do (`voxops.views.pages`).
+templates do (`voxops.views.table`).
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from voxops._support.canonical import fingerprint
 from voxops.acts.act import Item, Judged, PostAct, Request, Requests, Row, Subject, blocked, settled
 from voxops.acts.plan import Plan, build_plan, episode_identity, post_episode, target_rows, why_no_id
 from voxops.api.evidence import Attempted, untouched
+from voxops.api.limits import RESEND_UNANSWERED
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import RESEND_UNANSWERED
 from voxops.frames.checks import need_posts
 from voxops.model import IN_FLIGHT_STATUSES, TERMINAL_STATUSES, Outcome
 

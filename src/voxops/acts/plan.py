@@ -13,20 +13,20 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from voxops._support import safe
 from voxops._support.arguments import whole_number
 from voxops._support.canonical import fingerprint
-from voxops._support.display import Displayed
 from voxops.acts.act import BULK, MESSAGES, TIMES, Act, Item, Judged, Row, key_of
 from voxops.api.evidence import common_time
 from voxops.api.limits import BULK_POSTS, PAGE_RECORDS
 from voxops.api.reasons import READY, Reason
 from voxops.errors import PlanError
 from voxops.frames.checks import as_whole_number, attempt_in, attempts, flags, instants, plain_values
+from voxops.model import Displayed
 from voxops.sheets.rules import PEOPLE, errors_of
 
 ROUNDS = 4  # readings of a list until an asynchronous act has ended, for the cost of a plan
@@ -373,3 +373,19 @@ def _read(frame: pd.DataFrame, name: str) -> list[Any]:
     if name in _NUMBERS | _WORDS:
         values = [as_whole_number(value) for value in values]
     return [None if value is None else str(value) for value in values] if name in _WORDS else values
+
+
+class RunLike(Protocol):
+    """A run: what it was asked, and what it has done."""
+
+    id: str
+
+    @property
+    def plan(self) -> Plan | None:
+        """The plan that is executed."""
+
+    def results(self) -> pd.DataFrame:
+        """One row per eligible row, with its outcome."""
+
+    def failed(self) -> pd.DataFrame:
+        """The failed rows, ready to be planned again."""

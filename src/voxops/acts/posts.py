@@ -1,11 +1,12 @@
-"""Posts of a frame with voxops' marks, as `plan_sync` and `copies` compare them."""
+"""Posts of a frame with voxops' marks, as `plan_sync` compares them, and which of them exist twice (rule 19)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -14,10 +15,10 @@ from voxops.acts import keys
 from voxops.acts.keys import shown_hash
 from voxops.acts.plan import in_rows
 from voxops.api.evidence import same_text
+from voxops.api.limits import CLOCKS_DIFFER
 from voxops.api.states import as_mark
-from voxops.api.timing import CLOCKS_DIFFER
 from voxops.frames.cells import metadata_value
-from voxops.frames.checks import flags, instants, plain_values
+from voxops.frames.checks import flags, instants, need_posts, plain_values
 from voxops.frames.records import targets_in
 from voxops.model import NEVER_OUT, WITHDRAWN_STATUSES
 from voxops.sheets.rules import tags_in, utc_text
@@ -129,3 +130,77 @@ def read_posts(frame: pd.DataFrame, campaign: str | None = None) -> Iterator[Fra
             override=row["override"],
             label=row["row"],
         )
+
+
+class Marked(NamedTuple):
+    """A post with the mark of its row and attempt; `shown` is the hash of what it shows, None where it does not show all of that."""
+
+    post_id: str
+    status: str
+    created: str
+    mark: str | None
+    shown: str | None
+    as_requested: bool
+
+
+def created_twice(posts: Iterable[Marked]) -> list[tuple[str, list[str]]]:
+    """Return each post to keep with its duplicates: kept is a published one, else the earliest created.
+
+    Drafts are not live. A post that shows neither what was requested nor what the kept one shows is another post.
+    """
+    groups: dict[str, list[Marked]] = defaultdict(list)
+    for post in posts:
+        if post.mark is not None and post.status not in NEVER_OUT:
+            groups[post.mark].append(post)
+    twice = []
+    for group in groups.values():
+        keep, *others = sorted(group, key=_order)
+        same = [post.post_id for post in others if post.as_requested or (keep.shown and post.shown == keep.shown)]
+        if same:
+            twice.append((keep.post_id, same))
+    return twice
+
+
+def _order(post: Marked) -> tuple[bool, str, str]:
+    return post.status != "published" or not post.as_requested, post.created, post.post_id
+
+
+def _marked(post: FramePost) -> Marked:
+    as_requested = post.shown["scheduledFor"] is not None or post.status == "published"
+    if post.looks:
+        as_requested = all(post.was_asked(name, post.shown[name]) for name in ("content", "scheduledFor", "accountIds"))
+    return Marked(post.post_id, post.status, post.created, post.op_mark, post.looks, as_requested)
+
+
+def copies(posts: pd.DataFrame) -> pd.DataFrame:
+    """Return the posts of a frame that exist twice, each with the post to keep (rule 19).
+
+    Such posts are live and bear one mark of row and attempt: two laptops have created the row, or somebody has copied its post. A draft is
+    none of them, nor is a copy that was made into another post.
+
+    Parameters
+    ----------
+    posts : pandas.DataFrame
+        From ``ws.posts``, in any status. Posts that voxops did not create are left alone; so are all where lists show no metadata.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows to withdraw: the columns of `posts`, and ``copy_of`` (string), the post to keep: a published one, else the earliest
+        created. ``vx.plan_cancel`` takes it; the run reads first whether that post is still there.
+
+    Raises
+    ------
+    PlanError
+        If columns are missing, or the rows are targets.
+
+    Examples
+    --------
+    >>> vx.copies(posts)["copy_of"].to_list()
+    []
+    """
+    need_posts(posts, COLUMNS, "copies() needs posts", "Use ws.posts().")
+    latest = {post.post_id: post for post in read_posts(posts)}  # frames may overlap
+    twice = created_twice(map(_marked, latest.values()))
+    kept = {latest[other].place: keep for keep, others in twice for other in others}
+    return posts.iloc[sorted(kept)].assign(copy_of=pd.array([kept[place] for place in sorted(kept)], dtype="string"))

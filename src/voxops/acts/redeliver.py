@@ -13,8 +13,8 @@ from voxops.acts.act import About, Act, Item, Judged, Request, Requests, Row, Su
 from voxops.acts.plan import Plan, build_plan, episode_identity, fetched_at, plain_rows, why_no_id
 from voxops.api.assumptions import MAY_PASS
 from voxops.api.evidence import Attempted
+from voxops.api.limits import SERVER_RETRIES_FOR
 from voxops.api.reasons import Reason
-from voxops.api.timing import SERVER_RETRIES_FOR
 from voxops.frames.checks import need
 from voxops.frames.records import DELIVERY_EPISODE
 from voxops.model import Outcome

@@ -14,9 +14,9 @@ from voxops.acts.act import Form, Item, Judged, PostAct, Request, Requests, Row,
 from voxops.acts.plan import TARGET_EPISODE, Plan, build_plan, episode_identity, target_rows, why_no_id, why_unfit
 from voxops.analysis.triage import triage
 from voxops.api.evidence import Attempted, Fate, fate_of, reply_targets
+from voxops.api.limits import PROOF_AFTER, STUCK_AFTER
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, TargetState
-from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.frames.checks import need, refuse_results, warn_of_typos
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, WITHDRAWN_STATUSES, Outcome, Verdict
 

@@ -7,13 +7,15 @@ blocked, not overwritten. A change is settled when the post shows the requested 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
 
 import pandas as pd
 
-from voxops._support.canonical import as_kept, as_read, canonical, fingerprint
+from voxops._support import safe
+from voxops._support.canonical import as_kept, as_read, canonical, fingerprint, typed_time
 from voxops.acts import keys
 from voxops.acts.act import (
     Form,
@@ -28,7 +30,6 @@ from voxops.acts.act import (
     changed_since_loaded,
     settled,
 )
-from voxops.acts.moves import times_by, times_to
 from voxops.acts.plan import (
     COLUMN_OF,
     Plan,
@@ -43,13 +44,14 @@ from voxops.acts.plan import (
 )
 from voxops.api.error_bodies import read_answer
 from voxops.api.evidence import Attempted, Baseline, same_text, same_time, untouched
+from voxops.api.limits import RESEND_UNANSWERED
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState, as_mark
-from voxops.api.timing import RESEND_UNANSWERED
-from voxops.errors import PlanError
+from voxops.errors import ConfigError, PlanError
 from voxops.frames.cells import is_missing, metadata_value
-from voxops.frames.checks import need_posts, warn_of_typos
+from voxops.frames.checks import need_posts, plain_values, warn_of_typos
 from voxops.frames.records import read_post
+from voxops.frames.times import parse_times, placed, plain_units, shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import split_list, tags_in, utc_text
 
@@ -397,3 +399,80 @@ def _why_not_asked(body: Row, row: Row, shown: Row, now: datetime | None) -> Rea
         "scheduledFor": same_time(shown["scheduled_for"], body.get("scheduledFor")),
     }
     return Reason("unchanged") if all(is_same.get(name) for name in body) else None
+
+
+def times_to(to: Any, posts: pd.DataFrame) -> Any:
+    """The column of new times: one for all posts, or one per row."""
+    if isinstance(to, Iterable) and not isinstance(to, str):
+        return _for_each(to, posts)
+    return parse_times([_time(to, shown_zone(posts))] * len(posts))
+
+
+def times_by(by: Any, posts: pd.DataFrame) -> pd.DatetimeIndex:
+    """The column of new times that are so much later; NaT where the old one can't be read, or no calendar has the new one."""
+    step, old = _step(by), [utc_text(value) for value in plain_values(posts, "scheduled_for")]
+    return parse_times([text and _later(text, step) for text in old])
+
+
+def _for_each(to: Any, posts: pd.DataFrame) -> Any:
+    """One time per row, in the order of the frame; whether each is fit is decided per row."""
+    if isinstance(to, Mapping | AbstractSet | pd.DataFrame):
+        raise PlanError(f"to= takes one time, or a list or column with one per row, not a {type(to).__name__}")
+    if isinstance(to, pd.Series):
+        if not to.index.equals(posts.index):
+            raise PlanError("to= is a column of other rows than the frame; take it from the same frame")
+        return to
+    times = list(to)
+    if len(times) != len(posts):
+        raise PlanError(
+            f"to= has {safe.many(len(times), 'time')}, the frame {safe.many(len(posts), 'row')}; pass one per row"
+        )
+    return pd.Series(times, index=posts.index)
+
+
+def _time(to: Any, tz: str) -> str:
+    """A time of the analyst's: with its own offset, or in the zone that the workspace names."""
+    text = None
+    try:
+        time = (
+            pd.Timestamp(typed_time(to.strip()) if isinstance(to, str) else to)
+            if isinstance(to, date | str)
+            else pd.NaT
+        )
+        text = None if pd.isna(time) else utc_text(placed("to", to, time, tz))
+    except (ValueError, TypeError):
+        pass
+    except ConfigError as error:
+        raise PlanError(str(error)) from None
+    if text is None:
+        zoned = "where vx.connect(tz=) names a zone" if tz == "UTC" else f"in {tz}"
+        raise PlanError(
+            f"to={str(to)[:40]!r} must be a time such as '2026-03-05T10:00:00+01:00' or, {zoned}, '2026-03-05 10:00'"
+        )
+    return text
+
+
+def _later(text: str, step: timedelta) -> str | None:
+    """A time moved by a step; None where no calendar has it."""
+    try:
+        return (datetime.fromisoformat(text) + step).isoformat()
+    except OverflowError:
+        return None
+
+
+def _step(by: Any) -> timedelta:
+    """How much later."""
+    try:
+        step: Any = pd.Timedelta(plain_units(by) if isinstance(by, str) else by)
+    except (ValueError, TypeError):
+        step = pd.NaT
+    bare = isinstance(by, bool | int | float) or (
+        isinstance(by, str) and by.strip().lstrip("+-").replace(".", "", 1).isdigit()
+    )
+    if bare or pd.isna(step) or not step:  # a number without a unit would be nanoseconds
+        raise PlanError(
+            f"by={str(by)[:40]!r} must say how much later all posts go out, such as '3D', '-2h' or pd.Timedelta(days=3); for months, or "
+            "one per row, use to=posts['scheduled_for'] + pd.DateOffset(months=1)"
+        )
+    length: timedelta = step.to_pytimedelta()
+    return length

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from voxops._support.canonical import well_formed
-from voxops._support.display import Displayed
 from voxops.analysis.statistics import ranked, span_start
 from voxops.errors import ConfigError, PlanError
 from voxops.frames.checks import flags, need, restored, unnamed_index
 from voxops.frames.records import latest_targets
 from voxops.frames.schemas import STRING_DTYPE
 from voxops.frames.times import length, present_of, shown_zone, window
+from voxops.model import Displayed
 
 _NEEDS, _ADVICE = "causes() needs a triaged frame", "Use vx.triage(posts)."
 _CAUSE = ["cause", "verdict", "remedy"]

@@ -14,8 +14,8 @@ import pandas as pd
 
 from voxops._support import safe
 from voxops._support.arguments import near
+from voxops.api.limits import STUCK_AFTER
 from voxops.api.states import platform_spelling
-from voxops.api.timing import STUCK_AFTER
 from voxops.errors import PlanError
 from voxops.frames.checks import need, refuse_results, times_of
 from voxops.frames.records import TRIED_TYPES, targets

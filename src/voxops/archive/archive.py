@@ -31,8 +31,7 @@ from voxops.archive.store import (
 from voxops.archive.sync import Sync, Synced
 from voxops.errors import ConfigError
 from voxops.frames.times import MOMENTS, When, say_zone, window, zone
-from voxops.loading.filters import Words, plain_filters, statuses, words
-from voxops.loading.people import with_people
+from voxops.loading.filters import Words, plain_filters, statuses, with_people, words
 from voxops.model import ArchivedStatus
 
 if TYPE_CHECKING:

@@ -226,7 +226,7 @@ def run_triage(options: argparse.Namespace) -> int:
     """Print who must do what, and write the report."""
     from voxops.analysis.triage import triage
     from voxops.model import ASKS_NOBODY
-    from voxops.views.reports import report
+    from voxops.views.report import report
 
     with connected(options) as ws:
         triaged = triage(ws.posts(status=["failed", "partial", "publishing"], since=options.since))
@@ -242,7 +242,7 @@ def run_deliveries(options: argparse.Namespace) -> int:
     """Print who must do what and the statistics, and write the report."""
     from voxops import deliveries
     from voxops.analysis.statistics import DELIVERED_BY
-    from voxops.views.reports import report
+    from voxops.views.report import report
 
     with connected(options) as ws:
         log, tz = ws.deliveries(since=options.since), ws.settings.tz

@@ -18,10 +18,9 @@ from uuid import UUID
 from voxops._support.clocks import SteppedClock, SystemClock
 from voxops._support.eventloop import refuse_outside
 from voxops.api.assumptions import BULK_READ_STATUSES, DEFAULT_URL, UNDECIDED
+from voxops.api.limits import WATCH_FOR, Backoff, delay, is_ambiguous
 from voxops.api.matrix import Endpoint, find, may_resend
-from voxops.api.timing import WATCH_FOR, Backoff, delay, is_ambiguous
-from voxops.client.answer import Answer, error_of, items_of
-from voxops.client.jobs import Ending, accepted, follow, job_of, read_before
+from voxops.client.answer import Answer, Ending, accepted, error_of, follow, items_of, job_of, read_before
 from voxops.client.methods import Methods
 from voxops.client.pace import Pace, ServerClock
 from voxops.client.pages import Page, pages

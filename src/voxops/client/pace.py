@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 
-from voxops.api.timing import retry_after
+from voxops.api.limits import retry_after
 from voxops.client.answer import Answer
 from voxops.errors import WaitTooLong
 from voxops.model import Clock, PaceInfo

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxops.api.assumptions import PRESIGN_NAMES, polled_status
-from voxops.api.limits import FILE_TYPES
+from voxops.api.limits import FILE_TYPES, is_ambiguous
 from voxops.api.matrix import MATRIX, may_resend
-from voxops.api.timing import is_ambiguous
 from voxops.client.answer import Answer
 from voxops.client.request import filled, refuse
 from voxops.errors import ApiError, ConflictError, DecodeError, NotFoundError, ServerError, TransportError

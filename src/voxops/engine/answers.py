@@ -13,8 +13,8 @@ from typing import Any
 
 from voxops._support import canonical
 from voxops.api.error_bodies import read_answer
+from voxops.api.limits import is_ambiguous
 from voxops.api.reasons import Reason
-from voxops.api.timing import is_ambiguous
 
 ABOUT_THE_KEY = frozenset({"IDEMPOTENCY_CONFLICT", "IDEMPOTENCY_IN_PROGRESS"})
 TOO_LARGE = frozenset({413, 414, 431})  # to be read, by whoever says so

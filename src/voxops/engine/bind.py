@@ -10,18 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from voxops._support.canonical import as_kept
+from voxops.acts import act_named
 from voxops.acts.act import Item, Request, Subject, blocked, settled
 from voxops.acts.create import resolved
 from voxops.acts.keys import texts_by_column
 from voxops.acts.plan import Compared, Plan
-from voxops.acts.table import act_named
 from voxops.api.evidence import same_time
+from voxops.api.limits import PROOF_AFTER, STUCK_AFTER
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import PROOF_AFTER, STUCK_AFTER
 from voxops.engine.facts import Permission, SharedState, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
-from voxops.frames.stored import store
+from voxops.frames.schemas import store
 from voxops.ledger.audit import acted_on
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen

@@ -21,9 +21,8 @@ from voxops.engine.polling import LOGGED
 from voxops.engine.read import Reads
 from voxops.engine.send import Sender
 from voxops.ledger.audit import duplicates
-from voxops.ledger.ledger import Ledger
+from voxops.ledger.ledger import Ledger, Writer
 from voxops.ledger.records import RunHead
-from voxops.ledger.writer import Writer
 from voxops.model import paused
 
 if TYPE_CHECKING:

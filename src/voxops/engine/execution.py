@@ -17,14 +17,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import pandas as pd
 
 from voxops._support import eventloop, safe
+from voxops.acts import act_named
 from voxops.acts.plan import Plan, reasons
-from voxops.acts.table import act_named
+from voxops.api.limits import STUCK_AFTER
 from voxops.api.reasons import Reason, kinds
-from voxops.api.timing import STUCK_AFTER
 from voxops.engine import outcome
 from voxops.engine.polling import rest
-from voxops.engine.progress import REFRESH, Progress, cells_of
-from voxops.engine.run_state import RunState
+from voxops.engine.run_state import REFRESH, Progress, RunState, cells_of
 from voxops.engine.watch import Watch
 from voxops.errors import LedgerError, VoxopsError
 from voxops.ledger import audit

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from voxops.acts import act_named
 from voxops.acts.act import Act, Item, Request, Subject, blocked, settled
 from voxops.acts.keys import shown_hash
-from voxops.acts.table import act_named
 from voxops.api.assumptions import KEY_EARLY
 from voxops.api.evidence import (
     Attempted,
@@ -24,15 +24,15 @@ from voxops.api.evidence import (
     sighted,
     was_edited_since,
 )
+from voxops.api.limits import COUNT_SETTLES_AFTER, CREATED_WITHIN, PROOF_AFTER, SKEW
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import COUNT_SETTLES_AFTER, CREATED_WITHIN, PROOF_AFTER, SKEW
 from voxops.engine import match
 from voxops.engine.answers import decoded
 from voxops.engine.rules import CallFacts, Facts
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
-from voxops.loading.names import AccountNames, why_not_attached
+from voxops.loading.accounts import AccountNames, why_not_attached
 from voxops.model import IN_FLIGHT_STATUSES, WAITING_STATUSES, Outcome
 
 COUNTS_RISE_EARLY = "counts_rise_early"

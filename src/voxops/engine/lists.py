@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from voxops.api.error_bodies import says_absent
-from voxops.api.limits import PAGE_RECORDS
-from voxops.api.states import PostState
-from voxops.api.timing import (
+from voxops.api.limits import (
     CREATES_FRESH_FOR,
     LIST_DISORDER,
     LONGEST_LOOK,
     LONGEST_REST,
     LOOKBACK_WAITING,
+    PAGE_RECORDS,
     PER_PAGE,
     WAITING_HOLDS_FOR,
     WAITING_SHARE,
     WALK_HOLDS_FOR,
     WALK_SHARE,
 )
+from voxops.api.states import PostState
 from voxops.errors import DecodeError, NotFoundError
 from voxops.frames.records import read_deliveries, read_post, read_posts
 from voxops.frames.schemas import records_of

@@ -18,10 +18,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
+from voxops.acts import act_named
 from voxops.acts.act import Request
-from voxops.acts.table import act_named
+from voxops.api.limits import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.api.reasons import Reason
-from voxops.api.timing import CLOCKS_DIFFER, FRESH_FOR, Backoff, delay
 from voxops.engine.bind import write
 from voxops.engine.facts import Permission, Unsent
 from voxops.engine.polling import MOST_READINGS, OpenCalls, rest

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from voxops.acts import act_named
 from voxops.acts.act import blocked as held
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
-from voxops.acts.table import act_named
+from voxops.api.limits import SKEW
 from voxops.api.reasons import NEED_NOBODY, Reason
 from voxops.api.states import PostState
-from voxops.api.timing import SKEW
 from voxops.engine.read import note_posts
 from voxops.errors import PlanError
 from voxops.frames.checks import plain_values

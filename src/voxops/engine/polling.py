@@ -13,9 +13,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops._support import safe
+from voxops.acts import act_named
 from voxops.acts.act import Request
-from voxops.acts.table import act_named
-from voxops.api.timing import COUNT_SETTLES_AFTER, FIRST_LOOK, LONGEST_LOOK, PER_PAGE
+from voxops.api.limits import COUNT_SETTLES_AFTER, FIRST_LOOK, LONGEST_LOOK, PER_PAGE
 from voxops.engine.bind import undo_unsent, write
 from voxops.engine.read import ENDED
 from voxops.engine.rules import Block, Decision, Release, Send, Wait, decide, fit, resend_after

@@ -9,16 +9,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from voxops.acts.act import Item, Subject
+from voxops.api.limits import LOOKBACK, PROOF_AFTER, SKEW
 from voxops.api.reasons import Reason
 from voxops.api.states import PostState
-from voxops.api.timing import LOOKBACK, PROOF_AFTER, SKEW
 from voxops.engine import match
 from voxops.engine.facts import Moment, Readings, SharedState, utc
 from voxops.engine.lists import Listed, Reader
 from voxops.errors import AuthError
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, Seen
-from voxops.loading.names import AccountNames, list_accounts, media_statuses
+from voxops.loading.accounts import AccountNames, list_accounts, media_statuses
 from voxops.model import NEVER_OUT, WAITING_STATUSES
 
 if TYPE_CHECKING:

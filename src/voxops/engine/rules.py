@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voxops.acts.act import Request
-from voxops.api.reasons import Reason
-from voxops.api.timing import (
+from voxops.api.limits import (
     CLEARED_FOR,
     CREATES_CLEARED_FOR,
     CREATES_FRESH_FOR,
@@ -23,6 +22,7 @@ from voxops.api.timing import (
     STUCK_AFTER,
     WATCH_FOR,
 )
+from voxops.api.reasons import Reason
 from voxops.ledger.records import Call
 from voxops.model import Outcome
 

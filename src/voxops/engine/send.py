@@ -12,9 +12,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from voxops.acts import keys
+from voxops.acts import act_named, keys
 from voxops.acts.act import Act, Request, settled
-from voxops.acts.table import act_named
 from voxops.api.evidence import Baseline, settable
 from voxops.api.matrix import find, polled
 from voxops.api.reasons import Reason

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, get_args
 import pandas as pd
 
 from voxops._support import safe
-from voxops.api.timing import WATCH_FOR
+from voxops.api.limits import WATCH_FOR
 from voxops.client import Answer, Followed, Kind, Polled, read_record
 from voxops.engine.lists import Reader
 from voxops.engine.polling import interval, rest
-from voxops.engine.progress import Progress, cells_of
+from voxops.engine.run_state import Progress, cells_of
 from voxops.errors import ConfigError, DecodeError, PlanError, ServerError, TransportError, ValidationError, VoxopsError
 from voxops.frames.checks import plain_values
 from voxops.frames.records import build, platforms_in

@@ -1,7 +1,10 @@
-"""The registry of columns: what each column of a frame is called, means and looks like, and which matter in which kind of frame.
+"""The palette, and the registry of columns: what each is called, means and looks like, and which matter in which kind of frame.
 
 Views, panels, reports, plans, Excel heads, ``vx.columns`` and the glossary come from it. A new column is one entry. So is a new kind of
 frame, with its columns in the order of reading, the code and the message of a failure first.
+
+The colours are Okabe and Ito's, which people with any of the common colour-vision deficiencies can tell apart, plus greys that are
+visible on white and on black. A word or a glyph always says what a colour says.
 """
 
 from __future__ import annotations
@@ -13,57 +16,12 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from voxops.frames.palette import OUTCOME, PLATFORM, STATUS, VERDICT
+from voxops.model import Outcome, Verdict
 
-LOOKS = {"outcome": OUTCOME, "platform": PLATFORM, "status": STATUS, "verdict": VERDICT, "what": VERDICT}  # of columns
+_ORANGE, _SKY, _GREEN, _YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+_BLUE, _VERMILLION, _PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+_INK, _GREY, _PALE = "#646464", "#8C8C8C", "#C8C8C8"
 _ONE = {"causes in weeks": "cause in a week", "deliveries": "delivery", "rows to mend": "row to mend"}
-
-
-class Column(NamedTuple):
-    """One column.
-
-    Attributes
-    ----------
-    name, title : str
-        Name in the frame, and title for people.
-    meaning : str
-        What it is, in one sentence.
-    kind : str
-        ``word`` (of a small vocabulary), ``text``, ``id``, ``time``, ``day``, ``number``, ``share`` (0 to 1, shown in percent), ``flag``,
-        ``list``, ``address`` (of a webhook, which may contain a secret) or ``link``.
-    unit : str
-        Unit of its numbers; by default that of its kind.
-    """
-
-    name: str
-    title: str
-    meaning: str = ""
-    kind: str = "text"
-    unit: str = ""
-
-    @property
-    def right(self) -> bool:
-        """Whether it is aligned right."""
-        return self.kind in {"number", "share"}
-
-
-class Kind(NamedTuple):
-    """A kind of frame: its name, the columns by which it is recognised, and those that matter, most first.
-
-    `order` is the column by which rows that need no action come last.
-    """
-
-    name: str
-    known_by: frozenset[str]
-    columns: tuple[str, ...]
-    order: str = ""
-
-    @property
-    def one(self) -> str:
-        """The name of one row."""
-        return _ONE.get(self.name, self.name.removesuffix("s"))
-
-
 _UNITS = {"time": "UTC", "day": "zone of tz=", "share": "0 to 1"}
 # fmt: off
 # A name that means something else in one kind of frame stands as ``kind.name``, too.
@@ -307,6 +265,123 @@ _COLUMNS: tuple[tuple[str, ...], ...] = (
     ("after", "after", "Value that is requested, in a plan of changes."),
     ("what", "what", "What must be done, in a report.", "word"),
 )
+
+
+class Look(NamedTuple):
+    """A colour as ``#rrggbb``, and a glyph."""
+
+    colour: str
+    glyph: str
+
+
+OTHER = Look(_GREY, "·")  # for values without a look
+
+OUTCOME: Mapping[str, Look] = {
+    Outcome.SUCCEEDED: Look(_GREEN, "✓"),
+    Outcome.FAILED: Look(_VERMILLION, "✗"),
+    Outcome.PENDING: Look(_SKY, "…"),
+    Outcome.UNKNOWN: Look(_PURPLE, "?"),
+    Outcome.BLOCKED: Look(_ORANGE, "⊘"),
+}
+
+VERDICT: Mapping[str, Look] = {
+    Verdict.RETRY: Look(_BLUE, "↻"),
+    Verdict.WAIT: Look(_SKY, "…"),
+    Verdict.FIX_CONTENT: Look(_ORANGE, "✎"),
+    Verdict.FIX_MEDIA: Look(_YELLOW, "▣"),
+    Verdict.RECONNECT: Look(_VERMILLION, "⇄"),
+    Verdict.UPGRADE: Look(_PURPLE, "↑"),
+    Verdict.SUPPORT: Look(_INK, "?"),
+    Verdict.NOTHING: Look(_PALE, "–"),
+}
+
+# Statuses of posts, of their platforms, and of accounts.
+STATUS = {
+    "published": Look(_GREEN, "✓"),
+    "partial": Look(_ORANGE, "◐"),
+    "failed": Look(_VERMILLION, "✗"),
+    "publishing": Look(_SKY, "…"),
+    "pending": Look(_SKY, "…"),
+    "scheduled": Look(_BLUE, "◷"),
+    "approved": Look(_BLUE, "◷"),
+    "pending_approval": Look(_YELLOW, "◔"),
+    "draft": Look(_GREY, "✎"),
+    "cancelled": Look(_PALE, "⊘"),
+    "unpublished": Look(_PALE, "⊘"),
+    "archived": Look(_PALE, "⊘"),
+    # and those of accounts
+    "active": Look(_GREEN, "✓"),
+    "expired": Look(_VERMILLION, "✗"),
+    "error": Look(_VERMILLION, "✗"),
+    "disconnected": Look(_PALE, "⊘"),
+}
+
+# Nobody can tell fifteen colours apart: the commonest platforms have a colour, the rest share the grey.
+PLATFORM = {
+    "linkedin": Look(_BLUE, "●"),
+    "twitter": Look(_INK, "●"),
+    "instagram": Look(_PURPLE, "●"),
+    "facebook": Look(_SKY, "●"),
+    "bluesky": Look(_GREEN, "●"),
+    "threads": Look(_ORANGE, "●"),
+    "youtube": Look(_VERMILLION, "●"),
+    "tiktok": Look(_YELLOW, "●"),
+}
+LOOKS = {"outcome": OUTCOME, "platform": PLATFORM, "status": STATUS, "verdict": VERDICT, "what": VERDICT}  # of columns
+
+
+def look(table: Mapping[str, Look], value: object) -> Look:
+    """Return the look of a value, by its lower-case text; `OTHER` for values without a look."""
+    return table.get(str(value).lower(), OTHER)
+
+
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes
+    ----------
+    name, title : str
+        Name in the frame, and title for people.
+    meaning : str
+        What it is, in one sentence.
+    kind : str
+        ``word`` (of a small vocabulary), ``text``, ``id``, ``time``, ``day``, ``number``, ``share`` (0 to 1, shown in percent), ``flag``,
+        ``list``, ``address`` (of a webhook, which may contain a secret) or ``link``.
+    unit : str
+        Unit of its numbers; by default that of its kind.
+    """
+
+    name: str
+    title: str
+    meaning: str = ""
+    kind: str = "text"
+    unit: str = ""
+
+    @property
+    def right(self) -> bool:
+        """Whether it is aligned right."""
+        return self.kind in {"number", "share"}
+
+
+class Kind(NamedTuple):
+    """A kind of frame: its name, the columns by which it is recognised, and those that matter, most first.
+
+    `order` is the column by which rows that need no action come last.
+    """
+
+    name: str
+    known_by: frozenset[str]
+    columns: tuple[str, ...]
+    order: str = ""
+
+    @property
+    def one(self) -> str:
+        """The name of one row."""
+        return _ONE.get(self.name, self.name.removesuffix("s"))
+
+
 # fmt: on
 COLUMNS: Mapping[str, Column] = {
     column.name: column._replace(unit=column.unit or _UNITS.get(column.kind, ""))

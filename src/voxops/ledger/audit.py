@@ -12,17 +12,16 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from voxops._support import canonical
-from voxops.acts import keys
+from voxops.acts import act_named, keys
 from voxops.acts.act import Request, Subject
-from voxops.acts.copies import Marked, created_twice
 from voxops.acts.plan import PLAN_TYPES, RESULT_TYPES, Plan
-from voxops.acts.table import act_named
+from voxops.acts.posts import Marked, created_twice
 from voxops.api.error_bodies import read_answer
+from voxops.api.limits import CLOCKS_DIFFER
 from voxops.api.reasons import Reason, read_reason
-from voxops.api.timing import CLOCKS_DIFFER
 from voxops.errors import LedgerError
 from voxops.frames.checks import table_of
-from voxops.frames.stored import restore
+from voxops.frames.schemas import restore
 from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item

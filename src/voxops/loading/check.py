@@ -19,14 +19,16 @@ from voxops.api.reasons import Reason
 from voxops.errors import DecodeError, ValidationError
 from voxops.frames.checks import flags, need, table_of, warn_of_typos
 from voxops.frames.schemas import STRING_DTYPE, error_parts, to_bool
-from voxops.loading.names import AccountNames, media_statuses, why_not_attached
+from voxops.loading.accounts import AccountNames, media_statuses, why_not_attached
 from voxops.sheets.campaign import CAMPAIGN_COLUMNS, NEEDED, OPTIONAL
-from voxops.sheets.collisions import Limits, Placed, collisions
 from voxops.sheets.files import Places
 from voxops.sheets.media import MediaFile, content_type_of
 from voxops.sheets.rules import (
     PEOPLE,
     Finding,
+    Limits,
+    Placed,
+    collisions,
     errors_of_all,
     is_media_id,
     name_errors,

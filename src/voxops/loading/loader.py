@@ -18,13 +18,21 @@ from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
 from voxops.frames.records import Columns, build, targets
 from voxops.frames.times import When, moment, window, within, zone
-from voxops.loading.accounts import CHECKED, account_board, check_up, chosen_accounts
+from voxops.loading.accounts import CHECKED, AccountNames, account_board, check_up, chosen_accounts, list_accounts
 from voxops.loading.check import check as check_sheet
-from voxops.loading.filters import HERE, PostFilters, Words, explain_no_delivery, plain_filters, words
-from voxops.loading.names import AccountNames, list_accounts
-from voxops.loading.people import PEOPLE, metadata_field, with_people
+from voxops.loading.filters import (
+    HERE,
+    PEOPLE,
+    PostFilters,
+    Words,
+    explain_no_delivery,
+    metadata_field,
+    plain_filters,
+    with_people,
+    words,
+)
 from voxops.model import PostStatus
-from voxops.sheets.collisions import Limits
+from voxops.sheets.rules import Limits
 
 
 @dataclass(frozen=True, slots=True)

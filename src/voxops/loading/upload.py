@@ -19,13 +19,13 @@ from voxops.acts import keys
 from voxops.api.assumptions import polled_status
 from voxops.api.endpoints import UNSET
 from voxops.api.error_bodies import read_error, says_absent
+from voxops.api.limits import FIRST_LOOK, LONGEST_LOOK, STUCK_AFTER
 from voxops.api.reasons import Reason
-from voxops.api.timing import FIRST_LOOK, LONGEST_LOOK, STUCK_AFTER
 from voxops.client import Answer, AsyncClient
 from voxops.errors import ApiError, AuthError, DecodeError, NotFoundError, ServerError, TransportError, WaitTooLong
 from voxops.frames.checks import need, table_of
 from voxops.frames.schemas import STRING_DTYPE
-from voxops.ledger.media import Media
+from voxops.ledger.ledger import Media
 from voxops.ledger.records import Medium
 from voxops.sheets.media import UPLOAD_COLUMNS, MediaFile, content_type_of, look_at
 from voxops.sheets.rules import media_faults, sheet_rows

@@ -27,8 +27,7 @@ from voxops.views.table import redacted
 from voxops.views.view import frame_of
 
 if TYPE_CHECKING:
-    from voxops.acts.plan import Plan
-    from voxops.views._protocols import RunLike
+    from voxops.acts.plan import Plan, RunLike
 
 ROWS = 1_048_575  # of a sheet, without its head
 _CHARACTERS = 32_767  # of a cell

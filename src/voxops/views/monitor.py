@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 from ipywidgets import HTML, Button, HBox, Layout, Text, VBox
 
-from voxops._support import display, eventloop, safe
+from voxops._support import eventloop, safe
 from voxops.model import MOVES, WATCH, Outcome, Snapshot
-from voxops.views.pages import draw
-from voxops.views.snapshot import ENDED, render_html
+from voxops.views.table import draw
+from voxops.views.view import ENDED, render_html
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan
+
 
 INTERVAL = 0.5  # seconds between two updates, at the least
 _ACCEPTED = "queued"  # why rows wait that the API has accepted
@@ -86,7 +87,7 @@ class Live:
         self,
         text: Callable[[], str],
         painter: Painter = _painter,
-        publish: Callable[[dict[str, Any], str, bool], None] = display.publish,
+        publish: Callable[[dict[str, Any], str, bool], None] = eventloop.publish,
     ) -> None:
         self.id, self._text, self._painter, self._publish = f"vx-{uuid.uuid4().hex}", text, painter, publish
         self.turn = threading.RLock()  # a run's thread must not overtake the cell that shows the display

@@ -29,8 +29,7 @@ from voxops.frames.records import TARGET_KEY, latest_targets, targets
 from voxops.frames.registry import column_of, is_deliveries, kind_of
 from voxops.frames.times import shown_zone
 from voxops.views.monitor import Live, Monitor, PlanBox, Plans, awake, in_thread, push
-from voxops.views.pages import draw
-from voxops.views.table import Table, redacted, table_of
+from voxops.views.table import Table, draw, redacted, table_of
 
 if TYPE_CHECKING:
     from voxops.acts.plan import Plan

@@ -16,8 +16,8 @@ import pandas as pd
 from voxops._support import safe
 from voxops.analysis.statistics import NEEDED, PERCENTS, deduplicate, delivery_state, stats
 from voxops.frames.checks import need
-from voxops.frames.palette import OTHER, OUTCOME, PLATFORM, STATUS, look
 from voxops.frames.records import latest_targets
+from voxops.frames.registry import OTHER, OUTCOME, PLATFORM, STATUS, look
 from voxops.frames.times import shown_zone
 
 if TYPE_CHECKING:

@@ -1,6 +1,8 @@
 """A frame as a table for people: which columns matter, how each value reads, and the table as text.
 
-Every display of rows is made here: views, plans, reports, and what the commands print. Templates draw the same table as HTML.
+Every display of rows is made here: views, plans, reports, and what the commands print. Templates (Jinja2, in
+``templates/``) draw the same table as HTML. Every value that a template writes becomes one line without control or reordering characters,
+and is escaped. A name that the context lacks is an error. Templates have loops and conditions, no other logic.
 """
 
 from __future__ import annotations
@@ -11,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from voxops._support import safe
 from voxops.frames.cells import Json, is_missing
-from voxops.frames.palette import look
-from voxops.frames.registry import LOOKS, Column, column_of, kind_of
+from voxops.frames.registry import LOOKS, Column, column_of, kind_of, look
 from voxops.frames.times import shown_zone
 from voxops.model import Outcome
 from voxops.sheets.rules import as_instants
@@ -43,6 +45,27 @@ _MESSAGES = (
     "check_message",
     "scope_message",
 )
+
+
+def _plain_text(value: Any) -> Any:
+    """Return a value as one safe line; markup, which only templates make, stays."""
+    return value if hasattr(value, "__html__") else safe.plain(value, _LONGEST)
+
+
+_ENVIRONMENT = Environment(
+    loader=PackageLoader("voxops.views"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_plain_text,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters["number"] = "{:,}".format
+
+
+def draw(template: str, **context: Any) -> str:
+    """Return a template of ``templates/`` filled with values, which it escapes."""
+    return _ENVIRONMENT.get_template(template).render(context)
 
 
 class Cell(NamedTuple):
