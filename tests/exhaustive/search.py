@@ -39,7 +39,7 @@ from voxops.api.reasons import read_reason
 from voxops.engine import engine
 from voxops.engine.facts import Permission
 from voxops.engine.send import Group
-from voxops.frames.schemas import store
+from voxops.frames.checks import store
 from voxops.ledger.audit import duplicates
 from voxops.ledger.ledger import Ledger
 from voxops.model import Outcome

@@ -12,8 +12,8 @@ import pytest
 from tests.frames.makers import PROMISED, dtypes
 
 from voxops.errors import LedgerError
+from voxops.frames.checks import restore, store
 from voxops.frames.records import build
-from voxops.frames.schemas import restore, store
 
 
 @pytest.mark.parametrize("kind", PROMISED)

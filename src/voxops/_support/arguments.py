@@ -10,6 +10,8 @@ from pathlib import Path
 
 from voxops.errors import ConfigError, VoxopsError
 
+Words = str | Iterable[str] | None
+
 
 def list_of_text(name: str, value: object, *, secret: bool = False) -> list[str]:
     """Read one text or several; ``[]`` for None.

@@ -13,7 +13,7 @@ import duckdb
 import pandas as pd
 
 from voxops._support import loads, safe
-from voxops._support.arguments import empties, file_path, list_of_text, true_or_false
+from voxops._support.arguments import Words, empties, file_path, list_of_text, true_or_false
 from voxops.archive.store import (
     COLUMNS,
     DELETE,
@@ -31,7 +31,7 @@ from voxops.archive.store import (
 from voxops.archive.sync import Sync, Synced
 from voxops.errors import ConfigError
 from voxops.frames.times import MOMENTS, When, say_zone, window, zone
-from voxops.loading.filters import Words, plain_filters, statuses, with_people, words
+from voxops.loading.filters import plain_filters, statuses, with_people, words
 from voxops.model import ArchivedStatus
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from voxops.api.reasons import Reason
 from voxops.api.states import PostState
 from voxops.engine.facts import Permission, SharedState, Unsent, utc
 from voxops.engine.rules import Block, Decision, Settle, decide
-from voxops.frames.schemas import store
+from voxops.frames.checks import store
 from voxops.ledger.audit import acted_on
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Call, RunHead, RunRow, Seen

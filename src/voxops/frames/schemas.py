@@ -2,7 +2,6 @@
 
 The API is read leniently (contract: SCH, VER): either casing, numbers as text, times with or without fractions, errors as object,
 string or null. An unreadable value becomes NA, and the caller counts it; nothing here raises because of a server's data.
-The ledger keeps the frame of a plan as JSON: no pickle, whose bytes would run code.
 """
 
 from __future__ import annotations
@@ -18,30 +17,17 @@ import numpy as np
 import pandas as pd
 from msgspec.structs import asdict
 
-from voxops._support.canonical import decode, json_text, text, well_formed
+from voxops._support.canonical import text, well_formed
 from voxops.api.error_bodies import ErrorBody, read_error
 from voxops.api.states import field_name
-from voxops.errors import LedgerError
 from voxops.frames.cells import Json, Target, Targets
-from voxops.frames.checks import plain_values
-from voxops.frames.times import TIME_DTYPE, parse_times
+from voxops.frames.times import parse_times
 
 STRING_DTYPE = pd.StringDtype("python")
 _TRUE, _FALSE = frozenset({"true", "yes", "1", "1.0"}), frozenset({"false", "no", "0", "0.0"})
 _NO_ERROR = ErrorBody()
 _encode = msgspec.json.Encoder(order="sorted").encode
 _INT64 = range(-(2**63), 2**63)
-_status = attrgetter("status")
-_DTYPES: dict[str, Any] = {
-    "bool": "bool",
-    "boolean": "boolean",
-    "Int64": "Int64",
-    "float64": "float64",
-    "text": STRING_DTYPE,
-    "str": "str",
-    "time": TIME_DTYPE,
-}
-_CELLS = {"json": Json, "targets": Targets}
 
 
 def to_bool(value: Any) -> bool | None:
@@ -369,6 +355,9 @@ def entries_of(cell: Any) -> list[Any]:
     return [cell] if isinstance(cell, str) else list(cell) if isinstance(cell, Iterable) else []
 
 
+_status = attrgetter("status")
+
+
 def _of_posts(plain: Mapping[str, Any]) -> dict[str, Any]:
     """Return the targets of each post, and how many failed, unknown if platforms are left out."""
     cells = plain["targets"]
@@ -402,61 +391,3 @@ def _of_bulk_results(plain: Mapping[str, Sequence[Any]]) -> dict[str, Sequence[A
 _DERIVED: Mapping[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "posts": _of_posts, "deliveries": _of_deliveries, "bulk_results": _of_bulk_results,
 }  # fmt: skip
-
-
-def store(frame: pd.DataFrame) -> bytes:
-    """Write a frame as JSON.
-
-    Parameters
-    ----------
-    frame : pandas.DataFrame
-        A plan's. Columns of numbers, booleans, times and text keep that; other values become JSON, or text.
-
-    Returns
-    -------
-    bytes
-        `restore` returns the frame with the index from 0 and the dtypes of voxops: times in UTC, categories as text.
-    """
-    columns = [[str(name), _kind(frame[name]), plain_values(frame, name)] for name in frame.columns]
-    for column in columns:
-        if column[1] in _CELLS:
-            column[2] = [None if value is None else str(value) for value in column[2]]
-    return (json_text({"rows": len(frame), "columns": columns, "attrs": frame.attrs}) or "").encode()
-
-
-def restore(data: bytes) -> pd.DataFrame:
-    """Read a frame that `store` wrote; LedgerError for other bytes."""
-    try:
-        content = decode(data)
-        columns = {name: _column(kind, values) for name, kind, values in content["columns"]}
-        if {content["rows"], *map(len, columns.values())} != {content["rows"]}:
-            raise ValueError("columns of several lengths")
-        frame = pd.DataFrame(columns, index=pd.RangeIndex(content["rows"]))
-        frame.attrs = dict(content["attrs"])
-    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise LedgerError(
-            "the ledger holds bytes that are not the frame of a plan; somebody has changed it by hand"
-        ) from error
-    return frame
-
-
-def _kind(column: pd.Series[Any]) -> str:
-    """Return the kind by which a column is read back."""
-    dtype: Any = column.cat.categories.dtype if isinstance(column.dtype, pd.CategoricalDtype) else column.dtype
-    if isinstance(dtype, pd.DatetimeTZDtype):
-        return "time"
-    if isinstance(dtype, pd.StringDtype):
-        return "text" if dtype.na_value is pd.NA else "str"
-    if pd.api.types.is_numeric_dtype(dtype) and str(dtype) not in {"bool", "boolean"}:
-        return "Int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
-    kinds = {type(value) for value in column.dropna()} if str(dtype) == "object" else {dtype}
-    return "targets" if kinds == {Targets} else "json" if kinds & {Json, Targets} else str(dtype)
-
-
-def _column(kind: str, values: list[Any]) -> Any:
-    """Return values as a column of this kind; a dtype that is not one of voxops is ``object``."""
-    if kind in _CELLS:
-        values = [None if value is None else _CELLS[kind](value.encode()) for value in values]
-    else:
-        values = [tuple(value) if isinstance(value, list) else value for value in values]
-    return pd.Series(values, dtype=_DTYPES.get(kind, object))

@@ -20,8 +20,7 @@ from voxops.api.error_bodies import read_answer
 from voxops.api.limits import CLOCKS_DIFFER
 from voxops.api.reasons import Reason, read_reason
 from voxops.errors import LedgerError
-from voxops.frames.checks import table_of
-from voxops.frames.schemas import restore
+from voxops.frames.checks import restore, table_of
 from voxops.frames.times import TIME_DTYPE, parse_times
 from voxops.ledger.ledger import Ledger
 from voxops.ledger.records import Seen, read_item

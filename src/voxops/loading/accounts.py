@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support.arguments import list_of_text, near
+from voxops._support.arguments import Words, list_of_text, near
 from voxops._support.eventloop import all_or_none
 from voxops.analysis.triage import triage
 from voxops.api.error_bodies import says_absent
@@ -27,7 +27,6 @@ from voxops.frames.checks import need, table_of
 from voxops.frames.records import Columns
 from voxops.frames.schemas import STRING_DTYPE, to_bool
 from voxops.frames.times import TIME_DTYPE
-from voxops.loading.filters import Words
 from voxops.model import Verdict
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from voxops._support.arguments import did_you_mean, list_of_text, near, near_name
+from voxops._support.arguments import Words, did_you_mean, list_of_text, near, near_name
 from voxops.acts import keys
 from voxops.api.limits import METADATA_NAME_CHARACTERS
 from voxops.api.states import account_spelling, as_mark, platform_spelling
@@ -35,8 +35,6 @@ EVENTS = (
     "account.disconnected", "account.error", "media.uploaded",
 )  # fmt: skip
 HERE = ("text", "campaign", "owner", "tag")  # filters of posts that the API lacks; all but `text` compare whole words
-
-Words = str | Iterable[str] | None
 PEOPLE = ("owner", "campaign", "tags")  # columns that may come from metadata
 _FIELD = re.compile(r"(?:metadata\.)?([^.\s]+(?:\.[^.\s]+)*)")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from voxops._support.arguments import empties, list_of_text, true_or_false, whole_number
+from voxops._support.arguments import Words, empties, list_of_text, true_or_false, whole_number
 from voxops.api.limits import PAGE_RECORDS
 from voxops.client import AsyncClient, Listing, prefetch
 from voxops.errors import ConfigError
@@ -24,7 +24,6 @@ from voxops.loading.filters import (
     HERE,
     PEOPLE,
     PostFilters,
-    Words,
     explain_no_delivery,
     metadata_field,
     plain_filters,
