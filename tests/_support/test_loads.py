@@ -65,7 +65,7 @@ def test_a_line_stands_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_notebook_shows_one_line_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[Any] = []
-    monkeypatch.setattr(loads.display, "publish", lambda data, place, update: shown.append((data, place, update)))
+    monkeypatch.setattr(loads.eventloop, "publish", lambda data, place, update: shown.append((data, place, update)))
     show = loads._notebook_line()
     for line in ("a", "b", None):
         show(line)

@@ -19,7 +19,8 @@ from voxops.engine.run_state import Progress
 from voxops.errors import LedgerError
 from voxops.model import Cell, Outcome, PaceInfo, Snapshot, Transition
 from voxops.run import Run
-from voxops.views.monitor import INTERVAL, Live, Monitor, Painter, render_html, render_text
+from voxops.views.monitor import INTERVAL, Live, Monitor, Painter
+from voxops.views.view import render_html, render_text
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 
